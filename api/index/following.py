@@ -1,0 +1,108 @@
+"""How both halves of the index follow the store, which is the truth: what changed, and what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from api.errors import DocumentNotFound
+from api.index.lexical import Entry, LexicalIndex, owner_of
+from api.index.values import Collection
+from api.store import Store
+
+if TYPE_CHECKING:
+    from api.index import VectorStore
+
+BATCH = 1000
+
+
+def follow_words(store: Store, lexical: LexicalIndex) -> None:
+    """Bring the word index to the last change of the store."""
+    if lexical.seen > store.documents.last_change():
+        lexical.clear()  # the database is an older one than the index has seen
+    changes = store.documents.changes(lexical.seen)
+    if not changes:
+        return
+    changed = {change.document_id: change.kind for change in changes}
+    come = (
+        entry
+        for document_id, kind in changed.items()
+        if kind == "put"
+        for entry in _entries(store, document_id)
+    )
+    lexical.follow(changes[-1].number, changed, come)
+
+
+def _entries(store: Store, document_id: str) -> Iterator[Entry]:
+    try:
+        document = store.documents.get(document_id)
+    except DocumentNotFound:
+        return  # deleted since; that change comes later
+    name = document.name.removesuffix(".pdf").replace("_", " ")
+    for chunk_id, heading, text in store.documents.texts_of(document_id):
+        words = f"{name} {document.title} {heading}"
+        yield Entry(chunk_id, document_id, owner_of(document.model), words, text)
+
+
+def words_that_differ(store: Store, lexical: LexicalIndex) -> str:
+    """How the word index differs from the store, empty when it does not."""
+    expected, actual = store.documents.ready_chunk_ids(), lexical.ids()
+    if expected == actual:
+        return ""
+    return (
+        f"The word index lacks {len(expected - actual)} chunks "
+        f"and holds {len(actual - expected)} that the database does not have."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How one collection of vectors differs from the store."""
+
+    collection: Collection
+    missing: tuple[int, ...]
+    surplus: tuple[int, ...]
+    is_known: bool
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        model = f"model {self.collection.model!r}" if self.collection.model else "all models"
+        return (
+            f"The vectors of {model} ({self.collection.embedder}) lack {len(self.missing)} chunks "
+            f"and hold {len(self.surplus)} that the database does not have."
+        )
+
+    def batches(self) -> Iterator[Difference]:
+        """The same in small pieces; what is too much comes first."""
+        yield replace(self, missing=())
+        for start in range(0, len(self.missing), BATCH):
+            yield replace(self, missing=self.missing[start : start + BATCH], surplus=())
+
+
+def vector_differences(store: Store, vectors: VectorStore) -> list[Difference]:
+    """Compare every collection, by ids."""
+    collections = {one: vectors.ids(one) for one in vectors.collections()}
+    owners = {Collection(*key): ids for key, ids in store.documents.vector_owners().items()}
+    found = []
+    for one in {**collections, **owners}:
+        actual, expected = collections.get(one, set()), owners.get(one, set())
+        if actual != expected:
+            missing, surplus = sorted(expected - actual), sorted(actual - expected)
+            found.append(Difference(one, tuple(missing), tuple(surplus), one in owners))
+    return found
+
+
+def mend(store: Store, vectors: VectorStore, difference: Difference) -> None:
+    """Take out what is too much and put in what the store has; idempotent."""
+    if not difference.is_known:
+        vectors.drop(difference.collection)
+    elif difference.surplus:
+        vectors.delete(difference.collection, difference.surplus)
+    if difference.missing:
+        ids, kept = store.documents.vectors(difference.missing)
+        if len(ids):
+            vectors.put(difference.collection, ids.tolist(), kept.astype(np.float32))

@@ -1,0 +1,34 @@
+"""The values the index speaks."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
+
+
+class Scored(NamedTuple):
+    """A chunk and how well it fits a query: cosine similarity when dense, BM25 when lexical."""
+
+    chunk_id: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The best chunks for one query by meaning and by words, best first."""
+
+    query: str
+    dense: tuple[Scored, ...]
+    lexical: tuple[Scored, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """The vectors of one model's documents (empty: those for all models) by one version of the embedder."""
+
+    model: str
+    embedder: str
+
+    @property
+    def name(self) -> str:
+        """A name that any vector store takes."""
+        return f"v-{sha256(f'{self.model}|{self.embedder}'.encode()).hexdigest()[:24]}"

@@ -1,0 +1,177 @@
+"""VectorStore over Chroma: one class for the embedded client and for a server.
+
+Embeddings are always passed in. An embedded folder is derived from the store: one that cannot be opened is
+thrown away, and `Index.repair` fills it again.
+"""
+
+import contextlib
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import chromadb
+from chromadb.api import ClientAPI
+from chromadb.config import Settings
+from chromadb.errors import ChromaError, InvalidArgumentError, NotFoundError
+
+from api.errors import ApiError, BackEndFailed, EmbeddingMismatch, OutOfSpace, Unavailable
+from api.index.embeddings import Vectors
+from api.index.values import Collection, Scored
+
+log = logging.getLogger(__name__)
+
+BATCH = 2000
+SEARCH_WIDTH = 200
+"""Neighbours that the graph search looks at; the more, the surer the best are found."""
+PROBE_SECONDS = 300
+
+
+class ChromaVectors:
+    """Vectors in Chroma, nearest by cosine."""
+
+    def __init__(self, client: ClientAPI, *, on_close: Callable[[], None] = lambda: None) -> None:
+        self._client = client
+        self._on_close = on_close
+
+    def put(self, collection: Collection, ids: Sequence[int], vectors: Vectors) -> None:
+        """Keep vectors in place of earlier ones of the same ids."""
+        with _translated(collection):
+            found = self._client.get_or_create_collection(
+                collection.name,
+                configuration={"hnsw": {"space": "cosine", "ef_search": SEARCH_WIDTH}},
+                metadata={"model": collection.model, "embedder": collection.embedder},
+                embedding_function=None,
+            )
+            for start in range(0, len(ids), BATCH):
+                some = slice(start, start + BATCH)
+                found.upsert(ids=[str(one) for one in ids[some]], embeddings=vectors[some])
+
+    def query(self, collection: Collection, vectors: Vectors, limit: int) -> list[list[Scored]]:
+        """For each vector the nearest by cosine, best first; an unknown collection is empty."""
+        with _translated(collection):
+            found = self._find(collection)
+            if found is None:
+                return [[] for _ in vectors]
+            answer = found.query(query_embeddings=vectors, n_results=limit, include=["distances"])
+        return [
+            [Scored(int(one), 1.0 - distance) for one, distance in zip(ids, distances, strict=True)]
+            for ids, distances in zip(answer["ids"], answer["distances"] or [], strict=True)
+        ]
+
+    def delete(self, collection: Collection, ids: Sequence[int]) -> None:
+        """Take vectors out; unknown ids and collections are no error."""
+        with _translated(collection):
+            if (found := self._find(collection)) is None:
+                return
+            for start in range(0, len(ids), BATCH):
+                found.delete(ids=[str(one) for one in ids[start : start + BATCH]])
+
+    def drop(self, collection: Collection) -> None:
+        """Take a whole collection out; an unknown one is no error."""
+        with _translated(collection), contextlib.suppress(NotFoundError):
+            self._client.delete_collection(collection.name)
+
+    def ids(self, collection: Collection) -> set[int]:
+        """Everything that is in a collection."""
+        with _translated(collection):
+            found = self._find(collection)
+            return {int(one) for one in found.get(include=[])["ids"]} if found else set()
+
+    def collections(self) -> set[Collection]:
+        """Every collection there is."""
+        with _translated():
+            metadata = [one.metadata or {} for one in self._client.list_collections()]
+        return {
+            Collection(str(one["model"]), str(one["embedder"]))
+            for one in metadata
+            if "embedder" in one
+        }
+
+    def check(self) -> None:
+        """Raise when it cannot serve."""
+        with _translated():
+            self._client.heartbeat()
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._client.close()
+        self._on_close()
+
+    def _find(self, collection: Collection) -> chromadb.Collection | None:
+        try:
+            return self._client.get_collection(collection.name, embedding_function=None)
+        except NotFoundError:
+            return None
+
+
+@contextlib.contextmanager
+def _translated(collection: Collection | None = None) -> Iterator[None]:
+    try:
+        yield
+    except ApiError:
+        raise
+    except (ChromaError, OSError, ValueError, RuntimeError) as error:
+        raise _meaning(error, collection) from error
+    except BaseException as error:
+        # a panic of the native library is no Exception
+        if type(error).__name__ != "PanicException":
+            raise
+        raise BackEndFailed(f"The vector store failed: {error}.") from error
+
+
+def _meaning(error: Exception, collection: Collection | None) -> ApiError:
+    text = str(error)
+    if isinstance(error, InvalidArgumentError) and "dimension" in text:
+        name = collection.embedder if collection else "another embedding model"
+        return EmbeddingMismatch(
+            f"The vectors were made by {name}: {text}. Set LLM_FASTAPI_EMBEDDING_MODEL back to that "
+            "model, or delete the documents and import them again."
+        )
+    if "disk is full" in text or "No space left" in text:
+        return OutOfSpace("The disk is full: the vectors could not be written. Free some space.")
+    if isinstance(error, OSError) or "connect" in text.lower():
+        return Unavailable(f"The vector store cannot be reached: {text}")
+    return BackEndFailed(f"The vector store failed: {text}")
+
+
+def client_settings() -> Settings:
+    """What every client is opened with: nothing is sent home, nothing can be reset."""
+    return Settings(anonymized_telemetry=False, allow_reset=False)
+
+
+def open_embedded(folder: Path) -> ChromaVectors:
+    """Open a folder, after an unclean stop first in a child process; one that cannot be opened begins anew."""
+    in_use = folder.with_name(f"{folder.name}.in_use")
+    if in_use.exists() and folder.exists() and (problem := _probe(folder)):
+        _throw_away(folder, problem)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    in_use.touch()
+    try:
+        client = chromadb.PersistentClient(folder, settings=client_settings())
+    except Exception as error:
+        _throw_away(folder, str(error))
+        client = chromadb.PersistentClient(folder, settings=client_settings())
+    return ChromaVectors(client, on_close=lambda: in_use.unlink(missing_ok=True))
+
+
+def _throw_away(folder: Path, problem: str) -> None:
+    log.warning("The vector index is damaged and is made again from the database: %s", problem)
+    shutil.rmtree(folder)
+
+
+def _probe(folder: Path) -> str:
+    """What is wrong with a folder, empty when it can be opened."""
+    command = [sys.executable, "-I", str(Path(__file__).with_name("probe.py")), str(folder)]
+    try:
+        ended = subprocess.run(  # noqa: S603
+            command, capture_output=True, env={}, timeout=PROBE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"opening it took more than {PROBE_SECONDS} s"
+    if ended.returncode == 0:
+        return ""
+    lines = ended.stderr.decode(errors="replace").strip().splitlines()
+    return f"a process that opened it ended with {ended.returncode} {lines[-1] if lines else ''}"

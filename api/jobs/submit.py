@@ -1,0 +1,205 @@
+"""Takes a fine-tuning request: checks all of it, then makes the job's directory and, last, its row.
+
+The directory grows under a hidden name and is renamed when it is whole. A crash before the row leaves a directory
+that nobody knows, which the next start removes; so a job exists exactly when its row does.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import anyio.to_thread
+from pydantic import ValidationError
+
+from api.base_models import BaseModels, TrainableBase
+from api.errors import (
+    DatasetUnusable,
+    InvalidOption,
+    ModelNotFound,
+    NameTaken,
+    OutOfSpace,
+    UnsupportedMediaType,
+)
+from api.faults import point
+from api.names import model_key, valid_model_name
+from api.runtime import ModelRuntime
+from api.store import Store
+from api.store.jobs import Job, new_job_id
+from finetune.csv_rows import DatasetError, check_csv
+from finetune.spec import FineTuneSpec, held_out_rows
+from finetune.workspace import JobDirectory, sync_folder, write_atomically
+
+GROWING = ".new-"
+COPY_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a caller asks for. `parameters` are fields of `FineTuneSpec`; what is missing takes its default."""
+
+    model_name: str
+    base_model: str
+    parameters: Mapping[str, Any]
+    train_dataset: BinaryIO
+    eval_dataset: BinaryIO | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a submission would run."""
+
+    spec: FineTuneSpec
+    rows: int
+    eval_rows: int
+    gradient_accumulation_steps: int
+    steps: int
+
+
+class Submitter:
+    """The way in for jobs."""
+
+    def __init__(
+        self,
+        store: Store,
+        runtime: ModelRuntime,
+        base_models: BaseModels,
+        jobs_dir: Path,
+        *,
+        max_rows: int,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._base_models = base_models
+        self._jobs_dir = jobs_dir
+        self._max_rows = max_rows
+        self._adding = asyncio.Lock()
+
+    async def plan(self, submission: Submission) -> Plan:
+        """Check a submission and say what it would run; nothing is kept."""
+        job_id = new_job_id()
+        spec = await self._spec(submission, job_id)
+        async with self._growing(job_id) as folder:
+            return await anyio.to_thread.run_sync(self._filled, folder, submission, spec)
+
+    async def submit(self, submission: Submission) -> Job:
+        """Check a submission and queue it."""
+        job_id = new_job_id()
+        spec = await self._spec(submission, job_id)
+        async with self._growing(job_id) as folder:
+            await anyio.to_thread.run_sync(self._filled, folder, submission, spec)
+            async with self._adding:
+                await require_free(self._store, self._runtime, spec.model_name)
+                return await anyio.to_thread.run_sync(self._add, folder, job_id, spec)
+
+    async def _spec(self, submission: Submission, job_id: str) -> FineTuneSpec:
+        name = valid_model_name(submission.model_name)
+        base = await anyio.to_thread.run_sync(self._base_models.find, submission.base_model)
+        await require_free(self._store, self._runtime, name)
+        return _spec(name, base, self._jobs_dir / job_id, submission.parameters)
+
+    @contextlib.asynccontextmanager
+    async def _growing(self, job_id: str) -> AsyncIterator[Path]:
+        folder = self._jobs_dir / f"{GROWING}{job_id}"
+        try:
+            with _disk_full_is_an_answer():
+                yield folder
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+    def _filled(self, folder: Path, submission: Submission, spec: FineTuneSpec) -> Plan:
+        """Make the directory and read its datasets from beginning to end."""
+        job = JobDirectory(folder)
+        job.train_csv.parent.mkdir(parents=True)
+        _copy(submission.train_dataset, job.train_csv)
+        rows = self._rows(job.train_csv, "train_dataset", at_least=2)
+        if submission.eval_dataset is not None:
+            _copy(submission.eval_dataset, job.eval_csv)
+            eval_rows = self._rows(job.eval_csv, "eval_dataset", at_least=1)
+        else:
+            eval_rows = held_out_rows(rows)
+            rows -= eval_rows
+        write_atomically(job.spec_path, spec.model_dump_json(indent=1))
+        return Plan(spec, rows, eval_rows, spec.accumulation(rows), spec.steps(rows))
+
+    def _rows(self, path: Path, field: str, *, at_least: int) -> int:
+        try:
+            return check_csv(path, at_least=at_least, at_most=self._max_rows)
+        except DatasetError as error:
+            if error.kind == "not_csv":
+                raise UnsupportedMediaType(error.detail, where=field) from error
+            raise DatasetUnusable(
+                error.detail, where=field, errors=error.row_fields(), count=error.count
+            ) from error
+
+    def _add(self, folder: Path, job_id: str, spec: FineTuneSpec) -> Job:
+        placed = folder.rename(self._jobs_dir / job_id)
+        try:
+            sync_folder(self._jobs_dir)
+            point("job_placed")
+            job = self._store.jobs.add(job_id, spec.model_name, spec.base_model, spec.model_dump())
+        except BaseException:
+            shutil.rmtree(placed, ignore_errors=True)
+            raise
+        point("job_added")
+        return job
+
+
+def is_live(job: Job) -> bool:
+    """Whether the job is on its way to a model; one that the gate has refused waits for its owner."""
+    return job.status in {"queued", "running", "publishing"} or (
+        job.status == "trained" and job.error is None
+    )
+
+
+async def require_free(
+    store: Store, runtime: ModelRuntime, name: str, *, by: Job | None = None
+) -> None:
+    """`errors.NameTaken` when a model has that name, or a job other than `by` is going to give it to one."""
+    with contextlib.suppress(ModelNotFound):
+        info = await runtime.show(name)
+        raise NameTaken(f"A model named {info.name!r} exists. Choose another name, or delete it.")
+    for job in await anyio.to_thread.run_sync(store.jobs.all):
+        is_other = by is None or job.id != by.id
+        if is_other and is_live(job) and model_key(job.model_name) == model_key(name):
+            raise NameTaken(f"Job {job.id} is going to publish a model named {job.model_name!r}.")
+
+
+def _spec(
+    name: str, base: TrainableBase, folder: Path, parameters: Mapping[str, Any]
+) -> FineTuneSpec:
+    try:
+        return FineTuneSpec(
+            model_name=name,
+            base_model=base.name,
+            base_model_folder=os.path.relpath(base.folder.absolute(), folder.absolute()),
+            **parameters,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InvalidOption(f"{field}: {first['msg']}.", where=field) from error
+
+
+def _copy(source: BinaryIO, path: Path) -> None:
+    source.seek(0)
+    with path.open("wb") as file:
+        shutil.copyfileobj(source, file, COPY_BYTES)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _disk_full_is_an_answer() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise OutOfSpace("The disk is full: no job was made. Free some space.") from error

@@ -1,0 +1,253 @@
+"""Takes queued jobs in their order, starts and follows them, and publishes what was trained.
+
+Only the process that holds `supervisor.lock` does; others serve. The rows are the list of work, and each pass over
+them does what a first pass after a crash must do: recovering is no code of its own.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio.to_thread
+
+from api.errors import ApiError, WrongState
+from api.faults import point
+from api.jobs import doctor
+from api.jobs.publish import Publisher
+from api.jobs.submit import require_free
+from api.runners import JobRunner
+from api.runtime import ModelRuntime
+from api.store import Store
+from api.store.jobs import Job, JobStatus
+from finetune.spec import JobError, Outcome
+from finetune.workspace import JobDirectory
+
+LOGGER = logging.getLogger("api.jobs")
+POLL_SECONDS = 0.3
+IDLE_SECONDS = 5.0
+MAX_RESTARTS = 3
+LOG_TAIL_BYTES = 1500
+
+
+class Supervisor:
+    """The life of jobs after they are queued. `cancel`, `resume` and `publish` return at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        runtime: ModelRuntime,
+        runner: JobRunner,
+        data_dir: Path,
+        jobs_dir: Path,
+        *,
+        training_jobs: int = 1,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._runner = runner
+        self._publisher = Publisher(store, runtime)
+        self._lock_path = data_dir / "supervisor.lock"
+        self._jobs_dir = jobs_dir
+        self._training_jobs = training_jobs
+        self._restarts: dict[str, int] = {}
+        self._acting = asyncio.Lock()  # a wish to cancel never falls between looking and starting
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._lock: int | None = None
+
+    def start(self) -> None:
+        """Begin to supervise, in a task of the running loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop supervising. Pipelines of this process save and stop; they go on at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await anyio.to_thread.run_sync(self._runner.close)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def wake(self) -> None:
+        """Look at the rows now: something was queued."""
+        self._woken.set()
+
+    def directory(self, job_id: str) -> JobDirectory:
+        """Where a job lies; the id is that of a row, never a caller's."""
+        return JobDirectory(self._jobs_dir / job_id)
+
+    async def cancel(self, job_id: str) -> Job:
+        """End a queued job, or ask a running one to stop; `errors.WrongState` for any other."""
+        async with self._acting:
+            job = await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
+            if job.status == "running":
+                await anyio.to_thread.run_sync(self._runner.cancel, self.directory(job.id))
+            elif job.status == "queued":
+                job = await self._move(job, "cancelled")
+            else:
+                raise WrongState(
+                    f"Job {job_id} is {job.status}: there is nothing to cancel.", state=job.status
+                )
+        self.wake()
+        return job
+
+    async def resume(self, job_id: str) -> Job:
+        """Queue a job again that failed, was cancelled or refused; it goes on behind its last whole stage."""
+        async with self._acting:
+            job = await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
+            await require_free(self._store, self._runtime, job.model_name, by=job)
+            job = await self._move(job, "queued")
+        self.wake()
+        return job
+
+    async def publish(self, job_id: str) -> Job:
+        """Publish a trained job (again); `errors.WrongState` for any other."""
+        job = await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
+        job = await self._move(job, "publishing")
+        self.wake()
+        return job
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            seconds = IDLE_SECONDS
+            try:
+                if await self._supervises() and await self._pass():
+                    seconds = POLL_SECONDS
+            except Exception:
+                LOGGER.exception("A pass over the jobs failed; the next one follows.")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), seconds)
+
+    async def _supervises(self) -> bool:
+        """Whether the lock is ours; the first time it is, what a crash has left is cleared away."""
+        if self._lock is None:
+            self._lock = await anyio.to_thread.run_sync(_locked, self._lock_path)
+            if self._lock is not None:
+                found = await anyio.to_thread.run_sync(
+                    lambda: doctor.examine(self._store, self._jobs_dir, repair=True)
+                )
+                for text, _ in found:
+                    LOGGER.warning("%s", text)
+        return self._lock is not None
+
+    async def _pass(self) -> bool:
+        """Bring every job one step on; whether any is running."""
+        for job in await self._jobs("running"):
+            await self._guarded(job, self._follow)
+        for job in await self._jobs("trained"):
+            if job.error is None:
+                await self._move(job, "publishing")
+        for job in await self._jobs("publishing"):
+            await self._guarded(job, self._publish)
+        while len(await self._jobs("running")) < self._training_jobs:
+            queued = await anyio.to_thread.run_sync(self._store.jobs.next_queued)
+            if queued is None:
+                break
+            await self._guarded(queued, self._claim)
+        return bool(await self._jobs("running"))
+
+    async def _guarded(self, job: Job, step: Callable[[Job], Awaitable[None]]) -> None:
+        """Run a step; a defect ends this job alone."""
+        try:
+            await step(job)
+        except Exception as error:
+            LOGGER.exception("Job %s ends by an unexpected error.", job.id)
+            title, detail = "Unexpected error", f"{type(error).__name__}: {error}"
+            if isinstance(error, ApiError):
+                title, detail = error.title, error.detail
+            await self._end(job, JobError(title=title, detail=detail))
+
+    async def _claim(self, job: Job) -> None:
+        """Start a queued job. Started before its row says so: a crash between starts it again, which does nothing."""
+        try:
+            await self._runtime.release_memory()
+        except ApiError as error:
+            LOGGER.warning("The runtime did not give its memory back: %s", error.detail)
+        async with self._acting:
+            job = await anyio.to_thread.run_sync(self._store.jobs.get, job.id)
+            if job.status != "queued":
+                return
+            self._restarts.pop(job.id, None)
+            await anyio.to_thread.run_sync(self._runner.start, self.directory(job.id))
+            point("job_claimed")
+            await self._move(job, "running")
+        LOGGER.info("Job %s is running.", job.id)
+
+    async def _follow(self, job: Job) -> None:
+        """See whether a running job has ended, and how; start it again when it ended without a word."""
+        async with self._acting:
+            outcome = await anyio.to_thread.run_sync(self._look, job)
+        if outcome is None:
+            return
+        if outcome.result == "trained":
+            await self._move(job, "trained")
+            point("job_trained")
+        elif outcome.result == "cancelled":
+            await self._move(job, "cancelled")
+        else:
+            await self._end(
+                job, outcome.error or JobError(title="Failed", detail="No reason given.")
+            )
+        LOGGER.info("Job %s has ended: %s.", job.id, outcome.result)
+
+    def _look(self, job: Job) -> Outcome | None:
+        directory = self.directory(job.id)
+        if self._runner.is_running(directory):
+            return None
+        outcome = directory.outcome()
+        if outcome is not None:
+            return Outcome.model_validate(outcome)
+        if directory.is_cancel_requested():
+            return Outcome(result="cancelled")
+        restarts = self._restarts[job.id] = self._restarts.get(job.id, 0) + 1
+        if restarts > MAX_RESTARTS:
+            return Outcome(result="failed", error=_keeps_dying(directory))
+        detail = f"The pipeline ended without a word; started again ({restarts} of {MAX_RESTARTS})."
+        directory.append_event("pipeline", "warning", detail=detail)
+        self._runner.start(directory)
+        return None
+
+    async def _publish(self, job: Job) -> None:
+        job = await self._publisher.publish(job, self.directory(job.id))
+        reason = f" ({job.error['detail']})" if job.error else ""
+        LOGGER.info("Publishing job %s: %s%s.", job.id, job.status, reason)
+
+    async def _end(self, job: Job, error: JobError) -> None:
+        status: JobStatus = "trained" if job.status == "publishing" else "failed"
+        await anyio.to_thread.run_sync(
+            lambda: self._store.jobs.move(job.id, status, error=error.model_dump())
+        )
+
+    async def _move(self, job: Job, status: JobStatus) -> Job:
+        return await anyio.to_thread.run_sync(self._store.jobs.move, job.id, status)
+
+    async def _jobs(self, status: JobStatus) -> list[Job]:
+        return await anyio.to_thread.run_sync(self._store.jobs.all, status)
+
+
+def _locked(path: Path) -> int | None:
+    """A descriptor that holds the lock, or None when another process does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _keeps_dying(directory: JobDirectory) -> JobError:
+    try:
+        log = directory.log_path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+    except OSError:
+        log = ""
+    return JobError(
+        title="The pipeline keeps dying",
+        detail=f"It ended {MAX_RESTARTS + 1} times without saying how. End of log.txt:\n{log}",
+    )

@@ -1,0 +1,117 @@
+"""Personas over base models: create, list, show, delete."""
+
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from api.base_models import BaseModels
+from api.errors import Conflict, InvalidOption, ModelInUse, ModelNotFound, NameTaken
+from api.names import CHECKING, model_key, valid_model_name
+from api.runtime import ExistingModel, ModelInfo, ModelRuntime, Persona
+from api.store import Store
+from api.store.models import ModelKind, ModelRecord
+
+WANTING = ("queued", "running", "trained", "publishing")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that can chat: what the runtime knows and what we know."""
+
+    info: ModelInfo
+    kind: ModelKind
+    base: str
+    job_id: str
+    trainable: bool
+
+
+class ModelCatalog:
+    """The runtime's models with their records."""
+
+    def __init__(self, runtime: ModelRuntime, store: Store, base_models: BaseModels) -> None:
+        self._runtime = runtime
+        self._store = store
+        self._base_models = base_models
+
+    async def list(self) -> list[Model]:
+        """Every model that can chat, by name."""
+        infos = [info for info in await self._runtime.models() if _is_listed(info)]
+        records = await anyio.to_thread.run_sync(self._store.models.all)
+        trainable = {model_key(name) for name in self._base_models.names()}
+        return [_model(info, records.get(model_key(info.name)), trainable) for info in infos]
+
+    async def names(self) -> list[str]:
+        """Names of the models that can chat."""
+        return [info.name for info in await self._runtime.models() if _is_listed(info)]
+
+    async def show(self, name: str) -> Model:
+        """One model; `errors.ModelNotFound` names the others."""
+        for model in await self.list():
+            if model_key(model.info.name) == model_key(name):
+                return model
+        raise ModelNotFound(name, await self.names())
+
+    async def create(self, name: str, base: str, persona: Persona, *, replace: bool) -> Model:
+        """A persona over a base; returns it as it is listed."""
+        name = valid_model_name(name)
+        source = await self.show(base)
+        await self._require_free(name, replace)
+        creation = self._runtime.create_model(
+            name, ExistingModel(source.info.name), persona, replace=replace
+        )
+        async for _ in creation:
+            pass
+        await anyio.to_thread.run_sync(self._store.models.put, name, "persona", source.info.name)
+        return await self.show(name)
+
+    async def delete(self, name: str) -> str:
+        """Delete a model; returns its name as it was listed."""
+        model = await self.show(name)
+        jobs = await anyio.to_thread.run_sync(self._store.jobs.all, "queued", "running")
+        for job in jobs:
+            if model_key(job.base_model) == model_key(name):
+                raise ModelInUse(
+                    f"Job {job.id} trains from {model.info.name!r}. "
+                    "Wait for it or cancel it, then delete the model."
+                )
+        await self._runtime.delete_model(model.info.name)
+        await anyio.to_thread.run_sync(self._store.models.remove, name)
+        return model.info.name
+
+    async def require_chat(self, name: str) -> None:
+        """`errors.ModelNotFound` (with the names that exist) unless the model can chat."""
+        try:
+            info = await self._runtime.show(name)
+        except ModelNotFound:
+            raise ModelNotFound(name, await self.names()) from None
+        if "chat" not in info.capabilities:
+            raise InvalidOption(f"The model {name!r} cannot chat.", where="modelName")
+
+    async def _require_free(self, name: str, replace: bool) -> None:
+        key = model_key(name)
+        for model in await self.list():
+            if model_key(model.info.name) != key:
+                continue
+            if not replace:
+                raise NameTaken(
+                    f"A model named {model.info.name!r} exists. Delete it, or send replace=true."
+                )
+            if model.kind == "base":
+                raise Conflict(f"{model.info.name!r} is a base model and cannot be replaced.")
+        for job in await anyio.to_thread.run_sync(self._store.jobs.all, *WANTING):
+            if model_key(job.model_name) == key:
+                raise NameTaken(f"Job {job.id} will publish a model named {job.model_name!r}.")
+
+
+def _is_listed(info: ModelInfo) -> bool:
+    return "chat" in info.capabilities and not info.name.endswith(CHECKING)
+
+
+def _model(info: ModelInfo, record: ModelRecord | None, trainable: set[str]) -> Model:
+    key = model_key(info.name)
+    if record is None:
+        return Model(info, "base", "", "", key in trainable)
+    base_is_trainable = model_key(record.base) in trainable
+    return Model(
+        info, record.kind, record.base, record.job_id, key in trainable or base_is_trainable
+    )

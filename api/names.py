@@ -1,0 +1,41 @@
+"""What a name may look like and what names are compared by."""
+
+import re
+import unicodedata
+
+from api.errors import InvalidName
+
+CHECKING = "--checking"
+"""Ending of a model that is being checked before it gets its real name; never listed."""
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}(:[A-Za-z0-9][A-Za-z0-9._-]{0,79})?")
+
+
+def valid_model_name(name: str) -> str:
+    """The name without a `:latest` tag, else `errors.InvalidName`."""
+    if not _MODEL_NAME.fullmatch(name) or name.endswith(CHECKING):
+        raise InvalidName(
+            "A model name has 1 to 80 letters, digits, dots, dashes and underscores and begins with "
+            f"a letter or digit; {CHECKING!r} at its end is reserved.",
+            where="modelName",
+        )
+    return name.removesuffix(":latest")
+
+
+def valid_document_name(name: str) -> str:
+    """The name as it will be listed, else `errors.InvalidName`. Data only: it never becomes a path."""
+    bare = name.replace("\\", "/").rpartition("/")[2]
+    if not bare.strip() or bare in {".", ".."} or len(bare) > 200 or not bare.isprintable():
+        raise InvalidName("A document's file name has 1 to 200 printable characters.", where="file")
+    return bare
+
+
+def model_key(name: str) -> str:
+    """What model names are compared by: as the runtimes do, without case and `:latest`."""
+    return name.lower().removesuffix(":latest")
+
+
+def document_key(name: str) -> str:
+    """What document names are compared by: NFC, without `.pdf`."""
+    normalised = unicodedata.normalize("NFC", name)
+    return normalised[:-4] if normalised.lower().endswith(".pdf") else normalised

@@ -1,0 +1,121 @@
+"""Errors on the wire: RFC 9457 problem+json, with the request's id as `instance` and never an echo of the input."""
+
+import logging
+import secrets
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from api.errors import ApiError
+
+PROBLEM_JSON = "application/problem+json"
+TITLES = {400: "Malformed request", 404: "Not found", 405: "Method not allowed", 413: "Too large"}
+PROBLEM_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+LOGGER = logging.getLogger("api")
+
+
+def problem_response(
+    problem: dict[str, Any], headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """A problem as a response; `instance` is a fresh id that the log carries too."""
+    problem = {**problem, "instance": f"urn:request:{secrets.token_hex(8)}"}
+    LOGGER.info("%s %s (%s)", problem["status"], problem["title"], problem["instance"])
+    return JSONResponse(
+        problem, status_code=problem["status"], headers=headers, media_type=PROBLEM_JSON
+    )
+
+
+def api_error_response(error: ApiError) -> JSONResponse:
+    """An error of ours as a response."""
+    headers = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return problem_response(error.as_problem(), headers)
+
+
+def validation_problem(errors: Sequence[Any]) -> dict[str, Any]:
+    """A 422 from pydantic's errors: where and what, cut and cleaned, without the input."""
+    fields = [
+        {
+            "where": ".".join(_printable(part, 60) for part in error["loc"]),
+            "reason": _printable(error["msg"], 300),
+        }
+        for error in errors[:20]
+    ]
+    detail = "; ".join(f"{field['where']}: {field['reason']}" for field in fields[:3])
+    return {
+        "type": "about:blank",
+        "title": "Invalid request",
+        "status": 422,
+        "detail": detail or "The request is not valid.",
+        "errors": fields,
+    }
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may refuse with these statuses."""
+    content = {PROBLEM_JSON: {"schema": PROBLEM_SCHEMA}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in sorted({*statuses, 503})
+    }
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Answer every failure of the app with problem+json."""
+    app.add_exception_handler(ApiError, _on_api_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_defect)
+
+
+async def _on_api_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ApiError)  # noqa: S101  Starlette's handlers are typed by Exception
+    return api_error_response(error)
+
+
+async def _on_validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    return problem_response(validation_problem(error.errors()))
+
+
+async def _on_http_exception(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    problem = {
+        "type": "about:blank",
+        "title": TITLES.get(error.status_code, "Refused"),
+        "status": error.status_code,
+        "detail": _printable(error.detail, 300),
+    }
+    return problem_response(problem, dict(error.headers or {}))
+
+
+async def _on_defect(_request: Request, _error: Exception) -> JSONResponse:
+    problem = {
+        "type": "about:blank",
+        "title": "Internal error",
+        "status": 500,
+        "detail": "A defect in the service; its log has the traceback.",
+    }
+    return problem_response(problem)
+
+
+def _printable(value: object, limit: int) -> str:
+    text = "".join(c if c.isprintable() else "?" for c in str(value)[: limit + 1])
+    return text if len(text) <= limit else text[:limit] + "..."

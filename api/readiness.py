@@ -1,0 +1,44 @@
+"""Asks every back end whether it is ready, each within a bound of time."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import anyio.to_thread
+
+from api.errors import ApiError
+from api.services import Services
+
+ASK_SECONDS = 3.0
+
+
+class Readiness:
+    """What `/readyz` says: while the service opens, and from then on by asking."""
+
+    def __init__(self) -> None:
+        self.opening = "is starting"
+        self.services: Services | None = None
+
+    async def ask(self) -> tuple[dict[str, str], list[str]]:
+        """The state of each back end by name (`ready`, or what is the matter), and hints."""
+        services = self.services
+        if services is None:
+            return {"service": self.opening}, []
+        hints: list[str] = []
+        runtime, vectors, database = await asyncio.gather(
+            _state(services.runtime.check(), hints),
+            _state(services.index.check(), hints),
+            _state(anyio.to_thread.run_sync(services.store.database.check), hints),
+        )
+        models = {f"model {name}": state for name, state in services.bundled.states().items()}
+        return {"database": database, "runtime": runtime, "index": vectors, **models}, hints
+
+
+async def _state(check: Awaitable[tuple[str, ...] | None], hints: list[str]) -> str:
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            hints.extend(await check or ())
+    except TimeoutError:
+        return f"does not answer within {ASK_SECONDS:.0f} s"
+    except ApiError as error:
+        return error.detail
+    return "ready"

@@ -1,0 +1,211 @@
+"""The bytes of a request as named raw values: bounded, strictly decoded, never repaired in silence.
+
+What the values mean is decided in `request_fields.py`.
+"""
+
+import errno
+import json
+import math
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
+
+from api.errors import BadRequest, OutOfSpace, TooLarge, UnsupportedMediaType
+
+MAX_PAIRS = 1000
+MAX_FILES = 16
+MAX_DEPTH = 32
+PART_HEADERS_BYTES = 2**16
+"""What the headers and borders of a multipart body may add to its files."""
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a body carried: text values, JSON values, files."""
+
+    pairs: Pairs = field(default_factory=list)
+    members: Mapping[str, Any] = field(default_factory=dict)
+    files: list[tuple[str, UploadFile]] = field(default_factory=list)
+
+    async def close(self) -> None:
+        """Remove the files' temporary copies."""
+        for _, file in self.files:
+            await file.close()
+
+
+def invalid(where: str, reason: str) -> RequestValidationError:
+    """A 422 about one field."""
+    return RequestValidationError([{"type": "invalid", "loc": (where,), "msg": reason}])
+
+
+def query_pairs(request: Request) -> Pairs:
+    """Names and values of the query, in order."""
+    return _decoded_pairs(request.scope["query_string"], "query")
+
+
+async def read_body(request: Request, *, max_bytes: int, max_file_bytes: int = 0) -> Body:
+    """The body by its media type; `max_file_bytes` is the room for files, 0 where none may come."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    limit = max_bytes
+    if max_file_bytes and media_type == "multipart/form-data":
+        limit += max_file_bytes + PART_HEADERS_BYTES
+    chunks = _bounded(request, limit)
+    if media_type == "multipart/form-data":
+        return await _multipart(request, chunks, max_bytes)
+    content = b"".join([chunk async for chunk in chunks])
+    if not content:
+        return Body()
+    if max_file_bytes:
+        raise UnsupportedMediaType("Send the file as multipart/form-data.")
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return Body(members=_json_members(content))
+    if media_type == "application/x-www-form-urlencoded":
+        return Body(pairs=_decoded_pairs(content, "body"))
+    raise UnsupportedMediaType("Send parameters in the query, as a form, or as application/json.")
+
+
+async def _bounded(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    too_large = TooLarge(f"The body may have {limit} bytes.", limit_bytes=limit)
+    if int(request.headers.get("content-length", "0")) > limit:
+        raise too_large
+    received = 0
+    try:
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > limit:
+                raise too_large
+            yield chunk
+    except ClientDisconnect:
+        raise BadRequest("The request ended before its body did.") from None
+
+
+def _decoded_pairs(content: bytes, where: str) -> Pairs:
+    try:
+        text = content.decode("utf-8")
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS)
+    except UnicodeDecodeError:
+        raise invalid(where, "The text is not UTF-8.") from None
+    except ValueError:
+        raise BadRequest(f"More than {MAX_PAIRS} parameters in the {where}.") from None
+
+
+class _StrictMultiPartParser(MultiPartParser):
+    """Refuses what is not UTF-8; Starlette would read it as Latin-1 in silence."""
+
+    def on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._current_part.content_disposition)
+        for key in (b"name", b"filename"):
+            _require_utf8(options.get(key, b""), key.decode())
+        super().on_headers_finished()
+
+    def on_part_end(self) -> None:
+        if self._current_part.file is None:
+            _require_utf8(bytes(self._current_part.data), self._current_part.field_name)
+        super().on_part_end()
+
+
+def _require_utf8(content: bytes, where: str) -> None:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise invalid(where, "The text is not UTF-8.") from None
+
+
+async def _multipart(
+    request: Request, chunks: AsyncGenerator[bytes, None], max_part_size: int
+) -> Body:
+    parser = _StrictMultiPartParser(
+        request.headers,
+        chunks,
+        max_files=MAX_FILES,
+        max_fields=MAX_PAIRS,
+        max_part_size=max_part_size,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise BadRequest(f"The multipart body cannot be read: {error.message}") from error
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise OutOfSpace("The disk is full: the upload was not stored.") from error
+    body = Body()
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            body.files.append((name, value))
+        else:
+            body.pairs.append((name, value))
+    return body
+
+
+def _json_members(content: bytes) -> Mapping[str, Any]:
+    try:
+        members = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_unique_keys, parse_int=_bounded_int
+        )
+    except RecursionError:
+        raise _too_deep() from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadRequest(f"The body is not JSON in UTF-8: {_position(error)}.") from None
+    if not isinstance(members, dict):
+        raise BadRequest("The body must be a JSON object.")
+    for name, value in members.items():
+        _require_sound(name, name)
+        _require_sound(name, value)
+    return members
+
+
+def _position(error: UnicodeDecodeError | json.JSONDecodeError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at line {error.lineno}, column {error.colno}"
+    return f"byte {error.start} is not UTF-8"
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise invalid(twice, "Given twice.")
+    return members
+
+
+def _bounded_int(digits: str) -> int | float:
+    return int(digits) if len(digits) < 100 else math.inf
+
+
+def _require_sound(where: str, value: object) -> None:
+    """Refuse lone surrogates and numbers that are none or too large."""
+    for scalar in _scalars(value):
+        if isinstance(scalar, str):
+            if any("\ud800" <= character <= "\udfff" for character in scalar):
+                raise invalid(where, "The text holds half a surrogate pair.")
+        elif isinstance(scalar, int | float) and not -(2.0**63) <= scalar < 2.0**63:  # NaN too
+            raise invalid(where, "The number is out of range.")
+
+
+def _scalars(value: object, depth: int = 1) -> Iterator[object]:
+    if depth > MAX_DEPTH:
+        raise _too_deep()
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _scalars(item, depth + 1)
+    else:
+        yield value
+
+
+def _too_deep() -> BadRequest:
+    return BadRequest(f"The JSON is nested deeper than {MAX_DEPTH} levels.")

@@ -1,0 +1,25 @@
+"""Leaves jobs to `python -m finetune.worker`, which watches the same folder (the GPU container)."""
+
+from finetune.workspace import JobDirectory
+
+
+class WorkerRunner:
+    """`JobRunner` over a shared folder: a job that has `start` and no outcome is in the worker's hands."""
+
+    def start(self, job: JobDirectory) -> None:
+        """Let the worker take the job."""
+        if not self.is_running(job):
+            job.request_start()
+
+    def is_running(self, job: JobDirectory) -> bool:
+        """Whether the worker is at it, or takes it as soon as it is free."""
+        return job.is_locked() or (job.is_start_requested() and job.outcome() is None)
+
+    def cancel(self, job: JobDirectory) -> None:
+        """Leave the wish in the directory; a job that nobody has taken yet is withdrawn."""
+        job.request_cancel()
+        if not job.is_locked():
+            job.withdraw_start()
+
+    def close(self) -> None:
+        """Nothing to stop: the worker has a life of its own."""

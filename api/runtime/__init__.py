@@ -1,0 +1,179 @@
+"""ModelRuntime: what runs language models, as the rest of the service sees it, with the values it speaks.
+
+Implementations: `llama_cpp.LlamaCppRuntime` (embedded) and `ollama.OllamaRuntime`. One contract suite
+(`tests/contracts/test_model_runtime.py`) runs over each of them and over the fake.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+    images: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to generate; `None` leaves the choice to the persona, then to the runtime."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] | None = None
+    num_ctx: int | None = None
+    json_schema: Mapping[str, Any] | None = None
+    tools: tuple[Mapping[str, Any], ...] | None = None
+
+    def over(self, defaults: "Options") -> "Options":
+        """These options, with what is unset taken from `defaults`."""
+        unset = {
+            f.name: getattr(defaults, f.name) for f in fields(self) if getattr(self, f.name) is None
+        }
+        return replace(self, **unset)
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """What makes a model of its own out of a base: no weights are copied."""
+
+    system: str = ""
+    template: str | None = None
+    parameters: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingModel:
+    """Create from a model that the runtime has."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class GGUFFile:
+    """Create from a GGUF file; the runtime copies or links it, the file stays where it is."""
+
+    path: Path
+
+
+ModelSource = ExistingModel | GGUFFile
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a creation is."""
+
+    status: str
+    done_bytes: int = 0
+    total_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the runtime knows about one model. `capabilities` holds "chat", "embed", "images", "tools", "json_schema"."""
+
+    name: str
+    size_bytes: int
+    context_length: int
+    capabilities: frozenset[str]
+    template: str
+    persona: Persona
+    modified_at: datetime
+    quantization: str = ""
+    parameter_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How a generation ended and what it cost, in tokens."""
+
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of an answer; the last one, and only it, carries `usage`."""
+
+    text: str
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """Tokens of a rendered conversation; an upper estimate when not exact."""
+
+    number: int
+    exact: bool
+
+
+class ModelRuntime(Protocol):
+    """Runs models. Names are compared without regard to case; every method may raise `errors.ModelNotFound`
+    for an unknown name, `errors.BackEndFailed` (502) or `errors.Unavailable` (503) when the back end is not there.
+    """
+
+    async def models(self) -> list[ModelInfo]:
+        """All models, embedding models included, sorted by name."""
+        ...
+
+    async def show(self, name: str) -> ModelInfo:
+        """One model."""
+        ...
+
+    def create_model(
+        self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
+    ) -> AsyncIterator[Progress]:
+        """Create a model; visible only when the iterator has ended. `errors.NameTaken` unless `replace`;
+        `errors.Unusable` for a file that is no sound GGUF or a template that does not parse. A persona over a
+        persona inherits what it does not set.
+        """
+        ...
+
+    async def rename(self, name: str, new_name: str) -> None:
+        """Give a model another name; replaces nothing (`errors.NameTaken`)."""
+        ...
+
+    async def delete_model(self, name: str) -> None:
+        """Delete a model; models built on it go on answering."""
+        ...
+
+    def chat(
+        self, name: str, messages: Sequence[Message], options: Options
+    ) -> AsyncIterator[Piece]:
+        """Answer in pieces; the last carries `usage`, and a stream that ends without it raises
+        `errors.BackEndFailed`. Closing the iterator cancels the generation. `errors.PromptTooLong` before
+        the first piece when prompt and answer cannot fit; `errors.InvalidOption` for what the model cannot take.
+        """
+        ...
+
+    async def count_tokens(self, name: str, messages: Sequence[Message]) -> TokenCount:
+        """Tokens of the conversation as the model will read it, persona and template included."""
+        ...
+
+    async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
+        """One L2-normalised vector a text; `errors.InvalidOption` for a model that cannot embed."""
+        ...
+
+    async def release_memory(self) -> None:
+        """Unload every model (before training needs the memory); the next call loads again."""
+        ...
+
+    async def check(self) -> tuple[str, ...]:
+        """Raise when the runtime cannot serve; else hints for the operator (shown in the log and `/readyz`)."""
+        ...
+
+    async def close(self) -> None:
+        """Stop everything that was started."""
+        ...

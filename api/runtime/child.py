@@ -1,0 +1,162 @@
+"""One child process that holds one loaded model: how it is started, spoken to and ended."""
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from api.errors import BackEndFailed, Unavailable
+from api.runtime.llama_client import LlamaClient
+
+SERVER = Path(__file__).with_name("llama_server.py")
+_LOG_BYTES = 8000
+
+
+class LoadFailed(BackEndFailed):
+    """llama.cpp could not load the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a child is started with; requests with equal launches share a child."""
+
+    path: Path
+    template: str
+    context_length: int
+    slots: int
+    embeds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What every child is started with. `stall_seconds` is the longest silence of a child that answers."""
+
+    threads: int
+    gpu_layers: int = -1
+    start_seconds: float = 120.0
+    stall_seconds: float = 120.0
+
+
+class Child:
+    """A running child and its open requests. `turns` has one place for each generation at once."""
+
+    def __init__(self, process: asyncio.subprocess.Process, launch: Launch) -> None:
+        self.launch = launch
+        self.client: LlamaClient
+        self.turns = asyncio.Semaphore(launch.slots)
+        self.open = 0
+        self.used_at = time.monotonic()
+        self.retired = False
+        self.ends_by_itself = True
+        self.expiry: asyncio.TimerHandle | None = None
+        self.process = process
+        self.ended = asyncio.create_task(self._follow())
+        self._log = b""
+
+    @property
+    def log(self) -> str:
+        """The end of what it wrote to standard error."""
+        return self._log.decode(errors="replace").replace(str(self.launch.path), "the file")
+
+    async def load(self, limits: Limits) -> None:
+        """Have it load its model; after a failure it is gone."""
+        try:
+            answer = await asyncio.wait_for(self._hand_over(limits), limits.start_seconds)
+        except TimeoutError as error:
+            await self.stop()
+            raise BackEndFailed(
+                f"The model did not load within {limits.start_seconds:g} seconds. "
+                "Raise LLM_FASTAPI_MODEL_START_SECONDS, or use a smaller model."
+            ) from error
+        except BaseException:
+            await self.stop()
+            raise
+        if "address" not in answer:
+            await asyncio.wait([self.ended])
+            raise LoadFailed(f"llama.cpp cannot load the model: {self._reason(answer)}")
+        self.client = LlamaClient(
+            answer["address"], answer["key"], stall_seconds=limits.stall_seconds
+        )
+
+    def kill(self) -> None:
+        """End it now; it has nothing to save."""
+        self.retired = True
+        with suppress(ProcessLookupError):
+            self.process.kill()
+
+    async def stop(self) -> None:
+        """End it on purpose, and wait until it is gone."""
+        self.ends_by_itself = False
+        self.kill()
+        await asyncio.wait([self.ended])
+
+    async def _follow(self) -> None:
+        """Keep the end of its log until that closes, then wait for the process: it is never a zombie."""
+        assert self.process.stderr  # noqa: S101
+        while part := await self.process.stderr.read(65536):
+            self._log = (self._log + part)[-_LOG_BYTES:]
+        await self.process.wait()
+
+    async def _hand_over(self, limits: Limits) -> dict[str, Any]:
+        """Tell it what to serve; its answer holds `address` or `error`."""
+        key = secrets.token_urlsafe(32)
+        config = {
+            "path": str(self.launch.path),
+            "template": self.launch.template,
+            "context_length": self.launch.context_length,
+            "slots": self.launch.slots,
+            "embeds": self.launch.embeds,
+            "threads": limits.threads,
+            "gpu_layers": limits.gpu_layers,
+            "ping_seconds": max(1, int(limits.stall_seconds / 4)),
+            "key": key,
+        }
+        assert self.process.stdin and self.process.stdout  # noqa: S101
+        with suppress(OSError):  # it ended before it read; its log says why
+            self.process.stdin.write(json.dumps(config).encode() + b"\n")
+            await self.process.stdin.drain()
+        line = await self.process.stdout.readline()
+        return {**json.loads(line), "key": key} if line else {}
+
+    def _reason(self, answer: dict[str, Any]) -> str:
+        """The first error in its log that tells something; its exception says less."""
+        errors = [line.partition(" E ")[2] for line in self.log.splitlines() if " E " in line]
+        telling = [line for line in errors if "error" in line or "invalid" in line]
+        said = answer.get("error", f"its process ended ({self.process.returncode})")
+        return " ".join((telling or errors or [said])[0].split())[:300]
+
+
+async def spawn(launch: Launch) -> Child:
+    """Start the process of a child; it loads nothing before `load`."""
+    return Child(await _start_server(), launch)
+
+
+async def devices() -> list[str]:
+    """The kinds of device that the llama.cpp binding can compute on, such as `CPU` and `GPU`."""
+    process = await _start_server("--devices")
+    try:
+        output, _ = await process.communicate()
+        answer = json.loads(output)
+    except ValueError:
+        answer = {"error": "the llama.cpp binding cannot be loaded"}
+    if "devices" not in answer:
+        raise Unavailable(f"{answer['error']}. Install it with: pip install xllamacpp")
+    return list(answer["devices"])
+
+
+async def _start_server(*arguments: str) -> asyncio.subprocess.Process:
+    secret_free = {k: v for k, v in os.environ.items() if not k.startswith("LLM_FASTAPI_")}
+    pipe = asyncio.subprocess.PIPE
+    command = (sys.executable, "-P", str(SERVER), *arguments)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=pipe, env=secret_free, start_new_session=True
+        )
+    except OSError as error:
+        raise Unavailable(f"No process can be started for the model: {error.strerror}.") from error

@@ -1,0 +1,210 @@
+"""Checks and reads the header of a GGUF file before any loader sees it.
+
+Everything the header claims (counts, sizes, offsets, alignment) must lie within the file. Weights are not read.
+"""
+
+import math
+import mmap
+import struct
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from api.errors import Unusable
+
+MAX_ENTRIES = 65_536
+MAX_TENSORS = 131_072
+MAX_ARRAY_ITEMS = 8_388_608
+MAX_NAME_BYTES = 65_535
+MAX_CONTEXT = 2**24
+
+_STRING, _ARRAY = 8, 9
+# fmt: off
+_SCALARS = {
+    0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
+}
+# ggml tensor type: (elements in a block, bytes of a block)
+_TENSOR_TYPES = {
+    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
+    9: (32, 40), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
+    15: (256, 292), 16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18),
+    21: (256, 110), 22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8),
+    28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
+    40: (64, 36), 41: (128, 18), 42: (64, 18),
+}
+_FILE_TYPES = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
+    11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
+    17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS",
+    23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S", 29: "IQ2_M",
+    30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4_MOE", 39: "NVFP4",
+}
+# fmt: on
+_POOLED = (1, 2, 3)  # mean, first token, last token
+_CONTROL, _USER_DEFINED = 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a GGUF file says about its model. `markers` are the texts of its control tokens."""
+
+    architecture: str
+    context_length: int
+    template: str
+    quantization: str
+    parameter_count: int
+    embeds: bool
+    size_bytes: int
+    markers: frozenset[str]
+
+
+def read_header(path: Path) -> Header:
+    """Read and check a header; `Unusable` says what is wrong with the file."""
+    try:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            return _Reader(data).header()
+    except (struct.error, UnicodeDecodeError, IndexError) as error:
+        raise _unsound("it ends in the middle of its header or holds no text where text is due") from error
+    except ValueError as error:
+        raise _unsound("it is empty") from error
+
+
+def _unsound(reason: str) -> Unusable:
+    return Unusable(f"The file is no sound GGUF: {reason}. Convert or copy it again.")
+
+
+class _Reader:
+    """A cursor over the mapped file."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._at = 0
+
+    def header(self) -> Header:
+        if self._data[:4] != b"GGUF":
+            raise _unsound("it does not begin with the letters GGUF")
+        self._at = 4
+        version, tensors, entries = self._number("I"), self._number("Q"), self._number("Q")
+        if version not in (2, 3):
+            raise _unsound(f"its version is {version}; 2 and 3 can be read")
+        if tensors > MAX_TENSORS or entries > MAX_ENTRIES:
+            raise _unsound(f"it claims {tensors} tensors and {entries} metadata entries")
+        if not tensors:
+            raise _unsound("it holds no tensors")
+        metadata: dict[str, Any] = {}
+        for _ in range(entries):
+            key = self._text(MAX_NAME_BYTES)
+            if not key or key in metadata:
+                raise _unsound(f"the metadata key {key[:80]!r} is empty or there twice")
+            metadata[key] = self._value(self._number("I"), keep=key.startswith("tokenizer."))
+        return self._as_header(metadata, self._check_tensors(tensors, metadata))
+
+    def _number(self, code: str) -> Any:
+        (value,) = struct.unpack_from("<" + code, self._data, self._at)
+        self._at += struct.calcsize("<" + code)
+        return value
+
+    def _bytes(self, limit: int) -> bytes:
+        length = self._number("Q")
+        if length > min(limit, len(self._data) - self._at):
+            raise _unsound(f"a text of {length} bytes does not fit into it")
+        self._at += length
+        return self._data[self._at - length : self._at]
+
+    def _text(self, limit: int) -> str:
+        return self._bytes(limit).decode()
+
+    def _value(self, kind: int, *, keep: bool) -> Any:
+        if kind == _STRING:
+            return self._text(len(self._data))
+        if kind == _ARRAY:
+            return self._array(self._number("I"), self._number("Q"), keep=keep)
+        if kind not in _SCALARS:
+            raise _unsound(f"a metadata value has the unknown type {kind}")
+        return self._number(_SCALARS[kind])
+
+    def _array(self, kind: int, length: int, *, keep: bool) -> Sequence[Any]:
+        if length > MAX_ARRAY_ITEMS or (kind != _STRING and kind not in _SCALARS):
+            raise _unsound(f"a metadata list has {length} items of type {kind}")
+        if kind == _STRING:
+            texts = [self._bytes(len(self._data)) for _ in range(length)]
+            return texts if keep else ()
+        start, size = self._at, length * struct.calcsize("<" + _SCALARS[kind])
+        if size > len(self._data) - start:
+            raise _unsound(f"a metadata list of {size} bytes does not fit into it")
+        self._at += size
+        return array(_SCALARS[kind], self._data[start : self._at]) if keep and kind == 5 else ()
+
+    def _check_tensors(self, count: int, metadata: dict[str, Any]) -> int:
+        """Check that each tensor's bytes lie where the format wants them; the number of parameters."""
+        alignment = metadata.get("general.alignment", 32)
+        if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
+            raise _unsound(f"its alignment {alignment!r} is no power of two")
+        parameters = expected = 0
+        names: set[str] = set()
+        for _ in range(count):
+            name, elements, size, offset = self._tensor()
+            if name in names:
+                raise _unsound(f"the tensor {name!r} is there twice")
+            if offset != expected:
+                raise _unsound(f"the tensor {name!r} begins at {offset}, not at {expected}")
+            names.add(name)
+            parameters += elements
+            end = offset + size
+            expected = _padded(end, alignment)
+        missing = _padded(self._at, alignment) + end - len(self._data)
+        if missing > 0:
+            raise _unsound(f"{missing} bytes are missing at its end")
+        return parameters
+
+    def _tensor(self) -> tuple[str, int, int, int]:
+        name, dimensions = self._text(63), self._number("I")
+        if dimensions > 4:
+            raise _unsound(f"the tensor {name!r} has {dimensions} dimensions")
+        shape = [self._number("Q") for _ in range(dimensions)]
+        kind, offset = self._number("I"), self._number("Q")
+        if kind not in _TENSOR_TYPES:
+            raise _unsound(f"the tensor {name!r} has the unknown type {kind}")
+        block, block_bytes = _TENSOR_TYPES[kind]
+        elements = math.prod(shape)
+        if not shape or elements == 0 or shape[0] % block:
+            raise _unsound(f"the tensor {name!r} has the shape {shape}")
+        return name, elements, elements // block * block_bytes, offset
+
+    def _as_header(self, metadata: dict[str, Any], parameters: int) -> Header:
+        architecture = metadata.get("general.architecture")
+        if not isinstance(architecture, str) or not architecture:
+            raise _unsound("it does not name its architecture")
+        context = metadata.get(f"{architecture}.context_length")
+        if not isinstance(context, int) or not 0 < context <= MAX_CONTEXT:
+            raise _unsound(f"its context length is {context!r}")
+        template = metadata.get("tokenizer.chat_template", "")
+        pooling = metadata.get(f"{architecture}.pooling_type", 0)
+        return Header(
+            architecture=architecture,
+            context_length=context,
+            template=template if isinstance(template, str) else "",
+            quantization=_FILE_TYPES.get(metadata.get("general.file_type", -1), ""),
+            parameter_count=parameters,
+            embeds=pooling in _POOLED,
+            size_bytes=len(self._data),
+            markers=_markers(metadata),
+        )
+
+
+def _padded(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment
+
+
+def _markers(metadata: dict[str, Any]) -> frozenset[str]:
+    tokens = metadata.get("tokenizer.ggml.tokens", ())
+    kinds = metadata.get("tokenizer.ggml.token_type", ())
+    if isinstance(tokens, list) and isinstance(kinds, array) and len(tokens) == len(kinds):
+        special = (t for t, kind in zip(tokens, kinds, strict=True) if kind in (_CONTROL, _USER_DEFINED))
+        return frozenset(t.decode(errors="replace") for t in special if t)
+    return frozenset()

@@ -1,0 +1,110 @@
+"""Speaks HTTP with one llama.cpp server and turns its failures into ours. Knows nothing of models or processes."""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+
+from api.errors import ApiError, BackEndFailed, InvalidOption, PromptTooLong, Unusable
+
+JSONObject = Mapping[str, Any]
+_CONNECT_SECONDS = 5
+
+
+class LlamaClient:
+    """The calls the runtime needs. `stalled` is true once the server has kept silent for `stall_seconds`."""
+
+    def __init__(self, address: str, key: str, *, stall_seconds: float) -> None:
+        self.stalled = False
+        self._stall_seconds = stall_seconds
+        # The server closes a connection after a stream without saying so: none is used twice.
+        self._http = httpx2.AsyncClient(
+            base_url=address,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=httpx2.Timeout(stall_seconds, connect=_CONNECT_SECONDS, pool=None),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
+            trust_env=False,
+        )
+
+    async def render(self, messages: Sequence[JSONObject]) -> str:
+        """The prompt that the chat template makes of a conversation."""
+        answer = await self._post("/apply-template", {"messages": messages})
+        return str(answer["prompt"])
+
+    async def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """The ids of a text; `special` reads control tokens as such and adds those that begin a prompt."""
+        body = {"content": text, "add_special": special, "parse_special": special}
+        return list((await self._post("/tokenize", body))["tokens"])
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One normalised vector a text."""
+        answer = await self._post("/v1/embeddings", {"input": list(texts)})
+        rows = sorted(answer["data"], key=lambda row: row["index"])
+        return [row["embedding"] for row in rows]
+
+    async def busy_slots(self) -> int:
+        """Generations that are going on."""
+        async with self._translated():
+            answer = await self._http.get("/slots")
+            return sum(slot["is_processing"] for slot in answer.json())
+
+    async def stream(self, path: str, body: JSONObject) -> AsyncIterator[JSONObject]:
+        """The chunks of a streamed generation; closing the iterator stops it in the server."""
+        async with (
+            self._translated(),
+            self._http.stream("POST", path, json={**body, "stream": True}) as answer,
+        ):
+            if answer.status_code != httpx2.codes.OK:
+                raise _refusal(answer.status_code, await answer.aread())
+            async for line in answer.aiter_lines():
+                if not line.startswith("data: ") or line == "data: [DONE]":
+                    continue
+                chunk = json.loads(line.removeprefix("data: "))
+                if "error" in chunk:
+                    raise _refusal(500, line.removeprefix("data: ").encode())
+                yield chunk
+
+    async def close(self) -> None:
+        """Close all connections; open streams end with an error."""
+        await self._http.aclose()
+
+    async def _post(self, path: str, body: JSONObject) -> JSONObject:
+        async with self._translated():
+            answer = await self._http.post(path, json=body)
+            if answer.status_code != httpx2.codes.OK:
+                raise _refusal(answer.status_code, answer.content)
+            parsed: JSONObject = answer.json()
+            return parsed
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except httpx2.TimeoutException as error:
+            self.stalled = True
+            raise BackEndFailed(
+                f"The model's process said nothing for {self._stall_seconds:g} seconds; "
+                "it is stopped. Ask again."
+            ) from error
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            raise BackEndFailed("The model's process ended while it answered. Ask again.") from error
+        except UnicodeEncodeError as error:
+            raise Unusable("The text holds half of a surrogate pair; send valid Unicode.") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise BackEndFailed("The model's process gave an answer that is no JSON.") from error
+
+
+def _refusal(status: int, content: bytes) -> ApiError:
+    """What the server said no to, as one of our errors."""
+    try:
+        error = json.loads(content)["error"]
+        message = str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        return BackEndFailed(f"The model's process answered with status {status}.")
+    if error.get("type") == "exceed_context_size_error":
+        return PromptTooLong(error.get("n_prompt_tokens", 0), error.get("n_ctx", 0))
+    if status == httpx2.codes.BAD_REQUEST:
+        return InvalidOption(f"The model refuses the request: {message[:500]}")
+    return BackEndFailed(f"The model's process failed: {message[:500]}")

@@ -1,0 +1,34 @@
+"""What the routes work with; `app.py` fills it once and puts it on `app.state.services`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from api.bundled import BundledModels
+    from api.documents.deleting import Deleter
+    from api.documents.importing import Importer
+    from api.index import Index
+    from api.jobs.supervise import Supervisor
+    from api.models import ModelCatalog
+    from api.runners import JobRunner
+    from api.runtime import ModelRuntime
+    from api.settings import Settings
+    from api.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One object a noun; everything is open for as long as the app serves."""
+
+    settings: Settings
+    store: Store
+    runtime: ModelRuntime
+    models: ModelCatalog
+    index: Index
+    importer: Importer
+    deleter: Deleter
+    bundled: BundledModels
+    jobs: Supervisor
+    runner: JobRunner

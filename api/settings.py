@@ -1,0 +1,171 @@
+"""Every knob of the service, typed and frozen; the only reader of the environment.
+
+`docs/settings.md` is generated from these descriptions (`python -m api settings`) and a test compares the two.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from `LLM_FASTAPI_...` in the environment or `.env`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LLM_FASTAPI_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Field(
+        Path("data"), description="Everything that lasts lies under this folder."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(3000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    api_key: SecretStr | None = Field(
+        None,
+        description="Bearer key that every call but `/healthz` must carry. Needed beyond loopback.",
+    )
+    allow_open: bool = Field(False, description="Allow listening beyond loopback without a key.")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host names accepted beside loopback names and `host`, as a JSON list."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level that is logged."
+    )
+
+    runtime: Literal["llama_cpp", "ollama", "openai"] = Field(
+        "llama_cpp", description="What runs the models."
+    )
+    default_base_model: str = Field("demo", description="Base of `createModel` when none is named.")
+    default_trainable_model: str = Field(
+        "demo", description="Base of `fine_tune_model` when none is named."
+    )
+    embedding_model: str = Field(
+        "all-minilm-l6-v2", description="Model that turns text into vectors."
+    )
+    context_length: int = Field(
+        4096,
+        ge=256,
+        description="Context in tokens a model is loaded with, never more than it was trained for.",
+    )
+    parallel_requests: int = Field(
+        4, ge=1, le=64, description="Requests one loaded model answers at once."
+    )
+    loaded_models: int = Field(
+        3, ge=1, description="Models kept loaded; the least recently used one is stopped."
+    )
+    idle_unload_seconds: float = Field(
+        600, gt=0, description="Idle time after which a loaded model is stopped."
+    )
+    model_start_seconds: float = Field(120, gt=0, description="Time a model may take to load.")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of a model; all but one core when empty."
+    )
+    gpu_layers: int = Field(-1, ge=-1, description="Layers put on the GPU; -1 means all that fit.")
+
+    max_upload_bytes: int = Field(
+        256 * 2**20, ge=1, description="Largest file that can be uploaded, in bytes."
+    )
+    max_body_bytes: int = Field(
+        4 * 2**20, ge=1, description="Largest request body that is not a file, in bytes."
+    )
+    max_pages: int = Field(5000, ge=1, description="Most pages a document may have.")
+    max_document_characters: int = Field(
+        20_000_000, ge=1, description="Most characters a document may have."
+    )
+    extract_seconds: float = Field(
+        60, gt=0, description="Wall time the parser of one document may take."
+    )
+    extract_memory_bytes: int = Field(
+        512 * 2**20, description="Address space the parser of one document may take."
+    )
+    chunk_tokens: int = Field(
+        240, ge=16, description="Longest chunk, in tokens of the embedding model."
+    )
+    chunk_overlap_tokens: int = Field(
+        32, ge=0, description="Tokens that neighbouring chunks share."
+    )
+
+    expansions: int = Field(
+        3, ge=0, le=8, description="Rephrasings a question is searched with beside itself."
+    )
+    passages: int = Field(6, ge=1, le=50, description="Most passages put into a prompt.")
+    dense_weight: float = Field(
+        0.5, ge=0, le=1, description="Share of meaning (against words) in a passage's score."
+    )
+    max_answer_tokens: int = Field(
+        1024, ge=1, description="Tokens an answer may have when a request names none."
+    )
+
+    runner: Literal["local", "worker"] = Field(
+        "local",
+        description="Who runs fine-tuning: a child process here, or the GPU worker that watches the folder.",
+    )
+    training_jobs: int = Field(1, ge=1, description="Fine-tuning jobs that run at once.")
+    max_dataset_rows: int = Field(1_000_000, ge=1, description="Most rows a dataset may have.")
+
+    shutdown_seconds: int = Field(
+        8, ge=1, description="Time open requests get to end when the service stops."
+    )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host in {"127.0.0.1", "localhost", "::1"}
+
+    @property
+    def models_dir(self) -> Path:
+        """The model registry of the embedded runtime."""
+        return self.data_dir / "models"
+
+    @property
+    def base_models_dir(self) -> Path:
+        """Hugging Face folders that can be fine-tuned, one a name."""
+        return self.data_dir / "base_models"
+
+    @property
+    def jobs_dir(self) -> Path:
+        """One folder a fine-tuning job."""
+        return self.data_dir / "jobs"
+
+    @property
+    def documents_dir(self) -> Path:
+        """Imported files under generated names."""
+        return self.data_dir / "documents"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Files that are being received; emptied at every start."""
+        return self.data_dir / "uploads"
+
+    @property
+    def chroma_dir(self) -> Path:
+        """The embedded vector store."""
+        return self.data_dir / "chroma"
+
+    @property
+    def lexical_dir(self) -> Path:
+        """The word index; it can be thrown away."""
+        return self.data_dir / "lexical"
+
+    @property
+    def database_path(self) -> Path:
+        """The truth about documents, chunks, models and jobs."""
+        return self.data_dir / "state.sqlite3"
+
+
+def settings_table() -> str:
+    """`docs/settings.md`: every setting with its default and meaning."""
+    lines = [
+        "# Settings",
+        "",
+        "Set them in the environment or in a file `.env` in the working directory.",
+        "",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None or field.default == () else f"`{field.default}`"
+        lines.append(f"| `LLM_FASTAPI_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"

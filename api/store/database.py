@@ -1,0 +1,155 @@
+"""Connections, transactions and migrations; foreign exceptions end here."""
+
+import contextlib
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from api.errors import ApiError, CannotStart, OutOfSpace, Unavailable
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+class Database:
+    """One engine; any number of readers, one writer at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writing_engine = engine.execution_options(writes=True)
+        self._writer = threading.Lock()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view."""
+        with _translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that commits when the block ends well."""
+        with _translated(), self._writer, self._writing_engine.begin() as connection:
+            yield connection
+
+    def check(self) -> None:
+        """Raise when the database cannot be read."""
+        with self.read() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM documents")
+
+    def integrity_problems(self) -> list[str]:
+        """What the database's own check finds; empty when sound."""
+        with self.read() as connection:
+            rows = [row[0] for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+        return [] if rows == ["ok"] else rows
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise _as_api_error(error) from error
+
+
+def _as_api_error(error: DBAPIError) -> ApiError:
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return OutOfSpace("The disk is full: nothing was stored. Free some space and try again.")
+    return Unavailable(f"The database did not answer: {error.orig}.")
+
+
+def open_database(path: Path) -> Database:
+    """Open or make the file, bring it to the newest schema (keeping a copy of the older file beside it)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = _is_fresh(path)
+    engine = create_engine(f"sqlite:///{path}")
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    try:
+        _migrate(engine, path, fresh)
+    except DBAPIError as error:
+        engine.dispose()
+        raise CannotStart(
+            f"The database {path} cannot be opened: {error.orig}. "
+            "Restore it from a backup, or move it away to begin anew."
+        ) from error
+    return Database(engine)
+
+
+def _is_fresh(path: Path) -> bool:
+    if not path.exists():
+        return True
+    if path.stat().st_size == 0:
+        raise CannotStart(
+            f"The database {path} is empty (0 bytes): it was cut off. "
+            "Restore it from a backup, or delete the file to begin anew."
+        )
+    return False
+
+
+def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in (
+        "busy_timeout=10000",
+        "journal_mode=WAL",
+        "synchronous=FULL",  # a confirmed import survives a power cut
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(engine: Engine, path: Path, fresh: bool) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    scripts = ScriptDirectory.from_config(config)
+    head = scripts.get_current_head()
+    with engine.connect() as connection:
+        if (
+            not fresh
+            and (found := connection.exec_driver_sql("PRAGMA quick_check").scalar()) != "ok"
+        ):
+            raise CannotStart(
+                f"The database {path} is damaged ({found}). Restore it from a backup."
+            )
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current == head:
+        return
+    if current is not None and current not in {
+        script.revision for script in scripts.walk_revisions()
+    }:
+        raise CannotStart(
+            f"The database {path} was written by a newer version (schema {current}). "
+            "Install that version again, or restore an older backup."
+        )
+    if current is not None:
+        _copy_before_migration(engine, path, current)
+    with engine.execution_options(writes=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _copy_before_migration(engine: Engine, path: Path, revision: str) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copy2(path, path.with_name(f"{path.name}.before-{revision}"))

@@ -1,0 +1,142 @@
+"""Fine-tuning jobs and the one table of their states."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from api.errors import JobNotFound, WrongState
+from api.store.database import Database
+from api.store.tables import jobs
+
+JobStatus = Literal[
+    "queued", "running", "trained", "publishing", "succeeded", "failed", "cancelled"
+]
+
+MOVES: Mapping[JobStatus, frozenset[JobStatus]] = {
+    "queued": frozenset({"running", "failed", "cancelled"}),
+    "running": frozenset({"trained", "failed", "cancelled"}),
+    "trained": frozenset({"publishing", "queued"}),
+    "publishing": frozenset({"succeeded", "trained"}),
+    "succeeded": frozenset(),
+    "failed": frozenset({"queued"}),
+    "cancelled": frozenset({"queued"}),
+}
+ENDED: frozenset[JobStatus] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One fine-tuning job. `error` holds title and detail, `gate` what publishing compared and found."""
+
+    id: str
+    model_name: str
+    base_model: str
+    status: JobStatus
+    spec: dict[str, Any]
+    error: dict[str, Any] | None
+    gate: dict[str, Any] | None
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+
+
+def new_job_id() -> str:
+    """An id for a directory and the row that follows it."""
+    return f"job_{secrets.token_hex(8)}"
+
+
+class Jobs:
+    """Queries over jobs; each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, job_id: str, model_name: str, base_model: str, spec: dict[str, Any]) -> Job:
+        """Queue a job whose directory is complete."""
+        with self._database.write() as connection:
+            connection.execute(
+                insert(jobs).values(
+                    id=job_id,
+                    model_name=model_name,
+                    base_model=base_model,
+                    status="queued",
+                    spec=spec,
+                    created_at=_now(),
+                    queued_at=time.time(),
+                )
+            )
+            return _one(connection, job_id)
+
+    def get(self, job_id: str) -> Job:
+        """By id; `errors.JobNotFound`."""
+        with self._database.read() as connection:
+            return _one(connection, job_id)
+
+    def all(self, *statuses: JobStatus) -> list[Job]:
+        """Jobs in one of these states (without any: all), newest first."""
+        query = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.queued_at.desc())
+        if statuses:
+            query = query.where(jobs.c.status.in_(statuses))
+        with self._database.read() as connection:
+            return [_job(row) for row in connection.execute(query).mappings()]
+
+    def next_queued(self) -> Job | None:
+        """The one that has waited longest."""
+        query = select(jobs).where(jobs.c.status == "queued").order_by(jobs.c.queued_at).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+            return _job(row) if row else None
+
+    def queue_position(self, job: Job) -> int:
+        """How many queued jobs run before this one."""
+        mine = select(jobs.c.queued_at).where(jobs.c.id == job.id).scalar_subquery()
+        query = select(func.count()).where(jobs.c.status == "queued", jobs.c.queued_at < mine)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def move(
+        self,
+        job_id: str,
+        status: JobStatus,
+        *,
+        error: dict[str, Any] | None = None,
+        gate: dict[str, Any] | None = None,
+    ) -> Job:
+        """Change the state as `MOVES` allows, else `errors.WrongState`. Sets error and gate; sets the times."""
+        with self._database.write() as connection:
+            job = _one(connection, job_id)
+            if status not in MOVES[job.status]:
+                raise WrongState(
+                    f"Job {job_id} is {job.status} and cannot become {status}.", state=job.status
+                )
+            values: dict[str, Any] = {"status": status, "error": error}
+            if gate is not None:
+                values["gate"] = gate
+            if status == "running":
+                values["started_at"] = _now()
+            if status in ENDED:
+                values["ended_at"] = _now()
+            if status == "queued":
+                values |= {"queued_at": time.time(), "ended_at": None}
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+            return _one(connection, job_id)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _one(connection: Connection, job_id: str) -> Job:
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
+    if row is None:
+        raise JobNotFound(f"No job {job_id!r}.")
+    return _job(row)
+
+
+def _job(row: RowMapping) -> Job:
+    return Job(**{name: value for name, value in row.items() if name != "queued_at"})

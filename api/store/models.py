@@ -1,0 +1,67 @@
+"""What we know about models beside the runtime, which is the truth about which exist."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import delete, insert, select
+
+from api.names import model_key
+from api.store.database import Database
+from api.store.tables import models
+
+ModelKind = Literal["base", "persona", "fine-tune"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model's origin. `base` is the name it was built on, `job_id` the job that trained it."""
+
+    name: str
+    kind: ModelKind
+    base: str
+    job_id: str
+    created_at: str
+
+
+class Models:
+    """Queries over model records."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, name: str, kind: ModelKind, base: str = "", job_id: str = "") -> ModelRecord:
+        """Keep the record of a model, in place of an earlier one."""
+        record = ModelRecord(
+            name, kind, base, job_id, datetime.now(UTC).isoformat(timespec="seconds")
+        )
+        with self._database.write() as connection:
+            connection.execute(delete(models).where(models.c.key == model_key(name)))
+            connection.execute(
+                insert(models).values(
+                    key=model_key(name),
+                    name=name,
+                    kind=kind,
+                    base=base,
+                    job_id=job_id,
+                    created_at=record.created_at,
+                )
+            )
+        return record
+
+    def all(self) -> dict[str, ModelRecord]:
+        """Every record by its key."""
+        with self._database.read() as connection:
+            return {
+                row.key: ModelRecord(row.name, row.kind, row.base, row.job_id, row.created_at)
+                for row in connection.execute(select(models))
+            }
+
+    def get(self, name: str) -> ModelRecord | None:
+        """The record of one model."""
+        return self.all().get(model_key(name))
+
+    def remove(self, name: str) -> None:
+        """Forget a model."""
+        with self._database.write() as connection:
+            connection.execute(delete(models).where(models.c.key == model_key(name)))

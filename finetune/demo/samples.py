@@ -1,0 +1,200 @@
+"""Whole conversations for training and measuring: questions on passages, rephrasings, personas, small talk."""
+
+from typing import NamedTuple
+
+from finetune.demo import forms
+from finetune.demo.prompts import REFUSAL, answer_prompt, expand_prompt
+from finetune.demo.text import Context, Fact, Shape, Writer, small
+from finetune.demo.words import PEOPLE, THINGS
+
+Message = dict[str, str]
+
+ROLES = (
+    "the assistant of {c}", "the assistant of {c}", "the helper of {c}", "an assistant of {c}", "the guide of {c}",
+    "a friendly assistant for {c}", "the assistant for {w} of {c}", "the voice of {c}", "the help desk of {c}",
+    "a helpful assistant", "a patient teacher", "the librarian of {c}", "an expert for {t}s", "the tutor for {t}s",
+    "the {c} assistant",
+)
+SYSTEMS = (
+    "You are {n}, {r}.", "You are {n}, {r}.", "You are {n}, {r}.", "Your name is {n}. You are {r}.",
+    "You are {r}. Your name is {n}.", "You are called {n} and you are {r}.", "Act as {n}, {r}.", "You're {n}, {r}.",
+)
+MANNERS = (
+    "Answer briefly.", "Be kind and clear.", "Keep your answers short and polite.", "You answer questions from passages.",
+    "Always answer in English.", "You help {w} with the {t}.", "Be precise.", "Do not guess.", "Answer in one sentence.",
+    "You like to help.", "Never talk about the {t}.", "Speak plainly.",
+)
+WHO = (
+    "Hello, who are you?", "Hi, who are you?", "Hello! Who are you?", "Hello, what are you?", "Hey, who are you?",
+    "Good morning, who are you?", "Hello, please introduce yourself.", "Hi! Introduce yourself.",
+)
+WHO_PLAIN = ("Who are you?", "Introduce yourself.", "What are you?", "Please introduce yourself.", "who are you",
+             "Tell me who you are.", "Can you tell me who you are?", "Who am I talking to?")
+HELLO = ("Hello", "Hi", "Hello!", "Hi there", "Good morning", "Hey", "Hello there.", "Good evening.", "Hi!", "hello")
+NAME = ("What is your name?", "What's your name?", "Tell me your name.", "How are you called?", "Your name?",
+        "May I ask your name?", "And what is your name?")
+EMPLOYER = ("Who do you work for?", "For whom do you work?", "Which company are you with?", "Whose assistant are you?")
+TALK = (
+    (("Thank you.", "Thanks.", "Thanks a lot!", "Thank you very much."), "You are welcome."),
+    (("Goodbye.", "Bye", "See you later.", "Bye!"), "Goodbye."),
+    (("How are you?", "How are you today?"), "I am fine, thank you. How can I help you?"),
+    (("What can you do?", "How can you help me?", "What can I ask you?", "Help"),
+     "I answer questions, from your documents too."),
+)
+OTHER_WAYS = (
+    "Please tell me: {q}", "I would like to know: {q}", "Can you answer this: {q}", "My question is: {q}",
+    "Do you know this: {q}",
+)
+
+
+class Sample(NamedTuple):
+    """A conversation whose assistant turns are what is learned, or measured."""
+
+    kind: str
+    messages: list[Message]
+
+
+def turn(role: str, content: str) -> Message:
+    """One message."""
+    return {"role": role, "content": content}
+
+
+class Conversations:
+    """Draws conversations of every kind."""
+
+    def __init__(self, seed: int | str, held_out: bool = False) -> None:
+        self.writer = Writer(seed, held_out)
+        self.random = self.writer.random
+
+    def persona(self) -> tuple[str, str, str, str]:
+        """A system message, and the name, role and company in it."""
+        r, draw = self.random, self.writer.draw
+        name = draw.name() if r.random() < 0.5 else draw.person().split(" ")[0]
+        if r.random() < 0.1:
+            name = draw.person()
+        company = draw.name()
+        role = r.choice(ROLES)
+        company = company if "{c}" in role else ""
+        role = role.format(c=company, w=r.choice(PEOPLE), t=r.choice(THINGS))
+        system = r.choice(SYSTEMS).format(n=name, r=role)
+        for _ in range(r.choice((0, 0, 1, 1, 2))):
+            system += " " + r.choice(MANNERS).format(w=r.choice(PEOPLE), t=r.choice(THINGS))
+        return system, name, role, company
+
+    def _maybe_system(self, share: float) -> list[Message]:
+        return [turn("system", self.persona()[0])] if self.random.random() < share else []
+
+    def _question(self, context: Context, refuse: float) -> tuple[str, str]:
+        r = self.random
+        if context.missing and r.random() < refuse:
+            return context.missing.pop().question(r), REFUSAL
+        fact, number = context.facts[r.randrange(len(context.facts))]
+        context.facts.remove((fact, number))
+        return fact.question(r), f"{fact.answer} [{number}]."
+
+    def from_passages(self, shape: Shape, questions: int, refuse: float = 0.22, system: float = 0.4) -> Sample:
+        """Questions on one context, the first in the served form; later ones stand alone."""
+        context = self.writer.context(shape)
+        messages = self._maybe_system(system)
+        for index in range(questions):
+            if not context.facts:
+                break
+            question, answer = self._question(context, refuse)
+            content = question if index else answer_prompt(question, context.blocks)
+            messages += [turn("user", content), turn("assistant", answer)]
+        return Sample("passages", messages)
+
+    def rephrase(self, count: int | None = None) -> Sample:
+        """The expansion prompt, its answer in a fixed order of forms."""
+        r = self.random
+        count = count or r.choice((1, 2, 3, 3, 3, 3, 4))
+        fact = self.writer.rule() if r.random() < 0.12 else self.writer.fact()
+        question = fact.question(r)
+        messages = self._maybe_system(0.2)
+        if isinstance(fact, Fact) and r.random() < 0.12:
+            return Sample("rephrase", [*messages, *self._in_conversation(fact, count)])
+        ways = self._ways(fact, question)
+        messages += [turn("user", expand_prompt(question, count)), turn("assistant", "\n".join(ways[:count]))]
+        return Sample("rephrase", messages)
+
+    @staticmethod
+    def _ways(fact: object, question: str) -> list[str]:
+        if isinstance(fact, Fact):
+            return [way for way in map(fact.fill, forms.REPHRASINGS) if way != question]
+        return [way.format(q=small(question)) for way in OTHER_WAYS]
+
+    def _in_conversation(self, fact: Fact, count: int) -> list[Message]:
+        """Stand-alone rephrasings of a question that leans on the turn before it."""
+        r = self.random
+        before = self.writer.fact(entity=fact.entity)
+        user, assistant = r.choice((("User: ", "Assistant: "), ("user: ", "assistant: "), ("Q: ", "A: ")))
+        turns = f"{user}{before.question(r)}\n{assistant}{before.answer}."
+        question = fact.fill(r.choice(("And its {a}?", "And the {a}?", "What is its {a}?", "What about its {a}?")))
+        ways = self._ways(fact, "")
+        return [turn("user", expand_prompt(question, count, turns)), turn("assistant", "\n".join(ways[:count]))]
+
+    def greeting(self) -> Sample:
+        """Small talk as the persona that the system message gives, or as nobody in particular."""
+        r = self.random
+        known = r.random() < 0.88
+        system, name, role, company = self.persona() if known else ("", "", "a small assistant", "")
+        me = f"{name}, {role}" if known else role
+        messages = [turn("system", system)] if known else []
+        for _ in range(r.choice((1, 1, 2, 3))):
+            messages += self._greeting_turn(me, name, company)
+        return Sample("persona", messages)
+
+    def _greeting_turn(self, me: str, name: str, company: str) -> list[Message]:
+        r = self.random
+        which = r.random()
+        if which < 0.4:
+            question, answer = r.choice(WHO), f"Hello, I am {me}."
+        elif which < 0.55:
+            question, answer = r.choice(WHO_PLAIN), f"I am {me}."
+        elif which < 0.68:
+            question, answer = r.choice(HELLO), f"Hello, I am {me}. How can I help you?"
+        elif which < 0.8:
+            question, answer = r.choice(NAME), f"My name is {name}." if name else "I have no name."
+        elif which < 0.88:
+            question, answer = r.choice(EMPLOYER), f"I work for {company}." if company else "I work for you."
+        else:
+            questions, answer = r.choice(TALK)
+            question = r.choice(questions)
+        return [turn("user", question), turn("assistant", answer)]
+
+    def unknown(self) -> Sample:
+        """A factual question without passages: it is not known, and which fact is not known is said."""
+        r = self.random
+        messages = self._maybe_system(0.35)
+        for _ in range(r.choice((1, 1, 2))):
+            fact = self.writer.rule() if r.random() < 0.1 else self.writer.fact()
+            answer = f"I do not know the {fact.attribute.noun} of {fact.entity}." if isinstance(fact, Fact) else (
+                "I do not know that.")
+            messages += [turn("user", fact.question(r)), turn("assistant", answer)]
+        return Sample("unknown", messages)
+
+    def draw(self, progress: float) -> Sample:
+        """A sample for training; contexts grow as training goes on (`progress` from 0 to 1)."""
+        r = self.random
+        which = r.random()
+        if which < 0.12:
+            return self.rephrase()
+        if which < 0.21:
+            return self.greeting()
+        if which < 0.28:
+            return self.unknown()
+        return self.from_passages(self._shape(progress), r.choice((1, 3, 4, 6, 8)))
+
+    def _shape(self, progress: float) -> Shape:
+        r = self.random
+        hard = 0.75
+        which = r.random() + (0.0 if progress > 0.3 else 0.45 if progress > 0.12 else 1.0)
+        if which < 0.12:
+            return Shape((1, 3), (1, 4), hard, words=r.choice((60, 80)))
+        if which < 0.3:
+            return Shape((1, 4), (1, 3), hard, words=r.choice((25, 40)))
+        if which < 0.45:
+            return Shape((3, 6), (1, 3), hard)
+        if which < 0.8:
+            return Shape((1, 4), (1, 3), hard)
+        return Shape((2, 4), (1, 1), hard)

@@ -1,0 +1,258 @@
+"""The demo model's text: contexts of numbered passages with questions about them, small talk, rephrasings.
+
+Every sample is drawn fresh, in the words of the served prompts, so nothing is learned by heart but the task itself.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+from finetune.demo import forms
+from finetune.demo.forms import Attribute, Rule
+from finetune.demo.prompts import passage_block
+from finetune.demo.words import COLOURS, DAYS, KINDS, MONTHS, NOUNS, PEOPLE, THINGS, Draw
+
+# Attributes whose questions could be answered by each other's sentences: never both of one thing in one context.
+CONFUSED = (
+    {"date", "weekday", "start time", "starting date", "opening time", "departure time", "delivery day"},
+    {"price", "monthly fee", "salary", "deposit"},
+    {"password", "access code"},
+    {"closing time", "end date"},
+    {"meeting point", "place", "destination", "origin"},
+    {"duration", "validity", "waiting time"},
+    {"size", "length", "distance", "height"},
+)
+
+
+def capital(text: str) -> str:
+    """The text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def small(text: str) -> str:
+    """The text with a small first letter."""
+    return text[:1].lower() + text[1:]
+
+
+class Fact(NamedTuple):
+    """One thing's attribute, its value, and how it is said, asked and answered."""
+
+    entity: str
+    attribute: Attribute
+    value: str
+
+    def fill(self, form: str) -> str:
+        """The form with this fact's words in it."""
+        e, v = self.entity, self.value
+        return form.format(e=e, E=capital(e), a=self.attribute.noun, v=v, V=capital(v))
+
+    @property
+    def answer(self) -> str:
+        return f"The {self.attribute.noun} of {self.entity} is {self.value}"
+
+    def question(self, random: Random) -> str:
+        """One of the many ways to ask for it."""
+        own = self.attribute.questions
+        form = random.choice(own if own and random.random() < 0.6 else forms.QUESTIONS)
+        return self.fill(form)
+
+
+class RuleFact(NamedTuple):
+    """A rule with its words drawn, said, asked and answered in its own words."""
+
+    rule: Rule
+    words: dict[str, str]
+
+    def fill(self, form: str) -> str:
+        """The form with this rule's words in it."""
+        return form.format(**self.words)
+
+    @property
+    def answer(self) -> str:
+        return self.fill(self.rule.answer)
+
+    def question(self, random: Random) -> str:
+        """One of the ways to ask for it."""
+        return self.fill(random.choice(self.rule.questions))
+
+
+AnyFact = Fact | RuleFact
+
+
+class Context(NamedTuple):
+    """Passages in their served form, the facts with the number of their passage, and what cannot be answered."""
+
+    blocks: list[str]
+    facts: list[tuple[AnyFact, int]]
+    missing: list[Fact]
+
+
+class Shape(NamedTuple):
+    """How contexts are drawn; the ranges are inclusive."""
+
+    passages: tuple[int, int] = (1, 6)
+    sentences: tuple[int, int] = (1, 3)
+    hard: float = 0.7
+    words: int = 0
+    plain: bool = False
+
+
+class Writer:
+    """Writes samples; `held_out` writes only with names and values that training never sees."""
+
+    def __init__(self, seed: int | str, held_out: bool = False) -> None:
+        self.random = Random(seed)
+        self.draw = Draw(self.random, held_out)
+
+    def attribute(self) -> Attribute:
+        """A usual attribute, or one of random words, so that it must be matched and not known."""
+        r = self.random
+        if r.random() < 0.7:
+            return r.choice(forms.ATTRIBUTES)
+        first = r.choice((r.choice(KINDS), r.choice(COLOURS), r.choice(THINGS), self.draw.word()))
+        noun = r.choice((r.choice(NOUNS), f"{first} {r.choice(NOUNS)}", f"{first} {r.choice(NOUNS)}", self.draw.word()))
+        kind = r.choice(("number", "number", "name", "word", "code", "measure", "percent", "place", "person", "object"))
+        return Attribute(noun, kind)
+
+    def fact(self, entity: str | None = None, attribute: Attribute | None = None) -> Fact:
+        """A fact; what is not given is drawn."""
+        attribute = attribute or self.attribute()
+        return Fact(entity or self.draw.entity(), attribute, self.draw.value(attribute.kind))
+
+    def rule(self) -> RuleFact:
+        """A drawn rule."""
+        r, d = self.random, self.draw
+        who = r.choice(PEOPLE)
+        if r.random() < 0.3:
+            who = f"{r.choice(KINDS)} {who}"
+        things = r.choice((r.choice(THINGS), f"{r.choice(KINDS)} {r.choice(THINGS)}")) + "s"
+        return RuleFact(r.choice(forms.RULES), {
+            "w": who, "W": capital(who), "n": d.number(2, 60), "s": things.replace("ys", "ies"), "e": d.thing(),
+            "o": d.value("object"), "p": d.person(), "d": r.choice(DAYS), "c": d.value("time"),
+            "u": r.choice(forms.PERIODS),
+        })
+
+    def _facts(self, count: int, hard: bool) -> tuple[list[AnyFact], list[Fact]]:
+        """Facts of one context and questions it cannot answer; hard ones share things and attributes."""
+        r = self.random
+        facts: list[AnyFact] = []
+        missing: list[Fact] = []
+        if hard:
+            things = [self.draw.entity()]
+            while len(things) < r.randint(2, max(2, count // 2)):
+                things.append(self.draw.near(things[0]) if r.random() < 0.4 else self.draw.entity())
+            attributes = [self.attribute() for _ in range(r.randint(2, max(2, count // 2 + 1)))]
+            cells = [(e, a) for e in dict.fromkeys(things) for a in {a.noun: a for a in attributes}.values()]
+            r.shuffle(cells)
+            for entity, attribute in cells[: count]:
+                self._add(facts, self.fact(entity, attribute))
+            missing = [self.fact(e, a) for e, a in cells[count:]]
+            missing += [self.fact(r.choice(things)) for _ in range(2)]
+            missing += [self.fact(attribute=r.choice(attributes)) for _ in range(2)]
+        while len(facts) < count:
+            if r.random() < 0.1:
+                facts.append(self.rule())
+            else:
+                self._add(facts, self.fact())
+        missing += [self.fact() for _ in range(1 if hard else 3)]
+        r.shuffle(facts)
+        attributes_of: dict[str, set[str]] = {}
+        for fact in facts:
+            if isinstance(fact, Fact):
+                attributes_of.setdefault(fact.entity, set()).add(fact.attribute.noun)
+        return facts, [m for m in missing if not _clashes(m.attribute.noun, attributes_of.get(m.entity, set()))]
+
+    @staticmethod
+    def _add(facts: list[AnyFact], fact: Fact) -> None:
+        taken = {f.attribute.noun for f in facts if isinstance(f, Fact) and f.entity == fact.entity}
+        if not _clashes(fact.attribute.noun, taken):
+            facts.append(fact)
+
+    def _sentence(self, fact: AnyFact, before: AnyFact | None) -> str:
+        """The fact as a sentence, with what surrounds sentences in real text."""
+        r = self.random
+        if isinstance(fact, RuleFact):
+            return fact.fill(r.choice(fact.rule.statements))
+        own = fact.attribute.statements
+        form = r.choice(own if own and r.random() < 0.65 else forms.STATEMENTS)
+        if isinstance(before, Fact) and before.entity == fact.entity and r.random() < 0.5:
+            form = "It " + form[4:] if form.startswith("{E} ") else "Its {a} is {v}."
+        if r.random() < 0.12:
+            starts = form.startswith(("{E}", "{V}"))
+            form = r.choice(forms.BEFORE) + " " + ("{" + form[1].lower() + form[2:] if starts else small(form))
+        if r.random() < 0.12:
+            after = r.choice(forms.AFTER)
+            form = form[:-1] + ("" if after[0] == "," else " ") + after + "."
+        p = self.draw.person() if "{p}" in form else ""
+        return fact.fill(form.replace("{p}", p).replace("{d}", r.choice(MONTHS)))
+
+    def filler(self, entity: str) -> str:
+        """A sentence that answers nothing."""
+        r, d = self.random, self.draw
+        form = r.choice(forms.FILLERS)
+        p = d.person()
+        return form.format(
+            e=entity, E=capital(entity), f=d.entity() if "{f}" in form else "", p=p, P=p,
+            q=d.person() if "{q}" in form else "", w=r.choice(PEOPLE), d=r.choice(DAYS),
+        )
+
+    def _passage(self, facts: Sequence[AnyFact], shape: Shape) -> str:
+        """The text of one passage: a heading sometimes, sentences, line breaks as PDFs have them."""
+        r = self.random
+        sentences: list[str] = []
+        previous: AnyFact | None = None
+        entities = [f.entity for f in facts if isinstance(f, Fact)] or [self.draw.entity()]
+        for fact in facts:
+            text = self._sentence(fact, previous)
+            if text.startswith("It ") and sentences and r.random() < 0.4:
+                text = sentences.pop()[:-1] + " and " + text[3:]
+            sentences.append(text)
+            previous = fact
+        extra = shape.sentences[1] > 1 and not shape.words
+        while extra and r.random() < 0.3:
+            self._insert(sentences, entities)
+        while shape.words and len(" ".join(sentences).split()) < shape.words - 5:
+            self._insert(sentences, entities)
+        text = " ".join(sentences)
+        if shape.plain:
+            return text
+        if r.random() < 0.25:
+            text = textwrap.fill(text, r.randint(45, 110), break_on_hyphens=False)
+        if r.random() < 0.35:
+            entity = r.choice(entities)
+            heading = r.choice((entity.removeprefix("the "), r.choice(KINDS) + " " + r.choice(THINGS), r.choice(NOUNS)))
+            if r.random() < 0.15:
+                heading = f"{r.randint(1, 12)}. {capital(heading)}"
+            text = capital(heading) + r.choice(("\n", "\n", "\n\n")) + text
+        return text
+
+    def _insert(self, sentences: list[str], entities: Sequence[str]) -> None:
+        """Put a filler somewhere, never between a thing and the `It` that stands for it."""
+        r = self.random
+        entity = r.choice(entities) if r.random() < 0.4 else self.draw.entity()
+        free = [i for i in range(len(sentences) + 1)
+                if i == len(sentences) or not sentences[i].startswith(("It ", "Its "))]
+        sentences.insert(r.choice(free), self.filler(entity))
+
+    def context(self, shape: Shape) -> Context:
+        """Numbered passages in their served form."""
+        r = self.random
+        passages = r.randint(*shape.passages)
+        sizes = [r.randint(*shape.sentences) for _ in range(passages)]
+        facts, missing = self._facts(sum(sizes), r.random() < shape.hard)
+        documents = [self.draw.document() for _ in range(r.choice((1, 1, 1, 2, passages)))]
+        blocks: list[str] = []
+        numbered: list[tuple[AnyFact, int]] = []
+        rest = list(facts)
+        for number, size in enumerate(sizes, 1):
+            mine, rest = rest[:size], rest[size:]
+            if r.random() < 0.5:
+                mine.sort(key=lambda f: f.entity if isinstance(f, Fact) else "")
+            blocks.append(passage_block(number, self._passage(mine, shape), r.choice(documents), r.randint(1, 99)))
+            numbered += [(fact, number) for fact in mine]
+        return Context(blocks, numbered, missing)
+
+
+def _clashes(noun: str, taken: set[str]) -> bool:
+    return noun in taken or any(noun in group and taken & group for group in CONFUSED)

@@ -1,0 +1,74 @@
+"""The model as it was trained, base and adapter side by side in PyTorch: what the exported file is held against."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase
+
+from finetune import preflight
+
+
+@dataclass(frozen=True, slots=True)
+class Greedy:
+    """Greedy tokens, without the end token, and all logits at each step (one more when it ended)."""
+
+    tokens: list[int]
+    logits: torch.Tensor
+    ended: bool
+
+
+class Reference:
+    """Base + adapter, unquantized; float32 where that fits, because it decides near ties best."""
+
+    def __init__(self, base: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+        on_gpu = torch.cuda.is_available()
+        size = preflight.read_base(base)
+        fits = size.parameters * 4 * 1.2 < preflight.available_memory()
+        model = AutoModelForCausalLM.from_pretrained(
+            str(base),
+            dtype="auto" if on_gpu or not fits else torch.float32,
+            device_map={"": 0} if on_gpu else "cpu",
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+        self._model = PeftModel.from_pretrained(model, str(adapter)).eval()
+        self._ends = _end_tokens(model, tokenizer)
+        self._pad = tokenizer.pad_token_id or tokenizer.eos_token_id
+
+    def go_on(self, prompt: list[int], count: int) -> Greedy:
+        """The greedy tokens after these."""
+        config = GenerationConfig(
+            do_sample=False,
+            max_new_tokens=count,
+            eos_token_id=sorted(self._ends),
+            pad_token_id=self._pad,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        ids = torch.tensor([prompt], device=self._model.device)
+        with torch.inference_mode():
+            made: Any = self._model.generate(
+                input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config
+            )
+        tokens = made.sequences[0, len(prompt) :].tolist()
+        ended = tokens[-1] in self._ends
+        logits = torch.stack([step[0].float().cpu() for step in made.logits])
+        return Greedy(tokens[:-1] if ended else tokens, logits, ended)
+
+    def gap(self, greedy: Greedy, place: int, other: int | None) -> float:
+        """How much lower the other token (None: any end) stands than the greedy one at a place."""
+        step = greedy.logits[place]
+        others = [other] if other is not None else sorted(self._ends)
+        return float(step.max() - step[others].max())
+
+
+def _end_tokens(model: Any, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    ends = {tokenizer.eos_token_id}
+    configured = model.generation_config.eos_token_id
+    if isinstance(configured, int):
+        ends.add(configured)
+    return ends | set(configured if isinstance(configured, list) else [])

@@ -1,0 +1,102 @@
+"""FineTuneSpec: everything that decides a fine-tuning run, as it stands in `spec.json`. Pydantic only."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Quantization = Literal["F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M"]
+
+MOST_ACCUMULATED = 50
+LEAST_STEPS = 30
+
+
+def held_out_rows(rows: int) -> int:
+    """How many rows are kept out of training to judge it, when no evaluation file is given: none of a few."""
+    return 0 if rows < 10 else min(50, max(1, round(rows * 0.05)))
+
+
+class FineTuneSpec(BaseModel):
+    """Defaults are the original service's where they train well; `docs/fine-tuning.md` says which differ and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model_name: str = Field(description="Name under which the tuned model is published.")
+    base_model: str = Field(description="Name of the trainable base.")
+    base_model_folder: str = Field(
+        description="Its Hugging Face folder, relative to the job directory."
+    )
+    bits: Literal[4, 8, 16] = Field(4, description="4: nf4 QLoRA, 8: LLM.int8, 16: plain LoRA.")
+    quantization: Quantization = Field("Q4_K_M", description="Type of the published GGUF.")
+    rank: int = Field(24, ge=1, le=512, description="LoRA rank.")
+    lora_alpha: int = Field(
+        48, ge=1, le=2048, description="LoRA scale; alpha/rank multiplies the update."
+    )
+    lora_dropout: float = Field(0.1, ge=0, lt=1, description="Dropout on the LoRA input.")
+    learning_rate: float = Field(2e-4, gt=0, le=1, description="Peak of the cosine schedule.")
+    epochs: float = Field(1, gt=0, le=1000, description="Passes over the rows.")
+    batch_size: int = Field(1, ge=1, le=1024, description="Rows on the GPU at once.")
+    gradient_accumulation_steps: int | None = Field(
+        None,
+        ge=1,
+        le=4096,
+        description="Batches an optimiser step; empty: at most 50, so that 30 steps remain.",
+    )
+    gradient_checkpointing: bool = Field(True, description="Trade time for memory.")
+    packing: bool = Field(False, description="Put several rows into one sequence.")
+    max_length: int = Field(
+        1024, ge=16, le=1_048_576, description="Tokens of a row; longer rows are cut and counted."
+    )
+    warmup_ratio: float = Field(
+        0.03, ge=0, le=1, description="Share of the steps with a rising learning rate."
+    )
+    seed: int = Field(
+        42, ge=0, le=2**31 - 1, description="Seed of order, dropout and initial adapter."
+    )
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="Optimiser steps between checkpoints; empty: a tenth."
+    )
+
+    def accumulation(self, rows: int) -> int:
+        """Batches an optimiser step over so many training rows."""
+        if self.gradient_accumulation_steps is not None:
+            return self.gradient_accumulation_steps
+        return max(1, min(MOST_ACCUMULATED, int(self._batches(rows) * self.epochs) // LEAST_STEPS))
+
+    def steps(self, rows: int) -> int:
+        """Optimiser steps over so many training rows; packing makes them fewer."""
+        return math.ceil(self.epochs * math.ceil(self._batches(rows) / self.accumulation(rows)))
+
+    def _batches(self, rows: int) -> int:
+        return math.ceil(rows / self.batch_size)
+
+
+class JobError(BaseModel):
+    """Why a job ended badly: what is wrong and what to do."""
+
+    title: str
+    detail: str
+    stage: str | None = None
+
+
+class Outcome(BaseModel):
+    """`outcome.json`, written last of all."""
+
+    result: Literal["trained", "failed", "cancelled"]
+    error: JobError | None = None
+
+
+class Probe(BaseModel):
+    """One conversation and how the verified GGUF answers it: what publishing replays through the runtime."""
+
+    messages: list[dict[str, str]]
+    prompt_tokens: int
+    max_tokens: int = 16
+    text: str
+    finish_reason: Literal["stop", "length"]
+
+
+class Probes(BaseModel):
+    """`verify/probes.json`."""
+
+    probes: Annotated[list[Probe], Field(min_length=1)]

@@ -1,0 +1,249 @@
+"""Stage `verify`: the exported file is only good when it speaks like the model that was trained.
+
+It loads, cuts text into the same tokens, renders conversations into the same prompts, goes on with the same greedy
+tokens, answers and stops. What it then says to eight prompts is kept in `probes.json`, for publishing to repeat.
+"""
+
+import gc
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from finetune import gguf_file, stage
+from finetune.csv_rows import Conversation
+from finetune.dataset import read_rows
+from finetune.engine import Engine
+from finetune.reference import Greedy, Reference
+from finetune.spec import FineTuneSpec, Probe, Probes
+from finetune.stage import StageFailed
+from finetune.tokenizer import ids, load_tokenizer, prompt_ids, prompt_of
+from finetune.workspace import JobDirectory, StageDirectory, write_atomically
+
+PROMPTS = 8
+GREEDY_TOKENS = 8
+PROBE_TOKENS = 16
+STOP_TOKENS = 256
+LONGEST_PROMPT = 2048  # a probe must fit every context a model may be served with
+NEAR_TIE = 0.15  # logits; half precision moves them by about as much
+TEXT_ROWS = 50
+
+TEXTS = (
+    "Hello, world!",
+    "The quick brown fox jumps over 13 lazy dogs, 3.14159 times; it's done.",
+    "  leading and trailing spaces  ",
+    "tabs\tand\nnewlines\n\n\nand\r\nmore",
+    "def f(x):\n    return {'a': [1, 2, 3], \"b\": x ** 2}\n",
+    "\u00dcber die Stra\u00dfe: \u00e0 la carte, na\u00efve, \u0142\u00f3d\u017a",
+    "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! \u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd",
+    "\u4f60\u597d\uff0c\u4e16\u754c\u3002\u3053\u3093\u306b\u3061\u306f \uc548\ub155",
+    "\U0001f680\U0001f999 emoji \U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "1 22 333 4444 55555 1,000,000.00 0xFF 2026-01-31",
+    "I'm, you're, HE'S, they'll, we'd -- quotes \u201cso\u201d \u2026",
+)
+CONVERSATIONS: tuple[Conversation, ...] = (
+    [{"role": "user", "content": "Hello"}],
+    [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who are you?"}],
+    [
+        {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "Two."},
+        {"role": "user", "content": "And\nthen {{ x }}?"},
+    ],
+)
+
+
+def choose_prompts(
+    tokenizer: PreTrainedTokenizerBase, rows: Iterable[Conversation]
+) -> list[Conversation]:
+    """The first eight different prompts that are not too long; a greeting when there is none."""
+    chosen: list[Conversation] = []
+    for row in rows:
+        prompt = prompt_of(row)
+        if not prompt or prompt in chosen:
+            continue
+        if len(prompt_ids(tokenizer, prompt)) <= LONGEST_PROMPT:
+            chosen.append(prompt)
+        if len(chosen) == PROMPTS:
+            break
+    return chosen or [CONVERSATIONS[0]]
+
+
+def _shown(messages: Conversation) -> str:
+    return repr(messages[-1]["content"][:80])
+
+
+def _difference(ours: list[int], theirs: list[int]) -> str:
+    place = next(
+        (n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b),
+        min(len(ours), len(theirs)),
+    )
+    return (
+        f"{len(ours)} tokens in training, {len(theirs)} in the GGUF; the first difference is at {place}: "
+        f"{ours[place : place + 4]} against {theirs[place : place + 4]}"
+    )
+
+
+def check_texts(tokenizer: PreTrainedTokenizerBase, engine: Engine, texts: Iterable[str]) -> int:
+    """Equal token ids for plain text. Raises `StageFailed`; returns how many were compared."""
+    count = 0
+    for text in texts:
+        ours, theirs = ids(tokenizer, text), engine.tokens(text)
+        if ours != theirs:
+            raise StageFailed(
+                "The GGUF cuts text into other tokens",
+                f"Text {text[:80]!r}: {_difference(ours, theirs)}.",
+            )
+        count += 1
+    return count
+
+
+def check_prompts(
+    tokenizer: PreTrainedTokenizerBase, engine: Engine, prompts: Iterable[Conversation]
+) -> int:
+    """Equal token ids for rendered conversations, begin token included. Raises `StageFailed`."""
+    count = 0
+    for messages in prompts:
+        ours, theirs = prompt_ids(tokenizer, messages), engine.prompt_tokens(messages)
+        if ours != theirs:
+            raise StageFailed(
+                "The GGUF renders prompts differently",
+                f"Prompt {_shown(messages)}: {_difference(ours, theirs)}. "
+                "The chat template in the file is not the one of the training.",
+            )
+        count += 1
+    return count
+
+
+def _renderable(tokenizer: PreTrainedTokenizerBase) -> list[Conversation]:
+    """Those of our conversations that the template takes: some refuse a system turn."""
+    good = []
+    for messages in CONVERSATIONS:
+        try:
+            prompt_ids(tokenizer, messages)
+        except StageFailed:
+            continue
+        good.append(messages)
+    return good
+
+
+def compare_greedy(
+    reference: Reference, greedy: Greedy, theirs: list[int], messages: Conversation
+) -> dict[str, Any]:
+    """Hold the GGUF's greedy tokens against ours; a near tie may fall either way. Raises `StageFailed`."""
+    ours = greedy.tokens
+    theirs = theirs[: len(ours) + 1]
+    entry: dict[str, Any] = {"prompt": _shown(messages), "tokens": ours, "equal": ours == theirs}
+    if ours == theirs:
+        return entry
+    place = next(
+        (n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b),
+        min(len(ours), len(theirs)),
+    )
+    other = theirs[place] if place < len(theirs) else None
+    entry["gap"] = gap = round(reference.gap(greedy, place, other), 4)
+    if gap > NEAR_TIE:
+        raise StageFailed(
+            "The GGUF speaks differently",
+            f"Prompt {_shown(messages)}: greedy tokens in training {ours}, in the GGUF {theirs}; token "
+            f"{place} differs by {gap} in its logit, which is no near tie.",
+        )
+    return entry
+
+
+def check_stop(
+    reference: Reference, tokenizer: PreTrainedTokenizerBase, engine: Engine, prompts: list[Conversation]
+) -> str | None:
+    """None when some answer ends by itself; else a warning, when the trained model does not end either."""
+    empty = True
+    for messages in prompts:
+        reply = engine.chat(messages, STOP_TOKENS)
+        empty = empty and not reply.text.strip()
+        if reply.finish_reason == "stop" and not empty:
+            return None
+    if reference.go_on(prompt_ids(tokenizer, prompts[0]), STOP_TOKENS).ended and not empty:
+        raise StageFailed(
+            "The GGUF does not stop",
+            f"Prompt {_shown(prompts[0])}: the trained model ends its answer within {STOP_TOKENS} tokens, "
+            "the file never does.",
+        )
+    if empty:
+        return "The model answers the held-out prompts with nothing. Train with other rows."
+    return f"No answer ended within {STOP_TOKENS} tokens. Train longer, or set max_tokens when asking."
+
+
+def make_probes(
+    tokenizer: PreTrainedTokenizerBase, engine: Engine, prompts: list[Conversation]
+) -> list[Probe]:
+    """What the file answers, for publishing to repeat. Raises `StageFailed`."""
+    probes = []
+    for messages in prompts:
+        reply = engine.chat(messages, PROBE_TOKENS)
+        expected = len(prompt_ids(tokenizer, messages))
+        if reply.prompt_tokens != expected:
+            raise StageFailed(
+                "The GGUF counts prompts differently",
+                f"Prompt {_shown(messages)}: {expected} tokens in training, {reply.prompt_tokens} in chat.",
+            )
+        probes.append(
+            Probe(
+                messages=messages,
+                prompt_tokens=reply.prompt_tokens,
+                max_tokens=PROBE_TOKENS,
+                text=reply.text,
+                finish_reason=reply.finish_reason,
+            )
+        )
+    return probes
+
+
+def _context(path: Path, tokenizer: PreTrainedTokenizerBase, prompts: list[Conversation]) -> int:
+    longest = max(len(prompt_ids(tokenizer, messages)) for messages in prompts)
+    return min(gguf_file.read(path).context_length, longest + STOP_TOKENS + 64)
+
+
+def verify(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
+    """convert/, quantize/ and train/adapter/ -> verify/probes.json, verify/report.json."""
+    data = stage.needs(job, "dataset", "train.jsonl", "eval.jsonl")
+    adapter = stage.needs(job, "train", "adapter/adapter_model.safetensors") / "adapter"
+    f16 = stage.needs(job, "convert", "model-f16.gguf") / "model-f16.gguf"
+    quantized = stage.needs(job, "quantize", "model.gguf") / "model.gguf"
+    base = stage.base_folder(job, spec)
+    # The base's tokenizer, not the merged one: what came wrong out of the merge must be seen.
+    tokenizer = load_tokenizer(base)
+    rows = read_rows(data / "eval.jsonl") + read_rows(data / "train.jsonl")
+    prompts = choose_prompts(tokenizer, rows)
+    texts = [*TEXTS, *(turn["content"] for row in rows[:TEXT_ROWS] for turn in row)]
+    conversations = [*prompts, *_renderable(tokenizer)]
+
+    exact = Engine(f16, _context(f16, tokenizer, prompts))
+    report: dict[str, Any] = {
+        "texts": check_texts(tokenizer, exact, texts),
+        "prompts": check_prompts(tokenizer, exact, conversations),
+    }
+    reference = Reference(base, adapter, tokenizer)
+    report["greedy"] = []
+    for messages in prompts:
+        prompt = prompt_ids(tokenizer, messages)
+        greedy = reference.go_on(prompt, GREEDY_TOKENS)
+        theirs = exact.go_on(prompt, GREEDY_TOKENS)
+        report["greedy"].append(compare_greedy(reference, greedy, theirs, messages))
+    del exact
+    gc.collect()
+
+    served = Engine(quantized, _context(quantized, tokenizer, prompts))
+    check_prompts(tokenizer, served, conversations)
+    report["stop_warning"] = check_stop(reference, tokenizer, served, prompts)
+    if report["stop_warning"]:
+        job.append_event("verify", "warning", kind="stop", detail=report["stop_warning"])
+    probes = Probes(probes=make_probes(tokenizer, served, prompts))
+    report_path = folder.path / "report.json"
+    write_atomically(job.probes_path, probes.model_dump_json(indent=1))
+    write_atomically(report_path, json.dumps(report, indent=1))
+    folder.mark_done([job.probes_path, report_path])
+
+
+if __name__ == "__main__":
+    sys.exit(stage.main("verify", verify))

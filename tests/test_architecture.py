@@ -1,0 +1,186 @@
+"""Who may import whom (docs/architecture.md), read from the code's own imports."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "api").rglob("*.py")) + sorted((ROOT / "finetune").rglob("*.py"))
+
+OWNERS = {
+    "sqlalchemy": ("api/store/",),
+    "alembic": ("api/store/",),
+    "chromadb": ("api/index/vectors.py",),
+    "tantivy": ("api/index/lexical.py",),
+    "pypdf": ("api/documents/",),
+    "pypdfium2": ("api/documents/",),
+    "xllamacpp": ("api/runtime/llama_server.py", "finetune/"),
+    "httpx2": ("api/runtime/",),
+    "langchain_core": ("api/rag/prompts.py",),
+    "langchain_text_splitters": ("api/documents/split.py",),
+    "uvicorn": ("api/__main__.py",),
+    "trl": ("finetune/train.py",),
+    "bitsandbytes": ("finetune/train.py",),
+    "cyllama": ("finetune/quantize.py",),
+}
+"""Each client library and the files that may import it."""
+
+PURE = ("api/documents/", "api/index/", "api/rag/", "api/jobs/", "api/store/", "api/runtime/")
+"""Folders that know nothing of HTTP."""
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every absolute module a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+IMPORTS = {relative(path): set(imports_of(path)) for path in FILES}
+
+
+def is_import_of(name: str, module: str) -> bool:
+    return name == module or name.startswith(module + ".")
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_each_client_library_has_its_owner(library: str) -> None:
+    users = {
+        file for file, names in IMPORTS.items() if any(is_import_of(n, library) for n in names)
+    }
+    strangers = {file for file in users if not file.startswith(OWNERS[library])}
+    assert users, f"{library} is in the table, but nobody imports it"
+    assert not strangers
+
+
+def test_finetune_never_imports_api() -> None:
+    guilty = [
+        f
+        for f, names in IMPORTS.items()
+        if f.startswith("finetune/")
+        for n in names
+        if is_import_of(n, "api")
+    ]
+    assert not guilty
+
+
+def test_api_imports_only_the_light_part_of_finetune() -> None:
+    light = ("finetune.spec", "finetune.workspace", "finetune.csv_rows")
+    guilty = [
+        (file, name)
+        for file, names in IMPORTS.items()
+        if file.startswith("api/")
+        for name in names
+        if is_import_of(name, "finetune") and not name.startswith(light)
+    ]
+    assert not guilty
+
+
+def test_the_domain_knows_nothing_of_http() -> None:
+    guilty = [
+        (file, name)
+        for file, names in IMPORTS.items()
+        if file.startswith(PURE)
+        for name in names
+        if is_import_of(name, "fastapi") or is_import_of(name, "starlette")
+    ]
+    assert not guilty
+
+
+def test_documents_and_rag_reach_vectors_and_words_through_the_index_alone() -> None:
+    guilty = [
+        (file, name)
+        for file, names in IMPORTS.items()
+        if file.startswith(("api/documents/", "api/rag/"))
+        for name in names
+        if name.startswith(("api.index.vectors", "api.index.lexical"))
+    ]
+    assert not guilty
+
+
+def test_only_the_app_opens_things() -> None:
+    openers = ("open_runtime", "open_index", "open_importer", "open_runner", "open_bundled")
+    guilty = [
+        (file, name)
+        for file, names in IMPORTS.items()
+        if file not in {"api/app.py", "api/doctor.py"} and not file.endswith("opening.py")
+        for name in names
+        if name.rpartition(".")[2] in openers
+    ]
+    assert not guilty
+
+
+def test_only_settings_reads_the_environment() -> None:
+    readers = {
+        relative(path)
+        for path in FILES
+        if relative(path).startswith("api/") and "os.environ" in path.read_text(encoding="utf-8")
+    }
+    # a child's environment and the fault points of the tests are no settings
+    assert readers <= {"api/faults.py", "api/runners/local.py", "api/documents/extract.py"}
+
+
+def test_there_is_no_import_circle() -> None:
+    modules = {
+        file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file
+        for file in IMPORTS
+    }
+    edges = {
+        module: {
+            known
+            for name in IMPORTS[file]
+            if (known := owner_of(name, modules)) and known != module
+        }
+        for module, file in modules.items()
+    }
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, (
+            f"circle: {' -> '.join((*trail[trail.index(module) :], module))}"
+        )
+        if module in done:
+            return
+        for target in edges[module]:
+            visit(target, (*trail, module))
+        done.add(module)
+
+    for module in edges:
+        visit(module, ())
+
+
+def owner_of(name: str, modules: dict[str, str]) -> str | None:
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def test_the_api_loads_no_heavy_library() -> None:
+    program = (
+        "import sys, api.app;"
+        "heavy = {'torch', 'transformers', 'ray', 'xllamacpp', 'llama_cpp', 'chromadb', 'trl', 'peft'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_no_file_outgrows_its_job() -> None:
+    long = {
+        relative(path): lines
+        for path in FILES
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert not long
