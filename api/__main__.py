@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import uvicorn
 from pydantic import ValidationError
 
-from api.app import create_app, run_doctor
+from api.app import create_app
+from api.doctor import examine
 from api.errors import CannotStart
 from api.security import require_safe_listening
 from api.settings import Settings, settings_table
@@ -79,12 +80,13 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _doctor(settings: Settings, *, repair: bool) -> int:
-    findings = asyncio.run(run_doctor(settings, repair=repair))
-    for finding in findings:
-        print(f"{'repaired' if finding.repaired else 'found'}: {finding.text}")
+    logging.basicConfig(level="WARNING")
+    findings = asyncio.run(examine(settings, repair=repair))
+    for text, repaired in findings:
+        print(f"{'repaired' if repaired else 'found'}: {text}")
     if not findings:
         print("All is well.")
-    return 0 if all(finding.repaired for finding in findings) else 1
+    return 0 if all(repaired for _, repaired in findings) else 1
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 
 from api.base_models import BaseModels
 from api.bundled import install_demo_base, open_bundled
@@ -16,7 +17,6 @@ from api.documents.deleting import Deleter
 from api.documents.importing import open_importer
 from api.errors import ApiError
 from api.index.opening import open_index
-from api.jobs.publish import Publisher
 from api.jobs.submit import Submitter
 from api.jobs.supervise import Supervisor
 from api.models import ModelCatalog
@@ -64,7 +64,9 @@ def create_app(settings: Settings) -> FastAPI:
                 with contextlib.suppress(asyncio.CancelledError):
                     await opening
 
-    app = FastAPI(
+    app = FastAPIOffline(  # the Swagger page works without a way to the internet
+        redoc_url=None,
+        static_url="/swagger",
         title="LLM-FastAPI",
         version="0.1.0",
         description=DESCRIPTION,
@@ -112,12 +114,16 @@ async def open_services(
     stack.push_async_callback(importer.close)
     deleter = Deleter(store, index, importer)
     stack.push_async_callback(deleter.close)
-    runner = open_runner(settings)
-    stack.callback(runner.close)
-    base_models = BaseModels(settings.base_models_dir, store.models)
-    submitter = Submitter(
-        store, runtime, base_models, settings.jobs_dir, max_rows=settings.max_dataset_rows
+    supervisor = Supervisor(
+        store,
+        runtime,
+        open_runner(settings),
+        settings.data_dir,
+        settings.jobs_dir,
+        training_jobs=settings.training_jobs,
     )
+    stack.push_async_callback(supervisor.close)
+    base_models = BaseModels(settings.base_models_dir, store.models)
     return Services(
         settings=settings,
         store=store,
@@ -127,7 +133,8 @@ async def open_services(
         importer=importer,
         deleter=deleter,
         bundled=open_bundled(settings, runtime),
-        jobs=Supervisor(store, runner, submitter, Publisher(store, runtime), settings),
+        submitter=submitter,
+        jobs=supervisor,
         runner=runner,
     )
 
@@ -137,8 +144,10 @@ async def prepare(services: Services) -> None:
     settings = services.settings
     with contextlib.suppress(ApiError):
         await services.bundled.prepare(settings.embedding_model)
+    services.jobs.start()
     await services.deleter.resume()
     await services.importer.resume()
     await install_demo_base(settings.base_models_dir)
+    services.jobs.start()
     with contextlib.suppress(ApiError):
         await services.bundled.prepare("demo")

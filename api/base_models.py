@@ -1,4 +1,7 @@
-"""The Hugging Face folders that can be fine-tuned, by name. A persona or a fine-tune stands for its own base."""
+"""The Hugging Face folders that can be fine-tuned, by name.
+
+A persona or a fine-tune stands for its own base.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
-from api.errors import TooLarge
+from api.errors import NotReady, TooLarge
 from api.request_body import Body, invalid, query_pairs, read_body
 from api.request_fields import RequestFields, documented
 from api.services import Services
@@ -19,8 +19,10 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def get_services(request: Request) -> Services:
-    """What `app.py` wired."""
-    services: Services = request.app.state.services
+    """What `app.py` wired; `errors.NotReady` while it still does."""
+    services: Services | None = request.app.state.services
+    if services is None:
+        raise NotReady("The service is starting; `/readyz` says how far it is.")
     return services
 
 

@@ -9,9 +9,10 @@ from api.errors import Conflict, InvalidOption, ModelInUse, ModelNotFound, NameT
 from api.names import CHECKING, model_key, valid_model_name
 from api.runtime import ExistingModel, ModelInfo, ModelRuntime, Persona
 from api.store import Store
+from api.store.jobs import Job, JobStatus
 from api.store.models import ModelKind, ModelRecord
 
-WANTING = ("queued", "running", "trained", "publishing")
+WANTING: tuple[JobStatus, ...] = ("queued", "running", "trained", "publishing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class ModelCatalog:
         self._store = store
         self._base_models = base_models
 
-    async def list(self) -> list[Model]:
+    async def all(self) -> list[Model]:
         """Every model that can chat, by name."""
         infos = [info for info in await self._runtime.models() if _is_listed(info)]
         records = await anyio.to_thread.run_sync(self._store.models.all)
@@ -46,7 +47,7 @@ class ModelCatalog:
 
     async def show(self, name: str) -> Model:
         """One model; `errors.ModelNotFound` names the others."""
-        for model in await self.list():
+        for model in await self.all():
             if model_key(model.info.name) == model_key(name):
                 return model
         raise ModelNotFound(name, await self.names())
@@ -67,8 +68,7 @@ class ModelCatalog:
     async def delete(self, name: str) -> str:
         """Delete a model; returns its name as it was listed."""
         model = await self.show(name)
-        jobs = await anyio.to_thread.run_sync(self._store.jobs.all, "queued", "running")
-        for job in jobs:
+        for job in await self._jobs("queued", "running"):
             if model_key(job.base_model) == model_key(name):
                 raise ModelInUse(
                     f"Job {job.id} trains from {model.info.name!r}. "
@@ -87,9 +87,12 @@ class ModelCatalog:
         if "chat" not in info.capabilities:
             raise InvalidOption(f"The model {name!r} cannot chat.", where="modelName")
 
+    async def _jobs(self, *statuses: JobStatus) -> list[Job]:
+        return await anyio.to_thread.run_sync(lambda: self._store.jobs.all(*statuses))
+
     async def _require_free(self, name: str, replace: bool) -> None:
         key = model_key(name)
-        for model in await self.list():
+        for model in await self.all():
             if model_key(model.info.name) != key:
                 continue
             if not replace:
@@ -98,7 +101,7 @@ class ModelCatalog:
                 )
             if model.kind == "base":
                 raise Conflict(f"{model.info.name!r} is a base model and cannot be replaced.")
-        for job in await anyio.to_thread.run_sync(self._store.jobs.all, *WANTING):
+        for job in await self._jobs(*WANTING):
             if model_key(job.model_name) == key:
                 raise NameTaken(f"Job {job.id} will publish a model named {job.model_name!r}.")
 

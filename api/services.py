@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from api.documents.deleting import Deleter
     from api.documents.importing import Importer
     from api.index import Index
+    from api.jobs.submit import Submitter
     from api.jobs.supervise import Supervisor
     from api.models import ModelCatalog
-    from api.runners import JobRunner
     from api.runtime import ModelRuntime
     from api.settings import Settings
     from api.store import Store
@@ -30,5 +30,5 @@ class Services:
     importer: Importer
     deleter: Deleter
     bundled: BundledModels
+    submitter: Submitter
     jobs: Supervisor
-    runner: JobRunner

@@ -85,7 +85,8 @@ def _converter() -> Path:
     """The converter's script, ready to run. Raises `StageFailed`."""
     if importlib.util.find_spec("torch") is None:
         raise StageFailed(
-            "Converter missing", 'torch is not installed: run `pip install "llm-fastapi[finetune]"`.'
+            "Converter missing",
+            'torch is not installed: run `pip install "llm-fastapi[finetune]"`.',
         )
     return gguf_file.llama_cpp_folder() / "convert_hf_to_gguf.py"
 

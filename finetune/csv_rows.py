@@ -318,7 +318,8 @@ def _message(place: int, turn: Any) -> Message:
         raise _Wrong(f"Turn {place} has the unknown key {others[0]!r}.", "only role and content")
     if turn["role"] not in ROLES:
         raise _Wrong(
-            f"Turn {place} has the unknown role {turn['role'][:40]!r}.", f"one of {', '.join(ROLES)}"
+            f"Turn {place} has the unknown role {turn['role'][:40]!r}.",
+            f"one of {', '.join(ROLES)}",
         )
     if not turn["content"].strip():
         raise _Wrong(f"The content of turn {place} is empty.", "text in every turn")

@@ -1,6 +1,7 @@
 """One GGUF file in llama.cpp's server, in this process: the engine that serves it later."""
 
 import json
+import os
 import secrets
 import urllib.request
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Any, Literal
 import xllamacpp
 
 from finetune.csv_rows import Conversation
-from finetune.quantize import threads
 from finetune.stage import StageFailed
 
 REQUEST_SECONDS = 3600
@@ -23,6 +23,12 @@ class Reply:
     prompt_tokens: int
     text: str
     finish_reason: Literal["stop", "length"]
+
+
+def _threads() -> int:
+    """All cores but one, or what OMP_NUM_THREADS allows."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) > 0 else max(1, (os.cpu_count() or 2) - 1)
 
 
 class Engine:
@@ -38,13 +44,14 @@ class Engine:
         parameters.warmup = False
         parameters.cache_ram_mib = 0
         parameters.verbosity = 0
-        parameters.cpuparams.n_threads = threads()
+        parameters.cpuparams.n_threads = _threads()
         parameters.api_keys = [self._key]
         try:
             self._server = xllamacpp.Server(parameters)
         except RuntimeError as error:
             raise StageFailed(
-                "The GGUF does not load", f"llama.cpp refuses {path.name}; see log.txt for its words."
+                "The GGUF does not load",
+                f"llama.cpp refuses {path.name}; see log.txt for its words.",
             ) from error
 
     def _ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
@@ -103,7 +103,7 @@ class Pipeline:
                 pass_fds=(lock,),
                 start_new_session=True,
                 preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509  one thread only
-                env=stage.offline_environment(),
+                env=stage.environment(),
             )
         if self._is_stopping:
             self._child.terminate()
@@ -159,7 +159,7 @@ def _how_it_ended(code: int) -> tuple[str, str]:
     return "The stage failed", f"It ended with exit code {code} and gave no reason."
 
 
-def _end_with_parent(parent: int):  # type: ignore[no-untyped-def]
+def _end_with_parent(parent: int) -> Callable[[], None]:
     """A hook for the child: it gets SIGTERM when this process dies (Linux); the lock guards elsewhere."""
 
     def hook() -> None:

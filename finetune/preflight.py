@@ -183,5 +183,3 @@ def require_disk(folder: Path, needed: int) -> None:
 def gib(size: int) -> str:
     """A size to read."""
     return f"{size / GIB:.2f} GiB"
-
-

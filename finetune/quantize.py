@@ -24,14 +24,13 @@ FILE_TYPES: dict[Quantization, tuple[int, str]] = {
 }
 
 
-def threads() -> int:
-    """Threads to work with: OMP_NUM_THREADS, else all cores."""
+def _threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return int(asked) if asked.isdigit() and int(asked) > 0 else os.cpu_count() or 1
 
 
 def _by_program(program: str, source: Path, target: Path, quantization: Quantization) -> None:
-    command = [program, str(source), str(target), quantization, str(threads())]
+    command = [program, str(source), str(target), quantization, str(_threads())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     sys.stderr.write(done.stderr)
     if done.returncode:
@@ -44,7 +43,7 @@ def _by_library(source: Path, target: Path, quantization: Quantization) -> None:
 
     parameters = llama_cpp.LlamaModelQuantizeParams()
     parameters.ftype = FILE_TYPES[quantization][0]
-    parameters.nthread = threads()
+    parameters.nthread = _threads()
     try:
         llama_cpp.model_quantize(str(source), str(target), parameters)
     except RuntimeError as error:

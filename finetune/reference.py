@@ -13,11 +13,15 @@ from finetune import preflight
 
 @dataclass(frozen=True, slots=True)
 class Greedy:
-    """Greedy tokens, without the end token, and all logits at each step (one more when it ended)."""
+    """Greedy tokens, the end token included, and all logits at each of them."""
 
     tokens: list[int]
     logits: torch.Tensor
     ended: bool
+
+    def gap(self, place: int, other: int) -> float:
+        """How much lower another token stands than the greedy one at a place."""
+        return float(self.logits[place].max() - self.logits[place, other])
 
 
 class Reference:
@@ -55,15 +59,8 @@ class Reference:
                 input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config
             )
         tokens = made.sequences[0, len(prompt) :].tolist()
-        ended = tokens[-1] in self._ends
         logits = torch.stack([step[0].float().cpu() for step in made.logits])
-        return Greedy(tokens[:-1] if ended else tokens, logits, ended)
-
-    def gap(self, greedy: Greedy, place: int, other: int | None) -> float:
-        """How much lower the other token (None: any end) stands than the greedy one at a place."""
-        step = greedy.logits[place]
-        others = [other] if other is not None else sorted(self._ends)
-        return float(step.max() - step[others].max())
+        return Greedy(tokens, logits, tokens[-1] in self._ends)
 
 
 def _end_tokens(model: Any, tokenizer: PreTrainedTokenizerBase) -> set[int]:

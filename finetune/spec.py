@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Quantization = Literal["F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M"]
 
@@ -16,17 +16,23 @@ def held_out_rows(rows: int) -> int:
     return 0 if rows < 10 else min(50, max(1, round(rows * 0.05)))
 
 
-class FineTuneSpec(BaseModel):
-    """Defaults are the original service's where they train well; `docs/fine-tuning.md` says which differ and why."""
+def _number(value: object) -> object:
+    """Digits from a query or a form as the number they are."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+class TrainingParameters(BaseModel):
+    """What a caller can choose.
+
+    Defaults are the original service's where they train well; `docs/fine-tuning.md` says which
+    differ and why.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    model_name: str = Field(description="Name under which the tuned model is published.")
-    base_model: str = Field(description="Name of the trainable base.")
-    base_model_folder: str = Field(
-        description="Its Hugging Face folder, relative to the job directory."
+    bits: Annotated[Literal[4, 8, 16], BeforeValidator(_number)] = Field(
+        4, description="4: nf4 QLoRA, 8: LLM.int8, 16: plain LoRA."
     )
-    bits: Literal[4, 8, 16] = Field(4, description="4: nf4 QLoRA, 8: LLM.int8, 16: plain LoRA.")
     quantization: Quantization = Field("Q4_K_M", description="Type of the published GGUF.")
     rank: int = Field(24, ge=1, le=512, description="LoRA rank.")
     lora_alpha: int = Field(
@@ -57,18 +63,30 @@ class FineTuneSpec(BaseModel):
         None, ge=1, description="Optimiser steps between checkpoints; empty: a tenth."
     )
 
-    def accumulation(self, rows: int) -> int:
-        """Batches an optimiser step over so many training rows."""
+    def accumulation(self, sequences: int) -> int:
+        """Batches an optimiser step over so many training sequences."""
         if self.gradient_accumulation_steps is not None:
             return self.gradient_accumulation_steps
-        return max(1, min(MOST_ACCUMULATED, int(self._batches(rows) * self.epochs) // LEAST_STEPS))
+        return max(1, min(MOST_ACCUMULATED, self.batches(sequences) // LEAST_STEPS))
 
-    def steps(self, rows: int) -> int:
-        """Optimiser steps over so many training rows; packing makes them fewer."""
-        return math.ceil(self.epochs * math.ceil(self._batches(rows) / self.accumulation(rows)))
+    def steps(self, sequences: int) -> int:
+        """Optimiser steps over so many training sequences."""
+        batches = math.ceil(sequences / self.batch_size)
+        return math.ceil(math.ceil(batches / self.accumulation(sequences)) * self.epochs)
 
-    def _batches(self, rows: int) -> int:
-        return math.ceil(rows / self.batch_size)
+    def batches(self, sequences: int) -> int:
+        """Batches of all epochs over so many training sequences."""
+        return int(math.ceil(sequences / self.batch_size) * self.epochs)
+
+
+class FineTuneSpec(TrainingParameters):
+    """One run: the parameters, what they are applied to and what comes out."""
+
+    model_name: str = Field(description="Name under which the tuned model is published.")
+    base_model: str = Field(description="Name of the trainable base.")
+    base_model_folder: str = Field(
+        description="Its Hugging Face folder, relative to the job directory."
+    )
 
 
 class JobError(BaseModel):

@@ -236,7 +236,9 @@ def train(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None
         "eval_loss": after,
         "peak_memory_bytes": progress.memory_bytes(),
     }
-    folder.mark_done([adapter / "adapter_config.json", adapter / "adapter_model.safetensors"], **facts)
+    folder.mark_done(
+        [adapter / "adapter_config.json", adapter / "adapter_model.safetensors"], **facts
+    )
     shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
 
 
@@ -246,9 +248,7 @@ def _look_ahead(job: JobDirectory, spec: FineTuneSpec, base: Path, data: Path) -
     model = preflight.read_base(base)
     longest = int((read_json(data / "done.json") or {}).get("longest", spec.max_length))
     needed = preflight.estimate(model, spec, longest, torch.finfo(_dtype()).bits // 8)
-    job.append_event(
-        "train", "estimated", parameters=model.parameters, free=free, **asdict(needed)
-    )
+    job.append_event("train", "estimated", parameters=model.parameters, free=free, **asdict(needed))
     for warning in preflight.check(
         job.path, model, needed, device="cuda" if on_gpu else "cpu", device_free=free
     ):

@@ -1,9 +1,19 @@
 """Bytes to pages, in a child process with limits: a hostile file ends its child, never the service."""
 
+import asyncio
+import json
+import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import anyio
+
+from api.errors import DocumentUnusable
 from api.store.documents import Page
+
+CHILD = Path(__file__).with_name("extract_child.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +37,63 @@ class Extracted:
 
 async def extract(file: Path, bounds: Bounds) -> Extracted:
     """Read a PDF; `errors.DocumentUnusable` says why it cannot be used."""
-    ...
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", CHILD, file),
+        *map(str, (bounds.pages, bounds.characters, bounds.memory_bytes)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={},  # a parser of foreign files gets no secrets
+    )
+    try:
+        async with asyncio.timeout(bounds.seconds):
+            answer, _ = await child.communicate()
+    except TimeoutError:
+        raise _too_slow() from None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            with anyio.CancelScope(shield=True):
+                await child.wait()
+    if child.returncode != 0:
+        raise _why_it_ended(-(child.returncode or 0), bounds)
+    return await anyio.to_thread.run_sync(_read, answer, bounds)
+
+
+def _read(answer: bytes, bounds: Bounds) -> Extracted:
+    try:
+        found: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        raise _broken() from None
+    if "reason" in found:
+        if found["reason"] == "too_much_memory":
+            raise _too_much_memory(bounds)
+        raise DocumentUnusable(found["reason"], found["detail"])
+    pages = tuple(Page(number, text) for number, text in found["pages"])
+    return Extracted(found["title"], pages, tuple(found["unreadable"]))
+
+
+def _why_it_ended(number: int, bounds: Bounds) -> DocumentUnusable:
+    if number == signal.SIGXCPU:
+        return _too_slow()
+    if number in {signal.SIGABRT, signal.SIGKILL}:
+        return _too_much_memory(bounds)  # PDFium aborts when it gets no memory
+    return _broken()
+
+
+def _broken() -> DocumentUnusable:
+    return DocumentUnusable("broken", "The file is damaged: the parser could not end its work on it.")
+
+
+def _too_slow() -> DocumentUnusable:
+    return DocumentUnusable(
+        "too_slow", "Reading the PDF takes too long. Print it to a new PDF, or split it into parts."
+    )
+
+
+def _too_much_memory(bounds: Bounds) -> DocumentUnusable:
+    return DocumentUnusable(
+        "too_much_memory",
+        f"Reading the PDF needs more than {bounds.memory_bytes // 2**20} MiB of memory. "
+        "Print it to a new PDF, or split it into parts.",
+    )

@@ -1,12 +1,30 @@
 """A PDF comes in: row, file, text, chunks, vectors, words, in this order; each step can be repeated."""
 
+import asyncio
+import logging
 from pathlib import Path
 
-from api.documents.extract import Bounds
+import anyio
+from anyio.to_thread import run_sync
+
+from api import faults
+from api.documents.extract import Bounds, extract
+from api.documents.files import Files
+from api.documents.split import pack, pieces
+from api.errors import ApiError, DocumentNotFound, OutOfSpace, Unavailable
 from api.index import Index
 from api.settings import Settings
 from api.store import Store
-from api.store.documents import Document
+from api.store.documents import Chunk, Document
+
+log = logging.getLogger(__name__)
+
+BATCH = 16
+"""Chunks embedded at once; imports take turns, so that a small one need not wait for a big one."""
+PARSERS = 2
+"""PDFs parsed at once."""
+HEADING_TOKENS = 40
+"""Room for the heading that is embedded with a chunk."""
 
 
 class Importer:
@@ -16,37 +34,188 @@ class Importer:
         self,
         store: Store,
         index: Index,
-        documents_dir: Path,
+        files: Files,
         bounds: Bounds,
         *,
         chunk_tokens: int,
         overlap_tokens: int,
-    ) -> None: ...
+    ) -> None:
+        self.files = files
+        self._store = store
+        self._index = index
+        self._bounds = bounds
+        self._chunk_tokens = chunk_tokens
+        self._overlap_tokens = overlap_tokens
+        self._parsing = anyio.Semaphore(PARSERS)
+        self._embedding = anyio.Lock()
+        self._running: dict[str, _Running] = {}
 
     async def import_document(
         self, file: Path, name: str, model: str, sha256: str, size_bytes: int, *, wait: bool = True
     ) -> tuple[Document, bool]:
         """The document and whether it is new; `model` empty means for all models.
 
-        Takes `file` over: afterwards it is moved or gone, whatever happens. With `wait` the document is ready,
-        or the reason is raised and nothing of it is left. Without, it is importing or ready; a failure is kept in
-        its row. The same bytes again are the same document. `errors.NameTaken` when other bytes have the name.
+        Takes `file` over: afterwards it is moved or gone, whatever happens. With `wait` the document is
+        ready, or the reason is raised and nothing of it is left. Without, it is importing or ready; a
+        failure is kept in its row. The same bytes again are the same document. `errors.NameTaken` when
+        other bytes have the name.
         """
-        ...
+        document, is_new = await run_sync(self._begin, file, name, model, sha256, size_bytes)
+        if document.status == "importing" and document.id not in self._running:
+            self._start(document, wait)
+        running = self._running.get(document.id)
+        if running is not None:
+            running.is_waited_for &= wait
+            if wait:
+                document = await running.outcome()
+        return document, is_new
 
     async def resume(self) -> None:
-        """At start, once: go on with half-done imports in the background, sweep files that belong to nothing."""
-        ...
+        """At start, once: go on with half-done imports in the background, sweep files of no document."""
+        files = await run_sync(self.files.all)
+        documents = await run_sync(self._store.documents.all, "importing", "ready", "deleting")
+        for stray in files.keys() - {one.id for one in documents}:
+            await run_sync(files[stray].unlink)
+        for document in documents:
+            if document.status != "importing":
+                continue
+            if document.id in files:
+                self._start(document, wait=False)
+            else:  # it was never confirmed: its file did not arrive
+                await self._take_back(document)
+                await run_sync(self._store.documents.remove, document.id)
 
     async def stop(self, document_id: str) -> None:
         """Stop working on one document and wait until nothing works on it."""
-        ...
+        if running := self._running.get(document_id):
+            running.scope.cancel()
+            await asyncio.wait([running.task])
 
     async def close(self) -> None:
         """Stop; what is half done goes on at the next start."""
-        ...
+        for document_id in list(self._running):
+            await self.stop(document_id)
+
+    def _begin(
+        self, file: Path, name: str, model: str, sha256: str, size_bytes: int
+    ) -> tuple[Document, bool]:
+        try:
+            document, is_new = self._store.documents.add(name, model, sha256, size_bytes)
+            faults.point("import_row_added")
+            if is_new:
+                self._keep_file(file, document)
+                faults.point("import_file_kept")
+            return document, is_new
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _keep_file(self, file: Path, document: Document) -> None:
+        try:
+            self.files.keep(file, document.id)
+        except OSError as error:
+            self._store.documents.remove(document.id)
+            raise OutOfSpace(f"The file could not be kept: {error.strerror}.") from error
+
+    def _start(self, document: Document, wait: bool) -> None:
+        running = _Running(wait)
+        running.task = asyncio.create_task(self._run(document, running), name=document.id)
+        self._running[document.id] = running
+
+    async def _run(self, document: Document, running: "_Running") -> Document:
+        try:
+            with running.scope:
+                return await self._import(document, running)
+            raise Unavailable(
+                "The import was stopped: the document was deleted, or the service ends and will go on "
+                "with it at its next start."
+            )
+        finally:
+            del self._running[document.id]
+
+    async def _import(self, document: Document, running: "_Running") -> Document:
+        while True:
+            try:
+                return await self._steps(document)
+            except DocumentNotFound:
+                raise  # deleted meanwhile
+            except Exception as error:
+                if not isinstance(error, Unavailable) or running.is_waited_for:
+                    await self._fail(document, error, keep=not running.is_waited_for)
+                    raise
+                log.warning("Importing %s waits: %s", document.id, error.detail)
+                await asyncio.sleep(error.retry_after_seconds or 5)
+
+    async def _steps(self, document: Document) -> Document:
+        chunks = await self._chunks(document)
+        for start in range(0, len(chunks), BATCH):
+            batch = chunks[start : start + BATCH]
+            following = chunks[start + BATCH : start + BATCH + 1]
+            goes_on = bool(following) and following[0].page == batch[-1].page
+            async with self._embedding:
+                await self._index.put(document, batch, pages_done=batch[-1].page - goes_on)
+        ready = await run_sync(self._store.documents.mark_ready, document.id)
+        faults.point("import_marked_ready")
+        await self._index.catch_up()
+        return ready
+
+    async def _chunks(self, document: Document) -> list[Chunk]:
+        async with self._parsing:
+            found = await extract(self.files.path(document.id), self._bounds)
+        await self._take_back(document)
+        await run_sync(
+            self._store.documents.set_pages, document.id, found.pages, found.title, found.unreadable
+        )
+        faults.point("import_pages_stored")
+        embedder = self._index.embedder
+        limit = min(self._chunk_tokens, await embedder.longest() - HEADING_TOKENS)
+        cut = await run_sync(pieces, found.pages, limit)
+        lengths = await embedder.lengths([piece.text for piece in cut])
+        return await run_sync(pack, found.pages, cut, lengths, limit, self._overlap_tokens)
+
+    async def _take_back(self, document: Document) -> None:
+        """Take out what an earlier try put into the index; before its rows go, so that none is orphaned."""
+        if await run_sync(self._store.documents.chunk_count, document.id):
+            await self._index.remove(document)
+
+    async def _fail(self, document: Document, error: Exception, *, keep: bool) -> None:
+        if not isinstance(error, ApiError):
+            log.error("Importing %s failed", document.id, exc_info=error)
+            error = ApiError("The import failed inside the service; its log says more.")
+        await self._take_back(document)
+        await run_sync(self.files.remove, document.id)
+        if keep:
+            await run_sync(self._store.documents.mark_failed, document.id, error.as_problem())
+        else:
+            await run_sync(self._store.documents.remove, document.id)
+
+
+class _Running:
+    """One import at work. It is waited for as long as every caller that asked for it waits."""
+
+    def __init__(self, is_waited_for: bool) -> None:
+        self.is_waited_for = is_waited_for
+        self.scope = anyio.CancelScope()
+        self.task: asyncio.Task[Document]
+
+    async def outcome(self) -> Document:
+        """The document once it is ready; the import goes on when the caller goes away."""
+        await asyncio.wait([self.task])
+        return self.task.result()
 
 
 def open_importer(settings: Settings, store: Store, index: Index) -> Importer:
     """An importer as the settings say."""
-    ...
+    bounds = Bounds(
+        settings.max_pages,
+        settings.max_document_characters,
+        settings.extract_seconds,
+        settings.extract_memory_bytes,
+    )
+    return Importer(
+        store,
+        index,
+        Files(settings.documents_dir),
+        bounds,
+        chunk_tokens=settings.chunk_tokens,
+        overlap_tokens=settings.chunk_overlap_tokens,
+    )

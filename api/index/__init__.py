@@ -170,8 +170,7 @@ class Index:
         try:
             return self._lexical.search(query, limit, owners=owners, documents=documents)
         except Damaged:
-            self._lexical.clear()
-            follow_words(self._store, self._lexical)
+            self._follow_words()
             return self._lexical.search(query, limit, owners=owners, documents=documents)
 
     def _only_ready(
@@ -195,9 +194,14 @@ class Index:
         """Take a document's vectors and words out; idempotent."""
 
         def take_out() -> None:
+            mine = [one for one in self._vectors.collections() if one.model == document.model]
+            is_last = not self._store.documents.has_live(document.model)
             ids = self._store.documents.chunk_ids(document.id)
-            if ids:
-                self._vectors.delete(Collection(document.model, document.embedder), ids)
+            for collection in mine:
+                if is_last:
+                    self._vectors.drop(collection)
+                elif ids:
+                    self._vectors.delete(collection, ids)
 
         async with self._writing_vectors:
             await anyio.to_thread.run_sync(take_out)
@@ -206,7 +210,14 @@ class Index:
     async def catch_up(self) -> None:
         """Let the words follow what became searchable or stopped being it in the store."""
         async with self._writing_words:
-            await anyio.to_thread.run_sync(follow_words, self._store, self._lexical)
+            await anyio.to_thread.run_sync(self._follow_words)
+
+    def _follow_words(self) -> None:
+        try:
+            follow_words(self._store, self._lexical)
+        except Damaged:
+            self._lexical.clear()
+            follow_words(self._store, self._lexical)
 
     async def findings(self) -> list[str]:
         """Where vectors and words differ from the store, one line each."""

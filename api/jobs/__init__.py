@@ -1,1 +1,1 @@
-"""Fine-tuning jobs: submitted as a directory and a row, supervised, published after their probes agree."""
+"""Fine-tuning jobs: a directory and a row each; supervised, and published when probes agree."""

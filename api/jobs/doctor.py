@@ -1,4 +1,4 @@
-"""Compares job folders with job rows. The rows are the truth: a folder without one was never confirmed."""
+"""Compares job folders with job rows. The rows are the truth: a folder without one is nobody's."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,10 @@ _WITHOUT_FOLDER: dict[JobStatus, JobStatus] = {
 
 
 def examine(store: Store, jobs_dir: Path, *, repair: bool) -> list[Finding]:
-    """What is off between folders and rows; with `repair` it is put right. Not beside a submission in progress."""
+    """What is off between folders and rows; with `repair` it is put right.
+
+    Not to be called beside a submission in progress.
+    """
     jobs = {job.id: job for job in store.jobs.all()}
     folders = sorted(jobs_dir.iterdir()) if jobs_dir.is_dir() else []
     names = {folder.name for folder in folders}

@@ -49,7 +49,8 @@ def read_progress(directory: JobDirectory) -> JobProgress:
 def _after(progress: JobProgress, event: Event) -> JobProgress:
     match event.type:
         case "stage_started":
-            return replace(progress, stage=event.stage, **dict.fromkeys(FIGURES))
+            figures: dict[str, Any] = dict.fromkeys(FIGURES)
+            return replace(progress, stage=event.stage, **figures)
         case "progress":
             figures = {name: event.fields[name] for name in FIGURES if name in event.fields}
             return replace(progress, stage=event.stage, **figures)

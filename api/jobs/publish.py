@@ -1,7 +1,8 @@
 """Makes a trained GGUF a model, after it has answered its probes as it did when it was verified.
 
-The model is made as NAME--checking and asked through the call that users make; only then is it renamed. The record
-of NAME is written before the rename, so that a crash between the two is told from a stranger's model of that name.
+The model is made as NAME--checking and asked through the call that users make; only then is it
+renamed. The record of NAME is written before the rename, so that after a crash between the two our
+model is told from a stranger's of that name.
 """
 
 import contextlib
@@ -69,7 +70,7 @@ class Gate:
 
 
 class Publisher:
-    """Publishes jobs that are in the state `publishing`. A second run finishes what a crash has cut."""
+    """Publishes jobs in the state `publishing`; a second run finishes what a crash has cut."""
 
     def __init__(self, store: Store, runtime: ModelRuntime) -> None:
         self._store = store
@@ -196,7 +197,7 @@ class Publisher:
 
 
 def compare(probes: Sequence[Probe], answers: Sequence[tuple[str, Usage]], seconds: float) -> Gate:
-    """All prompt token counts and finish reasons must agree, and all texts but at most one of eight or more."""
+    """All prompt token counts and finish reasons must agree, and all texts but one of eight."""
     differences, unequal = [], {"prompt token count": 0, "finish reason": 0, "text": 0}
     for number, (probe, (text, usage)) in enumerate(zip(probes, answers, strict=True), 1):
         for what, expected, got in (

@@ -1,7 +1,7 @@
 """Takes a fine-tuning request: checks all of it, then makes the job's directory and, last, its row.
 
-The directory grows under a hidden name and is renamed when it is whole. A crash before the row leaves a directory
-that nobody knows, which the next start removes; so a job exists exactly when its row does.
+The directory grows under a hidden name and is renamed when it is whole. A crash before the row
+leaves a directory that nobody knows, which the next start removes: a job exists when its row does.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ COPY_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a caller asks for. `parameters` are fields of `FineTuneSpec`; what is missing takes its default."""
+    """What a caller asks for. `parameters` are fields of `FineTuneSpec`; the rest is default."""
 
     model_name: str
     base_model: str
@@ -125,6 +125,7 @@ class Submitter:
         else:
             eval_rows = held_out_rows(rows)
             rows -= eval_rows
+        _require_one_step(spec, rows)
         write_atomically(job.spec_path, spec.model_dump_json(indent=1))
         return Plan(spec, rows, eval_rows, spec.accumulation(rows), spec.steps(rows))
 
@@ -152,7 +153,7 @@ class Submitter:
 
 
 def is_live(job: Job) -> bool:
-    """Whether the job is on its way to a model; one that the gate has refused waits for its owner."""
+    """Whether the job is on its way to a model; one that was refused waits for its owner."""
     return job.status in {"queued", "running", "publishing"} or (
         job.status == "trained" and job.error is None
     )
@@ -161,7 +162,7 @@ def is_live(job: Job) -> bool:
 async def require_free(
     store: Store, runtime: ModelRuntime, name: str, *, by: Job | None = None
 ) -> None:
-    """`errors.NameTaken` when a model has that name, or a job other than `by` is going to give it to one."""
+    """`errors.NameTaken` when a model has that name or a job other than `by` is to give it."""
     with contextlib.suppress(ModelNotFound):
         info = await runtime.show(name)
         raise NameTaken(f"A model named {info.name!r} exists. Choose another name, or delete it.")
@@ -185,6 +186,16 @@ def _spec(
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise InvalidOption(f"{field}: {first['msg']}.", where=field) from error
+
+
+def _require_one_step(spec: FineTuneSpec, rows: int) -> None:
+    asked, batches = spec.gradient_accumulation_steps, spec.batches(rows)
+    if asked is not None and batches < asked:
+        raise InvalidOption(
+            f"gradient_accumulation_steps={asked} needs {asked} batches for one step, and the data "
+            f"gives {batches} in all. Use at most {batches}, more epochs or rows, or leave it out.",
+            where="gradient_accumulation_steps",
+        )
 
 
 def _copy(source: BinaryIO, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Takes queued jobs in their order, starts and follows them, and publishes what was trained.
 
-Only the process that holds `supervisor.lock` does; others serve. The rows are the list of work, and each pass over
-them does what a first pass after a crash must do: recovering is no code of its own.
+Only the process that holds `supervisor.lock` does; others serve. The rows are the list of work,
+and each pass over them can be the first after a crash: recovering is no code of its own.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from api.errors import ApiError, WrongState
+from api.errors import ApiError, OutOfSpace, Unavailable, WrongState
 from api.faults import point
 from api.jobs import doctor
 from api.jobs.publish import Publisher
@@ -31,6 +31,10 @@ POLL_SECONDS = 0.3
 IDLE_SECONDS = 5.0
 MAX_RESTARTS = 3
 LOG_TAIL_BYTES = 1500
+LATER = (Unavailable, OutOfSpace, WrongState)
+FOLDER_MISSING = JobError(
+    title="Folder missing", detail="The job's folder is gone. Submit the job again."
+)
 
 
 class Supervisor:
@@ -41,15 +45,16 @@ class Supervisor:
         store: Store,
         runtime: ModelRuntime,
         runner: JobRunner,
+        publisher: Publisher,
+        *,
         data_dir: Path,
         jobs_dir: Path,
-        *,
         training_jobs: int = 1,
     ) -> None:
         self._store = store
         self._runtime = runtime
         self._runner = runner
-        self._publisher = Publisher(store, runtime)
+        self._publisher = publisher
         self._lock_path = data_dir / "supervisor.lock"
         self._jobs_dir = jobs_dir
         self._training_jobs = training_jobs
@@ -64,11 +69,10 @@ class Supervisor:
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Stop supervising. Pipelines of this process save and stop; they go on at the next start."""
+        """Stop supervising; the runner is closed by who opened it."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await anyio.to_thread.run_sync(self._runner.close)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -97,7 +101,7 @@ class Supervisor:
         return job
 
     async def resume(self, job_id: str) -> Job:
-        """Queue a job again that failed, was cancelled or refused; it goes on behind its last whole stage."""
+        """Queue a job that failed, was cancelled or refused; it goes on behind its last stage."""
         async with self._acting:
             job = await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
             await require_free(self._store, self._runtime, job.model_name, by=job)
@@ -149,22 +153,25 @@ class Supervisor:
             queued = await anyio.to_thread.run_sync(self._store.jobs.next_queued)
             if queued is None:
                 break
-            await self._guarded(queued, self._claim)
+            if not await self._guarded(queued, self._claim):
+                break
         return bool(await self._jobs("running"))
 
-    async def _guarded(self, job: Job, step: Callable[[Job], Awaitable[None]]) -> None:
-        """Run a step; a defect ends this job alone."""
+    async def _guarded(self, job: Job, step: Callable[[Job], Awaitable[None]]) -> bool:
+        """Run a step and say whether it was done. An error ends the job, unless it may pass."""
         try:
             await step(job)
+        except LATER as error:
+            LOGGER.warning("Job %s waits: %s", job.id, error.detail)
+            return False
         except Exception as error:
-            LOGGER.exception("Job %s ends by an unexpected error.", job.id)
-            title, detail = "Unexpected error", f"{type(error).__name__}: {error}"
-            if isinstance(error, ApiError):
-                title, detail = error.title, error.detail
-            await self._end(job, JobError(title=title, detail=detail))
+            LOGGER.exception("Job %s ends by an error.", job.id)
+            await self._end(job, _as_job_error(error))
+        return True
 
     async def _claim(self, job: Job) -> None:
-        """Start a queued job. Started before its row says so: a crash between starts it again, which does nothing."""
+        """Start a queued job, then say so in its row: a second start does nothing."""
+        directory = self.directory(job.id)
         try:
             await self._runtime.release_memory()
         except ApiError as error:
@@ -174,13 +181,16 @@ class Supervisor:
             if job.status != "queued":
                 return
             self._restarts.pop(job.id, None)
-            await anyio.to_thread.run_sync(self._runner.start, self.directory(job.id))
+            if not directory.path.is_dir():
+                await self._end(job, FOLDER_MISSING)
+                return
+            await anyio.to_thread.run_sync(self._runner.start, directory)
             point("job_claimed")
             await self._move(job, "running")
         LOGGER.info("Job %s is running.", job.id)
 
     async def _follow(self, job: Job) -> None:
-        """See whether a running job has ended, and how; start it again when it ended without a word."""
+        """See whether a running job has ended; start it again when it did without a word."""
         async with self._acting:
             outcome = await anyio.to_thread.run_sync(self._look, job)
         if outcome is None:
@@ -198,6 +208,8 @@ class Supervisor:
 
     def _look(self, job: Job) -> Outcome | None:
         directory = self.directory(job.id)
+        if not directory.path.is_dir():
+            return Outcome(result="failed", error=FOLDER_MISSING)
         if self._runner.is_running(directory):
             return None
         outcome = directory.outcome()
@@ -240,6 +252,12 @@ def _locked(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def _as_job_error(error: Exception) -> JobError:
+    if isinstance(error, ApiError):
+        return JobError(title=error.title, detail=error.detail)
+    return JobError(title="Unexpected error", detail=f"{type(error).__name__}: {error}")
 
 
 def _keeps_dying(directory: JobDirectory) -> JobError:

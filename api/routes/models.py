@@ -123,7 +123,7 @@ async def list_models(
     services: ServicesDep,
 ) -> dict[str, Any]:
     """Names by default; `details=true` adds what is known of each."""
-    models = await services.models.list()
+    models = await services.models.all()
     answer: dict[str, Any] = {"All Created Models": [model.info.name for model in models]}
     if request.details:
         answer["models"] = [_summary(model) for model in models]

@@ -1,5 +1,7 @@
-"""JobRunner: who runs a job directory. Progress, outcome and errors are read from the directory itself,
-so a runner knows nothing about them and runners cannot disagree.
+"""JobRunner: who runs a job directory.
+
+Progress, outcome and errors are read from the directory itself, so a runner knows nothing about them
+and runners cannot disagree.
 """
 
 from typing import Protocol
@@ -8,14 +10,14 @@ from finetune.workspace import JobDirectory
 
 
 class JobRunner(Protocol):
-    """Runs job directories. All calls are idempotent and return at once; they are made from a worker thread."""
+    """Runs job directories. Calls are idempotent, return at once and come from worker threads."""
 
     def start(self, job: JobDirectory) -> None:
         """Have the job run, or go on where it stopped; nothing happens when it is running."""
         ...
 
     def is_running(self, job: JobDirectory) -> bool:
-        """Whether it is being worked on (its lock says so), or will be without being started again."""
+        """Whether it is worked on (its lock says so), or will be without another start."""
         ...
 
     def cancel(self, job: JobDirectory) -> None:

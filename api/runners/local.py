@@ -1,4 +1,4 @@
-"""Runs jobs as child processes of this machine: `python -m finetune JOB_DIR`, each in a session of its own.
+"""Runs jobs as child processes here: `python -m finetune JOB_DIR`, each in its own session.
 
 A pipeline outlives an API that is killed, and the next API follows it by its lock.
 """
@@ -12,15 +12,18 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from api.errors import OutOfSpace, Unavailable
+from api.errors import BackEndFailed, OutOfSpace
 from finetune.workspace import JobDirectory
 
 PIPELINE = (sys.executable, "-m", "finetune")
 CLOSE_SECONDS = 5.0
 
 _PASSED_ON = frozenset({"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
-_PASSED_ON_PREFIXES = ("LC_", "PYTHON", "VIRTUAL_ENV", "XDG_", "CUDA", "NVIDIA", "NCCL", "OMP_")
-_PASSED_ON_PREFIXES += ("MKL_", "OPENBLAS_", "TORCH", "PYTORCH", "TRITON", "BNB_")
+_PASSED_ON_PREFIXES = (
+    *("LC_", "PYTHON", "VIRTUAL_ENV", "XDG_"),
+    *("CUDA", "NVIDIA", "NCCL", "TORCH", "PYTORCH", "TRITON", "BNB_"),
+    *("OMP_", "MKL_", "OPENBLAS_"),
+)
 
 
 class LocalRunner:
@@ -41,7 +44,7 @@ class LocalRunner:
             raise _translated(error) from error
 
     def is_running(self, job: JobDirectory) -> bool:
-        """Whether the job is locked, or its child has yet to lock it. Reaps a child that has ended."""
+        """Whether the job is locked, or its child has yet to lock it. Reaps an ended child."""
         child = self._children.get(job.path)
         if child is not None and child.poll() is not None:
             del self._children[job.path]
@@ -53,7 +56,7 @@ class LocalRunner:
         job.request_cancel()
 
     def close(self) -> None:
-        """Have the pipelines save and stop; one that takes longer stops by itself and is followed at the next start."""
+        """Have the pipelines save and stop; one that takes longer is followed at the next start."""
         for child in self._children.values():
             child.terminate()
         deadline = time.monotonic() + CLOSE_SECONDS
@@ -84,9 +87,9 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {**passed_on, "HF_HUB_OFFLINE": "1"}
 
 
-def _translated(error: OSError) -> OutOfSpace | Unavailable:
+def _translated(error: OSError) -> OutOfSpace | BackEndFailed:
     if error.errno == errno.ENOSPC:
         return OutOfSpace(
             "The disk is full: the job could not start. Free some space and resume it."
         )
-    return Unavailable(f"The job's process could not be started: {error.strerror}.")
+    return BackEndFailed(f"The job's process could not be started: {error.strerror}.")

@@ -4,7 +4,7 @@ from finetune.workspace import JobDirectory
 
 
 class WorkerRunner:
-    """`JobRunner` over a shared folder: a job that has `start` and no outcome is in the worker's hands."""
+    """`JobRunner` over a shared folder: a job with `start` and no outcome is the worker's."""
 
     def start(self, job: JobDirectory) -> None:
         """Let the worker take the job."""

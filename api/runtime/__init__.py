@@ -4,7 +4,7 @@ Implementations: `llama_cpp.LlamaCppRuntime` (embedded) and `ollama.OllamaRuntim
 (`tests/contracts/test_model_runtime.py`) runs over each of them and over the fake.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -151,15 +151,19 @@ class ModelRuntime(Protocol):
 
     def chat(
         self, name: str, messages: Sequence[Message], options: Options
-    ) -> AsyncIterator[Piece]:
+    ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces; the last carries `usage`, and a stream that ends without it raises
-        `errors.BackEndFailed`. Closing the iterator cancels the generation. `errors.PromptTooLong` before
+        `errors.BackEndFailed`. Closing it (`contextlib.aclosing`) cancels the generation. `errors.PromptTooLong` before
         the first piece when prompt and answer cannot fit; `errors.InvalidOption` for what the model cannot take.
         """
         ...
 
     async def count_tokens(self, name: str, messages: Sequence[Message]) -> TokenCount:
         """Tokens of the conversation as the model will read it, persona and template included."""
+        ...
+
+    async def tokenize_lengths(self, name: str, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text by itself, without those that the model puts around a text."""
         ...
 
     async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:

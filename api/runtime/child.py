@@ -35,12 +35,13 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What every child is started with. `stall_seconds` is the longest silence of a child that answers."""
+    """How every child is run. `stall_seconds` is the longest silence of a child that answers."""
 
     threads: int
     gpu_layers: int = -1
     start_seconds: float = 120.0
     stall_seconds: float = 120.0
+    program: Path = SERVER
 
 
 class Child:
@@ -117,12 +118,17 @@ class Child:
             "ping_seconds": max(1, int(limits.stall_seconds / 4)),
             "key": key,
         }
-        assert self.process.stdin and self.process.stdout  # noqa: S101
+        assert self.process.stdin  # noqa: S101
+        assert self.process.stdout  # noqa: S101
         with suppress(OSError):  # it ended before it read; its log says why
             self.process.stdin.write(json.dumps(config).encode() + b"\n")
             await self.process.stdin.drain()
         line = await self.process.stdout.readline()
-        return {**json.loads(line), "key": key} if line else {}
+        try:
+            return {**json.loads(line), "key": key}
+        except (ValueError, TypeError):
+            self.kill()
+            return {}
 
     def _reason(self, answer: dict[str, Any]) -> str:
         """The first error in its log that tells something; its exception says less."""
@@ -132,14 +138,14 @@ class Child:
         return " ".join((telling or errors or [said])[0].split())[:300]
 
 
-async def spawn(launch: Launch) -> Child:
+async def spawn(launch: Launch, limits: Limits) -> Child:
     """Start the process of a child; it loads nothing before `load`."""
-    return Child(await _start_server(), launch)
+    return Child(await _start(limits.program), launch)
 
 
 async def devices() -> list[str]:
     """The kinds of device that the llama.cpp binding can compute on, such as `CPU` and `GPU`."""
-    process = await _start_server("--devices")
+    process = await _start(SERVER, "--devices")
     try:
         output, _ = await process.communicate()
         answer = json.loads(output)
@@ -150,10 +156,10 @@ async def devices() -> list[str]:
     return list(answer["devices"])
 
 
-async def _start_server(*arguments: str) -> asyncio.subprocess.Process:
+async def _start(program: Path, *arguments: str) -> asyncio.subprocess.Process:
     secret_free = {k: v for k, v in os.environ.items() if not k.startswith("LLM_FASTAPI_")}
     pipe = asyncio.subprocess.PIPE
-    command = (sys.executable, "-P", str(SERVER), *arguments)
+    command = (sys.executable, "-P", str(program), *arguments)
     try:
         return await asyncio.create_subprocess_exec(
             *command, stdin=pipe, stdout=pipe, stderr=pipe, env=secret_free, start_new_session=True

@@ -112,7 +112,7 @@ class Children:
     async def _start(self, launch: Launch, pause_seconds: float) -> Child:
         await self._make_room()
         await asyncio.sleep(pause_seconds)
-        child = await spawn(launch)
+        child = await spawn(launch, self._limits)
         self._alive.add(child)
         child.ended.add_done_callback(lambda _: self._gone(child))
         await child.load(self._limits)

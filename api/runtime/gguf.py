@@ -69,7 +69,9 @@ def read_header(path: Path) -> Header:
         ):
             return _Reader(data).header()
     except (struct.error, UnicodeDecodeError, IndexError) as error:
-        raise _unsound("it ends in the middle of its header or holds no text where text is due") from error
+        raise _unsound(
+            "it ends in the middle of its header or holds no text where text is due"
+        ) from error
     except ValueError as error:
         raise _unsound("it is empty") from error
 
@@ -205,6 +207,8 @@ def _markers(metadata: dict[str, Any]) -> frozenset[str]:
     tokens = metadata.get("tokenizer.ggml.tokens", ())
     kinds = metadata.get("tokenizer.ggml.token_type", ())
     if isinstance(tokens, list) and isinstance(kinds, array) and len(tokens) == len(kinds):
-        special = (t for t, kind in zip(tokens, kinds, strict=True) if kind in (_CONTROL, _USER_DEFINED))
+        special = (
+            t for t, kind in zip(tokens, kinds, strict=True) if kind in (_CONTROL, _USER_DEFINED)
+        )
         return frozenset(t.decode(errors="replace") for t in special if t)
     return frozenset()

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -37,7 +37,7 @@ async def prompt(
 
 async def answer(
     client: LlamaClient, asked: Prompt, options: Mapping[str, Any], max_tokens: int
-) -> AsyncIterator[Piece]:
+) -> AsyncGenerator[Piece, None]:
     """The pieces of the answer; the last one carries the usage."""
     body = {**asked.body, **options, "max_tokens": max_tokens, "return_progress": True}
     finish_reason: FinishReason | None = None

@@ -1,7 +1,7 @@
 """Speaks HTTP with one llama.cpp server and turns its failures into ours. Knows nothing of models or processes."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,9 +33,9 @@ class LlamaClient:
         answer = await self._post("/apply-template", {"messages": messages})
         return str(answer["prompt"])
 
-    async def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """The ids of a text; `special` reads control tokens as such and adds those that begin a prompt."""
-        body = {"content": text, "add_special": special, "parse_special": special}
+    async def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """The ids of a text, with the tokens that begin a prompt, and control tokens read as such."""
+        body = {"content": text, "add_special": add_special, "parse_special": parse_special}
         return list((await self._post("/tokenize", body))["tokens"])
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
@@ -44,13 +44,14 @@ class LlamaClient:
         rows = sorted(answer["data"], key=lambda row: row["index"])
         return [row["embedding"] for row in rows]
 
-    async def busy_slots(self) -> int:
-        """Generations that are going on."""
+    async def slots(self) -> Sequence[JSONObject]:
+        """What the server says of each of its slots."""
         async with self._translated():
             answer = await self._http.get("/slots")
-            return sum(slot["is_processing"] for slot in answer.json())
+            slots: Sequence[JSONObject] = answer.json()
+            return slots
 
-    async def stream(self, path: str, body: JSONObject) -> AsyncIterator[JSONObject]:
+    async def stream(self, path: str, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
         """The chunks of a streamed generation; closing the iterator stops it in the server."""
         async with (
             self._translated(),
@@ -65,10 +66,6 @@ class LlamaClient:
                 if "error" in chunk:
                     raise _refusal(500, line.removeprefix("data: ").encode())
                 yield chunk
-
-    async def close(self) -> None:
-        """Close all connections; open streams end with an error."""
-        await self._http.aclose()
 
     async def _post(self, path: str, body: JSONObject) -> JSONObject:
         async with self._translated():
@@ -89,9 +86,13 @@ class LlamaClient:
                 "it is stopped. Ask again."
             ) from error
         except (httpx2.HTTPError, httpx2.StreamError) as error:
-            raise BackEndFailed("The model's process ended while it answered. Ask again.") from error
+            raise BackEndFailed(
+                "The model's process ended while it answered. Ask again."
+            ) from error
         except UnicodeEncodeError as error:
-            raise Unusable("The text holds half of a surrogate pair; send valid Unicode.") from error
+            raise Unusable(
+                "The text holds half of a surrogate pair; send valid Unicode."
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise BackEndFailed("The model's process gave an answer that is no JSON.") from error
 

@@ -1,14 +1,10 @@
 """The embedded runtime: models from a folder of GGUF files, each served by llama.cpp in a child process."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace as changed
-from pathlib import Path
-from typing import ParamSpec, TypeVar
 
-from api.errors import BackEndFailed, InvalidOption, PromptTooLong, Unusable
+from api.errors import InvalidOption, PromptTooLong, Unusable
 from api.runtime import (
     ExistingModel,
     Message,
@@ -20,20 +16,18 @@ from api.runtime import (
     Progress,
     TokenCount,
 )
-from api.runtime.child import Launch, Limits, LoadFailed, devices
+from api.runtime.child import Launch, LoadFailed, devices
 from api.runtime.children import Children
 from api.runtime.devices import gpu_hint, nvidia_gpu_present
-from api.runtime.gguf import read_header
+from api.runtime.gguf import Header
 from api.runtime.llama_chat import answer, prompt
 from api.runtime.llama_options import as_body, check_options
-from api.runtime.registry import Entry, Incoming, Registry
+from api.runtime.registry import Entry, Registry
 from api.runtime.templates import check_template
-from api.settings import Settings
+from api.runtime.threads import in_thread
 
 _EMBED_BATCH = 8
 _TOKENIZE_BATCH = 32
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class LlamaCppRuntime:
@@ -59,11 +53,11 @@ class LlamaCppRuntime:
 
     async def models(self) -> list[ModelInfo]:
         """All models, embedding models included, sorted by name."""
-        return await _in_thread(lambda: [self._info(entry) for entry in self._registry.entries()])
+        return await in_thread(lambda: [self._registry.info(e) for e in self._registry.entries()])
 
     async def show(self, name: str) -> ModelInfo:
         """One model; without capabilities when its file is missing."""
-        return await _in_thread(self._info, self._registry.get(name))
+        return await in_thread(self._registry.info, self._registry.get(name))
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
@@ -81,18 +75,18 @@ class LlamaCppRuntime:
             persona = _inherited(persona, entry.persona)
         else:
             has_news = True
-            incoming = await _in_thread(self._receive, source.path)
+            incoming = await in_thread(self._registry.receive, source.path)
             try:
-                while await _in_thread(incoming.step):
+                while await in_thread(incoming.step):
                     yield Progress("copying", incoming.done_bytes, incoming.total_bytes)
-                blob = await _in_thread(self._registry.place, incoming)
+                blob = await in_thread(self._registry.place, incoming)
             finally:
                 incoming.discard()
         try:
             if has_news:
                 yield Progress("loading")
                 await self._try_out(blob, persona)
-            await _in_thread(
+            await in_thread(
                 lambda: self._registry.record(name, blob, persona, base, replace=replace)
             )
         finally:
@@ -100,16 +94,16 @@ class LlamaCppRuntime:
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give a model another name."""
-        await _in_thread(self._registry.rename, name, new_name)
+        await in_thread(self._registry.rename, name, new_name)
 
     async def delete_model(self, name: str) -> None:
         """Delete a model; its weights stay as long as another one is made of them."""
-        entry = await _in_thread(self._registry.delete, name)
+        entry = await in_thread(self._registry.delete, name)
         self._release(self._registry.hold(entry.blob))
 
     async def chat(
         self, name: str, messages: Sequence[Message], options: Options
-    ) -> AsyncIterator[Piece]:
+    ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces; closing the iterator stops the generation in the child."""
         entry, header = self._chat_model(name)
         chosen = options.over(entry.persona.parameters)
@@ -174,8 +168,8 @@ class LlamaCppRuntime:
 
     async def busy(self) -> int:
         """Generations that go on now, by the children's own word."""
-        counts = [child.client.busy_slots() for child in self._children.loaded()]
-        return sum(await asyncio.gather(*counts))
+        asked = [child.client.slots() for child in self._children.loaded()]
+        return sum(slot["is_processing"] for slots in await asyncio.gather(*asked) for slot in slots)
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator; `Unavailable` when llama.cpp cannot be loaded at all."""
@@ -196,26 +190,75 @@ class LlamaCppRuntime:
         """End all children; open requests end with an error."""
         await self._children.close()
 
-    def _info(self, entry: Entry) -> ModelInfo:
-        info = ModelInfo(
-            name=entry.name,
-            size_bytes=0,
-            context_length=0,
-            capabilities=frozenset(),
-            template=entry.persona.template or "",
-            persona=entry.persona,
-            modified_at=entry.created_at,
+    def _chat_model(self, name: str) -> tuple[Entry, Header]:
+        entry = self._registry.get(name)
+        header = self._registry.header(entry.blob)
+        if header.embeds:
+            raise InvalidOption(f"Model {entry.name!r} makes vectors, no text. Use another model.")
+        return entry, header
+
+    def _launch(self, blob: str, persona: Persona, num_ctx: int | None = None) -> Launch:
+        """The child for a model: with the usual context, or a larger one that holds `num_ctx` tokens."""
+        header = self._registry.header(blob)
+        context, slots = min(self._context_length, header.context_length), self._parallel_requests
+        while num_ctx and context < num_ctx:
+            larger = min(2 * context, header.context_length)
+            context, slots = larger, max(1, slots * context // larger)
+        return Launch(
+            self._registry.path(blob), persona.template or "", context, slots, header.embeds
         )
+
+    async def _try_out(self, blob: str, persona: Persona) -> None:
+        """Load new weights or a new template once, so that what does not work is never visible."""
+        launch = self._launch(blob, persona)
         try:
-            header = self._registry.header(entry.blob)
-        except BackEndFailed:
-            return info
-        return changed(
-            info,
-            size_bytes=header.size_bytes,
-            context_length=header.context_length,
-            capabilities=frozenset({"embed"} if header.embeds else {"chat", "json_schema"}),
-            template=entry.persona.template or header.template,
-            quantization=header.quantization,
-            parameter_count=header.parameter_count,
+            async with self._children.use(launch) as child:
+                if not launch.embeds:
+                    await prompt(child.client, [Message("user", "Hello")], frozenset())
+        except LoadFailed as error:
+            raise Unusable(error.detail) from error
+
+    async def _refuse_longest(
+        self, name: str, texts: Sequence[str], start: int, limit: int
+    ) -> None:
+        """Say which text of a batch is too long to embed."""
+        batch = texts[start : start + _EMBED_BATCH]
+        lengths = await self.tokenize_lengths(name, batch)
+        longest = max(range(len(batch)), key=lambda n: lengths[n])
+        raise Unusable(
+            f"Text {start + longest} has {lengths[longest]} tokens; the embedding model reads "
+            f"{limit} with its own marks. Split it.",
+            index=start + longest,
+            tokens=lengths[longest],
         )
+
+    def _release(self, blob: str) -> None:
+        """Let go of weights; when they are gone, their children go too."""
+        self._registry.release(blob)
+        if not self._registry.path(blob).exists():
+            self._children.retire_those_of(self._registry.path(blob))
+
+
+async def _check_template(template: str) -> None:
+    fault = await in_thread(check_template, template)
+    if fault:
+        raise Unusable(f"The chat template cannot be used: {fault}.")
+
+
+def _inherited(persona: Persona, base: Persona) -> Persona:
+    return Persona(
+        system=persona.system or base.system,
+        template=base.template if persona.template is None else persona.template,
+        parameters=persona.parameters.over(base.parameters),
+    )
+
+
+def _with_system(persona: Persona, messages: Sequence[Message]) -> list[Message]:
+    """The conversation as the model gets it: with the persona's system prompt unless it has one."""
+    if not messages:
+        raise Unusable("The conversation has no message.")
+    if any(message.images for message in messages):
+        raise InvalidOption("images: this model cannot see.")
+    if persona.system and all(message.role != "system" for message in messages):
+        return [Message("system", persona.system), *messages]
+    return list(messages)

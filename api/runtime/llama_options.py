@@ -54,6 +54,4 @@ def _check_schema(options: Options) -> None:
     except (TypeError, ValueError, RecursionError):
         raise InvalidOption("json_schema: this is no JSON.") from None
     if size > MAX_SCHEMA_CHARACTERS:
-        raise InvalidOption(
-            f"json_schema: {size} characters; {MAX_SCHEMA_CHARACTERS} are allowed."
-        )
+        raise InvalidOption(f"json_schema: {size} characters; {MAX_SCHEMA_CHARACTERS} are allowed.")

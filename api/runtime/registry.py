@@ -6,8 +6,6 @@
 Names never become paths. A crash leaves at most temporary files and unreferenced weights; opening removes them.
 """
 
-import errno
-import hashlib
 import json
 import logging
 import os
@@ -15,19 +13,18 @@ import threading
 import unicodedata
 import uuid
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
+from dataclasses import replace as changed
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from api.errors import ApiError, BackEndFailed, ModelNotFound, NameTaken, OutOfSpace, Unusable
-from api.runtime import Options, Persona
+from api.errors import BackEndFailed, ModelNotFound, NameTaken, Unusable
+from api.runtime import ModelInfo, Options, Persona
 from api.runtime.gguf import Header, read_header
+from api.runtime.incoming import Incoming, storage_errors, sync_folder
 
 logger = logging.getLogger(__name__)
-_STEP_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,42 +35,9 @@ class Entry:
     blob: str
     persona: Persona
     base: str | None
+    embeds: bool
     created_at: datetime
     manifest: str
-
-
-class Incoming:
-    """A GGUF file on its way in: `step` until it answers False, then `Registry.place`; `discard` in any case."""
-
-    def __init__(self, source: Path, blobs: Path) -> None:
-        self.done_bytes = 0
-        self.digest = hashlib.sha256()
-        self.temporary = blobs / f"{uuid.uuid4().hex}.tmp"
-        self._source = source.open("rb")
-        self.total_bytes = os.fstat(self._source.fileno()).st_size
-        self._target = self.temporary.open("xb")
-
-    def step(self) -> bool:
-        """Copy the next part; False when the copy is whole and on disk."""
-        with _storage_errors():
-            part = self._source.read(_STEP_BYTES)
-            self.digest.update(part)
-            self._target.write(part)
-            self.done_bytes += len(part)
-            if part:
-                return True
-            self._target.flush()
-            os.fsync(self._target.fileno())
-        return False
-
-    def discard(self) -> None:
-        """Close both files and remove what was not placed."""
-        self._source.close()
-        try:
-            self._target.close()  # a full disk can refuse the last buffer
-        except OSError:
-            logger.debug("the temporary file could not be flushed")
-        self.temporary.unlink(missing_ok=True)
 
 
 class Registry:
@@ -102,23 +66,47 @@ class Registry:
             except KeyError:
                 raise ModelNotFound(name, [entry.name for entry in self.entries()]) from None
 
-    def path(self, entry: Entry) -> Path:
-        """The file of a model's weights."""
-        return self._blobs / entry.blob
+    def path(self, blob: str) -> Path:
+        """The file of some weights."""
+        return self._blobs / blob
 
-    def header(self, entry: Entry) -> Header:
-        """What the file of a model says about itself."""
-        path = self.path(entry)
+    def header(self, blob: str) -> Header:
+        """What a file of weights says about itself; `BackEndFailed` when it is missing or damaged."""
+        path = self.path(blob)
         if not path.is_file():
             raise BackEndFailed(
-                f"The file of model {entry.name!r} is missing from the registry. Create it again."
+                "The model's file is missing from the registry. Create the model again."
             )
-        if entry.blob not in self._headers:
+        if blob not in self._headers:
             try:
-                self._headers[entry.blob] = read_header(path)
+                self._headers[blob] = read_header(path)
             except Unusable as error:
-                raise BackEndFailed(f"Model {entry.name!r}: {error.detail}") from error
-        return self._headers[entry.blob]
+                raise BackEndFailed(error.detail) from error
+        return self._headers[blob]
+
+    def info(self, entry: Entry) -> ModelInfo:
+        """All that is known of a model; nothing but its manifest when its file is missing or damaged."""
+        known = ModelInfo(
+            name=entry.name,
+            size_bytes=0,
+            context_length=0,
+            capabilities=frozenset({"embed"} if entry.embeds else {"chat", "json_schema"}),
+            template=entry.persona.template or "",
+            persona=entry.persona,
+            modified_at=entry.created_at,
+        )
+        try:
+            header = self.header(entry.blob)
+        except BackEndFailed:
+            return known
+        return changed(
+            known,
+            size_bytes=header.size_bytes,
+            context_length=header.context_length,
+            template=entry.persona.template or header.template,
+            quantization=header.quantization,
+            parameter_count=header.parameter_count,
+        )
 
     def refuse_taken(self, name: str) -> None:
         """`NameTaken` when a model has the name."""
@@ -130,20 +118,21 @@ class Registry:
                 )
 
     def receive(self, source: Path) -> Incoming:
-        """Begin to copy a GGUF file in."""
+        """Begin to copy a GGUF file in; `Unusable` when its header is not sound."""
         if not source.is_file():
             raise Unusable("There is no such GGUF file.")
-        with _storage_errors():
+        with storage_errors():
+            read_header(source)
             return Incoming(source, self._blobs)
 
     def place(self, incoming: Incoming) -> str:
         """Make a whole copy part of the registry and hold it there until `release`; its blob name."""
         blob = f"sha256-{incoming.digest.hexdigest()}.gguf"
-        with self._lock, _storage_errors():
+        with self._lock, storage_errors():
             self._pinned[blob] += 1
             if not (self._blobs / blob).exists():
                 incoming.temporary.rename(self._blobs / blob)
-                _sync_folder(self._blobs)
+                sync_folder(self._blobs)
         return blob
 
     def hold(self, blob: str) -> str:
@@ -167,7 +156,8 @@ class Registry:
                 self.refuse_taken(name)
             old = self._entries.get(_key(name))
             manifest = old.manifest if old else f"{uuid.uuid4().hex}.json"
-            entry = Entry(name, blob, persona, base, datetime.now(UTC), manifest)
+            embeds = self.header(blob).embeds
+            entry = Entry(name, blob, persona, base, embeds, datetime.now(UTC), manifest)
             self._write(entry)
             self._entries[_key(name)] = entry
             if old:
@@ -180,17 +170,17 @@ class Registry:
             old = self.get(name)
             if _key(name) != _key(new_name):
                 self.refuse_taken(new_name)
-            entry = replace(old, name=new_name)
+            entry = changed(old, name=new_name)
             self._write(entry)
             del self._entries[_key(name)]
             self._entries[_key(new_name)] = entry
 
     def delete(self, name: str) -> Entry:
         """Remove a model, and its weights when no other is made of them."""
-        with self._lock, _storage_errors():
+        with self._lock, storage_errors():
             entry = self.get(name)
             (self._manifests / entry.manifest).unlink(missing_ok=True)
-            _sync_folder(self._manifests)
+            sync_folder(self._manifests)
             del self._entries[_key(name)]
             self._collect(entry.blob)
             return entry
@@ -227,6 +217,7 @@ class Registry:
             "name": entry.name,
             "blob": entry.blob,
             "base": entry.base,
+            "embeds": entry.embeds,
             "created_at": entry.created_at.isoformat(),
             "system": entry.persona.system,
             "template": entry.persona.template,
@@ -238,13 +229,13 @@ class Registry:
         }
         temporary = self._manifests / f"{uuid.uuid4().hex}.tmp"
         try:
-            with _storage_errors():
+            with storage_errors():
                 with temporary.open("x", encoding="utf-8") as file:
                     json.dump(content, file, indent=1)
                     file.flush()
                     os.fsync(file.fileno())
                 temporary.rename(self._manifests / entry.manifest)
-                _sync_folder(self._manifests)
+                sync_folder(self._manifests)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -265,26 +256,6 @@ def _parsed(path: Path) -> Entry:
     blob = str(content["blob"])
     if Path(blob).name != blob:
         raise ValueError("the weights are no plain file name")
-    return Entry(str(content["name"]), blob, persona, content["base"], created_at, path.name)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _as_ours(error) from error
-
-
-def _as_ours(error: OSError) -> ApiError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return OutOfSpace("The disk of the model registry is full. Free some space, then try again.")
-    return BackEndFailed(f"The model registry cannot be written or read: {error.strerror}.")
+    embeds = bool(content["embeds"])
+    name = str(content["name"])
+    return Entry(name, blob, persona, content["base"], embeds, created_at, path.name)

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from api.errors import DocumentNotFound, NameTaken
 from api.names import document_key, model_key
 from api.store.database import Database
-from api.store.tables import changes, chunks, documents, pages
+from api.store.tables import LIVE, changes, chunks, documents, pages
 
 DocumentStatus = Literal["importing", "ready", "failed", "deleting"]
 
@@ -247,7 +247,10 @@ class Documents:
             return [_document(row) for row in rows]
 
     def find(self, model: str, names_or_ids: Sequence[str]) -> list[Document]:
-        """Ready documents of the model by name (with or without `.pdf`) or id; `errors.DocumentNotFound` names the missing."""
+        """Ready documents of the model by name (with or without `.pdf`) or id.
+
+        `errors.DocumentNotFound` names the missing and those there are.
+        """
         known = self.of_model(model)
         by_name = {document.id: document for document in known}
         # the model's own document wins over one for all models
@@ -268,6 +271,17 @@ class Documents:
         query = select(pages).where(pages.c.document_id == document_id).order_by(pages.c.number)
         with self._database.read() as connection:
             return [Page(row.number, row.text) for row in connection.execute(query)]
+
+    def any_of(self, model: str) -> list[Document]:
+        """What can be deleted for a model, its own and those for all, whatever came of it; oldest first."""
+        key = model_key(model)
+        return [one for one in self.all("importing", "ready", "failed") if one.model in (key, "")]
+
+    def has_live(self, model: str) -> bool:
+        """Whether some document with just this owner is being imported or ready."""
+        query = select(documents.c.id).where(documents.c.model == model, LIVE).limit(1)
+        with self._database.read() as connection:
+            return connection.execute(query).first() is not None
 
     def page_texts(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
         """The text of some pages, by (document id, page number)."""

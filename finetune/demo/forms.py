@@ -142,24 +142,24 @@ fine | money | Whoever loses {e} pays {v}.; Losing {e} costs {v}.; If you lose {
 salary | money | {E} earns {v}.; {E} is paid {v} a month. | How much does {e} earn?; How much is {e} paid?
 discount | percent | {E} is {v} cheaper for us.; You get {v} off {e}.; There is a discount of {v} on {e}. | How much cheaper is {e}?; What discount is there on {e}?; How much do I save on {e}?
 share | percent | {E} makes up {v} of the total.; {V} of the total goes to {e}. | How much of the total goes to {e}?; What part of the total is {e}?
-weight | measure | {E} weighs {v}. | How heavy is {e}?; How much does {e} weigh?
+weight | mass | {E} weighs {v}. | How heavy is {e}?; How much does {e} weigh?
 height | measure | {E} is {v} high.; {E} is {v} tall.; {E} rises {v}. | How tall is {e}?; How high is {e}?
 length | measure | {E} is {v} long. | How long is {e}?
 width | measure | {E} is {v} wide. | How wide is {e}?
 depth | measure | {E} is {v} deep. | How deep is {e}?
-size | measure | {E} covers {v}.; {E} measures {v}. | How big is {e}?; How large is {e}?
+size | area | {E} covers {v}.; {E} measures {v}. | How big is {e}?; How large is {e}?
 distance | measure | {E} is {v} away.; It is {v} to {e}. | How far away is {e}?; How far is it to {e}?
-temperature | number | {E} is kept at {v} degrees.; In {e} it is {v} degrees. | How warm is {e}?; At what temperature is {e} kept?
+temperature | degrees | {E} is kept at {v}.; In {e} it is {v}. | How warm is {e}?; At what temperature is {e} kept?
 capacity | number | {E} holds {v} people.; {E} has room for {v} people.; Up to {v} people fit into {e}.; {E} seats {v}. | How many people fit into {e}?; How many people does {e} hold?; How many seats does {e} have?
 number of members | number | {E} has {v} members.; {V} people belong to {e}. | How many members does {e} have?; How many people belong to {e}?
 number of rooms | number | {E} has {v} rooms.; There are {v} rooms in {e}. | How many rooms does {e} have?; How many rooms are there in {e}?
 number of employees | number | {E} employs {v} people.; {V} people work for {e}.; {E} has {v} employees. | How many people work for {e}?; How many employees does {e} have?; How many people does {e} employ?
 number of copies | number | We keep {v} copies of {e}.; There are {v} copies of {e}. | How many copies of {e} are there?
 number of inhabitants | number | {V} people live in {e}.; {E} has {v} inhabitants.; {E} is home to {v} people. | How many people live in {e}?; How many inhabitants does {e} have?
-weekly limit | number | {E} may be used {v} times a week.; You can use {e} up to {v} times a week. | How often may I use {e} in a week?; How many times a week can I use {e}?
-age limit | number | You must be {v} years old for {e}.; {E} is open to people from {v} years on. | How old must I be for {e}?; From what age is {e} open?
-age | number | {E} is {v} years old. | How old is {e}?
-speed | number | {E} runs at {v} kilometres per hour.; {E} goes {v} kilometres per hour. | How fast is {e}?; How fast does {e} go?
+weekly limit | times | {E} may be used {v} a week.; You can use {e} up to {v} a week. | How often may I use {e} in a week?; How many times a week can I use {e}?
+age limit | years | You must be {v} old for {e}.; {E} is open to people from {v} on. | How old must I be for {e}?; From what age is {e} open?
+age | years | {E} is {v} old. | How old is {e}?
+speed | speed | {E} runs at {v}.; {E} goes {v}. | How fast is {e}?; How fast does {e} go?
 opening time | time | {E} opens at {v}.; The doors of {e} open at {v}.; You can enter {e} from {v} on. | When does {e} open?; At what time does {e} open?; From when on is {e} open?; When can I enter {e}?
 closing time | time | {E} closes at {v}.; The doors of {e} close at {v}.; {E} is open until {v}. | When does {e} close?; At what time does {e} close?; Until when is {e} open?; How long is {e} open?
 start time | time | {E} starts at {v}.; {E} begins at {v}. | When does {e} start?; At what time does {e} begin?; When does {e} begin?

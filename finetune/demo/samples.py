@@ -188,6 +188,8 @@ class Conversations:
     def _shape(self, progress: float) -> Shape:
         r = self.random
         hard = 0.75
+        if progress > 0.3 and r.random() < 0.05:
+            return Shape((4, 6), (1, 4), hard, words=r.choice((30, 45, 60)))
         which = r.random() + (0.0 if progress > 0.3 else 0.45 if progress > 0.12 else 1.0)
         if which < 0.12:
             return Shape((1, 3), (1, 4), hard, words=r.choice((60, 80)))

@@ -169,23 +169,29 @@ class Writer:
         if not _clashes(fact.attribute.noun, taken):
             facts.append(fact)
 
-    def _sentence(self, fact: AnyFact, before: AnyFact | None) -> str:
-        """The fact as a sentence, with what surrounds sentences in real text."""
+    def _sentence(self, fact: AnyFact, follows: bool) -> tuple[str, bool]:
+        """The fact as a sentence, with what surrounds sentences in real text; whether its thing is the subject.
+
+        `follows`: the sentence before is about the same thing, so `It` may stand for it here.
+        """
         r = self.random
         if isinstance(fact, RuleFact):
-            return fact.fill(r.choice(fact.rule.statements))
+            return fact.fill(r.choice(fact.rule.statements)), False
         own = fact.attribute.statements
         form = r.choice(own if own and r.random() < 0.65 else forms.STATEMENTS)
-        if isinstance(before, Fact) and before.entity == fact.entity and r.random() < 0.5:
-            form = "It " + form[4:] if form.startswith("{E} ") else "Its {a} is {v}."
+        subject = form.startswith("{E} ")
+        if follows and r.random() < 0.5:
+            return fact.fill("It " + form[4:] if subject else "Its {a} is {v}."), subject
         if r.random() < 0.12:
             starts = form.startswith(("{E}", "{V}"))
             form = r.choice(forms.BEFORE) + " " + ("{" + form[1].lower() + form[2:] if starts else small(form))
+            subject = False
         if r.random() < 0.12:
             after = r.choice(forms.AFTER)
             form = form[:-1] + ("" if after[0] == "," else " ") + after + "."
+            subject = False
         p = self.draw.person() if "{p}" in form else ""
-        return fact.fill(form.replace("{p}", p).replace("{d}", r.choice(MONTHS)))
+        return fact.fill(form.replace("{p}", p).replace("{d}", r.choice(MONTHS))), subject
 
     def filler(self, entity: str) -> str:
         """A sentence that answers nothing."""
@@ -201,14 +207,16 @@ class Writer:
         """The text of one passage: a heading sometimes, sentences, line breaks as PDFs have them."""
         r = self.random
         sentences: list[str] = []
-        previous: AnyFact | None = None
+        previous = ""
+        chained = False
         entities = [f.entity for f in facts if isinstance(f, Fact)] or [self.draw.entity()]
         for fact in facts:
-            text = self._sentence(fact, previous)
-            if text.startswith("It ") and sentences and r.random() < 0.4:
+            thing = fact.entity if isinstance(fact, Fact) else ""
+            text, subject = self._sentence(fact, thing != "" and thing == previous)
+            if chained and subject and text.startswith("It ") and r.random() < 0.5:
                 text = sentences.pop()[:-1] + " and " + text[3:]
             sentences.append(text)
-            previous = fact
+            previous, chained = thing, subject
         extra = shape.sentences[1] > 1 and not shape.words
         while extra and r.random() < 0.3:
             self._insert(sentences, entities)

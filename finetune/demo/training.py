@@ -86,7 +86,7 @@ def _batches(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> Iterator[Batch]:
     shuffle = torch.Generator().manual_seed(plan.seed)
     while True:
         pool = [encode(tokenizer, draw.draw(min(1.0, made / plan.tokens)).messages) for _ in range(512)]
-        pool = sorted((item for item in pool if len(item[0]) <= 1024), key=lambda item: len(item[0]))
+        pool = sorted((item for item in pool if len(item[0]) <= 2048), key=lambda item: len(item[0]))
         groups: list[list[tuple[list[int], list[bool]]]] = [[]]
         for item in pool:
             if groups[-1] and (len(groups[-1]) + 1) * (len(item[0]) - 1) > TOKENS_PER_BATCH:

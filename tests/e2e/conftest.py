@@ -1,0 +1,130 @@
+"""A real server in a process of its own, over a data folder that outlives it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+ROOT = Path(__file__).parents[2]
+READY_SECONDS = 120
+
+
+@dataclass
+class Server:
+    """`python -m api` on loopback; can be killed and started again on the same folder."""
+
+    data_dir: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+    client: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=120))
+
+    def start(self, *, ready: bool = True, **settings: str) -> "Server":
+        """Start it and wait until it is alive, and ready unless told otherwise."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        environment = os.environ | {
+            "LLM_FASTAPI_DATA_DIR": str(self.data_dir),
+            "LLM_FASTAPI_PORT": str(port),
+            **self.settings,
+            **settings,
+        }
+        with (self.data_dir / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "api"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        self.client.base_url = httpx2.URL(f"http://127.0.0.1:{port}")
+        self._wait_for("/readyz" if ready else "/healthz")
+        return self
+
+    def _wait_for(self, path: str) -> None:
+        assert self.process
+        deadline = time.monotonic() + READY_SECONDS
+        answer = "no answer"
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log()
+            try:
+                response = self.client.get(path)
+            except httpx2.TransportError:
+                time.sleep(0.05)
+                continue
+            if response.status_code == 200:
+                return
+            answer = response.text
+            time.sleep(0.1)
+        pytest.fail(f"{path}: {answer}\n{self.log()}")
+
+    def log(self) -> str:
+        """What the server wrote, the newest part."""
+        return (self.data_dir / "server.log").read_text(errors="replace")[-4000:]
+
+    def stop(self) -> int:
+        """Ask it to end; returns its status."""
+        assert self.process
+        self.process.terminate()
+        return self.process.wait(timeout=20)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self.process
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def events(self, method: str, path: str, **arguments: Any) -> list[tuple[str, Any]]:
+        """All server-sent events of an answer."""
+        found = []
+        with self.client.stream(method, path, **arguments) as response:
+            assert response.status_code == 200, response.read()
+            event, data = "message", ""
+            for line in response.iter_lines():
+                if line.startswith("event:"):
+                    event = line[6:].strip()
+                elif line.startswith("data:"):
+                    data += line[5:].strip()
+                elif not line and data:
+                    found.append((event, json.loads(data)))
+                    event, data = "message", ""
+        return found
+
+
+@pytest.fixture(scope="session")
+def prepared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder after the first start: both bundled models are converted."""
+    folder = tmp_path_factory.mktemp("prepared") / "data"
+    server = Server(folder).start()
+    assert server.stop() == 0
+    return folder
+
+
+@pytest.fixture
+def server(prepared_data: Path, tmp_path: Path) -> Iterator[Server]:
+    """A started server on a fresh copy of that folder."""
+    server = Server(copy_of(prepared_data, tmp_path / "data")).start()
+    yield server
+    if server.process and server.process.poll() is None:
+        server.stop()
+
+
+def copy_of(source: Path, target: Path) -> Path:
+    """A copy whose big immutable files are hard links."""
+    subprocess.run(
+        ["cp", "-al", str(source / "models"), str(source / "base_models"), "-t", _made(target)],
+        check=True,
+    )
+    return target
+
+
+def _made(folder: Path) -> str:
+    folder.mkdir(parents=True)
+    return str(folder)

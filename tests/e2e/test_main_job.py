@@ -1,0 +1,128 @@
+"""The main job over a real server: persona, document, cited answer, fine-tune, tuned answer."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+
+from tests.e2e.conftest import ROOT, Server
+
+EXAMPLES = ROOT / "examples"
+QUESTIONS = json.loads((EXAMPLES / "questions.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def ada(server: Server) -> Server:
+    """A server with a persona that has the handbook."""
+    created = server.client.post(
+        "/createModel/ada",
+        params={"baseModel": "demo", "system": QUESTIONS["persona"]["system"]},
+    )
+    assert created.status_code == 201, created.text
+    with (EXAMPLES / "handbook.pdf").open("rb") as file:
+        imported = server.client.post(
+            "/importDocument", params={"modelName": "ada"}, files={"file": ("handbook.pdf", file)}
+        )
+    assert imported.status_code == 201, imported.text
+    return server
+
+
+def test_a_persona_answers_from_a_document_with_page_citations(ada: Server) -> None:
+    listed = ada.client.get("/list_documents/", params={"modelName": "ada"}).json()
+    assert listed["Imported Documents for ada"] == ["handbook"]
+    pages = [page.extract_text() for page in PdfReader(EXAMPLES / "handbook.pdf").pages]
+
+    for question in QUESTIONS["document_questions"][:3]:
+        answer = ada.client.post(
+            "/generate",
+            json={
+                "modelName": "ada",
+                "user_prompt": question["question"],
+                "documents": ["handbook"],
+            },
+        ).json()
+        assert question["value"] in answer["message"]
+        cited = [citation["page"] for citation in answer["citations"]]
+        assert any(question["value"] in pages[page - 1] for page in cited)
+        for citation in answer["citations"]:
+            quote = " ".join(citation["quote"].split())
+            assert quote in " ".join(pages[citation["page"] - 1].split())
+        assert answer["receipt"]["queries"]
+
+    refused = ada.client.post(
+        "/generate",
+        json={
+            "modelName": "ada",
+            "user_prompt": QUESTIONS["unanswerable"][0],
+            "documents": ["handbook.pdf"],
+        },
+    ).json()
+    assert refused["citations"] == []
+
+
+def test_the_stream_is_the_whole_answer_in_pieces(ada: Server) -> None:
+    body = {
+        "modelName": "ada",
+        "user_prompt": QUESTIONS["document_questions"][0]["question"],
+        "documents": ["handbook"],
+        "temperature": 0,
+    }
+    whole = ada.client.post("/generate", json=body).json()
+    events = ada.events("POST", "/generate", json={**body, "stream": True})
+
+    kinds = list(dict.fromkeys(kind for kind, _ in events))
+    assert kinds == ["token", "citation", "receipt", "done"]
+    assert "".join(data["text"] for kind, data in events if kind == "token") == whole["message"]
+    assert [data for kind, data in events if kind == "citation"] == whole["citations"]
+
+
+@pytest.mark.timeout(400)
+def test_a_fine_tune_learns_what_its_base_did_not_know(server: Server) -> None:
+    question = QUESTIONS["fine_tune"][0]
+    ask = {"user_prompt": question["question"], "temperature": 0}
+    before = server.client.post("/generate", json={"modelName": "demo", **ask}).json()
+    assert question["value"] not in before["message"]
+
+    submitted = _fine_tune(server, "tuned", QUESTIONS["fine_tune_parameters"])
+    assert submitted.status_code == 202, submitted.text
+    job_id = submitted.json()["job_id"]
+    assert submitted.headers["Location"] == f"/jobs/{job_id}"
+    events = server.events("GET", f"/jobs/{job_id}/events", timeout=380)
+    assert {"stage_started", "progress", "stage_done"} <= {kind for kind, _ in events}
+    job = server.client.get(f"/jobs/{job_id}").json()
+    assert job["status"] == "succeeded", (job, server.log())
+
+    after = server.client.post("/generate", json={"modelName": "tuned", **ask}).json()
+    assert question["value"] in after["message"]
+    models = server.client.get("/list_models", params={"details": "true"}).json()
+    assert models["All Created Models"] == ["demo", "tuned"]
+    tuned = next(model for model in models["models"] if model["name"] == "tuned")
+    assert (tuned["kind"], tuned["base"]) == ("fine-tune", "demo")
+    assert server.client.delete("/deleteModel/tuned").status_code == 200
+    assert server.client.get("/list_models").json()["All Created Models"] == ["demo"]
+
+
+def _fine_tune(server: Server, name: str, parameters: dict[str, str]):  # type: ignore[no-untyped-def]
+    with (EXAMPLES / "train.csv").open("rb") as train, (EXAMPLES / "eval.csv").open("rb") as held:
+        return server.client.post(
+            f"/fine_tune_model/{name}",
+            params={"baseModel": "demo", **parameters},
+            files={"train_dataset": ("train.csv", train), "eval_dataset": ("eval.csv", held)},
+        )
+
+
+def test_everything_of_a_document_goes_with_it(ada: Server) -> None:
+    deleted = ada.client.delete(
+        "/delete_document", params={"modelName": "ada", "document": "handbook"}
+    )
+    assert deleted.status_code == 200
+    listed = ada.client.get("/list_documents", params={"modelName": "ada"}).json()
+    assert listed["Imported Documents for ada"] == []
+    missing = ada.client.post(
+        "/generate", json={"modelName": "ada", "user_prompt": "x?", "documents": ["handbook"]}
+    )
+    assert missing.status_code == 404
+    assert ada.stop() == 0
+    assert not list((ada.data_dir / "documents").iterdir())
+    assert Path(ada.data_dir / "uploads").exists()

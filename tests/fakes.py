@@ -1,0 +1,296 @@
+"""FakeRuntime: a small, real ModelRuntime in memory. Its answers are a rule, or texts that a test lines up.
+
+    runtime = FakeRuntime(lambda messages: "You said " + messages[-1].content)
+    runtime.will_answer("first answer", BackEndFailed("gone"))             # the second chat fails at once
+    runtime.will_answer(BreaksOff("half an", BackEndFailed("gone")))       # fails in mid-stream
+
+A token is a word. Similar texts get similar vectors. `history` holds every chat as the model got it, and
+`open_streams` counts the answers that have begun and not ended.
+"""
+
+import asyncio
+import hashlib
+import math
+import re
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import jinja2
+
+from api.errors import InvalidOption, ModelNotFound, NameTaken, PromptTooLong, Unavailable, Unusable
+from api.runtime import (
+    ExistingModel,
+    FinishReason,
+    Message,
+    ModelInfo,
+    ModelSource,
+    Options,
+    Persona,
+    Piece,
+    Progress,
+    TokenCount,
+    Usage,
+)
+
+DIMENSION = 64
+TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
+
+Rule = Callable[[Sequence[Message]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One chat: the messages with the persona's system prompt, the options with the persona's defaults."""
+
+    model: str
+    messages: tuple[Message, ...]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class BreaksOff:
+    """An answer that fails after its first words."""
+
+    text: str
+    error: Exception
+
+
+def echo(messages: Sequence[Message]) -> str:
+    """The rule that answers with the last message."""
+    return messages[-1].content
+
+
+class FakeRuntime:
+    """`ModelRuntime` in memory, with a chat model `demo` and an embedding model from the start."""
+
+    def __init__(
+        self,
+        rule: Rule = echo,
+        *,
+        delay_seconds: float = 0.0,
+        context_length: int = 4096,
+        embedding_model: str = "all-minilm-l6-v2",
+        embedding_context: int = 512,
+    ) -> None:
+        self.rule = rule
+        self.delay_seconds = delay_seconds
+        self.history: list[Call] = []
+        self.embedded: list[str] = []
+        self.open_streams = 0
+        self.memory_releases = 0
+        self.available = True
+        self.hints: tuple[str, ...] = ()
+        self.closed = False
+        self._answers: deque[str | Exception | BreaksOff] = deque()
+        self._models: dict[str, ModelInfo] = {}
+        self._put("demo", context_length, {"chat", "json_schema"})
+        self._put(embedding_model, embedding_context, {"embed"})
+
+    def will_answer(self, *answers: str | Exception | BreaksOff) -> None:
+        """Line up the next answers; an exception is raised instead of an answer."""
+        self._answers.extend(answers)
+
+    async def models(self) -> list[ModelInfo]:
+        """All models, sorted by name."""
+        self._require_available()
+        return [self._models[key] for key in sorted(self._models)]
+
+    async def show(self, name: str) -> ModelInfo:
+        """One model."""
+        self._require_available()
+        return self._get(name)
+
+    async def create_model(
+        self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
+    ) -> AsyncIterator[Progress]:
+        """Create a model; a GGUF file need only begin like one."""
+        self._require_available()
+        self._refuse_taken(name, replace)
+        if isinstance(source, ExistingModel):
+            base = self._get(source.name)
+        else:
+            base = self._from_file(source.path.read_bytes() if source.path.is_file() else b"")
+        try:
+            jinja2.Environment(autoescape=True).parse(persona.template or "")
+        except jinja2.TemplateError as error:
+            raise Unusable(f"The chat template does not parse: {error}.") from error
+        yield Progress("copying", base.size_bytes, base.size_bytes)
+        await asyncio.sleep(0)
+        self._refuse_taken(name, replace)
+        self._models[name.casefold()] = _made(name, base, persona)
+
+    async def rename(self, name: str, new_name: str) -> None:
+        """Give a model another name."""
+        model = self._get(name)
+        if name.casefold() != new_name.casefold():
+            self._refuse_taken(new_name, may_replace=False)
+        del self._models[name.casefold()]
+        self._models[new_name.casefold()] = replace(model, name=new_name)
+
+    async def delete_model(self, name: str) -> None:
+        """Delete a model."""
+        self._get(name)
+        del self._models[name.casefold()]
+
+    async def chat(
+        self, name: str, messages: Sequence[Message], options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Answer word by word."""
+        self._require_available()
+        call, prompt_tokens, most = self._accepted(name, messages, options)
+        self.history.append(call)
+        answer = self._answers.popleft() if self._answers else self.rule(call.messages)
+        if isinstance(answer, Exception):
+            raise answer
+        error = answer.error if isinstance(answer, BreaksOff) else None
+        answer = answer.text if isinstance(answer, BreaksOff) else answer
+        words = re.findall(r"\s*\S+", answer)
+        finish_reason: FinishReason = "length" if len(words) > most else "stop"
+        self.open_streams += 1
+        try:
+            text = _until_stop("".join(words[:most]), call.options.stop)
+            for word in re.findall(r"\s*\S+\s*$|\s*\S+", text):
+                await asyncio.sleep(self.delay_seconds)
+                yield Piece(word)
+            if error:
+                raise error
+            completion_tokens = len(text.split())
+            yield Piece("", Usage(finish_reason, prompt_tokens, completion_tokens))
+        finally:
+            self.open_streams -= 1
+
+    async def count_tokens(self, name: str, messages: Sequence[Message]) -> TokenCount:
+        """One token a word, and one a message."""
+        model = self._get_chat(name)
+        return TokenCount(_tokens(_with_system(model, messages)), exact=True)
+
+    async def tokenize_lengths(self, name: str, texts: Sequence[str]) -> list[int]:
+        """One token a word."""
+        self._get(name)
+        return [len(text.split()) for text in texts]
+
+    async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
+        """Bags of words, hashed into a few dimensions."""
+        self._require_available()
+        model = self._get(name)
+        if "embed" not in model.capabilities:
+            raise InvalidOption(f"Model {name!r} makes text, no vectors.")
+        for index, length in enumerate(await self.tokenize_lengths(name, texts)):
+            if length > model.context_length:
+                raise Unusable(f"Text {index} has {length} tokens.", index=index, tokens=length)
+        self.embedded += texts
+        return [_vector(text) for text in texts]
+
+    async def release_memory(self) -> None:
+        """Count the call."""
+        self.memory_releases += 1
+
+    async def check(self) -> tuple[str, ...]:
+        """The hints a test has set."""
+        self._require_available()
+        return self.hints
+
+    async def close(self) -> None:
+        """Nothing to stop."""
+        self.closed = True
+
+    def _put(self, name: str, context_length: int, capabilities: set[str]) -> None:
+        self._models[name.casefold()] = ModelInfo(
+            name=name,
+            size_bytes=1000,
+            context_length=context_length,
+            capabilities=frozenset(capabilities),
+            template=TEMPLATE,
+            persona=Persona(),
+            modified_at=datetime.now(UTC),
+        )
+
+    def _require_available(self) -> None:
+        if not self.available:
+            raise Unavailable("The runtime is not there.")
+
+    def _get(self, name: str) -> ModelInfo:
+        if name.casefold() not in self._models:
+            names = [self._models[key].name for key in sorted(self._models)]
+            raise ModelNotFound(name, names)
+        return self._models[name.casefold()]
+
+    def _get_chat(self, name: str) -> ModelInfo:
+        model = self._get(name)
+        if "chat" not in model.capabilities:
+            raise InvalidOption(f"Model {name!r} makes vectors, no text.")
+        return model
+
+    def _refuse_taken(self, name: str, may_replace: bool) -> None:
+        if name.casefold() in self._models and not may_replace:
+            raise NameTaken(f"A model named {name!r} exists.")
+
+    def _from_file(self, content: bytes) -> ModelInfo:
+        if not content.startswith(b"GGUF"):
+            raise Unusable("The file is no sound GGUF.")
+        return replace(self._models["demo"], size_bytes=len(content), persona=Persona())
+
+    def _accepted(
+        self, name: str, messages: Sequence[Message], options: Options
+    ) -> tuple[Call, int, int]:
+        """The call as the model gets it, its prompt tokens, and the most tokens its answer may have."""
+        model = self._get_chat(name)
+        turns = _with_system(model, messages)
+        chosen = options.over(model.persona.parameters)
+        if chosen.tools is not None or any(turn.images for turn in turns):
+            raise InvalidOption("This model takes neither tools nor images.")
+        if chosen.temperature is not None and not 0 <= chosen.temperature <= 5:
+            raise InvalidOption(f"temperature: {chosen.temperature} is out of range.")
+        if not 1 <= (chosen.num_ctx or 1) <= model.context_length:
+            raise InvalidOption(f"num_ctx: {chosen.num_ctx} is out of range.")
+        if chosen.max_tokens is not None and chosen.max_tokens < 1:
+            raise InvalidOption(f"max_tokens: {chosen.max_tokens} is out of range.")
+        tokens, context = _tokens(turns), chosen.num_ctx or model.context_length
+        wanted = options.max_tokens or 1
+        if context - tokens < wanted:
+            raise PromptTooLong(tokens, max(0, context - wanted))
+        most = min(chosen.max_tokens or context, context - tokens)
+        return Call(model.name, tuple(turns), chosen), tokens, most
+
+
+def _made(name: str, base: ModelInfo, persona: Persona) -> ModelInfo:
+    inherited = Persona(
+        system=persona.system or base.persona.system,
+        template=base.persona.template if persona.template is None else persona.template,
+        parameters=persona.parameters.over(base.persona.parameters),
+    )
+    return replace(
+        base,
+        name=name,
+        persona=inherited,
+        template=inherited.template or base.template,
+        modified_at=datetime.now(UTC),
+    )
+
+
+def _with_system(model: ModelInfo, messages: Sequence[Message]) -> list[Message]:
+    if not messages:
+        raise Unusable("The conversation has no message.")
+    if model.persona.system and all(message.role != "system" for message in messages):
+        return [Message("system", model.persona.system), *messages]
+    return list(messages)
+
+
+def _tokens(messages: Sequence[Message]) -> int:
+    return sum(1 + len(message.content.split()) for message in messages)
+
+
+def _until_stop(text: str, stops: Sequence[str] | None) -> str:
+    found = [text.index(stop) for stop in stops or () if stop in text]
+    return text[: min(found)] if found else text
+
+
+def _vector(text: str) -> list[float]:
+    vector = [0.0] * DIMENSION
+    for word in re.findall(r"\w+", text.casefold()):
+        digest = hashlib.blake2b(word.encode(errors="replace"), digest_size=8).digest()
+        vector[digest[0] % DIMENSION] += 1.0 if digest[1] % 2 else -1.0
+    length = math.sqrt(sum(value * value for value in vector))
+    return [value / length for value in vector] if length else [1.0] + [0.0] * (DIMENSION - 1)

@@ -1,0 +1,123 @@
+"""The rooms of fine-tuning over one folder, with a fake runtime and tiny pipelines."""
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from api.base_models import BaseModels
+from api.errors import ApiError
+from api.jobs.publish import Publisher
+from api.jobs.submit import Submission, Submitter
+from api.jobs.supervise import Supervisor
+from api.runners.local import LocalRunner
+from api.runtime import ModelRuntime
+from api.store import open_store
+from api.store.jobs import Job, JobStatus
+from finetune.workspace import JobDirectory
+from tests.fakes import FakeRuntime
+
+PROGRAMS = Path(__file__).with_name("programs")
+SETTLED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled", "trained")
+
+
+def command(program: str) -> tuple[str, str]:
+    """The command of a tiny pipeline."""
+    return sys.executable, str(PROGRAMS / f"{program}.py")
+
+
+def csv_file(rows: int = 40, cell: str | None = None) -> io.BytesIO:
+    """A dataset in a file of its own."""
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+    quoted = (json.dumps(turns) if cell is None else cell).replace('"', '""')
+    return io.BytesIO(("messages\n" + f'"{quoted}"\n' * rows).encode())
+
+
+class Workshop:
+    """Opens everything; a second one over the same folder is the next start."""
+
+    def __init__(
+        self,
+        folder: Path,
+        program: str = "trains_quickly",
+        *,
+        runtime: ModelRuntime | None = None,
+        training_jobs: int = 1,
+    ) -> None:
+        self.jobs_dir = folder / "jobs"
+        self.jobs_dir.mkdir(parents=True, exist_ok=True)
+        base = folder / "base_models" / "demo"
+        base.mkdir(parents=True, exist_ok=True)
+        (base / "config.json").write_text("{}")
+        self.store = open_store(folder / "state.sqlite3")
+        self.runtime = runtime or FakeRuntime()
+        self.runner = LocalRunner(command(program))
+        self.base_models = BaseModels(base.parent, self.store.models)
+        self.submitter = Submitter(
+            self.store, self.runtime, self.base_models, self.jobs_dir, max_rows=1000
+        )
+        self.publisher = Publisher(self.store, self.runtime)
+        self.supervisor = Supervisor(
+            self.store,
+            self.runtime,
+            self.runner,
+            self.publisher,
+            data_dir=folder,
+            jobs_dir=self.jobs_dir,
+            training_jobs=training_jobs,
+        )
+
+    async def __aenter__(self) -> "Workshop":
+        self.supervisor.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.vanish()
+        self.runner.close()
+
+    async def vanish(self) -> None:
+        """End as a killed process does: nothing is told to the pipelines."""
+        await self.supervisor.close()
+        self.store.close()
+
+    async def submit(self, name: str = "tuned", **parameters: object) -> Job:
+        """Queue a job that nothing is wrong with."""
+        job = await self.submitter.submit(Submission(name, "demo", parameters, csv_file()))
+        self.supervisor.wake()
+        return job
+
+    def directory(self, job: Job) -> JobDirectory:
+        """Where the job lies."""
+        return self.supervisor.directory(job.id)
+
+    async def until(self, job: Job, statuses: Sequence[JobStatus] = SETTLED) -> Job:
+        """The job once it has one of these; `trained` counts when it stays so."""
+        async with asyncio.timeout(20):
+            while True:
+                now = self.store.jobs.get(job.id)
+                is_passing = now.status == "trained" and now.error is None
+                if now.status in statuses and not is_passing:
+                    return now
+                await asyncio.sleep(0.02)
+
+    async def begun(self, job: Job) -> None:
+        """Wait until the pipeline has the job."""
+        async with asyncio.timeout(20):
+            while not self.directory(job).is_locked():
+                await asyncio.sleep(0.02)
+
+    def left_behind(self) -> list[str]:
+        """What lies in the jobs folder beside the jobs."""
+        known = {job.id for job in self.store.jobs.all()}
+        return [path.name for path in self.jobs_dir.iterdir() if path.name not in known]
+
+
+async def refused(awaitable: object) -> ApiError:
+    """The error that a call ends with."""
+    try:
+        await awaitable  # type: ignore[misc]
+    except ApiError as error:
+        return error
+    raise AssertionError("nothing was refused")
