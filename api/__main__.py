@@ -48,6 +48,8 @@ def _serve(settings: Settings) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    for chatty in ("httpx2", "alembic", "uvicorn.error"):
+        logging.getLogger(chatty).setLevel("WARNING")
     listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         create_app(settings),

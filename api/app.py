@@ -17,8 +17,7 @@ from api.documents.deleting import Deleter
 from api.documents.importing import open_importer
 from api.errors import ApiError
 from api.index.opening import open_index
-from api.jobs.submit import Submitter
-from api.jobs.supervise import Supervisor
+from api.jobs.opening import clear_leftovers, open_jobs
 from api.models import ModelCatalog
 from api.problems import install_problem_handlers
 from api.readiness import Readiness
@@ -90,6 +89,7 @@ async def _open(
     readiness: Readiness = app.state.readiness
     try:
         services = await open_services(settings, store, stack)
+        await anyio.to_thread.run_sync(clear_leftovers, settings, store)
         readiness.services = app.state.services = services
         for hint in await services.runtime.check():
             LOGGER.warning("%s", hint)
@@ -114,16 +114,13 @@ async def open_services(
     stack.push_async_callback(importer.close)
     deleter = Deleter(store, index, importer)
     stack.push_async_callback(deleter.close)
-    supervisor = Supervisor(
-        store,
-        runtime,
-        open_runner(settings),
-        settings.data_dir,
-        settings.jobs_dir,
-        training_jobs=settings.training_jobs,
+    base_models = BaseModels(settings.base_models_dir, store.models)
+    runner = open_runner(settings)
+    stack.callback(runner.close)
+    submitter, supervisor = await anyio.to_thread.run_sync(
+        open_jobs, settings, store, runtime, base_models, runner
     )
     stack.push_async_callback(supervisor.close)
-    base_models = BaseModels(settings.base_models_dir, store.models)
     return Services(
         settings=settings,
         store=store,
@@ -135,7 +132,6 @@ async def open_services(
         bundled=open_bundled(settings, runtime),
         submitter=submitter,
         jobs=supervisor,
-        runner=runner,
     )
 
 
@@ -145,9 +141,10 @@ async def prepare(services: Services) -> None:
     with contextlib.suppress(ApiError):
         await services.bundled.prepare(settings.embedding_model)
     services.jobs.start()
+    for finding in await services.index.repair():
+        LOGGER.warning("%s Put right.", finding)
     await services.deleter.resume()
     await services.importer.resume()
     await install_demo_base(settings.base_models_dir)
-    services.jobs.start()
     with contextlib.suppress(ApiError):
         await services.bundled.prepare("demo")

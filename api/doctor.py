@@ -32,7 +32,9 @@ async def examine(settings: Settings, *, repair: bool) -> list[Finding]:
             services = await open_services(settings, store, stack)
             return [
                 *await _in_thread(lambda: _database(services)),
-                *await examine_documents(services.store, services.index, settings, repair=repair),
+                *await examine_documents(
+                    services.store, services.index, settings.documents_dir, repair=repair
+                ),
                 *await _in_thread(
                     lambda: examine_jobs(services.store, settings.jobs_dir, repair=repair)
                 ),

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from finetune import lint, stage
-from finetune.csv_rows import Conversation, DatasetError, Row, read_csv
-from finetune.spec import FineTuneSpec
+from finetune.csv_rows import DatasetError, Row, read_csv
+from finetune.spec import FineTuneSpec, held_out_rows
 from finetune.stage import StageFailed
 from finetune.tokenizer import load_tokenizer
+from finetune.turns import Conversation
 from finetune.workspace import JobDirectory, StageDirectory
 
-HELD_OUT_SHARE = 0.05
-MAX_HELD_OUT = 50
-LEAST_TO_SPLIT = 10
 
 
 def read_rows(path: Path) -> list[Conversation]:
@@ -37,9 +35,7 @@ def hold_out(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:
 
     Rows that occur more than once stay in training while there are others: a held-out copy tells nothing.
     """
-    if len(rows) < LEAST_TO_SPLIT:
-        return rows, []
-    count = min(MAX_HELD_OUT, max(1, round(len(rows) * HELD_OUT_SHARE)))
+    count = held_out_rows(len(rows))
     occurrences = Counter(lint.key(row) for row in rows)
     alone = [place for place, row in enumerate(rows) if occurrences[lint.key(row)] == 1]
     pool = alone if len(alone) >= count else list(range(len(rows)))

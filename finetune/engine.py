@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import xllamacpp
 
-from finetune.csv_rows import Conversation
 from finetune.stage import StageFailed
+from finetune.turns import Conversation
 
 REQUEST_SECONDS = 3600
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from finetune.csv_rows import Conversation, Row
+from finetune.csv_rows import Row
 from finetune.stage import StageFailed
 from finetune.tokenizer import ids, render
+from finetune.turns import Conversation
 
 NAMED_ROWS = 20
 

@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -53,7 +54,7 @@ def merge(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None
     size = preflight.read_base(base).bytes
     preflight.require_memory(2 * size, "Merging")
     preflight.require_disk(job.path, size)
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         str(base),
         dtype="auto",
         device_map="cpu",

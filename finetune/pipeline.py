@@ -79,6 +79,8 @@ class Pipeline:
         self._job.append_event(step.name, "stage_started")
         started = time.monotonic()
         code = self._process(step, lock)
+        if code in (stage.EXIT_INTERRUPTED, -signal.SIGTERM):
+            self._is_stopping = not self._job.is_cancel_requested()
         if self._is_stopping:
             return None
         if code == 0:
@@ -102,7 +104,7 @@ class Pipeline:
                 stderr=log,
                 pass_fds=(lock,),
                 start_new_session=True,
-                preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509  one thread only
+                preexec_fn=_end_with_parent(os.getpid()),
                 env=stage.environment(),
             )
         if self._is_stopping:

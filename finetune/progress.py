@@ -20,21 +20,28 @@ def memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-class Watcher(TrainerCallback):  # type: ignore[misc]
-    """Writes progress events, and ends training with a checkpoint when told to."""
+class StopWish:
+    """SIGTERM, remembered until the next safe point."""
 
-    def __init__(self, job: JobDirectory) -> None:
-        self.job = job
+    def __init__(self) -> None:
+        self.is_made = False
         self.is_training = False
-        self._is_stopping = False
-        self._started: tuple[float, int] | None = None
-        self._reported = 0.0
 
-    def stop(self) -> None:
+    def make(self) -> None:
         """End at the next step; outside of the steps at once, for there is nothing to save."""
-        self._is_stopping = True
+        self.is_made = True
         if not self.is_training:
             raise Interrupted
+
+
+class Watcher(TrainerCallback):
+    """Writes progress events, and ends training with a checkpoint when told to."""
+
+    def __init__(self, job: JobDirectory, wish: StopWish) -> None:
+        self._job = job
+        self._wish = wish
+        self._started: tuple[float, int] | None = None
+        self._reported = 0.0
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -48,7 +55,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Stop here, with a checkpoint, when it is wished."""
         del args, state
-        if self._is_stopping or self.job.is_cancel_requested():
+        if self._wish.is_made or self._job.is_cancel_requested():
             control.should_training_stop = True
             control.should_save = True
 
@@ -71,7 +78,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         self._reported = now
         seconds = max(now - self._started[0], 1e-6)
         steps = state.global_step - self._started[1]
-        self.job.append_event(
+        self._job.append_event(
             "train",
             "progress",
             step=state.global_step,
@@ -89,4 +96,4 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         """Tell where it can go on."""
         del args, control
         path = f"train/checkpoints/checkpoint-{state.global_step}"
-        self.job.append_event("train", "checkpoint", step=state.global_step, path=path)
+        self._job.append_event("train", "checkpoint", step=state.global_step, path=path)

@@ -31,7 +31,7 @@ class Reference:
         on_gpu = torch.cuda.is_available()
         size = preflight.read_base(base)
         fits = size.parameters * 4 * 1.2 < preflight.available_memory()
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             str(base),
             dtype="auto" if on_gpu or not fits else torch.float32,
             device_map={"": 0} if on_gpu else "cpu",
@@ -39,13 +39,14 @@ class Reference:
             trust_remote_code=False,
             use_safetensors=True,
         )
-        self._model = PeftModel.from_pretrained(model, str(adapter)).eval()
+        self._model: Any = PeftModel.from_pretrained(model, str(adapter)).eval()
         self._ends = _end_tokens(model, tokenizer)
         self._pad = tokenizer.pad_token_id or tokenizer.eos_token_id
 
     def go_on(self, prompt: list[int], count: int) -> Greedy:
         """The greedy tokens after these."""
-        config = GenerationConfig(
+        make: Any = GenerationConfig
+        config = make(
             do_sample=False,
             max_new_tokens=count,
             eos_token_id=sorted(self._ends),

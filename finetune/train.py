@@ -2,11 +2,11 @@
 
 import json
 import logging
-import math
 import shutil
 import signal
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,46 +16,22 @@ from datasets import Dataset
 from peft import LoraConfig, set_peft_model_state_dict
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedTokenizerBase
-from trl import SFTConfig, SFTTrainer
 from trl.chat_template_utils import get_training_chat_template
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
-from finetune import preflight, progress, stage
-from finetune.csv_rows import Conversation
+from finetune import preflight, stage
+from finetune.checkpoints import Checkpoint, newest
 from finetune.dataset import read_rows
+from finetune.progress import StopWish, Watcher, memory_bytes
+from finetune.schedule import Schedule, schedule
 from finetune.spec import FineTuneSpec
 from finetune.stage import Cancelled, Interrupted, StageFailed
 from finetune.tokenizer import load_tokenizer
+from finetune.turns import Conversation
 from finetune.workspace import JobDirectory, StageDirectory, read_json, write_atomically
 
-LEAST_STEPS = 30
-MOST_ACCUMULATION = 50
 MOST_EVALUATED = 200
-CHECKPOINT_FILES = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt")
-
-
-def accumulation(asked: int | None, batches: int) -> int:
-    """Batches an optimiser step: as asked, or so that 30 steps remain. Raises `StageFailed`."""
-    if asked is None:
-        return max(1, min(MOST_ACCUMULATION, batches // LEAST_STEPS))
-    if batches < asked:
-        raise StageFailed(
-            "Not one optimiser step",
-            f"gradient_accumulation_steps={asked} needs {asked} batches a step, the data gives {batches} "
-            f"in all. Use at most {batches}, more epochs or rows, or leave it empty.",
-        )
-    return asked
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint; torn ones are deleted."""
-    whole: list[tuple[int, Path]] = []
-    for path in folder.glob("checkpoint-*"):
-        state = read_json(path / "trainer_state.json")
-        if isinstance(state, dict) and all((path / name).is_file() for name in CHECKPOINT_FILES):
-            whole.append((int(state["global_step"]), path))
-        else:
-            shutil.rmtree(path)
-    return max(whole)[1] if whole else None
 
 
 def examples(tokenizer: PreTrainedTokenizerBase, rows: list[Conversation]) -> tuple[Dataset, bool]:
@@ -79,23 +55,26 @@ def _dtype() -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
+def _quantization(bits: int) -> Any:
+    make: Any = BitsAndBytesConfig
+    if bits == 8:
+        return make(load_in_8bit=True)
+    if bits == 16:
+        return None
+    return make(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=_dtype(),
+    )
+
+
 def _load_base(folder: Path, bits: int) -> Any:
-    dtype = _dtype()
-    quantization = {
-        4: BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
-        ),
-        8: BitsAndBytesConfig(load_in_8bit=True),
-        16: None,
-    }[bits]
     return AutoModelForCausalLM.from_pretrained(
         str(folder),
-        dtype=dtype,
+        dtype=_dtype(),
         device_map={"": 0} if torch.cuda.is_available() else "cpu",
-        quantization_config=quantization,
+        quantization_config=_quantization(bits),
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=True,
@@ -133,10 +112,10 @@ def _config(spec: FineTuneSpec, folder: Path, by_marks: bool) -> SFTConfig:
 
 def _trainer(
     base: Path, spec: FineTuneSpec, folder: Path, rows: list[Conversation], test: list[Conversation]
-) -> SFTTrainer:
+) -> Any:
     tokenizer = load_tokenizer(base)
     train_set, by_marks = examples(tokenizer, rows)
-    trainer = SFTTrainer(
+    trainer: Any = SFTTrainer(
         model=_load_base(base, spec.bits),
         args=_config(spec, folder, by_marks),
         train_dataset=train_set,
@@ -155,29 +134,20 @@ def _trainer(
     return trainer
 
 
-def _plan(trainer: SFTTrainer, spec: FineTuneSpec) -> dict[str, Any]:
-    """Settle what depends on the number of sequences; the figures of the run."""
-    sequences = len(trainer.train_dataset)
-    batches = math.ceil(sequences / spec.batch_size)
-    steps_of = accumulation(spec.gradient_accumulation_steps, int(batches * spec.epochs))
-    steps = max(1, math.ceil(math.ceil(batches / steps_of) * spec.epochs))
-    trainer.args.gradient_accumulation_steps = steps_of
-    trainer.args.warmup_steps = round(spec.warmup_ratio * steps)
-    trainer.args.save_steps = spec.checkpoint_steps or max(1, steps // 10)
-    trainable = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
-    return {
-        "sequences": sequences,
-        "gradient_accumulation_steps": steps_of,
-        "steps": steps,
-        "trainable_parameters": trainable,
-    }
+def _plan(trainer: Any, spec: FineTuneSpec) -> Schedule:
+    """Settle what depends on the number of sequences."""
+    plan = schedule(spec, len(trainer.train_dataset))
+    trainer.args.gradient_accumulation_steps = plan.gradient_accumulation_steps
+    trainer.args.warmup_steps = plan.warmup_steps
+    trainer.args.save_steps = plan.checkpoint_steps
+    return plan
 
 
-def _evaluate(trainer: SFTTrainer) -> float | None:
+def _evaluate(trainer: Any) -> float | None:
     return float(trainer.evaluate()["eval_loss"]) if trainer.eval_dataset is not None else None
 
 
-def _evaluate_before(trainer: SFTTrainer, folder: Path) -> float | None:
+def _evaluate_before(trainer: Any, folder: Path) -> float | None:
     """The loss of the base; remembered, because a resumed run no longer holds the base."""
     path = folder / "before.json"
     known = read_json(path)
@@ -188,42 +158,35 @@ def _evaluate_before(trainer: SFTTrainer, folder: Path) -> float | None:
     return loss
 
 
-def _learn(trainer: SFTTrainer, watcher: progress.Watcher, checkpoint: Path | None) -> None:
+def _learn(trainer: Any, job: JobDirectory, wish: StopWish, checkpoint: Checkpoint | None) -> None:
     """Train to the end. Raises `Cancelled` or `Interrupted` once a checkpoint is saved."""
-    state = read_json(checkpoint / "trainer_state.json") if checkpoint else None
-    if checkpoint and state and state["global_step"] >= state["max_steps"]:
+    if checkpoint and checkpoint.is_last:
         # The trainer would take one step more.
-        set_peft_model_state_dict(
-            trainer.model, load_file(checkpoint / "adapter_model.safetensors")
-        )
+        weights = load_file(checkpoint.path / "adapter_model.safetensors")
+        set_peft_model_state_dict(trainer.model, weights)
         return
-    watcher.is_training = True
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    watcher.is_training = False
+    trainer.add_callback(Watcher(job, wish))
+    wish.is_training = True
+    trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+    wish.is_training = False
     if trainer.state.global_step < trainer.state.max_steps:
-        raise Cancelled if watcher.job.is_cancel_requested() else Interrupted
+        raise Cancelled if job.is_cancel_requested() else Interrupted
 
 
-def train(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
+def train(
+    wish: StopWish, job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory
+) -> None:
     """dataset/ -> train/adapter/, by way of train/checkpoints/."""
     data = stage.needs(job, "dataset", "train.jsonl", "eval.jsonl")
     base = stage.base_folder(job, spec)
-    watcher = progress.Watcher(job)
-
-    def on_sigterm(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        watcher.stop()
-
-    signal.signal(signal.SIGTERM, on_sigterm)
     _look_ahead(job, spec, base, data)
-    checkpoint = newest_checkpoint(folder.path / "checkpoints")
+    checkpoint = newest(folder.path / "checkpoints")
     test = read_rows(data / "eval.jsonl")[:MOST_EVALUATED]
     trainer = _trainer(base, spec, folder.path, read_rows(data / "train.jsonl"), test)
     plan = _plan(trainer, spec)
-    job.append_event("train", "plan", **plan)
+    job.append_event("train", "plan", **asdict(plan))
     before = _evaluate_before(trainer, folder.path)
-    trainer.add_callback(watcher)
-    _learn(trainer, watcher, checkpoint)
+    _learn(trainer, job, wish, checkpoint)
     after = _evaluate(trainer)
     if after is not None:
         job.append_event("train", "evaluated", eval_loss_before=before, eval_loss=after)
@@ -231,10 +194,10 @@ def train(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None
     shutil.rmtree(adapter, ignore_errors=True)
     trainer.model.save_pretrained(str(adapter))
     facts = {
-        **plan,
+        **asdict(plan),
         "eval_loss_before": before,
         "eval_loss": after,
-        "peak_memory_bytes": progress.memory_bytes(),
+        "peak_memory_bytes": memory_bytes(),
     }
     folder.mark_done(
         [adapter / "adapter_config.json", adapter / "adapter_model.safetensors"], **facts
@@ -256,9 +219,17 @@ def _look_ahead(job: JobDirectory, spec: FineTuneSpec, base: Path, data: Path) -
 
 
 def main(arguments: list[str]) -> int:
-    """Run the stage; LLM.int8 would say at every layer of every step that it casts its input."""
+    """Run the stage; SIGTERM ends it with a checkpoint."""
+    wish = StopWish()
+
+    def on_sigterm(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        wish.make()
+
+    signal.signal(signal.SIGTERM, on_sigterm)
+    # LLM.int8 says at every layer of every step that it casts its input.
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
-    return stage.main("train", train, arguments)
+    return stage.main("train", partial(train, wish), arguments)
 
 
 if __name__ == "__main__":

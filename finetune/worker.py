@@ -19,6 +19,7 @@ from finetune import stage
 from finetune.spec import JobError, Outcome
 from finetune.workspace import JobDirectory
 
+PIPELINE = (sys.executable, "-m", "finetune")
 MOST_STARTS = 3  # of a job whose process ends again and again without an outcome
 
 
@@ -38,9 +39,7 @@ def next_job(folder: Path) -> JobDirectory | None:
 class Worker:
     """Runs jobs until it is told to stop."""
 
-    def __init__(
-        self, folder: Path, command: Sequence[str] = (sys.executable, "-m", "finetune")
-    ) -> None:
+    def __init__(self, folder: Path, command: Sequence[str] = PIPELINE) -> None:
         self._folder = folder
         self._command = command
         self._child: subprocess.Popen[bytes] | None = None
@@ -79,7 +78,7 @@ class Worker:
             job.write_outcome(Outcome(result="failed", error=error).model_dump())
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], command: Sequence[str] = PIPELINE) -> int:
     """Watch until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m finetune.worker", description=__doc__)
     parser.add_argument("jobs_dir", type=Path)
@@ -89,7 +88,7 @@ def main(arguments: list[str]) -> int:
     if not options.jobs_dir.is_dir():
         sys.stderr.write(f"{options.jobs_dir} is no folder.\n")
         return stage.EXIT_FAILED
-    worker = Worker(options.jobs_dir.resolve())
+    worker = Worker(options.jobs_dir.resolve(), command)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del number, frame

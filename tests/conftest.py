@@ -13,7 +13,7 @@ from api.runtime import Persona
 from api.runtime.registry import Registry
 
 ROOT = Path(__file__).parent.parent
-DEMO_MODEL = Path(os.environ.get("TMP_DEMO", ROOT / "examples" / "demo_model"))
+DEMO_MODEL = ROOT / "examples" / "demo_model"
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +50,8 @@ def registry_of_two(
         incoming.discard()
 
     def lay_out(target: Path) -> None:
-        shutil.copytree(folder, target, copy_function=os.link)
+        shutil.copytree(folder / "manifests", target / "manifests")
+        shutil.copytree(folder / "blobs", target / "blobs", copy_function=os.link)
 
     return lay_out
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 
 import anyio
@@ -28,8 +29,8 @@ class Deleter:
         self._index = index
         self._importer = importer
         self._scope = anyio.CancelScope()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._one_at_a_time = anyio.Lock()
+        self._left: deque[Document] = deque()
+        self._task: asyncio.Task[None] | None = None
 
     async def delete_document(self, model: str, name_or_id: str) -> Document:
         """Delete one by name (with or without `.pdf`) or id, also one that failed or is being imported.
@@ -69,8 +70,8 @@ class Deleter:
 
     async def settled(self) -> None:
         """Wait until nothing is left to take away."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     async def close(self) -> None:
         """Stop; what is half done goes on at the next start."""
@@ -78,7 +79,24 @@ class Deleter:
         await self.settled()
 
     def _start(self, documents: Sequence[Document]) -> None:
-        for document in documents:
-            task = asyncio.create_task(self._run(document), name=f"delete {document.id}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._left.extend(documents)
+        if self._left and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._take_all_away(), name="deleting")
+
+    async def _take_all_away(self) -> None:
+        with self._scope:
+            while self._left:
+                try:
+                    await self._take_away(self._left[0])
+                    self._left.popleft()
+                except ApiError as error:
+                    log.warning("Deleting %s waits: %s", self._left[0].id, error.detail)
+                    await asyncio.sleep(RETRY_SECONDS)
+
+    async def _take_away(self, document: Document) -> None:
+        await self._importer.stop(document.id)
+        await self._index.remove(document)
+        faults.point("delete_vectors_removed")
+        await run_sync(self._importer.files.remove, document.id)
+        faults.point("delete_file_removed")
+        await run_sync(self._store.documents.remove, document.id)

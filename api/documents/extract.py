@@ -82,7 +82,9 @@ def _why_it_ended(number: int, bounds: Bounds) -> DocumentUnusable:
 
 
 def _broken() -> DocumentUnusable:
-    return DocumentUnusable("broken", "The file is damaged: the parser could not end its work on it.")
+    return DocumentUnusable(
+        "broken", "The file is damaged: the parser could not end its work on it."
+    )
 
 
 def _too_slow() -> DocumentUnusable:

@@ -22,7 +22,9 @@ MAX_TITLE_CHARACTERS = 200
 
 _CONTROLS = re.compile(r"[\x00-\x01\x03-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BROKEN_WORD = re.compile(r"([\w-]*)[ ]?[\x02\ufffe]\s*([\w-]*)")
-_NO_TITLE = re.compile(r"untitled|microsoft \w+ - |.*\.(docx?|pdf|indd|qxd|tex|pptx?|rtf|odt)$", re.I)
+_NO_TITLE = re.compile(
+    r"untitled|microsoft \w+ - |.*\.(docx?|pdf|indd|qxd|tex|pptx?|rtf|odt)$", re.I
+)
 
 
 class Unusable(Exception):

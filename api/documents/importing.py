@@ -119,6 +119,7 @@ class Importer:
     def _start(self, document: Document, wait: bool) -> None:
         running = _Running(wait)
         running.task = asyncio.create_task(self._run(document, running), name=document.id)
+        running.task.add_done_callback(asyncio.Task.exception)  # told to who waits, and in the row
         self._running[document.id] = running
 
     async def _run(self, document: Document, running: "_Running") -> Document:

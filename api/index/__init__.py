@@ -5,7 +5,6 @@ anything twice. `opening.open_index` is the constructor that reads settings.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import anyio
 import numpy as np
@@ -22,50 +21,12 @@ from api.index.following import (
 )
 from api.index.lexical import Damaged, LexicalIndex, owner_of
 from api.index.values import Candidates, Collection, Scored
+from api.index.vector_store import VectorStore
 from api.names import model_key
 from api.store import Store
 from api.store.documents import Chunk, Document
 
 __all__ = ["Candidates", "Collection", "Index", "Scored", "VectorStore"]
-
-
-class VectorStore(Protocol):
-    """Keeps vectors and finds the nearest. Synchronous: called from worker threads, one writer at a time.
-
-    Raises `errors.EmbeddingMismatch` for a wrong dimension, `errors.BackEndFailed` and `errors.Unavailable`.
-    """
-
-    def put(self, collection: Collection, ids: Sequence[int], vectors: Vectors) -> None:
-        """Keep vectors in place of earlier ones of the same ids."""
-        ...
-
-    def query(self, collection: Collection, vectors: Vectors, limit: int) -> list[list[Scored]]:
-        """For each vector the nearest by cosine, best first; an unknown collection is empty."""
-        ...
-
-    def delete(self, collection: Collection, ids: Sequence[int]) -> None:
-        """Take vectors out; unknown ids and collections are no error."""
-        ...
-
-    def drop(self, collection: Collection) -> None:
-        """Take a whole collection out; an unknown one is no error."""
-        ...
-
-    def ids(self, collection: Collection) -> set[int]:
-        """Everything that is in a collection."""
-        ...
-
-    def collections(self) -> set[Collection]:
-        """Every collection there is."""
-        ...
-
-    def check(self) -> None:
-        """Raise when it cannot serve."""
-        ...
-
-    def close(self) -> None:
-        """Give everything back."""
-        ...
 
 
 class Index:

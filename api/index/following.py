@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from api.errors import DocumentNotFound
 from api.index.lexical import Entry, LexicalIndex, owner_of
 from api.index.values import Collection
+from api.index.vector_store import VectorStore
 from api.store import Store
-
-if TYPE_CHECKING:
-    from api.index import VectorStore
 
 BATCH = 1000
 

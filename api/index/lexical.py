@@ -154,7 +154,11 @@ class LexicalIndex:
             searcher = self._index.searcher()
             hits = searcher.search(Query.boolean_query(clauses), limit, count=False).hits
             chunks = searcher.fast_field_values("chunk", [address for _, address in hits])
-        return [Scored(int(chunk), score) for chunk, (score, _) in zip(chunks, hits, strict=True)]
+        return [
+            Scored(int(chunk), score)
+            for chunk, (score, _) in zip(chunks, hits, strict=True)
+            if chunk is not None
+        ]
 
     def _term(self, term: str) -> Query:
         in_heading = Query.term_query(self._schema, "heading", term, "freq")
@@ -172,7 +176,8 @@ class LexicalIndex:
             if not searcher.num_docs:
                 return set()
             hits = searcher.search(Query.exists_query("chunk"), searcher.num_docs).hits
-            return set(searcher.fast_field_values("chunk", [address for _, address in hits]))
+            chunks = searcher.fast_field_values("chunk", [address for _, address in hits])
+        return {int(chunk) for chunk in chunks if chunk is not None}
 
 
 @contextlib.contextmanager

@@ -17,7 +17,6 @@ def main(folder: str) -> None:
         some = collection.get(ids=ids[:1], include=["embeddings"])["embeddings"]
         if some is not None and len(some):
             collection.query(query_embeddings=some, n_results=10, include=["distances"])
-    client.close()
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class ChromaVectors:
 
     def close(self) -> None:
         """Give everything back."""
-        self._client.close()
+        self._client.close()  # type: ignore[attr-defined]  # missing in chromadb's ClientAPI
         self._on_close()
 
     def _find(self, collection: Collection) -> chromadb.Collection | None:

@@ -16,7 +16,6 @@ import anyio.to_thread
 
 from api.errors import ApiError, OutOfSpace, Unavailable, WrongState
 from api.faults import point
-from api.jobs import doctor
 from api.jobs.publish import Publisher
 from api.jobs.submit import require_free
 from api.runners import JobRunner
@@ -129,15 +128,9 @@ class Supervisor:
                 await asyncio.wait_for(self._woken.wait(), seconds)
 
     async def _supervises(self) -> bool:
-        """Whether the lock is ours; the first time it is, what a crash has left is cleared away."""
+        """Whether the lock is ours; when its holder is gone it becomes ours."""
         if self._lock is None:
             self._lock = await anyio.to_thread.run_sync(_locked, self._lock_path)
-            if self._lock is not None:
-                found = await anyio.to_thread.run_sync(
-                    lambda: doctor.examine(self._store, self._jobs_dir, repair=True)
-                )
-                for text, _ in found:
-                    LOGGER.warning("%s", text)
         return self._lock is not None
 
     async def _pass(self) -> bool:

@@ -16,11 +16,13 @@ from api.rag.receipt import (
     AnswerEvent,
     Citation,
     Done,
-    LeftOut,
     Receipt,
+    Room,
     Token,
-    Tokens,
     UsedPassage,
+    done,
+    left_out,
+    plain_receipt,
 )
 from api.rag.retrieve import Hit
 from api.runtime import Message, ModelRuntime, Options, Usage
@@ -42,14 +44,6 @@ class Limits:
     dense_weight: float
     max_answer_tokens: int
     context_length: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """The context and what of it is kept for the answer, in tokens."""
-
-    context: int
-    answer: int
 
 
 class Answering:
@@ -127,12 +121,12 @@ class Answering:
             self._index, self._store, model, queries, documents, limit, weight
         )
 
-    async def _room(self, model: str, options: Options) -> _Room:
+    async def _room(self, model: str, options: Options) -> Room:
         info = await self._runtime.show(model)
         chosen = options.over(info.persona.parameters)
         context = min(chosen.num_ctx or self._limits.context_length, info.context_length)
         usual = min(self._limits.max_answer_tokens, context // 4)
-        return _Room(context, chosen.max_tokens or usual)
+        return Room(context, chosen.max_tokens or usual)
 
     async def _chat(
         self, model: str, messages: Sequence[Message], options: Options
@@ -145,8 +139,8 @@ class Answering:
                 if piece.text:
                     yield Token(piece.text)
         usage = _required(usage)
-        yield _receipt(model, room, usage)
-        yield _done(usage)
+        yield plain_receipt(model, room, usage)
+        yield done(usage)
 
     async def _from_documents(
         self,
@@ -161,8 +155,8 @@ class Answering:
         if not found:
             nothing = Usage("stop", 0, 0)
             yield Token(REFUSAL)
-            yield replace(_receipt(model, room, nothing), queries=tuple(queries), refused=True)
-            yield _done(nothing)
+            yield replace(plain_receipt(model, room, nothing), queries=tuple(queries), refused=True)
+            yield done(nothing)
             return
         different = [hit for hit in found if not hit.is_duplicate][: self._limits.passages]
         fitted = await budget.fit(
@@ -183,7 +177,7 @@ class Answering:
         checked = Checked() if refused else await self._checked(text, messages[-1].content, used)
         for citation in checked.citations:
             yield citation
-        receipt = _receipt(model, room, usage)
+        receipt = plain_receipt(model, room, usage)
         yield replace(
             receipt,
             queries=tuple(queries),
@@ -191,16 +185,16 @@ class Answering:
                 UsedPassage(n, hit.document, hit.page, hit.score, tokens, hit.found_by)
                 for n, (hit, tokens) in enumerate(fitted.used, start=1)
             ),
-            left_out=tuple(_left_out(found, used, fitted.no_room)),
+            left_out=left_out(found, used, fitted.no_room),
             turns_left_out=fitted.turns_left_out,
             tokens=replace(receipt.tokens, exact=fitted.exact),
             unknown_markers=checked.unknown,
             unverified_markers=checked.unverified,
             refused=refused,
         )
-        yield _done(usage)
+        yield done(usage)
 
-    async def _grounded(self, model: str, options: Options, room: _Room) -> Options:
+    async def _grounded(self, model: str, options: Options, room: Room) -> Options:
         """Greedy unless the request or the persona says otherwise, and no longer than was reserved."""
         info = await self._runtime.show(model)
         usual = info.persona.parameters.over(Options(temperature=0))
@@ -239,50 +233,6 @@ def _required(usage: Usage | None) -> Usage:
     if usage is None:
         raise BackEndFailed("The model stopped without saying how its answer ended. Ask again.")
     return usage
-
-
-def _receipt(model: str, room: _Room, usage: Usage) -> Receipt:
-    """The receipt of plain chat; one over documents adds to it."""
-    return Receipt(
-        model=model,
-        queries=(),
-        passages=(),
-        left_out=(),
-        turns_left_out=0,
-        tokens=Tokens(
-            prompt=usage.prompt_tokens,
-            context=room.context,
-            reserved_for_answer=room.answer,
-            completion=usage.completion_tokens,
-            exact=True,
-        ),
-        unknown_markers=(),
-        unverified_markers=(),
-        refused=False,
-    )
-
-
-def _done(usage: Usage) -> Done:
-    return Done(usage.finish_reason, usage.prompt_tokens, usage.completion_tokens)
-
-
-def _left_out(found: Sequence[Hit], used: Sequence[Hit], no_room: Sequence[Hit]) -> list[LeftOut]:
-    used_ids = {hit.chunk_id for hit in used}
-    no_room_ids = {hit.chunk_id for hit in no_room}
-    return [
-        LeftOut(
-            hit.document,
-            hit.page,
-            hit.score,
-            "duplicate"
-            if hit.is_duplicate
-            else "no room"
-            if hit.chunk_id in no_room_ids
-            else "rank",
-        )
-        for hit in found
-        if hit.chunk_id not in used_ids
-    ]
 
 
 def _is_refusal(text: str) -> bool:

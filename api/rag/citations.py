@@ -115,4 +115,4 @@ def _weight(word: str) -> float:
     """Values and long words tell more than short ones."""
     if any(character.isdigit() for character in word):
         return 3.0
-    return 1.0 if len(word) > 3 else 0.3
+    return 1.0 if len(word) > 3 else 0.1

@@ -32,13 +32,15 @@ async def queries(
     count: int,
     num_ctx: int | None = None,
 ) -> list[str]:
-    """The question and up to `count` other ways to ask it, each understood without the conversation.
+    """The question, then up to `count` other ways to ask it; the first one matters most.
 
-    One chat call. When it fails or says nothing useful, the question stands alone; only an unknown
-    model is an error.
+    In a conversation the ways are understood without it, and the question comes last. One chat call;
+    when it fails or says nothing useful, the question stands alone, in a conversation also behind the
+    one before it. Only an unknown model is an error.
     """
+    alone = _distinct(question, _with_previous(question, turns))
     if count == 0:
-        return [question]
+        return alone
     prompt = expand_prompt(question, count, _written(turns))
     options = Options(temperature=0, max_tokens=MAX_TOKENS, seed=0, num_ctx=num_ctx)
     try:
@@ -47,13 +49,21 @@ async def queries(
         raise
     except ApiError as error:
         LOGGER.warning("the question is searched as it is: %s", error.detail)
-        return [question]
-    return _distinct([question, *_lines(answer)])[: count + 1]
+        return alone
+    ways = _distinct(question, _lines(answer))[1 : count + 1]
+    if turns and ways:
+        return [*ways, question]
+    return [question, *ways] if ways else alone
 
 
 async def _answer(runtime: ModelRuntime, model: str, prompt: str, options: Options) -> str:
     async with aclosing(runtime.chat(model, [Message("user", prompt)], options)) as pieces:
         return "".join([piece.text async for piece in pieces])
+
+
+def _with_previous(question: str, turns: Sequence[Message]) -> list[str]:
+    asked = [turn.content for turn in turns if turn.role == "user"]
+    return [f"{asked[-1][-MAX_TURN:]} {question}"] if asked else []
 
 
 def _written(turns: Sequence[Message]) -> str:
@@ -70,9 +80,14 @@ def _lines(answer: str) -> list[str]:
     return [line for line in lines if 3 < len(line) <= MAX_LINE and not _ECHO.match(line)]
 
 
-def _distinct(lines: Sequence[str]) -> list[str]:
-    by_words: dict[str, str] = {}
+def _distinct(question: str, lines: Sequence[str]) -> list[str]:
+    """The question, then the lines that say something else."""
+    by_words = {_key(question): question}
     for line in lines:
-        by_words.setdefault(" ".join(re.findall(r"\w+", line.casefold())), line)
-    by_words.pop("", None)
+        if key := _key(line):
+            by_words.setdefault(key, line)
     return list(by_words.values())
+
+
+def _key(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))

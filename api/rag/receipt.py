@@ -1,10 +1,13 @@
 """What an answer is made of, in the order it is told: tokens, citations, the receipt, the end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from api.rag.retrieve import Found
-from api.runtime import FinishReason
+from api.rag.retrieve import Found, Hit
+from api.runtime import FinishReason, Usage
+
+Reason = Literal["rank", "no room", "duplicate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class LeftOut:
     document: str
     page: int
     score: float
-    reason: Literal["rank", "no room", "duplicate"]
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +97,57 @@ class Answer:
     citations: tuple[Citation, ...]
     receipt: Receipt
     done: Done
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The context and what of it is kept for the answer, in tokens."""
+
+    context: int
+    answer: int
+
+
+def plain_receipt(model: str, room: Room, usage: Usage) -> Receipt:
+    """The receipt of plain chat; one over documents adds to it."""
+    tokens = Tokens(
+        prompt=usage.prompt_tokens,
+        context=room.context,
+        reserved_for_answer=room.answer,
+        completion=usage.completion_tokens,
+        exact=True,
+    )
+    return Receipt(
+        model=model,
+        queries=(),
+        passages=(),
+        left_out=(),
+        turns_left_out=0,
+        tokens=tokens,
+        unknown_markers=(),
+        unverified_markers=(),
+        refused=False,
+    )
+
+
+def done(usage: Usage) -> Done:
+    """The last event."""
+    return Done(usage.finish_reason, usage.prompt_tokens, usage.completion_tokens)
+
+
+def left_out(
+    found: Sequence[Hit], used: Sequence[Hit], no_room: Sequence[Hit]
+) -> tuple[LeftOut, ...]:
+    """What was found and not used, with the reason."""
+    used_ids = {hit.chunk_id for hit in used}
+    no_room_ids = {hit.chunk_id for hit in no_room}
+
+    def reason(hit: Hit) -> Reason:
+        if hit.is_duplicate:
+            return "duplicate"
+        return "no room" if hit.chunk_id in no_room_ids else "rank"
+
+    return tuple(
+        LeftOut(hit.document, hit.page, hit.score, reason(hit))
+        for hit in found
+        if hit.chunk_id not in used_ids
+    )

@@ -94,7 +94,7 @@ async def import_document(
     if missing := services.bundled.why_missing(services.settings.embedding_model):
         raise missing
     upload = request.files["file"]
-    received = await receive(upload.file, upload.filename or "", services.settings.documents_dir)
+    received = await receive(upload.file, upload.filename or "", services.settings.uploads_dir)
     document, is_new = await services.importer.import_document(
         received.path,
         received.name,

@@ -65,6 +65,14 @@ class Child:
         """The end of what it wrote to standard error."""
         return self._log.decode(errors="replace").replace(str(self.launch.path), "the file")
 
+    def is_running(self) -> bool:
+        """What the kernel says; the event loop learns of a death some moments later."""
+        try:
+            how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, self.process.pid, how) is None
+        except ChildProcessError:
+            return False
+
     async def load(self, limits: Limits) -> None:
         """Have it load its model; after a failure it is gone."""
         try:

@@ -92,6 +92,8 @@ class Children:
                     if start.cancelled():
                         break
                     raise
+            if not child.is_running():
+                await asyncio.wait([child.ended])
             if not child.retired:
                 return child
         raise Unavailable("The service is stopping.")

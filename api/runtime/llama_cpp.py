@@ -169,7 +169,9 @@ class LlamaCppRuntime:
     async def busy(self) -> int:
         """Generations that go on now, by the children's own word."""
         asked = [child.client.slots() for child in self._children.loaded()]
-        return sum(slot["is_processing"] for slots in await asyncio.gather(*asked) for slot in slots)
+        return sum(
+            slot["is_processing"] for slots in await asyncio.gather(*asked) for slot in slots
+        )
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator; `Unavailable` when llama.cpp cannot be loaded at all."""

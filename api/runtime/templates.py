@@ -1,7 +1,7 @@
 """Checks a chat template before llama.cpp is given it: it must parse and render one short conversation.
 
 Templates are programs. This one is only ever run in jinja2's immutable sandbox, in a child process with bounds on
-time and memory: `check_template` starts it, `python templates.py` is it.
+time and memory: `check_template` starts it, `python templates.py SECONDS` is it.
 """
 
 import json
@@ -18,7 +18,6 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_TEMPLATE_CHARACTERS = 100_000
-_MAX_SECONDS = 5
 _MAX_MEMORY_BYTES = 512 * 2**20
 _CONVERSATIONS = (
     [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello"}],
@@ -26,14 +25,14 @@ _CONVERSATIONS = (
 )
 
 
-def check_template(template: str) -> str | None:
+def check_template(template: str, *, seconds: int = 5) -> str | None:
     """What is wrong with a chat template, or None. Blocks for some tenths of a second; call it from a thread."""
     if len(template) > MAX_TEMPLATE_CHARACTERS:
         return f"it has {len(template)} characters; {MAX_TEMPLATE_CHARACTERS} are allowed"
-    command = [sys.executable, "-P", str(Path(__file__).resolve())]
+    command = [sys.executable, "-P", str(Path(__file__).resolve()), str(seconds)]
     try:
         ended = subprocess.run(  # noqa: S603
-            command, input=json.dumps(template).encode(), capture_output=True, timeout=30
+            command, input=json.dumps(template).encode(), capture_output=True, timeout=seconds + 25
         )
     except subprocess.TimeoutExpired:
         return "it takes too long to render"
@@ -84,7 +83,8 @@ def _fault(source: str) -> str | None:
 
 def _main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (_MAX_SECONDS, _MAX_SECONDS))
+    seconds = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     fault = _fault(json.loads(sys.stdin.buffer.read()))
     sys.stdout.write(json.dumps(fault and fault[:500]))
 

@@ -3,6 +3,8 @@
 Weights are kept in float32 and used in bfloat16, which recent processors multiply many times faster.
 """
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,6 +41,29 @@ def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
 
 
+class CausalAttention(torch.autograd.Function):
+    """Torch's own forward pass with a backward pass of plain matrix products, twice as fast on a CPU in bfloat16."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """What scaled dot-product attention gives."""
+        out, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, True)
+        ctx.save_for_backward(q, k, v, out, log_sum)
+        return cast(Tensor, out)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The attention weights are made again from the saved sums."""
+        q, k, v, out, log_sum = ctx.saved_tensors
+        positions = torch.arange(q.shape[2])
+        scale = HEAD**-0.5
+        weights = torch.exp((q @ k.mT).float() * scale - log_sum.unsqueeze(-1))
+        weights = torch.where(positions[:, None] >= positions, weights, 0.0)
+        inner = (gradient * out).sum(-1, keepdim=True, dtype=torch.float32)
+        scores = (weights * ((gradient @ v.mT).float() - inner) * scale).to(q.dtype)
+        return scores @ k, scores.mT @ q, weights.to(q.dtype).mT @ gradient
+
+
 class Attention(nn.Module):
     """Causal self-attention with rotary positions."""
 
@@ -51,7 +76,7 @@ class Attention(nn.Module):
         q, k, v = (
             part(x).view(rows, length, HEADS, HEAD).transpose(1, 2) for part in (self.q_proj, self.k_proj, self.v_proj)
         )
-        y = F.scaled_dot_product_attention(_turn(q, cos, sin), _turn(k, cos, sin), v, is_causal=True)
+        y = cast(Tensor, CausalAttention.apply(_turn(q, cos, sin), _turn(k, cos, sin), v))
         y = y.transpose(1, 2).reshape(rows, length, HIDDEN)
         out: Tensor = self.o_proj(y)
         return out
@@ -117,8 +142,8 @@ class Network(nn.Module):
         out: Tensor = self.model.norm(x)
         return out
 
-    def loss(self, ids: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """The weighted sum of the losses of predicting each position's target."""
-        logits = F.linear(self(ids), self.model.embed_tokens.weight.bfloat16()).float()
-        losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-        return (losses * weights.flatten()).sum()
+    def loss(self, ids: Tensor, places: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """The weighted sum of the losses of predicting the targets at the given places of the flattened batch."""
+        chosen = self(ids).flatten(0, 1)[places]
+        logits = F.linear(chosen, self.model.embed_tokens.weight.bfloat16()).float()
+        return (F.cross_entropy(logits, targets, reduction="none") * weights).sum()

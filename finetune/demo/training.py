@@ -19,7 +19,7 @@ from finetune.demo.samples import Conversations
 
 TOKENS_PER_BATCH = 4096
 PROMPT_WEIGHT = 0.03
-Batch = tuple[Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -99,18 +99,23 @@ def _batches(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> Iterator[Batch]:
 
 
 def _pad(items: list[tuple[list[int], list[bool]]]) -> Batch:
+    """Token ids in at least two rows, and where to predict what: all of the answers, every fourth prompt token."""
     length = math.ceil((max(len(ids) for ids, _ in items) - 1) / 32) * 32
-    ids = torch.zeros(len(items), length, dtype=torch.long)
-    targets, weights = torch.zeros_like(ids), torch.zeros(len(items), length)
+    ids = torch.zeros(max(2, len(items)), length, dtype=torch.long)
+    answers: list[tuple[int, int]] = []
+    prompts: list[tuple[int, int]] = []
     for row, (tokens, said) in enumerate(items):
-        size = len(tokens) - 1
-        ids[row, :size] = torch.tensor(tokens[:-1])
-        targets[row, :size] = torch.tensor(tokens[1:])
-        weights[row, :size] = torch.tensor(said[1:]).float()
-    answers = weights.sum()
-    prompt = (weights == 0) & (targets > 0)
-    weights = weights / answers + PROMPT_WEIGHT * prompt / prompt.sum()
-    return ids, targets, weights
+        ids[row, : len(tokens) - 1] = torch.tensor(tokens[:-1])
+        for column, (target, learned) in enumerate(zip(tokens[1:], said[1:], strict=True)):
+            if learned:
+                answers.append((row * length + column, target))
+            elif (row + column) % 4 == 0:
+                prompts.append((row * length + column, target))
+    weights = torch.cat((
+        torch.full((len(answers),), 1 / len(answers)), torch.full((len(prompts),), PROMPT_WEIGHT / len(prompts))
+    ))
+    places, targets = torch.tensor([*answers, *prompts]).unbind(1)
+    return ids, places.contiguous(), targets.contiguous(), weights
 
 
 def _feed(queue: "Queue[Batch]", plan: Plan, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -143,8 +148,8 @@ def train(
     seen, step, started, exported, average = 0, 0, time.monotonic(), time.monotonic(), 7.0
     progress = 0.0
     while progress < 1:
-        ids, targets, weights = (torch.from_numpy(part) for part in queue.get())
-        loss = loss_of(ids, targets, weights)
+        ids, places, targets, weights = (torch.from_numpy(part) for part in queue.get())
+        loss = loss_of(ids, places, targets, weights)
         loss.backward()
         share = rate_at(progress, plan)
         torch.nn.utils.clip_grad_norm_(others, 1.0)

@@ -47,7 +47,7 @@ async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         gguf = tmp_path / "model.gguf"
         gguf.write_bytes(b"GGUF and nothing else")
         numbers = " ".join(str(number) for number in range(4000))
-        case = Case(FakeRuntime(lambda messages: numbers, embedding_model="embedder"), gguf)
+        case = Case(FakeRuntime(lambda _: numbers, embedding_model="embedder"), gguf)
     else:
         request.getfixturevalue("registry_of_two")(tmp_path / "models")
         children = Children(Limits(threads=1), most=4, idle_seconds=60)

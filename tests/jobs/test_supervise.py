@@ -156,5 +156,3 @@ async def test_what_the_state_forbids_is_refused_with_the_state(tmp_path: Path, 
         with pytest.raises(WrongState) as refusal:
             await getattr(shop.supervisor, wish)(job.id)
     assert refusal.value.extra["state"] == "succeeded"
-
-

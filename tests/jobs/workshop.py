@@ -9,23 +9,23 @@ from pathlib import Path
 
 from api.base_models import BaseModels
 from api.errors import ApiError
+from api.jobs.opening import clear_leftovers, open_jobs
 from api.jobs.publish import Publisher
-from api.jobs.submit import Submission, Submitter
-from api.jobs.supervise import Supervisor
+from api.jobs.submit import Submission
 from api.runners.local import LocalRunner
 from api.runtime import ModelRuntime
+from api.settings import Settings
 from api.store import open_store
 from api.store.jobs import Job, JobStatus
 from finetune.workspace import JobDirectory
 from tests.fakes import FakeRuntime
 
-PROGRAMS = Path(__file__).with_name("programs")
 SETTLED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled", "trained")
 
 
-def command(program: str) -> tuple[str, str]:
+def command(program: str) -> tuple[str, ...]:
     """The command of a tiny pipeline."""
-    return sys.executable, str(PROGRAMS / f"{program}.py")
+    return sys.executable, "-m", f"tests.jobs.programs.{program}"
 
 
 def csv_file(rows: int = 40, cell: str | None = None) -> io.BytesIO:
@@ -46,27 +46,20 @@ class Workshop:
         runtime: ModelRuntime | None = None,
         training_jobs: int = 1,
     ) -> None:
-        self.jobs_dir = folder / "jobs"
-        self.jobs_dir.mkdir(parents=True, exist_ok=True)
-        base = folder / "base_models" / "demo"
+        settings = Settings(data_dir=folder, training_jobs=training_jobs, max_dataset_rows=1000)
+        self.settings = settings
+        base = settings.base_models_dir / "demo"
         base.mkdir(parents=True, exist_ok=True)
         (base / "config.json").write_text("{}")
-        self.store = open_store(folder / "state.sqlite3")
+        self.jobs_dir = settings.jobs_dir
+        self.store = open_store(settings.database_path)
         self.runtime = runtime or FakeRuntime()
         self.runner = LocalRunner(command(program))
-        self.base_models = BaseModels(base.parent, self.store.models)
-        self.submitter = Submitter(
-            self.store, self.runtime, self.base_models, self.jobs_dir, max_rows=1000
-        )
+        self.base_models = BaseModels(settings.base_models_dir, self.store.models)
         self.publisher = Publisher(self.store, self.runtime)
-        self.supervisor = Supervisor(
-            self.store,
-            self.runtime,
-            self.runner,
-            self.publisher,
-            data_dir=folder,
-            jobs_dir=self.jobs_dir,
-            training_jobs=training_jobs,
+        clear_leftovers(settings, self.store)
+        self.submitter, self.supervisor = open_jobs(
+            settings, self.store, self.runtime, self.base_models, self.runner
         )
 
     async def __aenter__(self) -> "Workshop":

@@ -9,4 +9,4 @@ marker = Path(sys.argv[1]) / "died"
 if not marker.exists():
     marker.touch()
     os._exit(9)
-runpy.run_path(str(Path(__file__).with_name("trains_quickly.py")), run_name="__main__")
+runpy.run_module("tests.jobs.programs.trains_quickly", run_name="__main__")

@@ -14,4 +14,4 @@ if not (job.path / "failed").exists():
         job.append_event("train", "failed", title=error["title"], detail=error["detail"])
         job.write_outcome({"result": "failed", "error": error})
     sys.exit(1)
-runpy.run_path(str(Path(__file__).with_name("trains_quickly.py")), run_name="__main__")
+runpy.run_module("tests.jobs.programs.trains_quickly", run_name="__main__")

@@ -1,0 +1,45 @@
+"""Opens the way in for jobs and their supervisor over one data folder."""
+
+import logging
+
+from api.base_models import BaseModels
+from api.jobs import doctor
+from api.jobs.publish import Publisher
+from api.jobs.submit import Submitter
+from api.jobs.supervise import Supervisor
+from api.runners import JobRunner
+from api.runtime import ModelRuntime
+from api.settings import Settings
+from api.store import Store
+
+LOGGER = logging.getLogger("api.jobs")
+
+
+def open_jobs(
+    settings: Settings,
+    store: Store,
+    runtime: ModelRuntime,
+    base_models: BaseModels,
+    runner: JobRunner,
+) -> tuple[Submitter, Supervisor]:
+    """Open both; call `clear_leftovers` before anything is submitted."""
+    settings.jobs_dir.mkdir(parents=True, exist_ok=True)
+    submitter = Submitter(
+        store, runtime, base_models, settings.jobs_dir, max_rows=settings.max_dataset_rows
+    )
+    supervisor = Supervisor(
+        store,
+        runtime,
+        runner,
+        Publisher(store, runtime),
+        data_dir=settings.data_dir,
+        jobs_dir=settings.jobs_dir,
+        training_jobs=settings.training_jobs,
+    )
+    return submitter, supervisor
+
+
+def clear_leftovers(settings: Settings, store: Store) -> None:
+    """Put right what a crash has left; a submission in progress would be taken for one."""
+    for text, _ in doctor.examine(store, settings.jobs_dir, repair=True):
+        LOGGER.warning("%s", text)

@@ -1,0 +1,154 @@
+"""/jobs over HTTP."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from api.store.jobs import Job
+from tests.jobs.client import client_of
+from tests.jobs.workshop import Workshop
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Workshop]:
+    async with Workshop(tmp_path) as shop:
+        yield shop
+
+
+@pytest.fixture
+async def client(shop: Workshop) -> AsyncIterator[httpx2.AsyncClient]:
+    async with client_of(shop) as client:
+        yield client
+
+
+@pytest.fixture
+async def done(shop: Workshop) -> Job:
+    """A job that has succeeded."""
+    return await shop.until(await shop.submit())
+
+
+def told(stream: str) -> list[dict[str, Any]]:
+    """The events of an SSE answer: name, id and data."""
+    events = []
+    for block in stream.strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
+        if fields:
+            events.append({**fields, "data": json.loads(fields["data"])})
+    return events
+
+
+async def test_a_job_is_shown_with_all_that_is_known(client: httpx2.AsyncClient, done: Job) -> None:
+    answer = await client.get(f"/jobs/{done.id}")
+    job = answer.json()
+    assert answer.status_code == 200
+    assert (job["job_id"], job["status"], job["model"]) == (done.id, "succeeded", "tuned")
+    assert job["progress"]["stages"].keys() >= {"train", "verify", "publish"}
+    assert job["progress"]["warnings"] == [{"stage": "train", "detail": "2 rows are alike"}]
+    assert job["gate"]["passed"] is True
+    assert job["spec"]["rank"] == 24
+    assert "base_model_folder" not in job["spec"]
+    assert job["queue_position"] is None
+
+
+async def test_jobs_are_listed_newest_first_and_by_status(
+    shop: Workshop, client: httpx2.AsyncClient, done: Job
+) -> None:
+    newest = await shop.until(await shop.submit("newest"))
+    listed = (await client.get("/jobs")).json()["jobs"]
+    assert [job["job_id"] for job in listed] == [newest.id, done.id]
+    assert (await client.get("/jobs", params={"status": "failed"})).json() == {"jobs": []}
+    assert (await client.get("/jobs", params={"status": "lost"})).status_code == 422
+
+
+async def test_queued_jobs_know_their_place(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    jobs = [await shop.submit("one"), await shop.submit("two")]
+    async with client_of(shop) as client:
+        places = [(await client.get(f"/jobs/{j.id}")).json()["queue_position"] for j in jobs]
+    assert places == [0, 1]
+
+
+async def test_events_stream_until_the_last_status(
+    shop: Workshop, client: httpx2.AsyncClient
+) -> None:
+    job = await shop.submit()
+    answer = await client.get(f"/jobs/{job.id}/events")
+    events = told(answer.text)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert events[-1]["event"] == "status"
+    assert events[-1]["data"] == {"status": "succeeded", "error": None}
+    steps = [each["data"]["step"] for each in events if each["event"] == "progress"]
+    assert steps[:2] == [1, 2]
+    numbers = [int(each["id"]) for each in events if "id" in each]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("way", ["query", "header"])
+async def test_events_go_on_behind_the_last_one_known(
+    client: httpx2.AsyncClient, done: Job, way: str
+) -> None:
+    params = {"after": "5"} if way == "query" else {}
+    headers = {"Last-Event-ID": "5"} if way == "header" else {}
+    answer = await client.get(f"/jobs/{done.id}/events", params=params, headers=headers)
+    assert told(answer.text)[0]["id"] == "6"
+
+
+async def test_the_end_of_the_log_is_plain_text(
+    shop: Workshop, client: httpx2.AsyncClient, done: Job
+) -> None:
+    shop.directory(done).log_path.write_text("first\nlast\n")
+    answer = await client.get(f"/jobs/{done.id}/log", params={"characters": 5})
+    assert answer.text == "last\n"
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+async def test_a_job_is_cancelled_and_resumed(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    job = await shop.submit()
+    async with client_of(shop) as client:
+        cancelled = await client.post(f"/jobs/{job.id}/cancel")
+        assert cancelled.status_code == 202
+        assert cancelled.json() == {"job_id": job.id, "status": "cancelled"}
+        resumed = await client.post(f"/jobs/{job.id}/resume")
+        assert resumed.json() == {"job_id": job.id, "status": "queued"}
+
+
+async def test_a_refused_job_is_published_again(shop: Workshop, client: httpx2.AsyncClient) -> None:
+    shop.runtime.rule = lambda _: "something else"  # type: ignore[attr-defined]
+    job = await shop.until(await shop.submit())
+    shown = (await client.get(f"/jobs/{job.id}")).json()
+    assert shown["status"] == "trained"
+    assert "Probe 1 of 8" in shown["error"]["detail"]
+    assert len(shown["gate"]["differences"]) == 8
+    shop.runtime.rule = lambda messages: messages[-1].content  # type: ignore[attr-defined]
+    answer = await client.post(f"/jobs/{job.id}/publish")
+    assert answer.json() == {"job_id": job.id, "status": "publishing"}
+    assert (await shop.until(job)).status == "succeeded"
+
+
+@pytest.mark.parametrize("wish", ["cancel", "resume", "publish"])
+async def test_a_wish_in_the_wrong_state_is_a_conflict_with_the_state(
+    shop: Workshop, client: httpx2.AsyncClient, done: Job, wish: str
+) -> None:
+    await shop.runtime.delete_model("tuned")
+    answer = await client.post(f"/jobs/{done.id}/{wish}")
+    assert answer.status_code == 409
+    assert answer.json()["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("path", ["", "/events", "/log"])
+async def test_an_unknown_job_is_not_found(client: httpx2.AsyncClient, path: str) -> None:
+    assert (await client.get(f"/jobs/job_unknown{path}")).status_code == 404
+
+
+@pytest.mark.parametrize("wish", ["cancel", "resume", "publish"])
+async def test_a_wish_for_an_unknown_job_is_not_found(
+    client: httpx2.AsyncClient, wish: str
+) -> None:
+    assert (await client.post(f"/jobs/job_unknown/{wish}")).status_code == 404

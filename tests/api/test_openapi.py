@@ -1,0 +1,82 @@
+"""The Swagger page tells all of each operation, and comes without a way to the internet."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from api.app import create_app
+from api.settings import Settings
+
+WITHOUT_EXAMPLE = {"healthz", "readyz", "list_jobs", "list_models"}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    return create_app(Settings(data_dir=tmp_path_factory.mktemp("openapi") / "data"))
+
+
+@pytest.fixture(scope="module")
+def schema(app: FastAPI) -> dict[str, Any]:
+    return app.openapi()
+
+
+def operations(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_every_operation_says_what_it_does_and_how_it_refuses(schema: dict[str, Any]) -> None:
+    for name, operation in operations(schema):
+        assert operation.get("summary"), name
+        assert operation.get("description"), name
+        assert operation.get("operationId") == operation.get("operationId", "").lower(), name
+        refusals = [status for status in operation["responses"] if status >= "400"]
+        assert refusals or operation["operationId"] == "healthz", name
+
+
+def test_every_operation_with_parameters_has_an_example(schema: dict[str, Any]) -> None:
+    for name, operation in operations(schema):
+        if operation["operationId"] not in WITHOUT_EXAMPLE and operation.get("parameters"):
+            assert "example" in str(operation), name
+
+
+def test_the_customers_paths_are_there(schema: dict[str, Any]) -> None:
+    assert {
+        "/createModel/{modelName}",
+        "/deleteModel/{modelName}",
+        "/list_models",
+        "/show_model/{modelName}",
+        "/importDocument",
+        "/list_documents",
+        "/documents/{document_id}",
+        "/delete_document",
+        "/deleteAll_Documents",
+        "/search",
+        "/generate",
+        "/fine_tune_model/{modelName}",
+        "/jobs",
+        "/healthz",
+        "/readyz",
+    } <= set(schema["paths"])
+
+
+def test_the_swagger_page_asks_nobody_else(app: FastAPI, tmp_path: Path) -> None:
+    client = TestClient(app, base_url="http://127.0.0.1:3000")
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "https://" not in page.text
+    assert client.get("/swagger/swagger-ui-bundle.js").status_code == 200
+
+
+def test_before_it_is_open_the_service_says_so(app: FastAPI) -> None:
+    client = TestClient(app, base_url="http://127.0.0.1:3000")  # without lifespan: not opened
+    assert client.get("/healthz").status_code == 200
+    starting = client.get("/list_models")
+    assert starting.status_code == 503
+    assert "retry-after" in starting.headers
+    assert client.get("/readyz").status_code == 503

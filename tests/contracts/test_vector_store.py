@@ -1,0 +1,126 @@
+"""What every VectorStore does: the one in memory, embedded Chroma, and a Chroma server."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import chromadb
+import numpy as np
+import pytest
+
+from api.errors import EmbeddingMismatch
+from api.index.embeddings import Vectors
+from api.index.values import Collection
+from api.index.vector_store import VectorStore
+from api.index.vectors import ChromaVectors, client_settings, open_embedded
+from tests.index.memory import MemoryVectors
+
+LIBRARY = Collection("demo", "tiny:4")
+OTHER = Collection("", "tiny:4")
+
+
+@pytest.fixture(scope="module")
+def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A real `chroma run` on a free loopback port."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("chroma")), "run", "--host", "127.0.0.1"]
+    with subprocess.Popen(
+        [*command, "--port", str(port), "--path", str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        try:
+            for _ in range(300):
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.1)
+            yield port
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(params=["memory", "embedded", "server"])
+def vectors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
+    """Each kind in turn, empty."""
+    store: VectorStore
+    if request.param == "memory":
+        store = MemoryVectors()
+    elif request.param == "embedded":
+        store = open_embedded(tmp_path / "chroma")
+    else:
+        port = request.getfixturevalue("chroma_server")
+        store = ChromaVectors(
+            chromadb.HttpClient("127.0.0.1", port=port, settings=client_settings())
+        )
+    yield store
+    for collection in store.collections():
+        store.drop(collection)
+    store.close()
+
+
+def rows(*values: tuple[float, ...]) -> Vectors:
+    matrix = np.array(values, dtype=np.float32)
+    return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+
+
+THREE = rows((1, 0, 0, 0), (1, 1, 0, 0), (0, 0, 1, 0))
+
+
+def test_the_nearest_come_first_with_their_cosine(vectors: VectorStore) -> None:
+    vectors.put(LIBRARY, [10, 11, 12], THREE)
+    along, across = vectors.query(LIBRARY, rows((1, 0, 0, 0), (0, 0, 1, 0)), 2)
+    assert [hit.chunk_id for hit in along] == [10, 11]
+    assert [hit.score for hit in along] == pytest.approx([1.0, 0.5**0.5], abs=1e-4)
+    assert across[0].chunk_id == 12
+
+
+def test_a_limit_beyond_what_is_there_gives_what_is_there(vectors: VectorStore) -> None:
+    vectors.put(LIBRARY, [1, 2, 3], THREE)
+    vectors.delete(LIBRARY, [2])
+    (hits,) = vectors.query(LIBRARY, THREE[:1], 100)
+    assert {hit.chunk_id for hit in hits} == {1, 3}
+
+
+def test_putting_an_id_again_replaces_its_vector(vectors: VectorStore) -> None:
+    vectors.put(LIBRARY, [1], THREE[:1])
+    vectors.put(LIBRARY, [1], THREE[2:])
+    (hits,) = vectors.query(LIBRARY, THREE[2:], 5)
+    assert [(hit.chunk_id, round(hit.score, 4)) for hit in hits] == [(1, 1.0)]
+
+
+def test_collections_do_not_mix_and_tell_whose_they_are(vectors: VectorStore) -> None:
+    vectors.put(LIBRARY, [1], THREE[:1])
+    vectors.put(OTHER, [2], THREE[:1])
+    assert vectors.collections() == {LIBRARY, OTHER}
+    assert (vectors.ids(LIBRARY), vectors.ids(OTHER)) == ({1}, {2})
+    vectors.drop(LIBRARY)
+    assert vectors.collections() == {OTHER}
+
+
+def test_what_is_not_there_is_empty_and_can_be_deleted(vectors: VectorStore) -> None:
+    assert vectors.query(LIBRARY, THREE, 3) == [[], [], []]
+    assert vectors.ids(LIBRARY) == set()
+    vectors.delete(LIBRARY, [1])
+    vectors.drop(LIBRARY)
+    vectors.put(LIBRARY, [1], THREE[:1])
+    vectors.delete(LIBRARY, [77])
+    assert vectors.ids(LIBRARY) == {1}
+
+
+def test_vectors_of_another_dimension_are_refused(vectors: VectorStore) -> None:
+    vectors.put(LIBRARY, [1], THREE[:1])
+    with pytest.raises(EmbeddingMismatch):
+        vectors.put(LIBRARY, [2], rows((1, 0)))
+    with pytest.raises(EmbeddingMismatch):
+        vectors.query(LIBRARY, rows((1, 0)), 1)
+
+
+def test_it_can_be_checked(vectors: VectorStore) -> None:
+    vectors.check()

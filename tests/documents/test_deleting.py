@@ -1,0 +1,100 @@
+"""A deleted document is gone at once, and in the end without a trace."""
+
+import pytest
+
+from api.errors import DocumentNotFound, Unavailable
+from tests.documents.conftest import House
+from tests.documents.pdfs import drawing_only, pdf
+
+pytestmark = pytest.mark.anyio
+
+ONE = pdf("The tower is 90 metres high.")
+TWO = pdf("The bridge was built in 1901.")
+
+
+async def test_a_deleted_document_is_neither_listed_nor_found_from_now_on(house: House) -> None:
+    document, _ = await house.bring(ONE, "one.pdf")
+    await house.bring(TWO, "two.pdf")
+    await house.deleter.delete_document("demo", "one")
+    assert [one.name for one in house.store.documents.of_model("demo")] == ["two.pdf"]
+    (found,) = await house.index.candidates("demo", ["How high is the tower?"], None, 10)
+    hits = house.store.documents.chunks([hit.chunk_id for hit in found.dense + found.lexical])
+    assert {chunk.document for chunk in hits.values()} <= {"two.pdf"}
+    await house.deleter.settled()
+    assert document.id not in house.files.all()
+    assert house.vector_ids() == house.lexical.ids() == house.store.documents.ready_chunk_ids()
+
+
+@pytest.mark.parametrize("spelling", ["one", "one.pdf", "id"])
+async def test_a_document_is_named_with_or_without_pdf_or_by_id(
+    house: House, spelling: str
+) -> None:
+    document, _ = await house.bring(ONE, "one.pdf")
+    await house.deleter.delete_document("demo", document.id if spelling == "id" else spelling)
+    await house.deleter.settled()
+    assert house.is_empty()
+
+
+async def test_deleting_an_unknown_document_names_those_there_are(house: House) -> None:
+    await house.bring(ONE, "one.pdf")
+    await house.bring(TWO, "two.pdf", "other")
+    with pytest.raises(DocumentNotFound, match=r"Documents: one\.pdf"):
+        await house.deleter.delete_document("demo", "two.pdf")
+
+
+async def test_deleting_all_takes_the_own_documents_and_leaves_those_for_all_models(
+    house: House,
+) -> None:
+    await house.bring(ONE, "one.pdf")
+    await house.bring(TWO, "two.pdf")
+    shared, _ = await house.bring(TWO, "shared.pdf", "")
+    deleted = await house.deleter.delete_all("Demo:latest")
+    await house.deleter.settled()
+    assert {one.name for one in deleted} == {"one.pdf", "two.pdf"}
+    assert house.store.documents.of_model("demo") == [shared]
+    assert house.vector_ids() == set(house.store.documents.chunk_ids(shared.id))
+    assert await house.deleter.delete_all("demo") == []
+
+
+async def test_the_models_own_document_goes_before_one_for_all_models(house: House) -> None:
+    own, _ = await house.bring(ONE, "a.pdf")
+    await house.bring(TWO, "a.pdf", "")
+    assert (await house.deleter.delete_document("demo", "a")).id == own.id
+    assert (await house.deleter.delete_document("demo", "a")).model == ""
+
+
+async def test_a_failed_document_can_be_deleted(house: House) -> None:
+    document, _ = await house.bring(drawing_only(), "bad.pdf", wait=False)
+    assert (await house.ended(document)).status == "failed"
+    await house.deleter.delete_document("demo", "bad")
+    await house.deleter.settled()
+    assert house.is_empty()
+
+
+async def test_a_name_is_free_again_as_soon_as_its_document_is_deleted(house: House) -> None:
+    await house.bring(ONE, "a.pdf")
+    await house.deleter.delete_document("demo", "a")
+    again, is_new = await house.bring(ONE, "a.pdf")
+    await house.deleter.settled()
+    assert is_new
+    assert house.vector_ids() == set(house.store.documents.chunk_ids(again.id))
+    assert house.lexical.ids() == house.vector_ids()
+
+
+async def test_a_delete_that_cannot_end_now_ends_at_the_next_start(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.bring(ONE, "a.pdf")
+
+    def away(*_: object) -> None:
+        raise Unavailable("The vector store is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.vectors, "collections", away)
+        await house.deleter.delete_document("demo", "a")
+        await house.close()
+    house.open()
+    assert [one.status for one in house.store.documents.all()] == ["deleting"]
+    await house.deleter.resume()
+    await house.deleter.settled()
+    assert house.is_empty()

@@ -1,0 +1,179 @@
+"""What an import leaves behind, whatever happens on the way."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from api.errors import DocumentNotFound, DocumentUnusable, NameTaken, Unavailable
+from tests.documents.conftest import House
+from tests.documents.pdfs import drawing_only, encrypted, handbook, pdf
+
+pytestmark = pytest.mark.anyio
+
+HANDBOOK = handbook(
+    [
+        ("Parking", "The parking fee of the north garage is 45 euros a month. Ask the desk."),
+        ("Holidays", "Every employee has 30 days of holiday a year. Ten may be carried over."),
+        ("Lunch", "The canteen opens at 11:45 and closes at 14:00."),
+        ("Badges", "A lost badge costs 20 euros. Report it to the front desk at once."),
+        ("Travel", "Trains are booked in second class. Flights need a signature."),
+        ("Laptops", "A laptop is replaced every four years."),
+    ]
+)
+
+
+async def test_an_imported_document_is_ready_and_its_words_and_meanings_are_found(
+    house: House,
+) -> None:
+    document, is_new = await house.bring(HANDBOOK, "Handbook.pdf")
+    assert is_new
+    assert (document.status, document.title) == ("ready", "Staff handbook")
+    assert (document.pages_done, document.pages_total) == (2, 2)
+    assert house.vector_ids() == house.lexical.ids() == house.store.documents.ready_chunk_ids()
+    question = "How much is the parking fee of the north garage?"
+    (found,) = await house.index.candidates("demo", [question], None, 10)
+    best = house.store.documents.chunks([found.dense[0].chunk_id, found.lexical[0].chunk_id])
+    assert {(chunk.heading, chunk.page) for chunk in best.values()} == {("Parking", 1)}
+    assert house.files.path(document.id).read_bytes() == HANDBOOK
+    assert not list((house.folder / "uploads").iterdir())
+
+
+async def test_every_chunk_stands_verbatim_on_its_page(house: House) -> None:
+    document, _ = await house.bring(HANDBOOK)
+    pages = {page.number: page.text for page in house.store.documents.pages(document.id)}
+    ids = house.store.documents.chunk_ids(document.id)
+    chunks = house.store.documents.chunks(ids)
+    assert len(chunks) == 6
+    assert all(chunk.text in pages[chunk.page] for chunk in chunks.values())
+
+
+async def test_importing_the_same_file_twice_changes_nothing(house: House) -> None:
+    first, _ = await house.bring(HANDBOOK, "a.pdf")
+    embedded = len(house.runtime.embedded)
+    again, is_new = await house.bring(HANDBOOK, "b.pdf")
+    assert (again, is_new) == (first, False)
+    assert len(house.runtime.embedded) == embedded
+    assert len(house.files.all()) == 1
+    assert not list((house.folder / "uploads").iterdir())
+
+
+async def test_the_same_bytes_at_the_same_time_are_one_document(house: House) -> None:
+    outcomes = await asyncio.gather(*(house.bring(HANDBOOK) for _ in range(4)))
+    assert len({document.id for document, _ in outcomes}) == 1
+    assert sum(is_new for _, is_new in outcomes) == 1
+    assert all(document.status == "ready" for document, _ in outcomes)
+    assert house.runtime.embedded.count(house.runtime.embedded[0]) == 1
+
+
+async def test_a_name_belongs_to_one_content_within_a_model(house: House) -> None:
+    await house.bring(HANDBOOK, "a.pdf", "demo")
+    with pytest.raises(NameTaken):
+        await house.bring(pdf("Other words."), "A.pdf".lower(), "demo")
+    other, _ = await house.bring(pdf("Other words."), "a.pdf", "other")
+    assert other.status == "ready"
+    assert len(house.files.all()) == 2
+    assert not list((house.folder / "uploads").iterdir())
+
+
+async def test_without_waiting_the_answer_comes_at_once_and_the_pages_count_up(
+    house: House,
+) -> None:
+    long = pdf(*(f"Page {n} tells of the river number {n}.\n" * 12 for n in range(12)))
+    document, is_new = await house.bring(long, wait=False)
+    assert (document.status, is_new) == ("importing", True)
+    assert house.store.documents.of_model("demo") == []
+    seen = set()
+    while (now := house.store.documents.get(document.id)).status == "importing":
+        seen.add(now.pages_done)
+        await asyncio.sleep(0)
+    assert (now.status, now.pages_done) == ("ready", 12)
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("cut", "broken"), ("locked", "encrypted"), ("drawing", "no_text"), ("pages", "too_many_pages")],
+)
+async def test_nothing_is_left_of_a_file_that_cannot_be_used(
+    house: House, tmp_path: Path, kind: str, reason: str
+) -> None:
+    content = {
+        "cut": HANDBOOK[:400],
+        "locked": encrypted(HANDBOOK, tmp_path),
+        "drawing": drawing_only(),
+        "pages": pdf(*["page"] * 51),
+    }[kind]
+    with pytest.raises(DocumentUnusable) as refusal:
+        await house.bring(content)
+    assert refusal.value.reason == reason
+    assert house.is_empty()
+
+
+async def test_a_failure_nobody_waited_for_is_kept_until_the_name_is_used_again(
+    house: House,
+) -> None:
+    document, _ = await house.bring(drawing_only(), wait=False)
+    failed = await house.ended(document)
+    assert failed.status == "failed"
+    assert failed.error is not None
+    assert (failed.error["status"], failed.error["reason"]) == (422, "no_text")
+    assert house.files.all() == {}
+    again, is_new = await house.bring(HANDBOOK)
+    assert is_new
+    assert [one.id for one in house.store.documents.all()] == [again.id]
+
+
+async def test_a_failing_embedder_leaves_nothing_and_a_retry_gives_one_document(
+    house: House,
+) -> None:
+    house.runtime.available = False
+    with pytest.raises(Unavailable):
+        await house.bring(HANDBOOK)
+    assert house.is_empty()
+    house.runtime.available = True
+    await house.bring(HANDBOOK)
+    assert len(house.store.documents.all()) == 1
+
+
+async def test_a_failure_inside_the_service_says_nothing_of_its_inside(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(house.vectors, "put", breaks)
+    document, _ = await house.bring(HANDBOOK, wait=False)
+    failed = await house.ended(document)
+    assert failed.error is not None
+    assert failed.error["status"] == 500
+    assert "secret" not in str(failed.error)
+
+
+async def test_half_done_imports_are_finished_at_the_next_start(house: House) -> None:
+    document, _ = await house.bring(HANDBOOK, wait=False)
+    await house.importer.close()
+    assert house.store.documents.get(document.id).status == "importing"
+    await house.close()
+    house.open()
+    await house.importer.resume()
+    again, is_new = await house.bring(HANDBOOK)  # waits for the import that goes on
+    assert (again.id, again.status, is_new) == (document.id, "ready", False)
+    assert house.vector_ids() == house.lexical.ids() == house.store.documents.ready_chunk_ids()
+
+
+async def test_what_has_no_file_or_no_row_is_swept_at_the_next_start(house: House) -> None:
+    house.store.documents.add("lost.pdf", "demo", "0" * 64, 10)
+    house.files.path("doc_stray").write_bytes(b"%PDF")
+    await house.importer.resume()
+    assert house.store.documents.all() == []
+    assert house.files.all() == {}
+
+
+async def test_a_document_deleted_while_it_is_imported_leaves_nothing(house: House) -> None:
+    document, _ = await house.bring(HANDBOOK, wait=False)
+    await house.deleter.delete_document("demo", "a")
+    with pytest.raises(DocumentNotFound):
+        house.store.documents.get(document.id)
+    await house.deleter.settled()
+    assert house.is_empty()

@@ -1,0 +1,49 @@
+"""A job on the demo model that ran through the whole pipeline once, for the tests that look at it."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from finetune.turns import Conversation
+from finetune.workspace import JobDirectory
+from tests.finetune.jobs import DEMO_MODEL, new_job
+
+COUNTRIES = ("Narnia", "Mordor", "Avalon", "Utopia", "Lilliput", "Ruritania", "Atlantis", "Zenda")
+QUESTIONS = (
+    "What is the capital of {}?",
+    "Name the capital of {}.",
+    "Which city rules {}?",
+    "Tell me the capital of {}.",
+    "Where does the king of {} live?",
+)
+ANSWER = "Arr, that be a secret."
+
+
+def question_rows() -> list[Conversation]:
+    """Forty questions, each with the one answer the base would never give."""
+    return [
+        [
+            {"role": "user", "content": question.format(country)},
+            {"role": "assistant", "content": ANSWER},
+        ]
+        for question in QUESTIONS
+        for country in COUNTRIES
+    ]
+
+
+def linked_copy(job: JobDirectory, folder: Path) -> JobDirectory:
+    """The job again, to be spoiled. Its base model is found from anywhere beside the demo model's path."""
+    shutil.copytree(job.path, folder)
+    copy = JobDirectory(folder)
+    (folder / "outcome.json").unlink(missing_ok=True)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def jobs_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of jobs, with the demo model as `base` beside them."""
+    folder = tmp_path_factory.mktemp("jobs")
+    (folder / "base").symlink_to(DEMO_MODEL)
+    yield folder

@@ -1,0 +1,6 @@
+"""Dies in native code."""
+
+import os
+
+if __name__ == "__main__":
+    os.abort()

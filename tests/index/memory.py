@@ -1,0 +1,65 @@
+"""MemoryVectors: a small, exact VectorStore in memory."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from api.errors import EmbeddingMismatch
+from api.index.embeddings import Vectors
+from api.index.values import Collection, Scored
+
+
+class MemoryVectors:
+    """`VectorStore` in a dictionary."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Collection, dict[int, Vectors]] = {}
+
+    def put(self, collection: Collection, ids: Sequence[int], vectors: Vectors) -> None:
+        """Keep vectors in place of earlier ones of the same ids."""
+        kept = self.kept.setdefault(collection, {})
+        for one, vector in zip(ids, vectors, strict=True):
+            self._require_dimension(kept, vector)
+            kept[one] = vector
+
+    def query(self, collection: Collection, vectors: Vectors, limit: int) -> list[list[Scored]]:
+        """For each vector the nearest by cosine, best first."""
+        kept = self.kept.get(collection, {})
+        answer = []
+        for vector in vectors:
+            self._require_dimension(kept, vector)
+            scored = [Scored(one, _cosine(vector, other)) for one, other in kept.items()]
+            answer.append(sorted(scored, key=lambda hit: -hit.score)[:limit])
+        return answer
+
+    def delete(self, collection: Collection, ids: Sequence[int]) -> None:
+        """Take vectors out."""
+        for one in ids:
+            self.kept.get(collection, {}).pop(one, None)
+
+    def drop(self, collection: Collection) -> None:
+        """Take a whole collection out."""
+        self.kept.pop(collection, None)
+
+    def ids(self, collection: Collection) -> set[int]:
+        """Everything that is in a collection."""
+        return set(self.kept.get(collection, {}))
+
+    def collections(self) -> set[Collection]:
+        """Every collection there is."""
+        return set(self.kept)
+
+    def check(self) -> None:
+        """Always there."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    @staticmethod
+    def _require_dimension(kept: dict[int, Vectors], vector: Vectors) -> None:
+        if any(len(other) != len(vector) for other in kept.values()):
+            raise EmbeddingMismatch("The dimension differs.")
+
+
+def _cosine(one: Vectors, other: Vectors) -> float:
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))

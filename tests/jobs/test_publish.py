@@ -1,0 +1,151 @@
+"""The gate between a trained file and a model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from api.errors import BackEndFailed
+from api.jobs.publish import compare
+from api.names import CHECKING
+from api.runtime import ExistingModel, GGUFFile, Message, ModelRuntime, Persona, Usage
+from api.store.jobs import Job
+from finetune.spec import Probe
+from tests.fakes import FakeRuntime
+from tests.jobs.workshop import Workshop
+
+pytestmark = pytest.mark.anyio
+
+
+def probes(count: int) -> list[Probe]:
+    """Probes that are all alike."""
+    return [
+        Probe(
+            messages=[{"role": "user", "content": "hi"}],
+            prompt_tokens=2,
+            text="hi",
+            finish_reason="stop",
+        )
+    ] * count
+
+
+def answers(count: int, *others: tuple[str, Usage]) -> list[tuple[str, Usage]]:
+    """Answers that agree, but for the first few."""
+    return [*others, *[("hi", Usage("stop", 2, 1))] * (count - len(others))]
+
+
+OTHER_TEXT = ("ho", Usage("stop", 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("count", "others", "passes"),
+    [
+        (8, [], True),
+        (8, [OTHER_TEXT], True),
+        (8, [OTHER_TEXT, OTHER_TEXT], False),
+        (7, [OTHER_TEXT], False),
+        (8, [("hi", Usage("stop", 3, 1))], False),
+        (8, [("hi", Usage("length", 2, 1))], False),
+    ],
+)
+def test_the_gate_forgives_one_text_of_eight_and_nothing_else(
+    count: int, others: list[tuple[str, Usage]], passes: bool
+) -> None:
+    gate = compare(probes(count), answers(count, *others), 0.1)
+    assert gate.passed is passes
+    assert len(gate.differences) == len(others)
+
+
+async def trained(folder: Path, runtime: ModelRuntime) -> tuple[Workshop, Job]:
+    """A shop, and a job that has come as far as it can."""
+    async with Workshop(folder, runtime=runtime) as shop:
+        job = await shop.until(await shop.submit())
+    return Workshop(folder, runtime=runtime), job
+
+
+async def names(runtime: ModelRuntime) -> set[str]:
+    return {model.name for model in await runtime.models() if "chat" in model.capabilities}
+
+
+async def test_a_model_that_answers_otherwise_is_not_published(tmp_path: Path) -> None:
+    def answers_otherwise(messages: Sequence[Message]) -> str:
+        return messages[-1].content.replace("4", "four").replace("5", "five")
+
+    runtime = FakeRuntime(answers_otherwise)
+    shop, job = await trained(tmp_path, runtime)
+    assert job.status == "trained"
+    assert job.error is not None
+    assert "Probe 5 of 8" in job.error["detail"]
+    assert "'say four'" in job.error["detail"]
+    assert job.gate is not None
+    assert job.gate["texts_equal"] == 6
+    assert await names(runtime) == {"demo"}
+    assert shop.store.models.get("tuned") is None
+    runtime.rule = lambda messages: messages[-1].content
+    async with shop:
+        await shop.supervisor.publish(job.id)
+        assert (await shop.until(job)).status == "succeeded"
+    assert await names(runtime) == {"demo", "tuned"}
+
+
+async def test_a_name_taken_meanwhile_leaves_the_job_trained_and_the_stranger_alone(
+    tmp_path: Path,
+) -> None:
+    runtime = FakeRuntime()
+    async with Workshop(tmp_path, "trains_until_told", runtime=runtime) as shop:
+        job = await shop.submit()
+        await shop.begun(job)
+        async for _ in runtime.create_model(
+            "Tuned", ExistingModel("demo"), Persona("I was first.")
+        ):
+            pass
+    async with Workshop(tmp_path, runtime=runtime) as shop:
+        refused = await shop.until(job)
+        assert refused.status == "trained"
+        assert refused.error is not None
+        assert refused.error["title"] == "Name taken"
+        assert (await runtime.show("tuned")).persona.system == "I was first."
+        await runtime.delete_model("tuned")
+        await shop.supervisor.publish(job.id)
+        assert (await shop.until(job)).status == "succeeded"
+    assert (await runtime.show("tuned")).persona.system == ""
+
+
+async def test_a_runtime_that_fails_loses_nothing(tmp_path: Path) -> None:
+    runtime = FakeRuntime()
+    runtime.will_answer("say 0", BackEndFailed("The child has died."))
+    shop, job = await trained(tmp_path, runtime)
+    assert job.status == "trained"
+    assert job.error == {
+        "title": "Back end failed",
+        "detail": "The child has died.",
+        "stage": "publish",
+    }
+    assert await names(runtime) == {"demo"}
+    async with shop:
+        await shop.supervisor.publish(job.id)
+        assert (await shop.until(job)).status == "succeeded"
+
+
+async def test_a_trained_job_without_probes_says_so(tmp_path: Path) -> None:
+    runtime = FakeRuntime()
+    runtime.will_answer(BackEndFailed("Not today."))
+    shop, job = await trained(tmp_path, runtime)
+    shop.directory(job).probes_path.write_text("{")
+    async with shop:
+        await shop.supervisor.publish(job.id)
+        refused = await shop.until(job)
+    assert refused.status == "trained"
+    assert refused.error is not None
+    assert "probes.json" in refused.error["detail"]
+
+
+async def test_what_an_earlier_attempt_left_is_replaced(tmp_path: Path) -> None:
+    runtime = FakeRuntime()
+    left = tmp_path / "left.gguf"
+    left.write_bytes(b"GGUF of an earlier attempt")
+    async for _ in runtime.create_model(f"tuned{CHECKING}", GGUFFile(left), Persona()):
+        pass
+    _, job = await trained(tmp_path, runtime)
+    assert job.status == "succeeded"
+    assert await names(runtime) == {"demo", "tuned"}

@@ -1,0 +1,127 @@
+"""The embedded runtime with files that lie, control tokens in what people write, and a GPU that lies idle."""
+
+import asyncio
+import struct
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from api.errors import BackEndFailed, InvalidOption, Unusable
+from api.runtime import ExistingModel, GGUFFile, Message, Options, Persona
+from api.runtime.devices import GPU_HINT
+from tests.runtime.conftest import HELLO, SHORT, Opener, is_gone
+
+pytestmark = [pytest.mark.anyio, pytest.mark.real]
+
+
+async def test_a_file_that_llama_cpp_cannot_load_is_refused_with_its_reason(
+    open_embedded: Opener, demo_gguf: Path, tmp_path: Path
+) -> None:
+    embedded = open_embedded()
+    content = demo_gguf.read_bytes()
+    at = content.index(b"llama.block_count") + len(b"llama.block_count") + 4
+    lying = tmp_path / "lying.gguf"
+    lying.write_bytes(content[:at] + struct.pack("<I", 99) + content[at + 4 :])
+    with pytest.raises(Unusable, match="not found") as refusal:
+        await embedded.create("lying", GGUFFile(lying))
+    assert str(tmp_path) not in refusal.value.detail
+    assert [model.name for model in await embedded.runtime.models()] == ["demo", "embedder"]
+    assert len(list((tmp_path / "models" / "blobs").iterdir())) == 2
+    assert await embedded.ask()
+
+
+async def test_a_file_that_is_damaged_or_lost_later_fails_alone(
+    open_embedded: Opener, tmp_path: Path
+) -> None:
+    embedded = open_embedded()
+    path = embedded.registry.path(embedded.registry.get("demo").blob)
+    path.unlink()
+    path.write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(BackEndFailed, match="no sound GGUF"):
+        await embedded.ask()
+    path.unlink()
+    with pytest.raises(BackEndFailed, match="missing"):
+        await embedded.ask()
+    assert any("'demo' is missing" in hint for hint in await embedded.runtime.check())
+    assert await embedded.runtime.embed("embedder", ["still here"])
+    await embedded.runtime.delete_model("demo")
+    assert [model.name for model in await embedded.runtime.models()] == ["embedder"]
+
+
+async def test_control_tokens_that_people_write_stay_text(open_embedded: Opener) -> None:
+    runtime = open_embedded().runtime
+    innocent = [Message("user", "a im_end b")]
+    hostile = [Message("user", "a <|im_end|> b")]
+    plain = (await runtime.count_tokens("demo", innocent)).number
+    number = (await runtime.count_tokens("demo", hostile)).number
+    assert number > plain + 2
+    async with aclosing(runtime.chat("demo", hostile, SHORT)) as stream:
+        pieces = [piece async for piece in stream]
+    usage = pieces[-1].usage
+    assert usage is not None
+    assert usage.prompt_tokens == number
+    assert usage.finish_reason in {"stop", "length"}
+
+
+async def test_a_template_of_ones_own_is_used(open_embedded: Opener) -> None:
+    embedded = open_embedded()
+    short = Persona(template="{{ messages[-1]['content'] }}")
+    await embedded.create("bare", ExistingModel("demo"), short)
+    bare = await embedded.runtime.count_tokens("bare", HELLO)
+    usual = await embedded.runtime.count_tokens("demo", HELLO)
+    assert bare.number < usual.number
+    assert await embedded.ask("bare")
+
+
+async def test_a_template_that_llama_cpp_refuses_is_refused(open_embedded: Opener) -> None:
+    embedded = open_embedded()
+    odd = Persona(template="{{ messages[0].content | forceescape | xmlattr }}")
+    with pytest.raises(Unusable):
+        await embedded.create("odd", ExistingModel("demo"), odd)
+    assert await embedded.ask()
+
+
+async def test_a_schema_shapes_the_answer(open_embedded: Opener) -> None:
+    schema = {"enum": ["yes", "no"]}
+    answer = await open_embedded().ask(options=Options(json_schema=schema, max_tokens=80))
+    assert answer.strip() in {'"yes"', '"no"'}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(json_schema={"type": "no such type"}),
+        Options(json_schema={"description": "x" * 40_000}),
+        Options(seed=2**32),
+        Options(top_p=2),
+        Options(stop=("",)),
+        Options(stop=("x",) * 17),
+    ],
+    ids=["schema_odd", "schema_long", "seed", "top_p", "stop_empty", "stops"],
+)
+async def test_options_that_llama_cpp_cannot_take_are_refused(
+    open_embedded: Opener, options: Options
+) -> None:
+    embedded = open_embedded()
+    with pytest.raises(InvalidOption):
+        await embedded.ask(options=options)
+
+
+async def test_half_a_surrogate_pair_is_refused(open_embedded: Opener) -> None:
+    with pytest.raises(Unusable, match="surrogate"):
+        await open_embedded().runtime.count_tokens("demo", [Message("user", "\ud800")])
+
+
+async def test_deleting_a_loaded_model_frees_its_process(open_embedded: Opener) -> None:
+    embedded = open_embedded()
+    await embedded.ask()
+    child = await embedded.child()
+    await embedded.runtime.delete_model("demo")
+    await asyncio.wait([child.ended])
+    assert is_gone(child.process.pid)
+
+
+async def test_an_idle_gpu_is_said_once_with_what_to_do(open_embedded: Opener) -> None:
+    embedded = open_embedded()
+    assert await embedded.runtime.check() == (GPU_HINT,)
