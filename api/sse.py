@@ -46,7 +46,12 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, events: AsyncGenerator[ServerEvent, None], first: ServerEvent | None = None
+        self,
+        events: AsyncGenerator[ServerEvent, None],
+        first: ServerEvent | None = None,
+        *,
+        ping_seconds: float = PING_SECONDS,
+        send_seconds: float = SEND_SECONDS,
     ) -> None:
         """`first` was taken from `events` already, so that a refusal could keep its status."""
         self.status_code = 200
@@ -54,6 +59,8 @@ class EventStream(Response):
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._first = first
         self._events = events
+        self._ping_seconds = ping_seconds
+        self._send_seconds = send_seconds
         self._sending = anyio.Lock()
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +99,7 @@ class EventStream(Response):
 
     async def _send(self, send: Send, chunk: bytes) -> None:
         async with self._sending:
-            with anyio.move_on_after(SEND_SECONDS) as scope:
+            with anyio.move_on_after(self._send_seconds) as scope:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         if scope.cancelled_caught:
             raise _Stalled
@@ -103,7 +110,7 @@ class EventStream(Response):
 
     async def _ping(self, send: Send) -> None:
         while True:
-            await anyio.sleep(PING_SECONDS)
+            await anyio.sleep(self._ping_seconds)
             with contextlib.suppress(_Stalled):
                 await self._send(send, KEEPALIVE_COMMENT)
 

@@ -16,7 +16,6 @@ from finetune.turns import Conversation
 from finetune.workspace import JobDirectory, StageDirectory
 
 
-
 def read_rows(path: Path) -> list[Conversation]:
     """The conversations of a `.jsonl` that this stage wrote."""
     with path.open(encoding="utf-8", newline="\n") as file:

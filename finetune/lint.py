@@ -68,6 +68,12 @@ def findings(
         [row.number for row in test if key(row) in known],
         "Evaluation rows that are trained on too: the evaluation flatters.",
     )
+    marks = [token for token in tokenizer.all_special_tokens if token]
+    found.warn(
+        "marks",
+        [row.number for row in train if _holds(row, marks)],
+        f"The text holds marks of the chat template ({', '.join(marks)}), which are read as such.",
+    )
     trailing = [row.number for row in train if row.messages[-1]["role"] != "assistant"]
     found.warn("trailing", trailing, "Turns after the last assistant turn are not learned.")
     return found
@@ -88,6 +94,10 @@ def _before_first_answer(messages: Conversation) -> Conversation:
 def key(row: Row) -> tuple[tuple[str, str], ...]:
     """Equal for equal conversations."""
     return tuple((turn["role"], turn["content"]) for turn in row.messages)
+
+
+def _holds(row: Row, marks: list[str]) -> bool:
+    return any(mark in turn["content"] for turn in row.messages for mark in marks)
 
 
 def _duplicates(rows: list[Row]) -> list[int]:

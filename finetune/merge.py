@@ -1,7 +1,7 @@
-"""Stage `merge`: base + adapter become one Hugging Face folder in the base's own precision.
+"""Stage `merge`: base + adapter become one Hugging Face folder in float16, the precision of the GGUF made of it.
 
 The base is loaded again unquantized: merged into four bits, nothing could read it (llama.cpp's converter refuses
-bitsandbytes weights).
+bitsandbytes weights). Adding in bfloat16 would round ten times as coarsely, enough to change greedy answers.
 """
 
 import json
@@ -56,7 +56,7 @@ def merge(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None
     preflight.require_disk(job.path, size)
     model: Any = AutoModelForCausalLM.from_pretrained(
         str(base),
-        dtype="auto",
+        dtype=torch.float16,
         device_map="cpu",
         local_files_only=True,
         trust_remote_code=False,

@@ -29,11 +29,11 @@ class Reference:
 
     def __init__(self, base: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> None:
         on_gpu = torch.cuda.is_available()
-        size = preflight.read_base(base)
-        fits = size.parameters * 4 * 1.2 < preflight.available_memory()
+        free = torch.cuda.mem_get_info()[0] if on_gpu else preflight.available_memory()
+        fits = preflight.read_base(base).parameters * 4 * 1.2 < free
         model: Any = AutoModelForCausalLM.from_pretrained(
             str(base),
-            dtype="auto" if on_gpu or not fits else torch.float32,
+            dtype=torch.float32 if fits else torch.float16,
             device_map={"": 0} if on_gpu else "cpu",
             local_files_only=True,
             trust_remote_code=False,

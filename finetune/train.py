@@ -173,9 +173,7 @@ def _learn(trainer: Any, job: JobDirectory, wish: StopWish, checkpoint: Checkpoi
         raise Cancelled if job.is_cancel_requested() else Interrupted
 
 
-def train(
-    wish: StopWish, job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory
-) -> None:
+def train(wish: StopWish, job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
     """dataset/ -> train/adapter/, by way of train/checkpoints/."""
     data = stage.needs(job, "dataset", "train.jsonl", "eval.jsonl")
     base = stage.base_folder(job, spec)

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -36,7 +37,9 @@ def main() -> None:
     """Train and export."""
     options = arguments()
     torch.set_num_threads(options.threads)
-    tokenizer = make_tokenizer(options.seed)
+    # A model that is made again keeps its tokenizer, so that files made with the old one stay valid.
+    known = (options.out / "tokenizer.json").exists()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(options.out) if known else make_tokenizer(options.seed)
     plan = Plan(int(options.tokens * 1e6), options.seed, options.minutes * 60)
 
     def log(line: str) -> None:

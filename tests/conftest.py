@@ -46,7 +46,7 @@ def registry_of_two(
         incoming = registry.receive(gguf)
         while incoming.step():
             pass
-        registry.record(name, registry.place(incoming), Persona(), None, replace=False)
+        registry.record(name, registry.place(incoming), Persona(), None, may_replace=False)
         incoming.discard()
 
     def lay_out(target: Path) -> None:

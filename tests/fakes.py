@@ -33,6 +33,7 @@ from api.runtime import (
     TokenCount,
     Usage,
 )
+from api.runtime.personas import inherited, with_system
 
 DIMENSION = 64
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
@@ -116,10 +117,12 @@ class FakeRuntime:
             jinja2.Environment(autoescape=True).parse(persona.template or "")
         except jinja2.TemplateError as error:
             raise Unusable(f"The chat template does not parse: {error}.") from error
+        made = _made(name, base, persona)
+        _check_options(made.persona.parameters, base.context_length)
         yield Progress("copying", base.size_bytes, base.size_bytes)
         await asyncio.sleep(0)
         self._refuse_taken(name, replace)
-        self._models[name.casefold()] = _made(name, base, persona)
+        self._models[name.casefold()] = made
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give a model another name."""
@@ -164,7 +167,7 @@ class FakeRuntime:
     async def count_tokens(self, name: str, messages: Sequence[Message]) -> TokenCount:
         """One token a word, and one a message."""
         model = self._get_chat(name)
-        return TokenCount(_tokens(_with_system(model, messages)), exact=True)
+        return TokenCount(_tokens(with_system(model.persona, messages)), exact=True)
 
     async def tokenize_lengths(self, name: str, texts: Sequence[str]) -> list[int]:
         """One token a word."""
@@ -237,16 +240,11 @@ class FakeRuntime:
     ) -> tuple[Call, int, int]:
         """The call as the model gets it, its prompt tokens, and the most tokens its answer may have."""
         model = self._get_chat(name)
-        turns = _with_system(model, messages)
+        turns = with_system(model.persona, messages)
         chosen = options.over(model.persona.parameters)
-        if chosen.tools is not None or any(turn.images for turn in turns):
-            raise InvalidOption("This model takes neither tools nor images.")
-        if chosen.temperature is not None and not 0 <= chosen.temperature <= 5:
-            raise InvalidOption(f"temperature: {chosen.temperature} is out of range.")
-        if not 1 <= (chosen.num_ctx or 1) <= model.context_length:
-            raise InvalidOption(f"num_ctx: {chosen.num_ctx} is out of range.")
-        if chosen.max_tokens is not None and chosen.max_tokens < 1:
-            raise InvalidOption(f"max_tokens: {chosen.max_tokens} is out of range.")
+        if any(turn.images for turn in turns):
+            raise InvalidOption("This model cannot see.")
+        _check_options(chosen, model.context_length)
         tokens, context = _tokens(turns), chosen.num_ctx or model.context_length
         wanted = options.max_tokens or 1
         if context - tokens < wanted:
@@ -256,26 +254,25 @@ class FakeRuntime:
 
 
 def _made(name: str, base: ModelInfo, persona: Persona) -> ModelInfo:
-    inherited = Persona(
-        system=persona.system or base.persona.system,
-        template=base.persona.template if persona.template is None else persona.template,
-        parameters=persona.parameters.over(base.persona.parameters),
-    )
+    persona = inherited(persona, base.persona)
     return replace(
         base,
         name=name,
-        persona=inherited,
-        template=inherited.template or base.template,
+        persona=persona,
+        template=persona.template or base.template,
         modified_at=datetime.now(UTC),
     )
 
 
-def _with_system(model: ModelInfo, messages: Sequence[Message]) -> list[Message]:
-    if not messages:
-        raise Unusable("The conversation has no message.")
-    if model.persona.system and all(message.role != "system" for message in messages):
-        return [Message("system", model.persona.system), *messages]
-    return list(messages)
+def _check_options(options: Options, context_length: int) -> None:
+    if options.tools is not None:
+        raise InvalidOption("This model cannot call tools.")
+    if options.temperature is not None and not 0 <= options.temperature <= 5:
+        raise InvalidOption(f"temperature: {options.temperature} is out of range.")
+    if not 1 <= (options.num_ctx or 1) <= context_length:
+        raise InvalidOption(f"num_ctx: {options.num_ctx} is out of range.")
+    if options.max_tokens is not None and options.max_tokens < 1:
+        raise InvalidOption(f"max_tokens: {options.max_tokens} is out of range.")
 
 
 def _tokens(messages: Sequence[Message]) -> int:

@@ -127,7 +127,8 @@ def test_only_settings_reads_the_environment() -> None:
         if relative(path).startswith("api/") and "os.environ" in path.read_text(encoding="utf-8")
     }
     # a child's environment and the fault points of the tests are no settings
-    assert readers <= {"api/faults.py", "api/runners/local.py", "api/documents/extract.py"}
+    children = {"api/runners/local.py", "api/documents/extract.py", "api/runtime/child.py"}
+    assert readers <= {"api/faults.py", *children}
 
 
 def test_there_is_no_import_circle() -> None:

@@ -4,13 +4,15 @@ Both halves are derived from the store, follow it, and can be thrown away and ma
 anything twice. `opening.open_index` is the constructor that reads settings.
 """
 
+import logging
 from collections.abc import Sequence
 
 import anyio
 import numpy as np
+from anyio.to_thread import run_sync
 
 from api import faults
-from api.errors import EmbeddingMismatch
+from api.errors import BackEndFailed, EmbeddingMismatch
 from api.index.embeddings import Embedder, Vectors
 from api.index.following import (
     Difference,
@@ -27,6 +29,9 @@ from api.store import Store
 from api.store.documents import Chunk, Document
 
 __all__ = ["Candidates", "Collection", "Index", "Scored", "VectorStore"]
+
+
+log = logging.getLogger(__name__)
 
 
 class Index:
@@ -56,7 +61,7 @@ class Index:
 
     async def put(self, document: Document, chunks: Sequence[Chunk], *, pages_done: int) -> None:
         """Embed chunks of a document that is being imported, keep them in the store and their vectors here."""
-        vectors = await self.embedder.embed([embedded_text(document, chunk) for chunk in chunks])
+        vectors = await self.embedder.embed([embedded_text(chunk) for chunk in chunks])
         version = self.embedder.version(vectors)
         collection = Collection(document.model, version)
 
@@ -69,7 +74,7 @@ class Index:
             faults.point("import_vectors_stored")
 
         async with self._writing_vectors:
-            await anyio.to_thread.run_sync(keep)
+            await run_sync(keep)
 
     async def candidates(
         self,
@@ -83,7 +88,7 @@ class Index:
         """
         searched = documents
         if searched is None:
-            searched = await anyio.to_thread.run_sync(self._store.documents.of_model, model)
+            searched = await run_sync(self._store.documents.of_model, model)
         if not searched or not queries:
             return [Candidates(query, (), ()) for query in queries]
         vectors = await self.embedder.embed(queries)
@@ -91,21 +96,28 @@ class Index:
         _require_version(searched, version)
 
         def search() -> list[Candidates]:
-            if documents is not None or self._vectors_behind:
-                dense = self._compare([one.id for one in searched], vectors, limit)
-            else:
+            dense = None
+            if documents is None and not self._vectors_behind:
                 collections = {Collection(one.model, version) for one in searched}
                 dense = self._nearest(collections, vectors, limit)
+            if dense is None:
+                dense = self._compare([one.id for one in searched], vectors, limit)
             wanted = None if documents is None else [one.id for one in documents]
             lexical = [self._words(model, query, wanted, limit) for query in queries]
             return self._only_ready(queries, dense, lexical)
 
-        return await anyio.to_thread.run_sync(search)
+        return await run_sync(search)
 
     def _nearest(
         self, collections: set[Collection], vectors: Vectors, limit: int
-    ) -> list[list[Scored]]:
-        found = [self._vectors.query(one, vectors, limit) for one in collections]
+    ) -> list[list[Scored]] | None:
+        try:
+            found = [self._vectors.query(one, vectors, limit) for one in collections]
+        except BackEndFailed as error:
+            log.error("The vectors are compared in the database: %s", error.detail)
+            self._notes = (f"Searches are slow until the next start: {error.detail}",)
+            self._vectors_behind = True
+            return None
         return [
             sorted((hit for hits in per_query for hit in hits), key=lambda hit: -hit.score)[:limit]
             for per_query in zip(*found, strict=True)
@@ -165,13 +177,13 @@ class Index:
                     self._vectors.delete(collection, ids)
 
         async with self._writing_vectors:
-            await anyio.to_thread.run_sync(take_out)
+            await run_sync(take_out)
         await self.catch_up()
 
     async def catch_up(self) -> None:
         """Let the words follow what became searchable or stopped being it in the store."""
         async with self._writing_words:
-            await anyio.to_thread.run_sync(self._follow_words)
+            await run_sync(self._follow_words)
 
     def _follow_words(self) -> None:
         try:
@@ -184,7 +196,7 @@ class Index:
         """Where vectors and words differ from the store, one line each."""
         await self.catch_up()
         differences = await self._vector_differences()
-        words = await anyio.to_thread.run_sync(words_that_differ, self._store, self._lexical)
+        words = await run_sync(words_that_differ, self._store, self._lexical)
         return [one.text for one in differences] + ([words] if words else [])
 
     async def repair(self) -> list[str]:
@@ -198,26 +210,28 @@ class Index:
             found.append(difference.text)
             await self._mend(difference)
         self._vectors_behind = False
-        words = await anyio.to_thread.run_sync(words_that_differ, self._store, self._lexical)
-        if words:
+        if words := await run_sync(words_that_differ, self._store, self._lexical):
             found.append(words)
-            await anyio.to_thread.run_sync(self._lexical.clear)
+            async with self._writing_words:
+                await run_sync(self._lexical.clear)
             await self.catch_up()
-        self._notes = tuple(f"Repaired at the last check: {text}" for text in found)
+        self._notes = tuple(f"Repaired: {text}" for text in found)
+        for note in self._notes:
+            log.warning(note)
         return found
 
     async def _vector_differences(self) -> list[Difference]:
         async with self._writing_vectors:
-            return await anyio.to_thread.run_sync(vector_differences, self._store, self._vectors)
+            return await run_sync(vector_differences, self._store, self._vectors)
 
     async def _mend(self, difference: Difference) -> None:
-        for batch in difference.batches():
+        for batch in difference.steps():
             async with self._writing_vectors:  # given up between batches: imports and deletes go on
-                await anyio.to_thread.run_sync(mend, self._store, self._vectors, batch)
+                await run_sync(mend, self._store, self._vectors, batch)
 
     async def check(self) -> tuple[str, ...]:
         """Raise when it cannot serve; else notes for the operator."""
-        await anyio.to_thread.run_sync(self._vectors.check)
+        await run_sync(self._vectors.check)
         if self._vectors_behind:
             return (*self._notes, "The vectors are being compared with the database.")
         return self._notes
@@ -227,7 +241,7 @@ class Index:
         self._vectors.close()
 
 
-def embedded_text(document: Document, chunk: Chunk) -> str:
+def embedded_text(chunk: Chunk) -> str:
     """What is embedded of a chunk: its heading tells it apart from chunks like it."""
     heading = chunk.heading if chunk.heading not in chunk.text else ""
     return f"{heading}\n{chunk.text}".strip()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from api.errors import DocumentNotFound
+from api.errors import BackEndFailed, DocumentNotFound
 from api.index.lexical import Entry, LexicalIndex, owner_of
 from api.index.values import Collection
 from api.index.vector_store import VectorStore
 from api.store import Store
 
 BATCH = 1000
+SAMPLE = 50
+"""Vectors of a collection that are asked for, to see that it is sound."""
+SAME = 0.99
+"""Cosine of a vector with itself, less what rounding takes."""
 
 
 def follow_words(store: Store, lexical: LexicalIndex) -> None:
@@ -57,47 +61,69 @@ def words_that_differ(store: Store, lexical: LexicalIndex) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How one collection of vectors differs from the store."""
+    """How one collection of vectors differs from the store. `drop`: it is nobody's, or damaged."""
 
     collection: Collection
     missing: tuple[int, ...]
     surplus: tuple[int, ...]
-    is_known: bool
+    drop: bool
 
     @property
     def text(self) -> str:
         """In words."""
         model = f"model {self.collection.model!r}" if self.collection.model else "all models"
+        what = f"The vectors of {model} ({self.collection.embedder})"
+        if self.drop:
+            return f"{what} are damaged or belong to no document."
         return (
-            f"The vectors of {model} ({self.collection.embedder}) lack {len(self.missing)} chunks "
+            f"{what} lack {len(self.missing)} chunks "
             f"and hold {len(self.surplus)} that the database does not have."
         )
 
-    def batches(self) -> Iterator[Difference]:
+    def steps(self) -> Iterator[Difference]:
         """The same in small pieces; what is too much comes first."""
         yield replace(self, missing=())
         for start in range(0, len(self.missing), BATCH):
-            yield replace(self, missing=self.missing[start : start + BATCH], surplus=())
+            some = self.missing[start : start + BATCH]
+            yield replace(self, missing=some, surplus=(), drop=False)
 
 
 def vector_differences(store: Store, vectors: VectorStore) -> list[Difference]:
-    """Compare every collection, by ids."""
-    collections = {one: vectors.ids(one) for one in vectors.collections()}
+    """Compare every collection, by ids and by asking for some vectors that must be found."""
     owners = {Collection(*key): ids for key, ids in store.documents.vector_owners().items()}
-    found = []
-    for one in {**collections, **owners}:
-        actual, expected = collections.get(one, set()), owners.get(one, set())
-        if actual != expected:
+    collections = vectors.collections()
+    found = [
+        Difference(one, (), (), drop=True) for one in sorted(collections - owners.keys(), key=str)
+    ]
+    for one, expected in owners.items():
+        actual = vectors.ids(one)
+        sample = sorted(expected & actual)
+        if not _finds(store, vectors, one, sample[:: 1 + len(sample) // SAMPLE]):
+            found.append(Difference(one, tuple(sorted(expected)), (), drop=True))
+        elif actual != expected:
             missing, surplus = sorted(expected - actual), sorted(actual - expected)
-            found.append(Difference(one, tuple(missing), tuple(surplus), one in owners))
+            found.append(Difference(one, tuple(missing), tuple(surplus), drop=False))
     return found
+
+
+def _finds(
+    store: Store, vectors: VectorStore, collection: Collection, sample: Sequence[int]
+) -> bool:
+    ids, kept = store.documents.vectors(sample)
+    if not len(ids):
+        return True
+    try:
+        answers = vectors.query(collection, kept.astype(np.float32), 1)
+    except BackEndFailed:
+        return False
+    return all(hits and hits[0].score > SAME for hits in answers)
 
 
 def mend(store: Store, vectors: VectorStore, difference: Difference) -> None:
     """Take out what is too much and put in what the store has; idempotent."""
-    if not difference.is_known:
+    if difference.drop:
         vectors.drop(difference.collection)
-    elif difference.surplus:
+    if difference.surplus:
         vectors.delete(difference.collection, difference.surplus)
     if difference.missing:
         ids, kept = store.documents.vectors(difference.missing)

@@ -9,11 +9,12 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import chromadb
 from chromadb.api import ClientAPI
+from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.config import Settings
 from chromadb.errors import ChromaError, InvalidArgumentError, NotFoundError
 
@@ -32,13 +33,15 @@ PROBE_SECONDS = 300
 class ChromaVectors:
     """Vectors in Chroma, nearest by cosine."""
 
-    def __init__(self, client: ClientAPI, *, on_close: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, client: ClientAPI, *, in_use: Path | None = None) -> None:
+        """`in_use` is a file that goes at a clean stop, when nothing has failed."""
         self._client = client
-        self._on_close = on_close
+        self._in_use = in_use
+        self._has_failed = False
 
     def put(self, collection: Collection, ids: Sequence[int], vectors: Vectors) -> None:
         """Keep vectors in place of earlier ones of the same ids."""
-        with _translated(collection):
+        with self._translated(collection):
             found = self._client.get_or_create_collection(
                 collection.name,
                 configuration={"hnsw": {"space": "cosine", "ef_search": SEARCH_WIDTH}},
@@ -51,7 +54,7 @@ class ChromaVectors:
 
     def query(self, collection: Collection, vectors: Vectors, limit: int) -> list[list[Scored]]:
         """For each vector the nearest by cosine, best first; an unknown collection is empty."""
-        with _translated(collection):
+        with self._translated(collection):
             found = self._find(collection)
             if found is None:
                 return [[] for _ in vectors]
@@ -63,7 +66,7 @@ class ChromaVectors:
 
     def delete(self, collection: Collection, ids: Sequence[int]) -> None:
         """Take vectors out; unknown ids and collections are no error."""
-        with _translated(collection):
+        with self._translated(collection):
             if (found := self._find(collection)) is None:
                 return
             for start in range(0, len(ids), BATCH):
@@ -71,18 +74,18 @@ class ChromaVectors:
 
     def drop(self, collection: Collection) -> None:
         """Take a whole collection out; an unknown one is no error."""
-        with _translated(collection), contextlib.suppress(NotFoundError):
+        with self._translated(collection), contextlib.suppress(NotFoundError):
             self._client.delete_collection(collection.name)
 
     def ids(self, collection: Collection) -> set[int]:
         """Everything that is in a collection."""
-        with _translated(collection):
+        with self._translated(collection):
             found = self._find(collection)
             return {int(one) for one in found.get(include=[])["ids"]} if found else set()
 
     def collections(self) -> set[Collection]:
         """Every collection there is."""
-        with _translated():
+        with self._translated():
             metadata = [one.metadata or {} for one in self._client.list_collections()]
         return {
             Collection(str(one["model"]), str(one["embedder"]))
@@ -92,13 +95,14 @@ class ChromaVectors:
 
     def check(self) -> None:
         """Raise when it cannot serve."""
-        with _translated():
+        with self._translated():
             self._client.heartbeat()
 
     def close(self) -> None:
         """Give everything back."""
         self._client.close()  # type: ignore[attr-defined]  # missing in chromadb's ClientAPI
-        self._on_close()
+        if self._in_use and not self._has_failed:
+            self._in_use.unlink(missing_ok=True)
 
     def _find(self, collection: Collection) -> chromadb.Collection | None:
         try:
@@ -106,20 +110,22 @@ class ChromaVectors:
         except NotFoundError:
             return None
 
-
-@contextlib.contextmanager
-def _translated(collection: Collection | None = None) -> Iterator[None]:
-    try:
-        yield
-    except ApiError:
-        raise
-    except (ChromaError, OSError, ValueError, RuntimeError) as error:
-        raise _meaning(error, collection) from error
-    except BaseException as error:
-        # a panic of the native library is no Exception
-        if type(error).__name__ != "PanicException":
+    @contextlib.contextmanager
+    def _translated(self, collection: Collection | None = None) -> Iterator[None]:
+        try:
+            yield
+        except ApiError:
             raise
-        raise BackEndFailed(f"The vector store failed: {error}.") from error
+        except (ChromaError, OSError, ValueError, RuntimeError) as error:
+            meaning = _meaning(error, collection)
+            self._has_failed |= isinstance(meaning, BackEndFailed)
+            raise meaning from error
+        except BaseException as error:
+            # a panic of the native library is no Exception
+            if type(error).__name__ != "PanicException":
+                raise
+            self._has_failed = True
+            raise BackEndFailed(f"The vector store failed: {error}.") from error
 
 
 def _meaning(error: Exception, collection: Collection | None) -> ApiError:
@@ -143,7 +149,7 @@ def client_settings() -> Settings:
 
 
 def open_embedded(folder: Path) -> ChromaVectors:
-    """Open a folder, after an unclean stop first in a child process; one that cannot be opened begins anew."""
+    """Open a folder, after an unclean stop first in a child process; one that is damaged begins anew."""
     in_use = folder.with_name(f"{folder.name}.in_use")
     if in_use.exists() and folder.exists() and (problem := _probe(folder)):
         _throw_away(folder, problem)
@@ -153,8 +159,9 @@ def open_embedded(folder: Path) -> ChromaVectors:
         client = chromadb.PersistentClient(folder, settings=client_settings())
     except Exception as error:
         _throw_away(folder, str(error))
+        SharedSystemClient.clear_system_cache()  # it holds on to what failed to open
         client = chromadb.PersistentClient(folder, settings=client_settings())
-    return ChromaVectors(client, on_close=lambda: in_use.unlink(missing_ok=True))
+    return ChromaVectors(client, in_use=in_use)
 
 
 def _throw_away(folder: Path, problem: str) -> None:

@@ -21,7 +21,8 @@ FIGURES = (
 class JobProgress:
     """The stage that runs or ran last, its latest figures, and what was said on the way.
 
-    `stages` holds the seconds of each stage that is done, `evaluation` the losses on held-out rows.
+    `stages` holds the seconds of each stage that is done, `estimate` what training was expected to
+    need, `plan` what was chosen for these rows, `evaluation` the losses on held-out rows.
     """
 
     stage: str | None = None
@@ -32,6 +33,8 @@ class JobProgress:
     tokens_per_second: float | None = None
     eta_seconds: float | None = None
     memory_bytes: int | None = None
+    estimate: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[Mapping[str, Any], ...] = ()
     stages: Mapping[str, float] = field(default_factory=dict)
@@ -54,6 +57,10 @@ def _after(progress: JobProgress, event: Event) -> JobProgress:
         case "progress":
             figures = {name: event.fields[name] for name in FIGURES if name in event.fields}
             return replace(progress, stage=event.stage, **figures)
+        case "estimated":
+            return replace(progress, estimate=event.fields)
+        case "plan":
+            return replace(progress, plan=event.fields)
         case "evaluated":
             return replace(progress, evaluation={**progress.evaluation, **event.fields})
         case "warning":

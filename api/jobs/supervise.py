@@ -173,7 +173,7 @@ class Supervisor:
             job = await anyio.to_thread.run_sync(self._store.jobs.get, job.id)
             if job.status != "queued":
                 return
-            self._restarts.pop(job.id, None)
+            self._restarts[job.id] = 0
             if not directory.path.is_dir():
                 await self._end(job, FOLDER_MISSING)
                 return
@@ -210,11 +210,13 @@ class Supervisor:
             return Outcome.model_validate(outcome)
         if directory.is_cancel_requested():
             return Outcome(result="cancelled")
-        restarts = self._restarts[job.id] = self._restarts.get(job.id, 0) + 1
+        restarts = self._restarts.get(job.id, -1) + 1  # 0: an earlier process has started it
         if restarts > MAX_RESTARTS:
             return Outcome(result="failed", error=_keeps_dying(directory))
-        detail = f"The pipeline ended without a word; started again ({restarts} of {MAX_RESTARTS})."
-        directory.append_event("pipeline", "warning", detail=detail)
+        self._restarts[job.id] = restarts
+        if restarts:
+            detail = f"The pipeline ended without a word. Restart {restarts} of {MAX_RESTARTS}."
+            directory.append_event("pipeline", "warning", detail=detail)
         self._runner.start(directory)
         return None
 

@@ -15,6 +15,7 @@ MAX_LINE = 300
 LAST_TURNS = 6
 """Messages of a conversation that are shown: three questions with their answers."""
 MAX_TURN = 600
+SPEAKERS = {"user": "User", "assistant": "Assistant"}
 
 _LABEL = re.compile(r"^\s*(?:[-*\u2022]+|\(?\d{1,2}[.):]|[Qq]\d{0,2}:|[Qq]uestion \d*:)\s*")
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019*"
@@ -38,6 +39,7 @@ async def queries(
     when it fails or says nothing useful, the question stands alone, in a conversation also behind the
     one before it. Only an unknown model is an error.
     """
+    turns = [turn for turn in turns if turn.role in SPEAKERS]
     alone = _distinct(question, _with_previous(question, turns))
     if count == 0:
         return alone
@@ -67,11 +69,8 @@ def _with_previous(question: str, turns: Sequence[Message]) -> list[str]:
 
 
 def _written(turns: Sequence[Message]) -> str:
-    names = {"user": "User", "assistant": "Assistant"}
     return "\n".join(
-        f"{names[turn.role]}: {turn.content.strip()[:MAX_TURN]}"
-        for turn in list(turns)[-LAST_TURNS:]
-        if turn.role in names
+        f"{SPEAKERS[turn.role]}: {turn.content.strip()[:MAX_TURN]}" for turn in turns[-LAST_TURNS:]
     )
 
 

@@ -69,7 +69,8 @@ async def hits(
 ) -> list[Hit]:
     """The best `limit` passages of the documents (None: all of the model's), best first.
 
-    The first query is the one that matters most. Only text that is ready in the store; duplicates are marked and do not count.
+    The first query matters most. Only text that is ready in the store; duplicates are marked and do
+    not count.
     """
     searched = await _shortened(index, queries)
     candidates = await index.candidates(model, searched, documents, CANDIDATES)

@@ -81,7 +81,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the runtime knows about one model. `capabilities` holds "chat", "embed", "images", "tools", "json_schema"."""
+    """What the runtime knows about one model. `capabilities` holds "chat", "embed", "images", "tools",
+    "json_schema".
+    """
 
     name: str
     size_bytes: int

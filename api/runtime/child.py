@@ -35,12 +35,16 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How every child is run. `stall_seconds` is the longest silence of a child that answers."""
+    """How every child is run. `stall_seconds` is the longest silence of a child that owes an answer, `deaths` how
+    many within a minute are mended, `requests` how many may be open or wait.
+    """
 
     threads: int
     gpu_layers: int = -1
     start_seconds: float = 120.0
     stall_seconds: float = 120.0
+    deaths: int = 5
+    requests: int = 256
     program: Path = SERVER
 
 
@@ -56,6 +60,7 @@ class Child:
         self.retired = False
         self.ends_by_itself = True
         self.expiry: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self.process = process
         self.ended = asyncio.create_task(self._follow())
         self._log = b""
@@ -89,9 +94,22 @@ class Child:
         if "address" not in answer:
             await asyncio.wait([self.ended])
             raise LoadFailed(f"llama.cpp cannot load the model: {self._reason(answer)}")
-        self.client = LlamaClient(
-            answer["address"], answer["key"], stall_seconds=limits.stall_seconds
-        )
+        self.client = LlamaClient(answer["address"], answer["key"])
+
+    def watch(self, stall_seconds: float) -> None:
+        """Kill it when it has said nothing on any of its connections for so long; until `unwatch`."""
+        silent_seconds = time.monotonic() - self.client.heard_at
+        if silent_seconds >= stall_seconds:
+            self.client.stalled = True
+            self.kill()
+        else:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(stall_seconds - silent_seconds, self.watch, stall_seconds)
+
+    def unwatch(self) -> None:
+        """It owes nobody an answer any more."""
+        if self._alarm:
+            self._alarm.cancel()
 
     def kill(self) -> None:
         """End it now; it has nothing to save."""
@@ -123,7 +141,6 @@ class Child:
             "embeds": self.launch.embeds,
             "threads": limits.threads,
             "gpu_layers": limits.gpu_layers,
-            "ping_seconds": max(1, int(limits.stall_seconds / 4)),
             "key": key,
         }
         assert self.process.stdin  # noqa: S101

@@ -17,9 +17,7 @@ from api.errors import Unavailable
 from api.runtime.child import Child, Launch, Limits, spawn
 
 logger = logging.getLogger(__name__)
-MAX_DEATHS = 5
 DEATHS_SECONDS = 60.0
-MAX_OPEN = 256
 DRAIN_SECONDS = 30.0
 
 
@@ -41,16 +39,12 @@ class Children:
     async def use(self, launch: Launch) -> AsyncIterator[Child]:
         """A loaded child, which is not stopped for being idle or old meanwhile."""
         child = await self._loaded(launch)
-        if child.open >= MAX_OPEN:
-            raise Unavailable(f"{MAX_OPEN} requests wait for this model already.")
-        child.open += 1
-        if child.expiry:
-            child.expiry.cancel()
+        if child.open >= self._limits.requests:
+            raise Unavailable(f"{child.open} requests wait for this model already.")
+        self._before_use(child)
         try:
             yield child
         finally:
-            child.open -= 1
-            child.used_at = time.monotonic()
             self._after_use(child)
 
     def loaded(self) -> list[Child]:
@@ -131,7 +125,7 @@ class Children:
         if not deaths:
             self._deaths.pop(launch, None)
             return 0.0
-        if len(deaths) >= MAX_DEATHS:
+        if len(deaths) >= self._limits.deaths:
             raise Unavailable(
                 f"The model's process ended {len(deaths)} times within a minute; the log says why.",
                 retry_after_seconds=math.ceil(DEATHS_SECONDS - (now - deaths[0])),
@@ -146,10 +140,19 @@ class Children:
             self._retire(oldest)
             await asyncio.wait([oldest.ended])
 
+    def _before_use(self, child: Child) -> None:
+        child.open += 1
+        if child.open == 1:
+            if child.expiry:
+                child.expiry.cancel()
+            child.client.heard_at = time.monotonic()
+            child.watch(self._limits.stall_seconds)
+
     def _after_use(self, child: Child) -> None:
-        if child.client.stalled:
-            child.kill()
-        elif child.open == 0:
+        child.open -= 1
+        child.used_at = time.monotonic()
+        if child.open == 0:
+            child.unwatch()
             if child.retired or len(self._usable) > self._most:
                 self._retire(child)
             else:
@@ -172,6 +175,7 @@ class Children:
         self._alive.discard(child)
         if self._usable.get(child.launch) is child:
             del self._usable[child.launch]
+        child.unwatch()
         if child.expiry:
             child.expiry.cancel()
         if child.ends_by_itself:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 GPU_HINT = (
     "This machine has an NVIDIA GPU, but the installed llama.cpp binding computes on the CPU only. "
-    "Install its CUDA build over it: pip install --force-reinstall xllamacpp "
-    "with the index address that docs/gpu.md gives."
+    "Install its CUDA build over it: pip install --force-reinstall --no-deps --index-url INDEX xllamacpp "
+    "(INDEX: the address under 'Installation' in xllamacpp's README that fits the driver)."
 )
 
 

@@ -43,7 +43,7 @@ _FILE_TYPES = {
 }
 # fmt: on
 _POOLED = (1, 2, 3)  # mean, first token, last token
-_CONTROL, _USER_DEFINED = 3, 4
+_CONTROL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +207,6 @@ def _markers(metadata: dict[str, Any]) -> frozenset[str]:
     tokens = metadata.get("tokenizer.ggml.tokens", ())
     kinds = metadata.get("tokenizer.ggml.token_type", ())
     if isinstance(tokens, list) and isinstance(kinds, array) and len(tokens) == len(kinds):
-        special = (
-            t for t, kind in zip(tokens, kinds, strict=True) if kind in (_CONTROL, _USER_DEFINED)
-        )
+        special = (t for t, kind in zip(tokens, kinds, strict=True) if kind == _CONTROL)
         return frozenset(t.decode(errors="replace") for t in special if t)
     return frozenset()

@@ -1,6 +1,7 @@
 """Speaks HTTP with one llama.cpp server and turns its failures into ours. Knows nothing of models or processes."""
 
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,16 +15,16 @@ _CONNECT_SECONDS = 5
 
 
 class LlamaClient:
-    """The calls the runtime needs. `stalled` is true once the server has kept silent for `stall_seconds`."""
+    """The calls the runtime needs. They wait as long as it takes: who watches `heard_at` ends a silent server."""
 
-    def __init__(self, address: str, key: str, *, stall_seconds: float) -> None:
+    def __init__(self, address: str, key: str) -> None:
+        self.heard_at = time.monotonic()
         self.stalled = False
-        self._stall_seconds = stall_seconds
         # The server closes a connection after a stream without saying so: none is used twice.
         self._http = httpx2.AsyncClient(
             base_url=address,
             headers={"Authorization": f"Bearer {key}"},
-            timeout=httpx2.Timeout(stall_seconds, connect=_CONNECT_SECONDS, pool=None),
+            timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
             trust_env=False,
         )
@@ -47,7 +48,7 @@ class LlamaClient:
     async def slots(self) -> Sequence[JSONObject]:
         """What the server says of each of its slots."""
         async with self._translated():
-            answer = await self._http.get("/slots")
+            answer = await self._http.get("/slots", timeout=_CONNECT_SECONDS)
             slots: Sequence[JSONObject] = answer.json()
             return slots
 
@@ -60,6 +61,7 @@ class LlamaClient:
             if answer.status_code != httpx2.codes.OK:
                 raise _refusal(answer.status_code, await answer.aread())
             async for line in answer.aiter_lines():
+                self.heard_at = time.monotonic()
                 if not line.startswith("data: ") or line == "data: [DONE]":
                     continue
                 chunk = json.loads(line.removeprefix("data: "))
@@ -70,6 +72,7 @@ class LlamaClient:
     async def _post(self, path: str, body: JSONObject) -> JSONObject:
         async with self._translated():
             answer = await self._http.post(path, json=body)
+            self.heard_at = time.monotonic()
             if answer.status_code != httpx2.codes.OK:
                 raise _refusal(answer.status_code, answer.content)
             parsed: JSONObject = answer.json()
@@ -79,16 +82,9 @@ class LlamaClient:
     async def _translated(self) -> AsyncIterator[None]:
         try:
             yield
-        except httpx2.TimeoutException as error:
-            self.stalled = True
-            raise BackEndFailed(
-                f"The model's process said nothing for {self._stall_seconds:g} seconds; "
-                "it is stopped. Ask again."
-            ) from error
         except (httpx2.HTTPError, httpx2.StreamError) as error:
-            raise BackEndFailed(
-                "The model's process ended while it answered. Ask again."
-            ) from error
+            what = "said nothing for too long and was stopped" if self.stalled else "ended"
+            raise BackEndFailed(f"The model's process {what}. Ask again.") from error
         except UnicodeEncodeError as error:
             raise Unusable(
                 "The text holds half of a surrogate pair; send valid Unicode."

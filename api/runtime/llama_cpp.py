@@ -1,7 +1,7 @@
 """The embedded runtime: models from a folder of GGUF files, each served by llama.cpp in a child process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 
 from api.errors import InvalidOption, PromptTooLong, Unusable
@@ -22,12 +22,15 @@ from api.runtime.devices import gpu_hint, nvidia_gpu_present
 from api.runtime.gguf import Header
 from api.runtime.llama_chat import answer, prompt
 from api.runtime.llama_options import as_body, check_options
-from api.runtime.registry import Entry, Registry
+from api.runtime.manifest import Entry
+from api.runtime.personas import inherited, with_system
+from api.runtime.registry import Registry
 from api.runtime.templates import check_template
 from api.runtime.threads import in_thread
 
-_EMBED_BATCH = 8
-_TOKENIZE_BATCH = 32
+_EMBED_TEXTS = 8
+_EMBED_CHARACTERS = 8000
+_TOKENIZE_TEXTS = 32
 
 
 class LlamaCppRuntime:
@@ -68,11 +71,11 @@ class LlamaCppRuntime:
         if persona.template is not None:
             await _check_template(persona.template)
         base: str | None = None
+        has_news = persona.template is not None
         if isinstance(source, ExistingModel):
             entry = self._registry.get(source.name)
             base, blob = entry.name, self._registry.hold(entry.blob)
-            has_news = persona.template is not None
-            persona = _inherited(persona, entry.persona)
+            persona = inherited(persona, entry.persona)
         else:
             has_news = True
             incoming = await in_thread(self._registry.receive, source.path)
@@ -81,16 +84,16 @@ class LlamaCppRuntime:
                     yield Progress("copying", incoming.done_bytes, incoming.total_bytes)
                 blob = await in_thread(self._registry.place, incoming)
             finally:
-                incoming.discard()
+                await in_thread(incoming.discard)
         try:
+            header = await in_thread(self._registry.header, blob)
+            check_options(persona.parameters, header.context_length)
             if has_news:
                 yield Progress("loading")
-                await self._try_out(blob, persona)
-            await in_thread(
-                lambda: self._registry.record(name, blob, persona, base, replace=replace)
-            )
+                await self._try_out(blob, header, persona)
+            await in_thread(self._registry.record, name, blob, persona, base, may_replace=replace)
         finally:
-            self._release(blob)
+            await self._release(blob)
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give a model another name."""
@@ -99,17 +102,17 @@ class LlamaCppRuntime:
     async def delete_model(self, name: str) -> None:
         """Delete a model; its weights stay as long as another one is made of them."""
         entry = await in_thread(self._registry.delete, name)
-        self._release(self._registry.hold(entry.blob))
+        await self._release(self._registry.hold(entry.blob))
 
     async def chat(
         self, name: str, messages: Sequence[Message], options: Options
     ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces; closing the iterator stops the generation in the child."""
-        entry, header = self._chat_model(name)
+        entry, header = await self._find(name, embeds=False)
         chosen = options.over(entry.persona.parameters)
         check_options(chosen, header.context_length)
-        turns = _with_system(entry.persona, messages)
-        launch = self._launch(entry.blob, entry.persona, chosen.num_ctx)
+        turns = _readable(entry.persona, messages)
+        launch = self._launch(entry.blob, header, entry.persona, chosen.num_ctx)
         context = min(launch.context_length, chosen.num_ctx or launch.context_length)
         async with self._children.use(launch) as child:
             asked = await prompt(child.client, turns, header.markers)
@@ -126,40 +129,44 @@ class LlamaCppRuntime:
 
     async def count_tokens(self, name: str, messages: Sequence[Message]) -> TokenCount:
         """The exact number of tokens, by the model's own template and tokenizer."""
-        entry, header = self._chat_model(name)
-        async with self._children.use(self._launch(entry.blob, entry.persona)) as child:
-            turns = _with_system(entry.persona, messages)
+        entry, header = await self._find(name, embeds=False)
+        turns = _readable(entry.persona, messages)
+        async with self._children.use(self._launch(entry.blob, header, entry.persona)) as child:
             asked = await prompt(child.client, turns, header.markers)
             return TokenCount(asked.tokens, exact=True)
 
     async def tokenize_lengths(self, name: str, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without those that a model puts around it."""
-        entry = self._registry.get(name)
+        entry, header = await self._find(name)
         lengths: list[int] = []
-        async with self._children.use(self._launch(entry.blob, entry.persona)) as child:
-            for start in range(0, len(texts), _TOKENIZE_BATCH):
+        async with self._children.use(self._launch(entry.blob, header, entry.persona)) as child:
+            for start in range(0, len(texts), _TOKENIZE_TEXTS):
                 asked = (
                     child.client.tokenize(text, add_special=False, parse_special=False)
-                    for text in texts[start : start + _TOKENIZE_BATCH]
+                    for text in texts[start : start + _TOKENIZE_TEXTS]
                 )
                 lengths += [len(ids) for ids in await asyncio.gather(*asked)]
         return lengths
 
     async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
         """One normalised vector a text; a text that does not fit is refused, never cut."""
-        entry = self._registry.get(name)
-        if not self._registry.header(entry.blob).embeds:
-            raise InvalidOption(f"Model {entry.name!r} makes text, no vectors. Use another model.")
-        launch = self._launch(entry.blob, entry.persona)
+        entry, header = await self._find(name, embeds=True)
+        launch = self._launch(entry.blob, header, entry.persona)
         vectors: list[list[float]] = []
         async with self._children.use(launch) as child:
-            for start in range(0, len(texts), _EMBED_BATCH):
+            for start, batch in _batches(texts):
                 try:
                     async with child.turns:
-                        vectors += await child.client.embed(texts[start : start + _EMBED_BATCH])
-                except PromptTooLong:
-                    await self._refuse_longest(name, texts, start, launch.context_length)
-                    raise
+                        vectors += await child.client.embed(batch)
+                except PromptTooLong as error:
+                    lengths = await self.tokenize_lengths(name, batch)
+                    longest = max(range(len(batch)), key=lambda n: lengths[n])
+                    raise Unusable(
+                        f"Text {start + longest} has {lengths[longest]} tokens; the embedding "
+                        f"model reads {launch.context_length}, its own marks included. Split it.",
+                        index=start + longest,
+                        tokens=lengths[longest],
+                    ) from error
         return vectors
 
     async def release_memory(self) -> None:
@@ -192,52 +199,39 @@ class LlamaCppRuntime:
         """End all children; open requests end with an error."""
         await self._children.close()
 
-    def _chat_model(self, name: str) -> tuple[Entry, Header]:
+    async def _find(self, name: str, *, embeds: bool | None = None) -> tuple[Entry, Header]:
+        """A model and its header; `InvalidOption` when it is not of the kind that is asked for."""
         entry = self._registry.get(name)
-        header = self._registry.header(entry.blob)
-        if header.embeds:
-            raise InvalidOption(f"Model {entry.name!r} makes vectors, no text. Use another model.")
+        header = await in_thread(self._registry.header, entry.blob)
+        if embeds is not None and header.embeds != embeds:
+            makes = "vectors, no text" if header.embeds else "text, no vectors"
+            raise InvalidOption(f"Model {entry.name!r} makes {makes}. Use another model.")
         return entry, header
 
-    def _launch(self, blob: str, persona: Persona, num_ctx: int | None = None) -> Launch:
+    def _launch(
+        self, blob: str, header: Header, persona: Persona, num_ctx: int | None = None
+    ) -> Launch:
         """The child for a model: with the usual context, or a larger one that holds `num_ctx` tokens."""
-        header = self._registry.header(blob)
+        wanted = num_ctx or persona.parameters.num_ctx or 1
         context, slots = min(self._context_length, header.context_length), self._parallel_requests
-        while num_ctx and context < num_ctx:
+        while context < min(wanted, header.context_length):
             larger = min(2 * context, header.context_length)
             context, slots = larger, max(1, slots * context // larger)
-        return Launch(
-            self._registry.path(blob), persona.template or "", context, slots, header.embeds
-        )
+        path = self._registry.path(blob)
+        return Launch(path, persona.template or "", context, slots, header.embeds)
 
-    async def _try_out(self, blob: str, persona: Persona) -> None:
+    async def _try_out(self, blob: str, header: Header, persona: Persona) -> None:
         """Load new weights or a new template once, so that what does not work is never visible."""
-        launch = self._launch(blob, persona)
         try:
-            async with self._children.use(launch) as child:
-                if not launch.embeds:
+            async with self._children.use(self._launch(blob, header, persona)) as child:
+                if not header.embeds:
                     await prompt(child.client, [Message("user", "Hello")], frozenset())
         except LoadFailed as error:
             raise Unusable(error.detail) from error
 
-    async def _refuse_longest(
-        self, name: str, texts: Sequence[str], start: int, limit: int
-    ) -> None:
-        """Say which text of a batch is too long to embed."""
-        batch = texts[start : start + _EMBED_BATCH]
-        lengths = await self.tokenize_lengths(name, batch)
-        longest = max(range(len(batch)), key=lambda n: lengths[n])
-        raise Unusable(
-            f"Text {start + longest} has {lengths[longest]} tokens; the embedding model reads "
-            f"{limit} with its own marks. Split it.",
-            index=start + longest,
-            tokens=lengths[longest],
-        )
-
-    def _release(self, blob: str) -> None:
+    async def _release(self, blob: str) -> None:
         """Let go of weights; when they are gone, their children go too."""
-        self._registry.release(blob)
-        if not self._registry.path(blob).exists():
+        if not await in_thread(self._registry.release, blob):
             self._children.retire_those_of(self._registry.path(blob))
 
 
@@ -247,20 +241,19 @@ async def _check_template(template: str) -> None:
         raise Unusable(f"The chat template cannot be used: {fault}.")
 
 
-def _inherited(persona: Persona, base: Persona) -> Persona:
-    return Persona(
-        system=persona.system or base.system,
-        template=base.template if persona.template is None else persona.template,
-        parameters=persona.parameters.over(base.parameters),
-    )
-
-
-def _with_system(persona: Persona, messages: Sequence[Message]) -> list[Message]:
-    """The conversation as the model gets it: with the persona's system prompt unless it has one."""
-    if not messages:
-        raise Unusable("The conversation has no message.")
+def _readable(persona: Persona, messages: Sequence[Message]) -> list[Message]:
     if any(message.images for message in messages):
         raise InvalidOption("images: this model cannot see.")
-    if persona.system and all(message.role != "system" for message in messages):
-        return [Message("system", persona.system), *messages]
-    return list(messages)
+    return with_system(persona, messages)
+
+
+def _batches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    """Parts of a list with their place in it, small enough that each is embedded in seconds."""
+    start = size = 0
+    for n, text in enumerate(texts):
+        if n > start and (n - start == _EMBED_TEXTS or size + len(text) > _EMBED_CHARACTERS):
+            yield start, texts[start:n]
+            start, size = n, 0
+        size += len(text)
+    if start < len(texts):
+        yield start, texts[start:]

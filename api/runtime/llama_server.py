@@ -68,10 +68,10 @@ def _parameters(xllamacpp: Any, config: dict[str, Any]) -> Any:
     parameters.cpuparams_batch.n_threads = config["threads"]
     parameters.n_gpu_layers = config["gpu_layers"]
     parameters.chat_template = config["template"]
-    parameters.sse_ping_interval = config["ping_seconds"]
+    parameters.sse_ping_interval = -1
     parameters.embedding = config["embeds"]
-    if config["embeds"]:
-        parameters.n_batch = parameters.n_ubatch = max(context, 2048)
+    # a text must fit into one batch; a prompt shows a sign of life with each
+    parameters.n_batch = parameters.n_ubatch = max(context, 2048) if config["embeds"] else 512
     parameters.cache_ram_mib = 0
     parameters.warmup = False
     parameters.fit_params = True

@@ -13,31 +13,17 @@ import threading
 import unicodedata
 import uuid
 from collections import Counter
-from dataclasses import asdict, dataclass, fields
 from dataclasses import replace as changed
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from api.errors import BackEndFailed, ModelNotFound, NameTaken, Unusable
-from api.runtime import ModelInfo, Options, Persona
+from api.runtime import ModelInfo, Persona
 from api.runtime.gguf import Header, read_header
 from api.runtime.incoming import Incoming, storage_errors, sync_folder
+from api.runtime.manifest import Entry, parsed, written
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One model: its name, its weights and what makes it more than them. `base` is the name it was made from."""
-
-    name: str
-    blob: str
-    persona: Persona
-    base: str | None
-    embeds: bool
-    created_at: datetime
-    manifest: str
 
 
 class Registry:
@@ -141,18 +127,19 @@ class Registry:
             self._pinned[blob] += 1
         return blob
 
-    def release(self, blob: str) -> None:
-        """Let go of held weights; they are removed when no model refers to them."""
+    def release(self, blob: str) -> bool:
+        """Let go of held weights; whether they stay, because a model refers to them."""
         with self._lock:
             self._pinned[blob] -= 1
             self._collect(blob)
+            return self.path(blob).exists()
 
     def record(
-        self, name: str, blob: str, persona: Persona, base: str | None, *, replace: bool
+        self, name: str, blob: str, persona: Persona, base: str | None, *, may_replace: bool
     ) -> Entry:
         """Make a model visible, in one step; `NameTaken` unless it may replace."""
         with self._lock:
-            if not replace:
+            if not may_replace:
                 self.refuse_taken(name)
             old = self._entries.get(_key(name))
             manifest = old.manifest if old else f"{uuid.uuid4().hex}.json"
@@ -193,7 +180,7 @@ class Registry:
         unreadable = []
         for path in sorted(self._manifests.glob("*.json")):
             try:
-                entry = _parsed(path)
+                entry = parsed(path)
             except (OSError, ValueError, KeyError, TypeError):
                 logger.error("the model manifest %s cannot be read", path.name)
                 unreadable.append(path.name)
@@ -213,25 +200,11 @@ class Registry:
                 self._headers.pop(blob, None)
 
     def _write(self, entry: Entry) -> None:
-        content = {
-            "name": entry.name,
-            "blob": entry.blob,
-            "base": entry.base,
-            "embeds": entry.embeds,
-            "created_at": entry.created_at.isoformat(),
-            "system": entry.persona.system,
-            "template": entry.persona.template,
-            "parameters": {
-                key: value
-                for key, value in asdict(entry.persona.parameters).items()
-                if value is not None
-            },
-        }
         temporary = self._manifests / f"{uuid.uuid4().hex}.tmp"
         try:
             with storage_errors():
                 with temporary.open("x", encoding="utf-8") as file:
-                    json.dump(content, file, indent=1)
+                    json.dump(written(entry), file, indent=1)
                     file.flush()
                     os.fsync(file.fileno())
                 temporary.rename(self._manifests / entry.manifest)
@@ -242,20 +215,3 @@ class Registry:
 
 def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _parsed(path: Path) -> Entry:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    known = {field.name for field in fields(Options)}
-    parameters = {k: v for k, v in content["parameters"].items() if k in known}
-    for key in ("stop", "tools"):
-        if key in parameters:
-            parameters[key] = tuple(parameters[key])
-    persona = Persona(str(content["system"]), content["template"], Options(**parameters))
-    created_at = datetime.fromisoformat(content["created_at"])
-    blob = str(content["blob"])
-    if Path(blob).name != blob:
-        raise ValueError("the weights are no plain file name")
-    embeds = bool(content["embeds"])
-    name = str(content["name"])
-    return Entry(name, blob, persona, content["base"], embeds, created_at, path.name)

@@ -94,8 +94,11 @@ class Conversations:
 
     def from_passages(self, shape: Shape, questions: int, refuse: float = 0.22, system: float = 0.4) -> Sample:
         """Questions on one context, the first in the served form; later ones stand alone."""
+        r = self.random
         context = self.writer.context(shape)
         messages = self._maybe_system(system)
+        if r.random() < 0.1:
+            messages += self.unknown().messages[-2:]
         for index in range(questions):
             if not context.facts:
                 break
@@ -183,7 +186,7 @@ class Conversations:
             return self.greeting()
         if which < 0.28:
             return self.unknown()
-        return self.from_passages(self._shape(progress), r.choice((1, 3, 4, 6, 8)))
+        return self.from_passages(self._shape(progress), r.choice((1, 4, 6, 8, 10)))
 
     def _shape(self, progress: float) -> Shape:
         r = self.random
@@ -191,12 +194,12 @@ class Conversations:
         if progress > 0.3 and r.random() < 0.05:
             return Shape((4, 6), (1, 4), hard, words=r.choice((30, 45, 60)))
         which = r.random() + (0.0 if progress > 0.3 else 0.45 if progress > 0.12 else 1.0)
-        if which < 0.12:
+        if which < 0.07:
             return Shape((1, 3), (1, 4), hard, words=r.choice((60, 80)))
-        if which < 0.3:
+        if which < 0.2:
             return Shape((1, 4), (1, 3), hard, words=r.choice((25, 40)))
         if which < 0.45:
-            return Shape((3, 6), (1, 3), hard)
+            return Shape((4, 6), (1, 3), hard)
         if which < 0.8:
             return Shape((1, 4), (1, 3), hard)
         return Shape((2, 4), (1, 1), hard)

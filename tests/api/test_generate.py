@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from api.models import ModelCatalog
 from api.problems import install_problem_handlers
 from api.rag.prompts import REFUSAL
 from api.routes import generate
+from api.runtime import Message
 from api.settings import Settings
 from api.store import open_store
 from tests.fakes import BreaksOff, FakeRuntime
@@ -73,6 +75,12 @@ def client(library: Library, tmp_path: Path) -> TestClient:
     return TestClient(app_over(library, tmp_path), raise_server_exceptions=False)
 
 
+def knows_the_warranty(messages: Sequence[Message]) -> str:
+    """Find the passage with the value and cite it."""
+    number = re.search(r"\[(\d)\] The Vanta heater has", messages[-1].content)
+    return f"It is 24 months [{number[1]}]." if number else REFUSAL
+
+
 def events_in(text: str) -> list[tuple[str, Any]]:
     """Name and data of each server-sent event."""
     events = []
@@ -99,22 +107,24 @@ def test_plain_chat_from_query_form_and_json(
 
 
 def test_documents_give_citations_and_a_receipt(client: TestClient, library: Library) -> None:
-    library.runtime.will_answer("How long is it covered?", "It is 24 months [1].")
+    library.runtime.will_answer("How long is the Vanta heater covered?")
+    library.runtime.rule = knows_the_warranty
     response = client.post(
         "/generate",
         params={"user_prompt": QUESTION, "modelName": "demo", "documents": ["handbook", "prices"]},
     )
     answer = response.json()
-    assert answer["message"] == "It is 24 months [1]."
+    (citation,) = answer["citations"]
+    assert answer["message"] == f"It is 24 months [{citation['n']}]."
     assert answer["citations"] == [
         {
-            "n": 1,
+            "n": citation["n"],
             "document": "handbook.pdf",
             "page": 1,
             "quote": "The Vanta heater has a warranty of 24 months.",
         }
     ]
-    assert answer["receipt"]["queries"] == [QUESTION, "How long is it covered?"]
+    assert answer["receipt"]["queries"] == [QUESTION, "How long is the Vanta heater covered?"]
     assert len(answer["receipt"]["passages"]) == 2
     assert answer["receipt"]["left_out"][0]["reason"] == "rank"
 

@@ -164,6 +164,13 @@ async def test_a_template_that_does_not_parse_is_refused(case: Case) -> None:
     assert "odd" not in await names(case.runtime)
 
 
+async def test_a_persona_with_impossible_parameters_is_refused(case: Case) -> None:
+    for parameters in (Options(temperature=-1), Options(num_ctx=10_000_000)):
+        with pytest.raises(InvalidOption):
+            await create(case.runtime, "odd", ExistingModel("demo"), parameters=parameters)
+    assert "odd" not in await names(case.runtime)
+
+
 async def test_a_persona_speaks_first_unless_the_conversation_has_a_system_turn(case: Case) -> None:
     runtime = case.runtime
     await create(runtime, "pirate", ExistingModel("demo"), system="You are a pirate of the sea.")
@@ -210,13 +217,14 @@ async def test_a_renamed_model_answers_under_its_new_name_alone(case: Case) -> N
 
 
 async def test_an_answer_comes_in_pieces_and_the_last_one_carries_the_usage(case: Case) -> None:
-    _, pieces = await ask(case.runtime, "demo", HELLO, Options(json_schema=LONG, max_tokens=20))
+    long = {"type": "string", "minLength": 400}
+    _, pieces = await ask(case.runtime, "demo", HELLO, Options(json_schema=long, max_tokens=40))
     assert len(pieces) > 2
     assert all(piece.usage is None for piece in pieces[:-1])
     usage = pieces[-1].usage
     assert usage is not None
     assert usage.finish_reason == "length"
-    assert usage.completion_tokens == 20
+    assert usage.completion_tokens == 40
     assert usage.prompt_tokens == (await case.runtime.count_tokens("demo", HELLO)).number
 
 
@@ -312,14 +320,6 @@ async def test_it_answers_again_after_its_memory_was_released(case: Case) -> Non
 
 async def test_a_check_gives_hints(case: Case) -> None:
     assert all(isinstance(hint, str) for hint in await case.runtime.check())
-
-
-LONG: dict[str, Any] = {
-    "type": "array",
-    "minItems": 40,
-    "maxItems": 40,
-    "items": {"type": "array", "minItems": 40, "maxItems": 40, "items": {"enum": ["word"]}},
-}
 
 
 def _cosine(one: list[float], other: list[float]) -> float:

@@ -3,7 +3,7 @@
 import pytest
 
 from api.errors import DocumentNotFound, Unavailable
-from tests.documents.conftest import House
+from tests.documents.house import House
 from tests.documents.pdfs import drawing_only, pdf
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ async def test_a_deleted_document_is_neither_listed_nor_found_from_now_on(house:
     assert {chunk.document for chunk in hits.values()} <= {"two.pdf"}
     await house.deleter.settled()
     assert document.id not in house.files.all()
-    assert house.vector_ids() == house.lexical.ids() == house.store.documents.ready_chunk_ids()
+    assert house.is_whole()
 
 
 @pytest.mark.parametrize("spelling", ["one", "one.pdf", "id"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.errors import DocumentNotFound, DocumentUnusable, NameTaken, Unavailable
-from tests.documents.conftest import House
+from tests.documents.house import House
 from tests.documents.pdfs import drawing_only, encrypted, handbook, pdf
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ async def test_an_imported_document_is_ready_and_its_words_and_meanings_are_foun
     assert is_new
     assert (document.status, document.title) == ("ready", "Staff handbook")
     assert (document.pages_done, document.pages_total) == (2, 2)
-    assert house.vector_ids() == house.lexical.ids() == house.store.documents.ready_chunk_ids()
+    assert house.is_whole()
     question = "How much is the parking fee of the north garage?"
     (found,) = await house.index.candidates("demo", [question], None, 10)
     best = house.store.documents.chunks([found.dense[0].chunk_id, found.lexical[0].chunk_id])
@@ -159,7 +159,7 @@ async def test_half_done_imports_are_finished_at_the_next_start(house: House) ->
     await house.importer.resume()
     again, is_new = await house.bring(HANDBOOK)  # waits for the import that goes on
     assert (again.id, again.status, is_new) == (document.id, "ready", False)
-    assert house.vector_ids() == house.lexical.ids() == house.store.documents.ready_chunk_ids()
+    assert house.is_whole()
 
 
 async def test_what_has_no_file_or_no_row_is_swept_at_the_next_start(house: House) -> None:

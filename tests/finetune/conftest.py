@@ -1,14 +1,13 @@
 """A job on the demo model that ran through the whole pipeline once, for the tests that look at it."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from finetune.turns import Conversation
 from finetune.workspace import JobDirectory
-from tests.finetune.jobs import DEMO_MODEL, new_job
+from tests.finetune.jobs import DEMO_MODEL
 
 COUNTRIES = ("Narnia", "Mordor", "Avalon", "Utopia", "Lilliput", "Ruritania", "Atlantis", "Zenda")
 QUESTIONS = (
@@ -33,8 +32,8 @@ def question_rows() -> list[Conversation]:
     ]
 
 
-def linked_copy(job: JobDirectory, folder: Path) -> JobDirectory:
-    """The job again, to be spoiled. Its base model is found from anywhere beside the demo model's path."""
+def copied(job: JobDirectory, folder: Path) -> JobDirectory:
+    """The job again, to be spoiled."""
     shutil.copytree(job.path, folder)
     copy = JobDirectory(folder)
     (folder / "outcome.json").unlink(missing_ok=True)
@@ -42,8 +41,8 @@ def linked_copy(job: JobDirectory, folder: Path) -> JobDirectory:
 
 
 @pytest.fixture(scope="session")
-def jobs_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def jobs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of jobs, with the demo model as `base` beside them."""
     folder = tmp_path_factory.mktemp("jobs")
     (folder / "base").symlink_to(DEMO_MODEL)
-    yield folder
+    return folder

@@ -14,7 +14,7 @@ from finetune.workspace import Event, JobDirectory
 
 ROOT = Path(__file__).parent.parent.parent
 DEMO_MODEL = ROOT / "examples" / "demo_model"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 
 
 def tiny(*names: str) -> tuple[Stage, ...]:

@@ -203,9 +203,7 @@ def turns(*pairs: tuple[object, object]) -> str:
         ("['\\ud800']", "Turn 1 is a str"),
     ],
 )
-def test_a_bad_cell_is_named_with_row_column_and_reason(
-    file: Path, cell: str, reason: str
-) -> None:
+def test_a_bad_cell_is_named_with_row_column_and_reason(file: Path, cell: str, reason: str) -> None:
     written(file, [GOOD, cell])
     error = refused(file)
     assert error.kind == "rows"

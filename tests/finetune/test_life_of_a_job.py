@@ -7,15 +7,14 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
 from finetune.spec import Probes
 from finetune.workspace import JobDirectory, StageDirectory
-from tests.finetune.conftest import ANSWER, linked_copy, question_rows
-from tests.finetune.jobs import events, new_job, start, wait_for
+from tests.finetune.conftest import ANSWER, copied, question_rows
+from tests.finetune.jobs import PATIENCE_SECONDS, events, new_job, start, wait_for
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 
 @dataclass
@@ -50,8 +49,9 @@ def life(jobs_folder: Path) -> Life:
         question_rows(),
         rank=16,
         lora_alpha=16,
-        learning_rate=3e-3,
+        learning_rate=5e-3,
         batch_size=4,
+        gradient_accumulation_steps=1,
         epochs=6,
         max_length=128,
         checkpoint_steps=2,
@@ -59,14 +59,14 @@ def life(jobs_folder: Path) -> Life:
     life = Life(job, [], [], [])
 
     def note(program: "subprocess.Popen[bytes]") -> None:
-        life.exit_codes.append(program.wait(120))
+        life.exit_codes.append(program.wait(PATIENCE_SECONDS))
         life.outcomes.append(job.outcome())
         life.steps.append(last_step(job))
         job.request_start()
 
     program = started(job)
-    (stage,) = psutil.Process(program.pid).children()
-    stage.kill()
+    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+    os.kill(int(children.read_text()), signal.SIGKILL)
     note(program)
 
     torn = job.path / "train" / "checkpoints" / "checkpoint-9999"
@@ -148,7 +148,7 @@ def test_a_second_run_changes_nothing(life: Life) -> None:
     before = life.job.gguf_path.stat().st_mtime_ns
     life.job.write_outcome({"result": "failed", "error": None})
     count = len(life.job.events()[0])
-    assert start("finetune", life.job.path).wait(60) == 0
+    assert start("finetune", life.job.path).wait(PATIENCE_SECONDS) == 0
     assert life.job.outcome() == {"result": "trained", "error": None}
     assert life.job.gguf_path.stat().st_mtime_ns == before
     assert len(life.job.events()[0]) == count
@@ -158,7 +158,7 @@ def rerun_from(job: JobDirectory, *stages: str) -> dict[str, object]:
     """Forget these stages, run the job again, and return its error."""
     for stage in stages:
         (job.path / stage / "done.json").unlink()
-    start("finetune", job.path).wait(120)
+    start("finetune", job.path).wait(PATIENCE_SECONDS)
     outcome = job.outcome()
     assert outcome is not None
     assert outcome["result"] == "failed", "it would have been published"
@@ -168,7 +168,7 @@ def rerun_from(job: JobDirectory, *stages: str) -> dict[str, object]:
 
 
 def test_a_wrong_chat_template_in_the_export_is_caught(life: Life, jobs_folder: Path) -> None:
-    job = linked_copy(life.job, jobs_folder / "job_template")
+    job = copied(life.job, jobs_folder / "job_template")
     merged = StageDirectory(job.path / "merge")
     template = merged.path / "chat_template.jinja"
     template.write_text(template.read_text().replace("assistant\\n'", "assistant: '"))
@@ -183,7 +183,7 @@ def test_a_wrong_chat_template_in_the_export_is_caught(life: Life, jobs_folder: 
 def test_an_export_that_lost_the_training_is_caught(
     life: Life, jobs_folder: Path, demo_gguf: Path
 ) -> None:
-    job = linked_copy(life.job, jobs_folder / "job_lost")
+    job = copied(life.job, jobs_folder / "job_lost")
     convert = StageDirectory(job.path / "convert")
     target = convert.path / "model-f16.gguf"
     target.unlink()

@@ -8,7 +8,7 @@ import pytest
 
 from finetune.pipeline import Pipeline
 from finetune.workspace import JobDirectory, JobLocked
-from tests.finetune.jobs import events, new_job, start, tiny, wait_for
+from tests.finetune.jobs import PATIENCE_SECONDS, events, new_job, start, tiny, wait_for
 
 PROGRAM = "tests.finetune.stages.pipeline"
 
@@ -72,9 +72,7 @@ def test_a_failed_stage_ends_the_job_with_its_reason(
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "other bytes", "file gone"])
-def test_a_stage_whose_marker_or_file_is_damaged_runs_again(
-    job: JobDirectory, damage: str
-) -> None:
+def test_a_stage_whose_marker_or_file_is_damaged_runs_again(job: JobDirectory, damage: str) -> None:
     Pipeline(job, tiny("works")).run()
     marker, result = job.path / "works" / "done.json", job.path / "works" / "result.txt"
     match damage:
@@ -105,7 +103,7 @@ def test_cancelling_ends_the_running_stage_at_its_safe_point(job: JobDirectory) 
     program = start(PROGRAM, job.path)
     waiting_stage(job)
     job.request_cancel()
-    assert program.wait(30) == 0
+    assert program.wait(PATIENCE_SECONDS) == 0
     assert job.outcome() == {"result": "cancelled", "error": None}
     assert (job.path / "waits" / "checkpoint").exists()
     assert not job.is_locked()
@@ -115,9 +113,9 @@ def test_sigterm_saves_and_leaves_the_job_to_be_gone_on_with(job: JobDirectory) 
     program = start(PROGRAM, job.path)
     waiting_stage(job)
     program.send_signal(signal.SIGTERM)
-    assert program.wait(30) == 4
+    assert program.wait(PATIENCE_SECONDS) == 4
     assert job.outcome() is None
-    assert start(PROGRAM, job.path).wait(30) == 0
+    assert start(PROGRAM, job.path).wait(PATIENCE_SECONDS) == 0
     assert job.outcome() == {"result": "trained", "error": None}
     assert runs(job) == 1
 
@@ -126,24 +124,24 @@ def test_a_stage_ends_when_its_pipeline_is_killed(job: JobDirectory) -> None:
     program = start(PROGRAM, job.path)
     waiting_stage(job)
     program.kill()
-    program.wait(30)
+    program.wait(PATIENCE_SECONDS)
     wait_for(lambda: not job.is_locked())
     assert (job.path / "waits" / "checkpoint").exists()
     assert job.outcome() is None
-    assert start(PROGRAM, job.path).wait(30) == 0
+    assert start(PROGRAM, job.path).wait(PATIENCE_SECONDS) == 0
     assert job.outcome() == {"result": "trained", "error": None}
 
 
 def test_a_killed_stage_is_said_and_resumed(job: JobDirectory) -> None:
     program = start(PROGRAM, job.path)
     os.kill(waiting_stage(job), signal.SIGKILL)
-    program.wait(30)
+    program.wait(PATIENCE_SECONDS)
     outcome = job.outcome()
     assert outcome is not None
     assert outcome["error"]["stage"] == "waits"
     (job.path / "waits" / "checkpoint").touch()
     job.request_start()
-    assert start(PROGRAM, job.path).wait(30) == 0
+    assert start(PROGRAM, job.path).wait(PATIENCE_SECONDS) == 0
     assert job.outcome() == {"result": "trained", "error": None}
 
 
@@ -152,7 +150,7 @@ def test_nobody_runs_beside_a_stage_that_outlived_its_pipeline(job: JobDirectory
     orphan = waiting_stage(job)
     os.kill(orphan, signal.SIGSTOP)
     program.kill()
-    program.wait(30)
+    program.wait(PATIENCE_SECONDS)
     assert job.is_locked()
     with pytest.raises(JobLocked):
         Pipeline(job, tiny("works")).run()

@@ -8,7 +8,7 @@ import pytest
 
 from finetune.worker import Worker, next_job
 from finetune.workspace import JobDirectory
-from tests.finetune.jobs import ROOT, new_job, start, wait_for
+from tests.finetune.jobs import PATIENCE_SECONDS, ROOT, new_job, start, wait_for
 
 PROGRAM = (sys.executable, "-m", "tests.finetune.stages.pipeline")
 
@@ -62,7 +62,7 @@ def test_sigterm_drains_the_worker_and_the_job_can_go_on(tmp_path: Path) -> None
     worker = start("tests.finetune.stages.worker", tmp_path)
     wait_for(lambda: (job.path / "waiting").exists())
     worker.terminate()
-    assert worker.wait(30) == 0
+    assert worker.wait(PATIENCE_SECONDS) == 0
     assert (job.outcome(), job.is_locked()) == (None, False)
     Worker(tmp_path, PROGRAM).run(until_idle=True)
     assert job.outcome() == {"result": "trained", "error": None}

@@ -26,12 +26,14 @@ def test_progress_is_the_last_figure_of_the_last_stage(job: JobDirectory) -> Non
     job.append_event("dataset", "warning", rows=[3, 4], detail="cut")
     job.append_event("dataset", "stage_done", seconds=0.5)
     job.append_event("train", "stage_started")
+    job.append_event("train", "plan", steps=9, gradient_accumulation_steps=4)
     job.append_event("train", "progress", step=1, steps=9, loss=2.0, eta_seconds=80, unknown=1)
     job.append_event("train", "progress", step=2, steps=9, loss=1.5)
     job.append_event("train", "evaluated", eval_loss_before=3.0, eval_loss=1.0)
     progress = read_progress(job)
     assert (progress.stage, progress.step, progress.steps, progress.loss) == ("train", 2, 9, 1.5)
     assert progress.eta_seconds == 80
+    assert progress.plan == {"steps": 9, "gradient_accumulation_steps": 4}
     assert progress.evaluation == {"eval_loss_before": 3.0, "eval_loss": 1.0}
     assert progress.warnings == ({"stage": "dataset", "rows": [3, 4], "detail": "cut"},)
     assert progress.stages == {"dataset": 0.5}

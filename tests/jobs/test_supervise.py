@@ -121,6 +121,8 @@ async def test_a_job_that_was_stopped_with_the_api_goes_on_at_the_next_start(
     assert not stopped.directory(job).is_locked()
     async with Workshop(tmp_path) as shop:
         assert (await shop.until(job)).status == "succeeded"
+        events, _ = shop.directory(job).events()
+    assert "pipeline" not in {event.stage for event in events}
 
 
 async def test_a_second_supervisor_on_the_folder_leaves_the_jobs_alone(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ async def test_the_last_turns_are_shown_in_a_conversation() -> None:
         Message("user", "Warranty of the Vanta heater?"),
         Message("assistant", "24 months [1]."),
     ]
-    await queries(runtime, "demo", "And of the lamp?", turns, 1)
+    found = await queries(runtime, "demo", "And of the lamp?", turns, 1)
+    assert found == ["What is the warranty of the Orlo lamp?", "And of the lamp?"]
     prompt = runtime.history[0].messages[-1].content
     assert "User: Warranty of the Vanta heater?\nAssistant: 24 months [1]." in prompt
     assert "You are Ada" not in prompt

@@ -22,7 +22,7 @@ WORDS: dict[str, Any] = {
     "maxItems": 40,
     "items": {"type": "array", "minItems": 40, "maxItems": 40, "items": {"enum": ["word"]}},
 }
-LONG = Options(json_schema=WORDS, max_tokens=1500, temperature=0)
+LONG = Options(json_schema=WORDS, max_tokens=700, temperature=0)
 SHORT = Options(max_tokens=4, temperature=0)
 
 

@@ -49,7 +49,7 @@ async def test_a_stream_that_is_closed_stops_the_generation(open_embedded: Opene
     await until(is_idle, seconds=2)
     child = await embedded.child()
     tokens = max(slot.get("n_prompt_tokens", 0) for slot in await child.client.slots())
-    assert 0 < tokens < 1500
+    assert 0 < tokens < 700
 
 
 async def test_requests_beyond_the_slots_wait_and_are_answered(open_embedded: Opener) -> None:
@@ -57,6 +57,13 @@ async def test_requests_beyond_the_slots_wait_and_are_answered(open_embedded: Op
     answers = await asyncio.gather(*(embedded.ask() for _ in range(12)))
     assert len(answers) == 12
     assert (await embedded.child()).open == 0
+
+
+async def test_requests_beyond_all_measure_are_refused(open_embedded: Opener) -> None:
+    embedded = open_embedded(requests=2)
+    answers = await asyncio.gather(*(embedded.ask() for _ in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers if isinstance(answer, Exception)] == [Unavailable]
+    assert await embedded.ask()
 
 
 async def test_a_request_that_is_cancelled_while_it_waits_takes_no_slot(
@@ -102,11 +109,8 @@ async def test_a_child_that_hangs_is_given_up_and_the_next_request_answers(
     assert await embedded.ask()
 
 
-async def test_a_child_that_keeps_dying_is_refused_for_a_while(
-    open_embedded: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.runtime.children.MAX_DEATHS", 2)
-    embedded = open_embedded(program=PROGRAMS / "exits_at_once.py")
+async def test_a_child_that_keeps_dying_is_refused_for_a_while(open_embedded: Opener) -> None:
+    embedded = open_embedded(program=PROGRAMS / "exits_at_once.py", deaths=2)
     for _ in range(2):
         with pytest.raises(LoadFailed, match="out of memory error"):
             await embedded.ask()

@@ -71,7 +71,8 @@ async def test_a_template_of_ones_own_is_used(open_embedded: Opener) -> None:
     bare = await embedded.runtime.count_tokens("bare", HELLO)
     usual = await embedded.runtime.count_tokens("demo", HELLO)
     assert bare.number < usual.number
-    assert await embedded.ask("bare")
+    text = {"type": "string", "minLength": 20, "maxLength": 40}
+    assert await embedded.ask("bare", Options(json_schema=text, max_tokens=80))
 
 
 async def test_a_template_that_llama_cpp_refuses_is_refused(open_embedded: Opener) -> None:

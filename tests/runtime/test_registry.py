@@ -10,7 +10,8 @@ import pytest
 
 from api.errors import BackEndFailed, NameTaken, OutOfSpace
 from api.runtime import Options, Persona
-from api.runtime.registry import Entry, Registry
+from api.runtime.manifest import Entry
+from api.runtime.registry import Registry
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def add(registry: Registry, name: str, source: Path) -> Entry:
     finally:
         incoming.discard()
     try:
-        return registry.record(name, blob, Persona(), None, replace=False)
+        return registry.record(name, blob, Persona(), None, may_replace=False)
     finally:
         registry.release(blob)
 
@@ -44,7 +45,7 @@ def files(folder: Path) -> set[str]:
 def test_what_was_recorded_is_there_after_reopening(folder: Path) -> None:
     demo = Registry(folder).get("demo")
     persona = Persona("You are {x}.", "{{ messages }}", Options(stop=("a", "b"), temperature=0.5))
-    Registry(folder).record("Kapitän ½", demo.blob, persona, "demo", replace=False)
+    Registry(folder).record("Kapitän ½", demo.blob, persona, "demo", may_replace=False)
     entry = Registry(folder).get("KAPITÄN ½")
     assert entry.persona == persona
     assert entry.base == "demo"
@@ -106,7 +107,7 @@ def test_a_manifest_cannot_point_out_of_the_folder(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["../../up", "/etc/passwd", "a\x00b", "-rf", "CON", "\u202ename"])
 def test_a_name_never_becomes_a_path(folder: Path, name: str) -> None:
     registry = Registry(folder)
-    entry = registry.record(name, registry.get("demo").blob, Persona(), "demo", replace=False)
+    entry = registry.record(name, registry.get("demo").blob, Persona(), "demo", may_replace=False)
     assert (folder / "manifests" / entry.manifest).is_file()
     assert Registry(folder).get(name).name == name
 
@@ -118,7 +119,7 @@ def test_of_many_records_with_one_name_one_wins(folder: Path) -> None:
 
     def record() -> None:
         try:
-            registry.record("twin", blob, Persona(), "demo", replace=False)
+            registry.record("twin", blob, Persona(), "demo", may_replace=False)
         except NameTaken as error:
             taken.append(error)
 

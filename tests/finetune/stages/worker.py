@@ -5,6 +5,4 @@ import sys
 from finetune import worker
 
 if __name__ == "__main__":
-    sys.exit(
-        worker.main(sys.argv[1:], (sys.executable, "-m", "tests.finetune.stages.pipeline"))
-    )
+    sys.exit(worker.main(sys.argv[1:], (sys.executable, "-m", "tests.finetune.stages.pipeline")))

@@ -1,0 +1,55 @@
+"""A model's manifest: what the registry writes down of a model beside its weights."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from api.runtime import Options, Persona
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model: its name, its weights and what makes it more than them. `base` is the name it was made from."""
+
+    name: str
+    blob: str
+    persona: Persona
+    base: str | None
+    embeds: bool
+    created_at: datetime
+    manifest: str
+
+
+def written(entry: Entry) -> dict[str, Any]:
+    """The manifest of a model, as it is written."""
+    parameters = asdict(entry.persona.parameters)
+    return {
+        "name": entry.name,
+        "blob": entry.blob,
+        "base": entry.base,
+        "embeds": entry.embeds,
+        "created_at": entry.created_at.isoformat(),
+        "system": entry.persona.system,
+        "template": entry.persona.template,
+        "parameters": {name: value for name, value in parameters.items() if value is not None},
+    }
+
+
+def parsed(path: Path) -> Entry:
+    """Read a manifest; `ValueError`, `KeyError` or `TypeError` when it is none."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    known = {field.name for field in fields(Options)}
+    parameters = {k: v for k, v in content["parameters"].items() if k in known}
+    for key in ("stop", "tools"):
+        if key in parameters:
+            parameters[key] = tuple(parameters[key])
+    persona = Persona(str(content["system"]), content["template"], Options(**parameters))
+    created_at = datetime.fromisoformat(content["created_at"])
+    blob = str(content["blob"])
+    if Path(blob).name != blob:
+        raise ValueError("the weights are no plain file name")
+    embeds = bool(content["embeds"])
+    name = str(content["name"])
+    return Entry(name, blob, persona, content["base"], embeds, created_at, path.name)

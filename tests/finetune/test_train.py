@@ -1,0 +1,111 @@
+"""Ways to train that the life of a job does not take: other widths, other templates, packing."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune.dataset import dataset
+from finetune.progress import StopWish
+from finetune.stage import Interrupted, StageFailed, needs, read_spec
+from finetune.tokenizer import load_tokenizer
+from finetune.train import examples, train
+from finetune.turns import Conversation
+from finetune.workspace import JobDirectory
+from tests.finetune.conftest import question_rows
+from tests.finetune.jobs import DEMO_MODEL, events, new_job
+
+pytestmark = pytest.mark.real
+
+WITHOUT_MARKS = (
+    "{{ bos_token }}{% for message in messages %}{{ message['role'] + ': ' + message['content'] }}"
+    "{{ eos_token }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def other_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo model with a chat template that does not mark what the assistant says."""
+    folder = tmp_path_factory.mktemp("other") / "base"
+    shutil.copytree(DEMO_MODEL, folder)
+    (folder / "chat_template.jinja").write_text(WITHOUT_MARKS)
+    return folder
+
+
+def trained(job: JobDirectory) -> dict[str, Any]:
+    """What the finished stage says of itself."""
+    spec = read_spec(job)
+    dataset(job, spec, job.stage("dataset"))
+    train(StopWish(), job, spec, job.stage("train"))
+    return json.loads(job.stage("train").done_path.read_text())  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        pytest.param({"bits": 16, "packing": True, "max_length": 256}, id="16 bits, packed"),
+        pytest.param({"bits": 8, "gradient_checkpointing": False}, id="8 bits"),
+    ],
+)
+def test_other_widths_learn_too(jobs_folder: Path, parameters: dict[str, Any]) -> None:
+    job = new_job(
+        jobs_folder / f"job_{parameters['bits']}",
+        question_rows(),
+        **{"learning_rate": 5e-3, "batch_size": 8, "epochs": 2, "rank": 8, "lora_alpha": 8}
+        | parameters,
+    )
+    facts = trained(job)
+    assert facts["eval_loss"] < facts["eval_loss_before"]
+    if parameters.get("packing"):
+        assert facts["sequences"] < 10, "38 rows were put together"
+
+
+def test_without_marks_only_the_assistant_is_learned_all_the_same(
+    other_base: Path, jobs_folder: Path
+) -> None:
+    tokenizer = load_tokenizer(other_base)
+    row: Conversation = [
+        {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "Two."},
+        {"role": "user", "content": "Three?"},
+        {"role": "assistant", "content": "Four."},
+    ]
+    pairs, by_marks = examples(tokenizer, [row])
+    assert not by_marks
+    assert [pair["completion"] for pair in pairs] == [[row[1]], [row[3]]]
+    assert [pair["prompt"] for pair in pairs] == [row[:1], row[:3]]
+    job = new_job(
+        jobs_folder / "job_marks",
+        question_rows(),
+        base_model_folder=str(other_base),
+        bits=16,
+        learning_rate=5e-3,
+        batch_size=8,
+    )
+    facts = trained(job)
+    assert facts["eval_loss"] < facts["eval_loss_before"]
+
+
+def test_an_accumulation_that_gives_no_step_fails_before_training(jobs_folder: Path) -> None:
+    job = new_job(jobs_folder / "job_steps", question_rows()[:5], gradient_accumulation_steps=50)
+    with pytest.raises(StageFailed, match="Not one optimiser step"):
+        trained(job)
+    assert not events(job, "progress")
+
+
+def test_a_missing_stage_is_named(jobs_folder: Path) -> None:
+    job = new_job(jobs_folder / "job_missing", question_rows())
+    with pytest.raises(StageFailed, match=r"dataset/done\.json.*python -m finetune\.dataset"):
+        needs(job, "dataset", "train.jsonl")
+
+
+def test_a_wish_to_stop_waits_for_a_step_only_while_there_are_steps() -> None:
+    wish = StopWish()
+    wish.is_training = True
+    wish.make()
+    assert wish.is_made
+    wish.is_training = False
+    with pytest.raises(Interrupted):
+        wish.make()
