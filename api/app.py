@@ -91,8 +91,6 @@ async def _open(
         services = await open_services(settings, store, stack)
         await anyio.to_thread.run_sync(clear_leftovers, settings, store)
         readiness.services = app.state.services = services
-        for hint in await services.runtime.check():
-            LOGGER.warning("%s", hint)
         await prepare(services)
     except ApiError as error:
         readiness.opening = error.detail
@@ -138,6 +136,9 @@ async def open_services(
 async def prepare(services: Services) -> None:
     """Make bundled models available and go on with what an earlier process left half done."""
     settings = services.settings
+    with contextlib.suppress(ApiError):
+        for hint in await services.runtime.check():
+            LOGGER.warning("%s", hint)
     with contextlib.suppress(ApiError):
         await services.bundled.prepare(settings.embedding_model)
     services.jobs.start()

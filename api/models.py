@@ -5,14 +5,13 @@ from dataclasses import dataclass
 import anyio.to_thread
 
 from api.base_models import BaseModels
-from api.errors import Conflict, InvalidOption, ModelInUse, ModelNotFound, NameTaken
+from api.errors import InvalidOption, ModelInUse, ModelNotFound, NameTaken
+from api.jobs.submit import require_free
 from api.names import CHECKING, model_key, valid_model_name
 from api.runtime import ExistingModel, ModelInfo, ModelRuntime, Persona
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 from api.store.models import ModelKind, ModelRecord
-
-WANTING: tuple[JobStatus, ...] = ("queued", "running", "trained", "publishing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +90,11 @@ class ModelCatalog:
         return await anyio.to_thread.run_sync(lambda: self._store.jobs.all(*statuses))
 
     async def _require_free(self, name: str, replace: bool) -> None:
-        key = model_key(name)
-        for model in await self.all():
-            if model_key(model.info.name) != key:
-                continue
-            if not replace:
-                raise NameTaken(
-                    f"A model named {model.info.name!r} exists. Delete it, or send replace=true."
-                )
-            if model.kind == "base":
-                raise Conflict(f"{model.info.name!r} is a base model and cannot be replaced.")
-        for job in await self._jobs(*WANTING):
-            if model_key(job.model_name) == key:
-                raise NameTaken(f"Job {job.id} will publish a model named {job.model_name!r}.")
+        taken = [m for m in await self.all() if model_key(m.info.name) == model_key(name)]
+        if taken and taken[0].kind == "base":
+            raise NameTaken(f"{taken[0].info.name!r} is a base model and cannot be replaced.")
+        if not (taken and replace):
+            await require_free(self._store, self._runtime, name)
 
 
 def _is_listed(info: ModelInfo) -> bool:

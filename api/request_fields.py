@@ -118,7 +118,7 @@ def documented(
     required = schema.get("required", [])
     extra: dict[str, Any] = {
         "parameters": [
-            _parameter(name, dict(field), name in required)
+            _parameter(name, dict(field), name in required, alone=not (body or files))
             for name, field in schema.get("properties", {}).items()
         ]
     }
@@ -135,12 +135,16 @@ def documented(
     return extra
 
 
-def _parameter(name: str, schema: dict[str, Any], required: bool) -> dict[str, Any]:
+def _parameter(
+    name: str, schema: dict[str, Any], required: bool, *, alone: bool
+) -> dict[str, Any]:
+    """One field as a query parameter; `alone` when the request has no body to stand beside."""
     description = schema.pop("description", "")
-    default = schema.pop("default", None)  # in the schema, Swagger would send it beside the body
-    schema.pop("examples", None)
+    default = schema.pop("default", None)
+    if not alone:  # Swagger would send it beside the body, given twice
+        schema.pop("examples", None)
     if required:
-        description += " Required, here or in the body."
+        description += " Required." if alone else " Required, here or in the body."
     elif default not in (None, "", [], {}):
         description += f" Default: {json.dumps(default)}."
     parameter = {"name": name, "in": "query", "required": False, "description": description.strip()}

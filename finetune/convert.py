@@ -117,7 +117,7 @@ def to_gguf(model: Path, out: Path, file_type: str, name: str | None = None) -> 
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     arguments = [str(model), "--outfile", str(temporary), "--outtype", file_type]
     if name:
-        arguments += ["--model-name", name]
+        arguments.append(f"--model-name={name}")
     script = _converter()
     before = sys.argv
     out.parent.mkdir(parents=True, exist_ok=True)

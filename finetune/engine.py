@@ -14,6 +14,7 @@ from finetune.stage import StageFailed
 from finetune.turns import Conversation
 
 REQUEST_SECONDS = 3600
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Engine:
         parameters.n_parallel = 1
         parameters.warmup = False
         parameters.cache_ram_mib = 0
-        parameters.verbosity = 0
+        parameters.verbosity = 1
         parameters.cpuparams.n_threads = _threads()
         parameters.api_keys = [self._key]
         try:
@@ -61,7 +62,7 @@ class Engine:
             {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310
+            with _DIRECT.open(request, timeout=REQUEST_SECONDS) as response:
                 answer: dict[str, Any] = json.load(response)
         except OSError as error:
             said = error.read(2000).decode(errors="replace") if hasattr(error, "read") else ""

@@ -42,13 +42,19 @@ def choose_prompts(
     chosen: list[Conversation] = []
     for row in rows:
         prompt = prompt_of(row)
-        if not prompt or prompt in chosen:
+        if prompt in chosen or not _is_plain(prompt):
             continue
         if len(prompt_ids(tokenizer, prompt)) <= LONGEST_PROMPT:
             chosen.append(prompt)
         if len(chosen) == PROMPTS:
             break
     return chosen or [CONVERSATIONS[0]]
+
+
+def _is_plain(prompt: Conversation) -> bool:
+    """Whether every runtime takes it as it is: it ends with a question, and no tool speaks in it."""
+    roles = [turn["role"] for turn in prompt]
+    return roles[-1:] == ["user"] and "tool" not in roles
 
 
 def renderable(tokenizer: PreTrainedTokenizerBase) -> list[Conversation]:

@@ -1,5 +1,6 @@
 """From sequences to optimiser steps: settles what the spec leaves open."""
 
+import math
 from dataclasses import dataclass
 
 from finetune.spec import FineTuneSpec
@@ -20,15 +21,21 @@ class Schedule:
 
 
 def schedule(spec: FineTuneSpec, sequences: int) -> Schedule:
-    """The schedule over so many sequences, after packing. Raises `StageFailed` when it has no step."""
+    """The schedule over so many sequences, after packing. Raises `StageFailed` when it has no whole step.
+
+    Nobody can know beforehand how few sequences packing leaves, so then one smaller step is made.
+    """
     accumulation, batches = spec.accumulation(sequences), spec.batches(sequences)
+    if spec.packing:
+        accumulation = min(accumulation, max(1, batches))
     if batches < accumulation:
         raise StageFailed(
             "Not one optimiser step",
             f"gradient_accumulation_steps={accumulation} needs {accumulation} batches a step, and the "
             f"{sequences} sequences give {batches} in all. Use less, more epochs or rows, or leave it out.",
         )
-    steps = max(1, spec.steps(sequences))
+    steps_an_epoch = math.ceil(math.ceil(sequences / spec.batch_size) / accumulation)
+    steps = math.ceil(steps_an_epoch * spec.epochs)
     return Schedule(
         sequences=sequences,
         gradient_accumulation_steps=accumulation,

@@ -183,6 +183,9 @@ def train(wish: StopWish, job: JobDirectory, spec: FineTuneSpec, folder: StageDi
     trainer = _trainer(base, spec, folder.path, read_rows(data / "train.jsonl"), test)
     plan = _plan(trainer, spec)
     job.append_event("train", "plan", **asdict(plan))
+    if plan.gradient_accumulation_steps < (spec.gradient_accumulation_steps or 1):
+        detail = f"Packing left {plan.sequences} sequences: all of them make one optimiser step."
+        job.append_event("train", "warning", kind="one_step", detail=detail)
     before = _evaluate_before(trainer, folder.path)
     _learn(trainer, job, wish, checkpoint)
     after = _evaluate(trainer)

@@ -33,9 +33,10 @@ def read_turns(cell: str) -> Conversation:
     for place, message in enumerate(messages, 1):
         if message["role"] == "system" and place > 1:
             raise NotTurns(f"Turn {place} is a system turn.", "a system turn only as the first")
-    if not any(message["role"] == "assistant" for message in messages):
+    answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+    if not answers:
         raise NotTurns("Nothing to learn: no assistant turn.", "at least one assistant turn")
-    if messages[0]["role"] == "assistant" and len(messages) == 1:
+    if answers == [0]:
         raise NotTurns("The assistant turn answers nothing.", "a user turn before it")
     return messages
 

@@ -18,7 +18,7 @@ from api.routes import documents, health, models
 from api.services import Services
 from api.settings import Settings
 from api.store import Store
-from tests.documents.conftest import House
+from tests.documents.house import House
 from tests.fakes import FakeRuntime
 
 NOBODY = cast(Any, None)

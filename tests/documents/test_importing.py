@@ -93,7 +93,12 @@ async def test_without_waiting_the_answer_comes_at_once_and_the_pages_count_up(
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("cut", "broken"), ("locked", "encrypted"), ("drawing", "no_text"), ("pages", "too_many_pages")],
+    [
+        ("cut", "broken"),
+        ("locked", "encrypted"),
+        ("drawing", "no_text"),
+        ("pages", "too_many_pages"),
+    ],
 )
 async def test_nothing_is_left_of_a_file_that_cannot_be_used(
     house: House, tmp_path: Path, kind: str, reason: str

@@ -197,6 +197,7 @@ def turns(*pairs: tuple[object, object]) -> str:
         (turns(("user", "a")), "no assistant turn"),
         (turns(("user", "a"), ("system", "b"), ("assistant", "c")), "Turn 2 is a system turn"),
         (turns(("assistant", "a")), "answers nothing"),
+        (turns(("assistant", "a"), ("user", "b")), "answers nothing"),
         ('[{"role": "user", "content": "a", "name": "x"}]', "unknown key 'name'"),
         ('[{"role": "user", "role": "user", "content": "a"}]', "'role' twice"),
         (turns(("user", "\ud800"), ("assistant", "b")), "surrogate"),

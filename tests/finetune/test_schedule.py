@@ -31,6 +31,11 @@ def test_an_accumulation_that_gives_no_step_is_refused_with_numbers() -> None:
         schedule(spec(gradient_accumulation_steps=50), 7)
 
 
+def test_what_packing_leaves_makes_one_step_at_least() -> None:
+    plan = schedule(spec(gradient_accumulation_steps=50, packing=True, epochs=2), 4)
+    assert (plan.gradient_accumulation_steps, plan.steps) == (8, 2)
+
+
 def test_checkpoints_are_written_every_tenth() -> None:
     assert schedule(spec(), 1000).checkpoint_steps == 3
     assert schedule(spec(), 5).checkpoint_steps == 1

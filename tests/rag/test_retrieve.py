@@ -3,7 +3,7 @@
 import pytest
 
 from api.index import Candidates, Scored
-from api.rag.retrieve import _fused, hits
+from api.rag.retrieve import Hit, _fused, hits
 from tests.rag.conftest import HANDBOOK, Library
 
 pytestmark = pytest.mark.anyio
@@ -81,3 +81,9 @@ async def test_a_question_longer_than_the_embedding_model_reads_is_cut_in_its_mi
     found = await hits(library.index, library.store, "demo", [question], None, 3, 0.5)
     assert found[0].page == 2
     assert len(found[0].found_by[0].query) < len(question)
+
+
+def test_a_passage_is_shown_under_its_heading_once() -> None:
+    apart = Hit(1, "d", "a.pdf", 1, "Parking", "It is free.", 1.0, ())
+    within = Hit(1, "d", "a.pdf", 1, "Parking", "Parking\nIt is free.", 1.0, ())
+    assert apart.shown_text == within.shown_text == "Parking\nIt is free."

@@ -1,0 +1,163 @@
+"""What the index finds, for whom, and how it comes back to what the store says."""
+
+import pytest
+
+from api.errors import ApiError, BackEndFailed, EmbeddingMismatch
+from api.index import Index
+from api.index.embeddings import Embedder
+from api.index.values import Collection
+from tests.fakes import FakeRuntime
+from tests.index.library import Library
+
+pytestmark = pytest.mark.anyio
+
+TOWER = "The tower of Lindau is 90 metres high."
+BRIDGE = "The bridge of Konstanz was built in 1901."
+FERRY = "The ferry to Meersburg leaves every hour."
+
+
+async def test_candidates_come_by_meaning_and_by_words_best_first(library: Library) -> None:
+    await library.add("places.pdf", TOWER, BRIDGE, FERRY)
+    dense, lexical = await library.found("When was the bridge of Konstanz built?")
+    assert dense[0] == lexical[0] == BRIDGE
+    assert len(dense) == 3
+
+
+async def test_all_queries_are_embedded_in_one_call_and_answered_in_order(library: Library) -> None:
+    await library.add("places.pdf", TOWER, BRIDGE, FERRY)
+    library.runtime.embedded.clear()
+    queries = ["tower Lindau", "ferry Meersburg"]
+    found = await library.index.candidates("demo", queries, None, 1)
+    assert library.runtime.embedded == queries
+    assert [one.query for one in found] == queries
+    texts = library.store.documents.chunks(hit.chunk_id for one in found for hit in one.dense)
+    assert [texts[one.dense[0].chunk_id].text for one in found] == [TOWER, FERRY]
+
+
+async def test_a_model_is_asked_about_its_own_documents_and_those_for_all(
+    library: Library,
+) -> None:
+    await library.add("own.pdf", TOWER, model="demo")
+    await library.add("shared.pdf", BRIDGE, model="")
+    await library.add("foreign.pdf", FERRY, model="other")
+    for question in ("tower", "bridge", "ferry"):
+        dense, lexical = await library.found(question, model="Demo:latest")
+        assert set(dense) == {TOWER, BRIDGE}
+        assert FERRY not in lexical
+    assert (await library.found("ferry", model="nobody"))[1] == []
+
+
+async def test_a_selection_of_documents_is_searched_exactly_and_alone(library: Library) -> None:
+    tower = await library.add("tower.pdf", TOWER)
+    bridge = await library.add("bridge.pdf", BRIDGE)
+    await library.add("ferry.pdf", FERRY)
+    dense, lexical = await library.found("the ferry and the bridge", [tower, bridge])
+    assert set(dense) == {TOWER, BRIDGE}
+    assert lexical[0] == BRIDGE
+    assert FERRY not in lexical
+    (chosen,) = await library.index.candidates("demo", ["bridge"], [bridge], 5)
+    (all_of_them,) = await library.index.candidates("demo", ["bridge"], None, 5)
+    near = {hit.chunk_id: hit.score for hit in all_of_them.dense}
+    assert chosen.dense[0].score == pytest.approx(near[chosen.dense[0].chunk_id], abs=1e-3)
+
+
+async def test_a_document_that_is_not_ready_is_not_found(library: Library) -> None:
+    await library.add("ready.pdf", TOWER)
+    await library.add("coming.pdf", BRIDGE, ready=False)
+    assert await library.found("bridge and tower") == ([TOWER], [TOWER])
+    going = await library.add("going.pdf", FERRY)
+    library.store.documents.mark_deleting([going.id])
+    assert await library.found("ferry and tower") == ([TOWER], [TOWER])
+
+
+async def test_without_documents_or_queries_nothing_is_embedded(library: Library) -> None:
+    assert await library.found("anything") == ([], [])
+    await library.add("a.pdf", TOWER)
+    library.runtime.embedded.clear()
+    assert await library.index.candidates("demo", [], None, 5) == []
+    assert await library.found("anything", []) == ([], [])
+    assert library.runtime.embedded == []
+
+
+async def test_a_question_too_long_for_the_embedder_is_refused_and_not_cut(
+    library: Library,
+) -> None:
+    await library.add("a.pdf", TOWER)
+    with pytest.raises(ApiError):
+        await library.found("word " * 600)
+
+
+async def test_documents_of_another_embedder_are_refused_with_the_way_out(
+    library: Library,
+) -> None:
+    await library.add("old.pdf", TOWER)
+    embedder = Embedder(FakeRuntime(embedding_model="new-embedder"), "new-embedder")
+    changed = Index(library.store, library.vectors, library.lexical, embedder)
+    with pytest.raises(EmbeddingMismatch, match=r"old\.pdf.*import them again"):
+        await changed.candidates("demo", ["tower"], None, 5)
+
+
+async def test_removing_a_document_takes_its_vectors_and_words(library: Library) -> None:
+    tower = await library.add("tower.pdf", TOWER)
+    bridge = await library.add("bridge.pdf", BRIDGE)
+    library.store.documents.mark_deleting([tower.id])
+    await library.index.remove(tower)
+    await library.index.remove(tower)
+    left = set(library.store.documents.chunk_ids(bridge.id))
+    assert library.vector_ids() == library.lexical.ids() == left
+
+
+async def test_lost_vectors_and_words_come_back_from_the_store_without_embedding(
+    library: Library,
+) -> None:
+    await library.add("places.pdf", TOWER, BRIDGE, FERRY)
+    await library.add("shared.pdf", TOWER, model="")
+    expected = library.vector_ids()
+    library.close()
+    for collection in library.vectors.collections():
+        library.vectors.drop(collection)
+    library.open(vectors_behind=True)
+    library.lexical.clear()
+    library.runtime.embedded.clear()
+    assert (await library.found("bridge"))[0][0] == BRIDGE  # compared in the store meanwhile
+    library.runtime.embedded.clear()
+    assert len(await library.index.findings()) == 2
+    assert len(await library.index.repair()) == 2
+    assert library.runtime.embedded == []
+    assert library.vector_ids() == library.lexical.ids() == expected
+    assert await library.index.findings() == []
+    assert any("Repaired" in note for note in await library.index.check())
+
+
+async def test_what_belongs_to_nobody_is_taken_out(library: Library) -> None:
+    await library.add("places.pdf", TOWER, BRIDGE)
+    expected = library.vector_ids()
+    vectors = await library.embedder.embed([FERRY])
+    version = library.embedder.version(vectors)
+    library.vectors.put(Collection("demo", version), [999], vectors)
+    library.vectors.put(Collection("gone", version), [1000], vectors)
+    assert len(await library.index.repair()) == 2
+    assert library.vector_ids() == expected
+
+
+async def test_vectors_that_are_not_the_stored_ones_are_made_again(library: Library) -> None:
+    await library.add("places.pdf", TOWER, BRIDGE)
+    wrong = await library.embedder.embed([FERRY, FERRY])
+    (collection,) = library.vectors.collections()
+    library.vectors.put(collection, sorted(library.vector_ids()), wrong)
+    assert len(await library.index.repair()) == 1
+    assert (await library.found("bridge Konstanz"))[0][0] == BRIDGE
+
+
+async def test_a_vector_store_that_fails_is_replaced_by_exact_comparison(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await library.add("places.pdf", TOWER, BRIDGE)
+
+    def fails(*_: object) -> None:
+        raise BackEndFailed("The graph is damaged.")
+
+    monkeypatch.setattr(library.vectors, "query", fails)
+    dense, _ = await library.found("bridge Konstanz")
+    assert dense[0] == BRIDGE
+    assert any("damaged" in note for note in await library.index.check())
