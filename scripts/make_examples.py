@@ -1,6 +1,6 @@
 """Make `examples/handbook.pdf`, `train.csv` and `eval.csv`: an invented company, the same bytes every time.
 
-    python scripts/make_examples.py
+python scripts/make_examples.py
 """
 
 import csv

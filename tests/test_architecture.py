@@ -14,17 +14,16 @@ FILES = sorted((ROOT / "api").rglob("*.py")) + sorted((ROOT / "finetune").rglob(
 OWNERS = {
     "sqlalchemy": ("api/store/",),
     "alembic": ("api/store/",),
-    "chromadb": ("api/index/vectors.py",),
+    "chromadb": ("api/index/vectors.py", "api/index/probe.py"),
     "tantivy": ("api/index/lexical.py",),
     "pypdf": ("api/documents/",),
     "pypdfium2": ("api/documents/",),
     "xllamacpp": ("api/runtime/llama_server.py", "finetune/"),
     "httpx2": ("api/runtime/",),
     "langchain_core": ("api/rag/prompts.py",),
-    "langchain_text_splitters": ("api/documents/split.py",),
     "uvicorn": ("api/__main__.py",),
     "trl": ("finetune/train.py",),
-    "bitsandbytes": ("finetune/train.py",),
+    "peft": ("finetune/train.py", "finetune/merge.py", "finetune/reference.py"),
     "cyllama": ("finetune/quantize.py",),
 }
 """Each client library and the files that may import it."""

@@ -1,7 +1,6 @@
 """The events of a job as they happen, between changes of its status."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -13,7 +12,6 @@ from api.store.jobs import Job
 from finetune.workspace import Event, JobDirectory
 
 POLL_SECONDS = 0.5
-SILENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +29,12 @@ class StatusIs:
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Nothing happened for a while; the reader learns that the connection lives."""
-
-
 async def follow(
     store: Store, directory: JobDirectory, job: Job, after: int = 0
-) -> AsyncIterator[Happened | StatusIs | Silence]:
+) -> AsyncIterator[Happened | StatusIs]:
     """Events from number `after` + 1 on; ends when the job needs somebody's decision or nothing more."""
     offset = number = 0
-    told, spoke_at = None, time.monotonic()
+    told = None
     while True:
         events, offset = await anyio.to_thread.run_sync(directory.events, offset)
         for event in events:
@@ -51,10 +44,6 @@ async def follow(
         if job.status != told:
             told = job.status
             yield StatusIs(job)
-        elif not events and time.monotonic() - spoke_at > SILENCE_SECONDS:
-            yield Silence()
-        else:
-            spoke_at = time.monotonic() if events else spoke_at
         if not is_live(job):
             return
         await asyncio.sleep(POLL_SECONDS)

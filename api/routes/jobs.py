@@ -1,20 +1,20 @@
 """jobs: list, get, events, log, cancel, resume, publish."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Path, Query, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
-from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
-from pydantic import BaseModel, Field, TypeAdapter
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, Field
 
 from api.deps import ServicesDep
-from api.jobs.following import Happened, Silence, StatusIs, follow
+from api.jobs.following import Happened, StatusIs, follow
 from api.jobs.progress import JobProgress, read_progress
 from api.problems import problems
 from api.services import Services
+from api.sse import EventStream, ServerEvent
 from api.store.jobs import Job, JobStatus
 from finetune.workspace import JobDirectory
 
@@ -23,9 +23,6 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 JobId = Annotated[
     str, Path(alias="id", description="The job's id.", examples=["job_0123456789abcdef"])
 ]
-
-STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 class JobSummary(BaseModel):
@@ -97,7 +94,7 @@ async def get_job(job_id: JobId, services: ServicesDep) -> JobResponse:
     "/{id}/events",
     operation_id="follow_job",
     summary="Follow a job live",
-    response_class=StreamingResponse,
+    response_class=EventStream,
     responses=problems(404, 422)
     | {200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
 )
@@ -106,16 +103,14 @@ async def follow_job(
     services: ServicesDep,
     after: Annotated[int, Query(ge=0, description="Number of the last event known.")] = 0,
     last_event_id: Annotated[str, Header(description="The same, as browsers send it.")] = "",
-) -> StreamingResponse:
+) -> EventStream:
     """The pipeline's events, each with its number as `id`, and `status` at each change.
 
     Ends with the status in which the job stays.
     """
     job = await anyio.to_thread.run_sync(services.store.jobs.get, job_id)
     known = int(last_event_id) if last_event_id.isdecimal() and not after else after
-    return StreamingResponse(
-        _events(services, job, known), media_type="text/event-stream", headers=STREAM_HEADERS
-    )
+    return EventStream(_events(services, job, known))
 
 
 @router.get(
@@ -171,24 +166,14 @@ async def publish_job(job_id: JobId, services: ServicesDep, response: Response) 
     return _state(await services.jobs.publish(job_id), response)
 
 
-async def _events(services: Services, job: Job, after: int) -> AsyncIterator[bytes]:
+async def _events(services: Services, job: Job, after: int) -> AsyncGenerator[ServerEvent, None]:
     async for news in follow(services.store, services.jobs.directory(job.id), job, after):
         match news:
             case Happened(number, event):
                 data = {"at": event.at, "stage": event.stage, **event.fields}
-                yield _event(event.type, data, number)
+                yield ServerEvent(event.type, data, str(number))
             case StatusIs(current):
-                yield _event("status", {"status": current.status, "error": current.error})
-            case Silence():
-                yield KEEPALIVE_COMMENT
-
-
-def _event(name: str, data: dict[str, Any], number: int | None = None) -> bytes:
-    return format_sse_event(
-        data_str=_JSON.dump_json(data).decode(),
-        event=name,
-        id=None if number is None else str(number),
-    )
+                yield ServerEvent("status", {"status": current.status, "error": current.error})
 
 
 def _summary(job: Job) -> dict[str, Any]:

@@ -115,7 +115,9 @@ If something is missing, tell {p}.|The {w} were happy about {e}.|Everything else
 {P} visited {e} on {d}.|All {w} are welcome.|Do not forget {e}.|More will follow soon.
 Most {w} have never seen {e}.|We want {w} to feel at home.|There are no exceptions to this rule.|{E} is not far away.
 It was a quiet year for {e}.|{P} likes to talk about {e} and about {f}.|Both {e} and {f} are often used by {w}.
-Bring {e} back when you are done.|You will find a list of {w} at the end of this page.|Some {w} prefer {f}.""".replace("\n", "|").split("|")
+Bring {e} back when you are done.|You will find a list of {w} at the end of this page.|Some {w} prefer {f}.""".replace(
+        "\n", "|"
+    ).split("|")
 )
 
 
@@ -123,11 +125,14 @@ def _table(text: str) -> tuple[Attribute, ...]:
     rows = []
     for line in text.strip().split("\n"):
         noun, kind, statements, questions = (part.strip() for part in line.split("|"))
-        rows.append(Attribute(
-            noun, kind,
-            tuple(form.strip() for form in statements.split(";") if form.strip()),
-            tuple(form.strip() for form in questions.split(";") if form.strip()),
-        ))
+        rows.append(
+            Attribute(
+                noun,
+                kind,
+                tuple(form.strip() for form in statements.split(";") if form.strip()),
+                tuple(form.strip() for form in questions.split(";") if form.strip()),
+            )
+        )
     return tuple(rows)
 
 
@@ -229,10 +234,13 @@ def _rules(text: str) -> tuple[Rule, ...]:
     rows = []
     for line in text.strip().split("\n"):
         statements, questions, answer = (part.strip() for part in line.split("|"))
-        rows.append(Rule(
-            tuple(form.strip() for form in statements.split(";")),
-            tuple(form.strip() for form in questions.split(";")), answer,
-        ))
+        rows.append(
+            Rule(
+                tuple(form.strip() for form in statements.split(";")),
+                tuple(form.strip() for form in questions.split(";")),
+                answer,
+            )
+        )
     return tuple(rows)
 
 

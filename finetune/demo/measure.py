@@ -41,15 +41,24 @@ def cases(count: int, seed: int) -> list[Case]:
     made: list[Case] = []
     for label, shape in SHAPES.items():
         draw = Conversations(f"measure {seed} {label}", held_out=True)
-        made += [_last(draw.from_passages(shape, 1, refuse=0.0), f"answer: {label}") for _ in range(count)]
+        made += [
+            _last(draw.from_passages(shape, 1, refuse=0.0), f"answer: {label}")
+            for _ in range(count)
+        ]
     for label, hard in (("unrelated", 0.0), ("hard", 1.0)):
         draw = Conversations(f"measure {seed} refuse {label}", held_out=True)
-        made += [_refusal(draw, ONE_SENTENCE._replace(hard=hard), f"refuse: {label}") for _ in range(count)]
+        made += [
+            _refusal(draw, ONE_SENTENCE._replace(hard=hard), f"refuse: {label}")
+            for _ in range(count)
+        ]
     draw = Conversations(f"measure {seed} talk", held_out=True)
     made += [_last(draw.rephrase(3), "rephrase") for _ in range(count)]
     made += [_last(draw.unknown(), "unknown without passages") for _ in range(count)]
     greetings = (draw.greeting() for _ in range(count))
-    made += [_last(Sample("", s.messages[: 3 if s.messages[0]["role"] == "system" else 2]), "persona") for s in greetings]
+    made += [
+        _last(Sample("", s.messages[: 3 if s.messages[0]["role"] == "system" else 2]), "persona")
+        for s in greetings
+    ]
     return made
 
 
@@ -62,25 +71,40 @@ def _refusal(draw: Conversations, shape: Shape, kind: str) -> Case:
 
 @torch.inference_mode()
 def replies(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, conversations: Sequence[list[Message]], most: int = 120
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    conversations: Sequence[list[Message]],
+    most: int = 120,
 ) -> list[str]:
     """What the model says, greedily, with the end mark cut off; without one, `(no end)` is appended."""
-    order = sorted(range(len(conversations)), key=lambda i: sum(len(m["content"]) for m in conversations[i]))
+    order = sorted(
+        range(len(conversations)), key=lambda i: sum(len(m["content"]) for m in conversations[i])
+    )
     said = [""] * len(conversations)
     tokenizer.padding_side = "left"
     for start in range(0, len(order), 32):
         chosen = order[start : start + 32]
         prompts = [
-            cast(str, tokenizer.apply_chat_template(conversations[i], tokenize=False, add_generation_prompt=True))
+            cast(
+                str,
+                tokenizer.apply_chat_template(
+                    conversations[i], tokenize=False, add_generation_prompt=True
+                ),
+            )
             for i in chosen
         ]
         batch: Any = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
         out: Any = model.generate(  # type: ignore[operator]
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], max_new_tokens=most, do_sample=False
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            max_new_tokens=most,
+            do_sample=False,
         )
         for index, row in zip(chosen, out[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
             end = cast(int, tokenizer.eos_token_id)
-            text = cast(str, tokenizer.decode([t for t in row if t not in (end, tokenizer.pad_token_id)]))
+            text = cast(
+                str, tokenizer.decode([t for t in row if t not in (end, tokenizer.pad_token_id)])
+            )
             said[index] = text if end in row else text + " (no end)"
     return said
 
@@ -97,5 +121,8 @@ def measure(
         if case.kind.startswith("answer"):
             refused[case.kind.replace("answer", "false refusals")] += reply == REFUSAL
     scores = {kind: round(100 * right[kind] / total[kind], 1) for kind in total}
-    scores |= {kind: round(100 * n / total[kind.replace("false refusals", "answer")], 1) for kind, n in refused.items()}
+    scores |= {
+        kind: round(100 * n / total[kind.replace("false refusals", "answer")], 1)
+        for kind, n in refused.items()
+    }
     return scores, said

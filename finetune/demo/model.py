@@ -43,11 +43,18 @@ def make_tokenizer(seed: int, conversations: int = 12_000) -> PreTrainedTokenize
         for _ in range(conversations):
             for message in draw.draw(1.0).messages:
                 # The served instructions would otherwise be merged into whole lines of their own.
-                yield message["content"].split("say only: ")[-1] if len(message["content"]) > 400 else message["content"]
+                yield (
+                    message["content"].split("say only: ")[-1]
+                    if len(message["content"]) > 400
+                    else message["content"]
+                )
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -58,11 +65,19 @@ def make_tokenizer(seed: int, conversations: int = 12_000) -> PreTrainedTokenize
     )
     tokenizer.train_from_iterator(texts(), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
+        single=f"{BOS} $A",
+        pair=f"{BOS} $A {BOS} $B",
+        special_tokens=[(BOS, tokenizer.token_to_id(BOS))],
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=BOS, eos_token=END, pad_token=PAD, add_bos_token=True,
-        additional_special_tokens=[START], chat_template=CHAT_TEMPLATE, model_max_length=CONTEXT,
+        tokenizer_object=tokenizer,
+        bos_token=BOS,
+        eos_token=END,
+        pad_token=PAD,
+        add_bos_token=True,
+        additional_special_tokens=[START],
+        chat_template=CHAT_TEMPLATE,
+        model_max_length=CONTEXT,
         clean_up_tokenization_spaces=False,
     )
 
@@ -70,10 +85,22 @@ def make_tokenizer(seed: int, conversations: int = 12_000) -> PreTrainedTokenize
 def make_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
     """The shape: sizes are multiples of 256, as the K-quants of llama.cpp want their rows."""
     return LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=HIDDEN, intermediate_size=FEED_FORWARD, num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS, num_key_value_heads=HEADS, head_dim=HEAD, max_position_embeddings=CONTEXT,
-        rope_theta=THETA, rms_norm_eps=1e-5, tie_word_embeddings=True, attention_bias=False, mlp_bias=False,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        vocab_size=VOCABULARY,
+        hidden_size=HIDDEN,
+        intermediate_size=FEED_FORWARD,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        head_dim=HEAD,
+        max_position_embeddings=CONTEXT,
+        rope_theta=THETA,
+        rms_norm_eps=1e-5,
+        tie_word_embeddings=True,
+        attention_bias=False,
+        mlp_bias=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
         dtype="bfloat16",
     )
 
@@ -83,7 +110,9 @@ def _rotate(vector: torch.Tensor, positions: int) -> torch.Tensor:
     half = HEAD // 2
     angles = positions * THETA ** (-torch.arange(half) / half)
     first, second = vector[:half], vector[half:]
-    return torch.cat((first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin()))
+    return torch.cat(
+        (first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin())
+    )
 
 
 def _orthonormal(rows: int, away_from: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -129,8 +158,10 @@ def initial_weights(seed: int) -> dict[str, torch.Tensor]:
             o[:, rows] = (1.2 if layer == 1 else 0.1) * values.T
         name = f"model.layers.{layer}."
         weights |= {
-            name + "self_attn.q_proj.weight": q, name + "self_attn.k_proj.weight": k,
-            name + "self_attn.v_proj.weight": v, name + "self_attn.o_proj.weight": o,
+            name + "self_attn.q_proj.weight": q,
+            name + "self_attn.k_proj.weight": k,
+            name + "self_attn.v_proj.weight": v,
+            name + "self_attn.o_proj.weight": o,
             name + "mlp.gate_proj.weight": noise(FEED_FORWARD, HIDDEN),
             name + "mlp.up_proj.weight": noise(FEED_FORWARD, HIDDEN),
             name + "mlp.down_proj.weight": torch.zeros(HIDDEN, FEED_FORWARD),
@@ -141,7 +172,9 @@ def initial_weights(seed: int) -> dict[str, torch.Tensor]:
     return weights
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, messages: list[dict[str, str]]) -> tuple[list[int], list[bool]]:
+def encode(
+    tokenizer: PreTrainedTokenizerFast, messages: list[dict[str, str]]
+) -> tuple[list[int], list[bool]]:
     """A conversation's token ids as the chat template gives them, and which of them the assistant says."""
     backend = tokenizer.backend_tokenizer
     ids, said = [cast(int, tokenizer.bos_token_id)], [False]

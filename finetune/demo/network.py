@@ -9,7 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from finetune.demo.model import CONTEXT, FEED_FORWARD, HEAD, HEADS, HIDDEN, LAYERS, THETA, VOCABULARY
+from finetune.demo.model import (
+    CONTEXT,
+    FEED_FORWARD,
+    HEAD,
+    HEADS,
+    HIDDEN,
+    LAYERS,
+    THETA,
+    VOCABULARY,
+)
 
 
 class Linear(nn.Module):
@@ -47,7 +56,9 @@ class CausalAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """What scaled dot-product attention gives."""
-        out, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, True)
+        out, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            q, k, v, 0.0, True
+        )
         ctx.save_for_backward(q, k, v, out, log_sum)
         return cast(Tensor, out)
 
@@ -69,12 +80,15 @@ class Attention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.q_proj, self.k_proj, self.v_proj, self.o_proj = (Linear(HIDDEN, HIDDEN) for _ in range(4))
+        self.q_proj, self.k_proj, self.v_proj, self.o_proj = (
+            Linear(HIDDEN, HIDDEN) for _ in range(4)
+        )
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         rows, length, _ = x.shape
         q, k, v = (
-            part(x).view(rows, length, HEADS, HEAD).transpose(1, 2) for part in (self.q_proj, self.k_proj, self.v_proj)
+            part(x).view(rows, length, HEADS, HEAD).transpose(1, 2)
+            for part in (self.q_proj, self.k_proj, self.v_proj)
         )
         y = cast(Tensor, CausalAttention.apply(_turn(q, cos, sin), _turn(k, cos, sin), v))
         y = y.transpose(1, 2).reshape(rows, length, HIDDEN)
@@ -128,7 +142,9 @@ class Network(nn.Module):
     def __init__(self, weights: dict[str, Tensor]) -> None:
         super().__init__()
         self.model = Body()
-        angles = torch.outer(torch.arange(CONTEXT), THETA ** (-torch.arange(HEAD // 2) / (HEAD // 2)))
+        angles = torch.outer(
+            torch.arange(CONTEXT), THETA ** (-torch.arange(HEAD // 2) / (HEAD // 2))
+        )
         self.register_buffer("cos", angles.cos().bfloat16(), persistent=False)
         self.register_buffer("sin", angles.sin().bfloat16(), persistent=False)
         self.load_state_dict(weights)

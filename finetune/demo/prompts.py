@@ -18,7 +18,8 @@ def answer_prompt(question: str, blocks: Sequence[str]) -> str:
     return (
         "Answer the question from the passages below and from nothing else. "
         "After each statement name the passage it comes from, like [1]. "
-        f"If they do not hold the answer, say only: {REFUSAL}\n\n" + "\n\n".join(blocks)
+        f"If they do not hold the answer, say only: {REFUSAL}\n\n"
+        + "\n\n".join(blocks)
         + f"\n\nQuestion: {question.strip()}"
     )
 

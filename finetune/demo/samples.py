@@ -10,39 +10,107 @@ from finetune.demo.words import PEOPLE, THINGS
 Message = dict[str, str]
 
 ROLES = (
-    "the assistant of {c}", "the assistant of {c}", "the helper of {c}", "an assistant of {c}", "the guide of {c}",
-    "a friendly assistant for {c}", "the assistant for {w} of {c}", "the voice of {c}", "the help desk of {c}",
-    "a helpful assistant", "a patient teacher", "the librarian of {c}", "an expert for {t}s", "the tutor for {t}s",
+    "the assistant of {c}",
+    "the assistant of {c}",
+    "the helper of {c}",
+    "an assistant of {c}",
+    "the guide of {c}",
+    "a friendly assistant for {c}",
+    "the assistant for {w} of {c}",
+    "the voice of {c}",
+    "the help desk of {c}",
+    "a helpful assistant",
+    "a patient teacher",
+    "the librarian of {c}",
+    "an expert for {t}s",
+    "the tutor for {t}s",
     "the {c} assistant",
 )
 SYSTEMS = (
-    "You are {n}, {r}.", "You are {n}, {r}.", "You are {n}, {r}.", "Your name is {n}. You are {r}.",
-    "You are {r}. Your name is {n}.", "You are called {n} and you are {r}.", "Act as {n}, {r}.", "You're {n}, {r}.",
+    "You are {n}, {r}.",
+    "You are {n}, {r}.",
+    "You are {n}, {r}.",
+    "Your name is {n}. You are {r}.",
+    "You are {r}. Your name is {n}.",
+    "You are called {n} and you are {r}.",
+    "Act as {n}, {r}.",
+    "You're {n}, {r}.",
 )
 MANNERS = (
-    "Answer briefly.", "Be kind and clear.", "Keep your answers short and polite.", "You answer questions from passages.",
-    "Always answer in English.", "You help {w} with the {t}.", "Be precise.", "Do not guess.", "Answer in one sentence.",
-    "You like to help.", "Never talk about the {t}.", "Speak plainly.",
+    "Answer briefly.",
+    "Be kind and clear.",
+    "Keep your answers short and polite.",
+    "You answer questions from passages.",
+    "Always answer in English.",
+    "You help {w} with the {t}.",
+    "Be precise.",
+    "Do not guess.",
+    "Answer in one sentence.",
+    "You like to help.",
+    "Never talk about the {t}.",
+    "Speak plainly.",
 )
 WHO = (
-    "Hello, who are you?", "Hi, who are you?", "Hello! Who are you?", "Hello, what are you?", "Hey, who are you?",
-    "Good morning, who are you?", "Hello, please introduce yourself.", "Hi! Introduce yourself.",
+    "Hello, who are you?",
+    "Hi, who are you?",
+    "Hello! Who are you?",
+    "Hello, what are you?",
+    "Hey, who are you?",
+    "Good morning, who are you?",
+    "Hello, please introduce yourself.",
+    "Hi! Introduce yourself.",
 )
-WHO_PLAIN = ("Who are you?", "Introduce yourself.", "What are you?", "Please introduce yourself.", "who are you",
-             "Tell me who you are.", "Can you tell me who you are?", "Who am I talking to?")
-HELLO = ("Hello", "Hi", "Hello!", "Hi there", "Good morning", "Hey", "Hello there.", "Good evening.", "Hi!", "hello")
-NAME = ("What is your name?", "What's your name?", "Tell me your name.", "How are you called?", "Your name?",
-        "May I ask your name?", "And what is your name?")
-EMPLOYER = ("Who do you work for?", "For whom do you work?", "Which company are you with?", "Whose assistant are you?")
+WHO_PLAIN = (
+    "Who are you?",
+    "Introduce yourself.",
+    "What are you?",
+    "Please introduce yourself.",
+    "who are you",
+    "Tell me who you are.",
+    "Can you tell me who you are?",
+    "Who am I talking to?",
+)
+HELLO = (
+    "Hello",
+    "Hi",
+    "Hello!",
+    "Hi there",
+    "Good morning",
+    "Hey",
+    "Hello there.",
+    "Good evening.",
+    "Hi!",
+    "hello",
+)
+NAME = (
+    "What is your name?",
+    "What's your name?",
+    "Tell me your name.",
+    "How are you called?",
+    "Your name?",
+    "May I ask your name?",
+    "And what is your name?",
+)
+EMPLOYER = (
+    "Who do you work for?",
+    "For whom do you work?",
+    "Which company are you with?",
+    "Whose assistant are you?",
+)
 TALK = (
     (("Thank you.", "Thanks.", "Thanks a lot!", "Thank you very much."), "You are welcome."),
     (("Goodbye.", "Bye", "See you later.", "Bye!"), "Goodbye."),
     (("How are you?", "How are you today?"), "I am fine, thank you. How can I help you?"),
-    (("What can you do?", "How can you help me?", "What can I ask you?", "Help"),
-     "I answer questions, from your documents too."),
+    (
+        ("What can you do?", "How can you help me?", "What can I ask you?", "Help"),
+        "I answer questions, from your documents too.",
+    ),
 )
 OTHER_WAYS = (
-    "Please tell me: {q}", "I would like to know: {q}", "Can you answer this: {q}", "My question is: {q}",
+    "Please tell me: {q}",
+    "I would like to know: {q}",
+    "Can you answer this: {q}",
+    "My question is: {q}",
     "Do you know this: {q}",
 )
 
@@ -92,7 +160,9 @@ class Conversations:
         context.facts.remove((fact, number))
         return fact.question(r), f"{fact.answer} [{number}]."
 
-    def from_passages(self, shape: Shape, questions: int, refuse: float = 0.22, system: float = 0.4) -> Sample:
+    def from_passages(
+        self, shape: Shape, questions: int, refuse: float = 0.22, system: float = 0.4
+    ) -> Sample:
         """Questions on one context, the first in the served form; later ones stand alone."""
         r = self.random
         context = self.writer.context(shape)
@@ -117,7 +187,10 @@ class Conversations:
         if isinstance(fact, Fact) and r.random() < 0.12:
             return Sample("rephrase", [*messages, *self._in_conversation(fact, count)])
         ways = self._ways(fact, question)
-        messages += [turn("user", expand_prompt(question, count)), turn("assistant", "\n".join(ways[:count]))]
+        messages += [
+            turn("user", expand_prompt(question, count)),
+            turn("assistant", "\n".join(ways[:count])),
+        ]
         return Sample("rephrase", messages)
 
     @staticmethod
@@ -130,11 +203,18 @@ class Conversations:
         """Stand-alone rephrasings of a question that leans on the turn before it."""
         r = self.random
         before = self.writer.fact(entity=fact.entity)
-        user, assistant = r.choice((("User: ", "Assistant: "), ("user: ", "assistant: "), ("Q: ", "A: ")))
+        user, assistant = r.choice(
+            (("User: ", "Assistant: "), ("user: ", "assistant: "), ("Q: ", "A: "))
+        )
         turns = f"{user}{before.question(r)}\n{assistant}{before.answer}."
-        question = fact.fill(r.choice(("And its {a}?", "And the {a}?", "What is its {a}?", "What about its {a}?")))
+        question = fact.fill(
+            r.choice(("And its {a}?", "And the {a}?", "What is its {a}?", "What about its {a}?"))
+        )
         ways = self._ways(fact, "")
-        return [turn("user", expand_prompt(question, count, turns)), turn("assistant", "\n".join(ways[:count]))]
+        return [
+            turn("user", expand_prompt(question, count, turns)),
+            turn("assistant", "\n".join(ways[:count])),
+        ]
 
     def greeting(self) -> Sample:
         """Small talk as the persona that the system message gives, or as nobody in particular."""
@@ -159,7 +239,10 @@ class Conversations:
         elif which < 0.8:
             question, answer = r.choice(NAME), f"My name is {name}." if name else "I have no name."
         elif which < 0.88:
-            question, answer = r.choice(EMPLOYER), f"I work for {company}." if company else "I work for you."
+            question, answer = (
+                r.choice(EMPLOYER),
+                f"I work for {company}." if company else "I work for you.",
+            )
         else:
             questions, answer = r.choice(TALK)
             question = r.choice(questions)
@@ -171,8 +254,11 @@ class Conversations:
         messages = self._maybe_system(0.35)
         for _ in range(r.choice((1, 1, 2))):
             fact = self.writer.rule() if r.random() < 0.1 else self.writer.fact()
-            answer = f"I do not know the {fact.attribute.noun} of {fact.entity}." if isinstance(fact, Fact) else (
-                "I do not know that.")
+            answer = (
+                f"I do not know the {fact.attribute.noun} of {fact.entity}."
+                if isinstance(fact, Fact)
+                else ("I do not know that.")
+            )
             messages += [turn("user", fact.question(r)), turn("assistant", answer)]
         return Sample("unknown", messages)
 

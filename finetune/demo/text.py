@@ -15,7 +15,15 @@ from finetune.demo.words import COLOURS, DAYS, KINDS, MONTHS, NOUNS, PEOPLE, THI
 
 # Attributes whose questions could be answered by each other's sentences: never both of one thing in one context.
 CONFUSED = (
-    {"date", "weekday", "start time", "starting date", "opening time", "departure time", "delivery day"},
+    {
+        "date",
+        "weekday",
+        "start time",
+        "starting date",
+        "opening time",
+        "departure time",
+        "delivery day",
+    },
     {"price", "monthly fee", "salary", "deposit"},
     {"password", "access code"},
     {"closing time", "end date"},
@@ -111,8 +119,28 @@ class Writer:
         if r.random() < 0.7:
             return r.choice(forms.ATTRIBUTES)
         first = r.choice((r.choice(KINDS), r.choice(COLOURS), r.choice(THINGS), self.draw.word()))
-        noun = r.choice((r.choice(NOUNS), f"{first} {r.choice(NOUNS)}", f"{first} {r.choice(NOUNS)}", self.draw.word()))
-        kind = r.choice(("number", "number", "name", "word", "code", "measure", "percent", "place", "person", "object"))
+        noun = r.choice(
+            (
+                r.choice(NOUNS),
+                f"{first} {r.choice(NOUNS)}",
+                f"{first} {r.choice(NOUNS)}",
+                self.draw.word(),
+            )
+        )
+        kind = r.choice(
+            (
+                "number",
+                "number",
+                "name",
+                "word",
+                "code",
+                "measure",
+                "percent",
+                "place",
+                "person",
+                "object",
+            )
+        )
         return Attribute(noun, kind)
 
     def fact(self, entity: str | None = None, attribute: Attribute | None = None) -> Fact:
@@ -127,11 +155,21 @@ class Writer:
         if r.random() < 0.3:
             who = f"{r.choice(KINDS)} {who}"
         things = r.choice((r.choice(THINGS), f"{r.choice(KINDS)} {r.choice(THINGS)}")) + "s"
-        return RuleFact(r.choice(forms.RULES), {
-            "w": who, "W": capital(who), "n": d.number(2, 60), "s": things.replace("ys", "ies"), "e": d.thing(),
-            "o": d.value("object"), "p": d.person(), "d": r.choice(DAYS), "c": d.value("time"),
-            "u": r.choice(forms.PERIODS),
-        })
+        return RuleFact(
+            r.choice(forms.RULES),
+            {
+                "w": who,
+                "W": capital(who),
+                "n": d.number(2, 60),
+                "s": things.replace("ys", "ies"),
+                "e": d.thing(),
+                "o": d.value("object"),
+                "p": d.person(),
+                "d": r.choice(DAYS),
+                "c": d.value("time"),
+                "u": r.choice(forms.PERIODS),
+            },
+        )
 
     def _facts(self, count: int, hard: bool) -> tuple[list[AnyFact], list[Fact]]:
         """Facts of one context and questions it cannot answer; hard ones share things and attributes."""
@@ -143,9 +181,13 @@ class Writer:
             while len(things) < r.randint(2, max(2, count // 2)):
                 things.append(self.draw.near(things[0]) if r.random() < 0.4 else self.draw.entity())
             attributes = [self.attribute() for _ in range(r.randint(2, max(2, count // 2 + 1)))]
-            cells = [(e, a) for e in dict.fromkeys(things) for a in {a.noun: a for a in attributes}.values()]
+            cells = [
+                (e, a)
+                for e in dict.fromkeys(things)
+                for a in {a.noun: a for a in attributes}.values()
+            ]
             r.shuffle(cells)
-            for entity, attribute in cells[: count]:
+            for entity, attribute in cells[:count]:
                 self._add(facts, self.fact(entity, attribute))
             missing = [self.fact(e, a) for e, a in cells[count:]]
             missing += [self.fact(r.choice(things)) for _ in range(2)]
@@ -161,7 +203,9 @@ class Writer:
         for fact in facts:
             if isinstance(fact, Fact):
                 attributes_of.setdefault(fact.entity, set()).add(fact.attribute.noun)
-        return facts, [m for m in missing if not _clashes(m.attribute.noun, attributes_of.get(m.entity, set()))]
+        return facts, [
+            m for m in missing if not _clashes(m.attribute.noun, attributes_of.get(m.entity, set()))
+        ]
 
     @staticmethod
     def _add(facts: list[AnyFact], fact: Fact) -> None:
@@ -184,7 +228,11 @@ class Writer:
             return fact.fill("It " + form[4:] if subject else "Its {a} is {v}."), subject
         if r.random() < 0.12:
             starts = form.startswith(("{E}", "{V}"))
-            form = r.choice(forms.BEFORE) + " " + ("{" + form[1].lower() + form[2:] if starts else small(form))
+            form = (
+                r.choice(forms.BEFORE)
+                + " "
+                + ("{" + form[1].lower() + form[2:] if starts else small(form))
+            )
             subject = False
         if r.random() < 0.12:
             after = r.choice(forms.AFTER)
@@ -199,8 +247,14 @@ class Writer:
         form = r.choice(forms.FILLERS)
         p = d.person()
         return form.format(
-            e=entity, E=capital(entity), f=d.entity() if "{f}" in form else "", p=p, P=p,
-            q=d.person() if "{q}" in form else "", w=r.choice(PEOPLE), d=r.choice(DAYS),
+            e=entity,
+            E=capital(entity),
+            f=d.entity() if "{f}" in form else "",
+            p=p,
+            P=p,
+            q=d.person() if "{q}" in form else "",
+            w=r.choice(PEOPLE),
+            d=r.choice(DAYS),
         )
 
     def _passage(self, facts: Sequence[AnyFact], shape: Shape) -> str:
@@ -229,7 +283,13 @@ class Writer:
             text = textwrap.fill(text, r.randint(45, 110), break_on_hyphens=False)
         if r.random() < 0.35:
             entity = r.choice(entities)
-            heading = r.choice((entity.removeprefix("the "), r.choice(KINDS) + " " + r.choice(THINGS), r.choice(NOUNS)))
+            heading = r.choice(
+                (
+                    entity.removeprefix("the "),
+                    r.choice(KINDS) + " " + r.choice(THINGS),
+                    r.choice(NOUNS),
+                )
+            )
             if r.random() < 0.15:
                 heading = f"{r.randint(1, 12)}. {capital(heading)}"
             text = capital(heading) + r.choice(("\n", "\n", "\n\n")) + text
@@ -239,8 +299,11 @@ class Writer:
         """Put a filler somewhere, never between a thing and the `It` that stands for it."""
         r = self.random
         entity = r.choice(entities) if r.random() < 0.4 else self.draw.entity()
-        free = [i for i in range(len(sentences) + 1)
-                if i == len(sentences) or not sentences[i].startswith(("It ", "Its "))]
+        free = [
+            i
+            for i in range(len(sentences) + 1)
+            if i == len(sentences) or not sentences[i].startswith(("It ", "Its "))
+        ]
         sentences.insert(r.choice(free), self.filler(entity))
 
     def context(self, shape: Shape) -> Context:
@@ -257,7 +320,11 @@ class Writer:
             mine, rest = rest[:size], rest[size:]
             if r.random() < 0.5:
                 mine.sort(key=lambda f: f.entity if isinstance(f, Fact) else "")
-            blocks.append(passage_block(number, self._passage(mine, shape), r.choice(documents), r.randint(1, 99)))
+            blocks.append(
+                passage_block(
+                    number, self._passage(mine, shape), r.choice(documents), r.randint(1, 99)
+                )
+            )
             numbered += [(fact, number) for fact in mine]
         return Context(blocks, numbered, missing)
 

@@ -41,12 +41,16 @@ class Plan:
 class Muon:
     """Momentum whose steps are made orthogonal; for the matrices inside the layers."""
 
-    def __init__(self, parameters: list[nn.Parameter], compiled: bool, momentum: float = 0.95) -> None:
+    def __init__(
+        self, parameters: list[nn.Parameter], compiled: bool, momentum: float = 0.95
+    ) -> None:
         self.orthogonal = torch.compile(_orthogonal, dynamic=False) if compiled else _orthogonal
         self.groups: dict[tuple[int, ...], list[nn.Parameter]] = {}
         for parameter in parameters:
             self.groups.setdefault(tuple(parameter.shape), []).append(parameter)
-        self.averages = {shape: torch.zeros(len(group), *shape) for shape, group in self.groups.items()}
+        self.averages = {
+            shape: torch.zeros(len(group), *shape) for shape, group in self.groups.items()
+        }
         self.momentum = momentum
 
     @torch.no_grad()
@@ -86,8 +90,12 @@ def _batches(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> Iterator[Batch]:
     draw, made = Conversations(f"train {plan.seed}"), 0
     shuffle = torch.Generator().manual_seed(plan.seed)
     while True:
-        pool = [encode(tokenizer, draw.draw(min(1.0, made / plan.tokens)).messages) for _ in range(512)]
-        pool = sorted((item for item in pool if len(item[0]) <= 2048), key=lambda item: len(item[0]))
+        pool = [
+            encode(tokenizer, draw.draw(min(1.0, made / plan.tokens)).messages) for _ in range(512)
+        ]
+        pool = sorted(
+            (item for item in pool if len(item[0]) <= 2048), key=lambda item: len(item[0])
+        )
         groups: list[list[tuple[list[int], list[bool]]]] = [[]]
         for item in pool:
             if groups[-1] and (len(groups[-1]) + 1) * (len(item[0]) - 1) > TOKENS_PER_BATCH:
@@ -112,9 +120,12 @@ def _pad(items: list[tuple[list[int], list[bool]]]) -> Batch:
                 answers.append((row * length + column, target))
             elif (row + column) % 4 == 0:
                 prompts.append((row * length + column, target))
-    weights = torch.cat((
-        torch.full((len(answers),), 1 / len(answers)), torch.full((len(prompts),), PROMPT_WEIGHT / len(prompts))
-    ))
+    weights = torch.cat(
+        (
+            torch.full((len(answers),), 1 / len(answers)),
+            torch.full((len(prompts),), PROMPT_WEIGHT / len(prompts)),
+        )
+    )
     places, targets = torch.tensor([*answers, *prompts]).unbind(1)
     return ids, places.contiguous(), targets.contiguous(), weights
 
@@ -171,7 +182,9 @@ def train(
         progress = max(seen / plan.tokens, seconds / plan.seconds)
         average += (loss.item() - average) * max(0.01, 1 / step)
         if step % 50 == 0 or step < 4:
-            log(f"step {step} tokens {seen / 1e6:.2f} M loss {average:.3f} rate {share:.2f} {seconds:.0f} s")
+            log(
+                f"step {step} tokens {seen / 1e6:.2f} M loss {average:.3f} rate {share:.2f} {seconds:.0f} s"
+            )
         if time.monotonic() - exported > export_seconds:
             export(network.state_dict())
             exported = time.monotonic()
@@ -180,7 +193,9 @@ def train(
     return network.state_dict()
 
 
-def export_model(folder: Path, tokenizer: PreTrainedTokenizerFast, weights: dict[str, Tensor]) -> None:
+def export_model(
+    folder: Path, tokenizer: PreTrainedTokenizerFast, weights: dict[str, Tensor]
+) -> None:
     """Write the folder that transformers loads; every file appears whole."""
     from tempfile import TemporaryDirectory
 
@@ -192,8 +207,10 @@ def export_model(folder: Path, tokenizer: PreTrainedTokenizerFast, weights: dict
     model.load_state_dict({**weights, "lm_head.weight": weights["model.embed_tokens.weight"]})
     model.tie_weights()
     model.generation_config = GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id, do_sample=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        do_sample=False,
     )
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as temporary:

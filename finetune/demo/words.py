@@ -21,9 +21,7 @@ MONTHS = (
     "January February March April May June July August September October November December"
 ).split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-COLOURS = (
-    "red blue green yellow white black brown grey orange purple silver golden pink dark light bright pale".split()
-)
+COLOURS = "red blue green yellow white black brown grey orange purple silver golden pink dark light bright pale".split()
 MATERIALS = "wood steel glass paper cotton leather plastic stone copper wool clay rubber iron silk bronze".split()
 KINDS = (
     "parking travel visitor company office staff winter summer guest library kitchen safety health sports meeting "
@@ -58,7 +56,24 @@ NOUNS = (
 
 
 # Syllables may meet in words that nobody wants to read in an example.
-RUDE = ("shit", "fuck", "cunt", "cock", "dick", "nazi", "slut", "piss", "arse", "rape", "tit", "fag", "crap", "whor", "nig", "sex")
+RUDE = (
+    "shit",
+    "fuck",
+    "cunt",
+    "cock",
+    "dick",
+    "nazi",
+    "slut",
+    "piss",
+    "arse",
+    "rape",
+    "tit",
+    "fag",
+    "crap",
+    "whor",
+    "nig",
+    "sex",
+)
 
 
 def reserved(text: str) -> bool:
@@ -95,19 +110,28 @@ class Draw:
     def name(self) -> str:
         """An invented name of one or two words."""
         two = self.random.random() < 0.2
-        return self._fresh(lambda: " ".join(self._word().capitalize() for _ in range(2 if two else 1)))
+        return self._fresh(
+            lambda: " ".join(self._word().capitalize() for _ in range(2 if two else 1))
+        )
 
     def person(self) -> str:
         r = self.random
         return self._fresh(
-            lambda: (r.choice(FIRST) if r.random() < 0.7 else self._word().capitalize())
-            + " " + self._word().capitalize()
+            lambda: (
+                (r.choice(FIRST) if r.random() < 0.7 else self._word().capitalize())
+                + " "
+                + self._word().capitalize()
+            )
         )
 
     def code(self) -> str:
         r = self.random
-        letters = "".join(r.choice("ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(r.choice((1, 2, 2, 3))))
-        return self._fresh(lambda: f"{letters}{r.choice('- -')}{r.randint(1, 999)}".replace(" ", ""))
+        letters = "".join(
+            r.choice("ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(r.choice((1, 2, 2, 3)))
+        )
+        return self._fresh(
+            lambda: f"{letters}{r.choice('- -')}{r.randint(1, 999)}".replace(" ", "")
+        )
 
     def thing(self) -> str:
         """A thing with its article, such as `the parking pass`."""
@@ -162,23 +186,41 @@ class Draw:
 
     def _value(self, kind: str, r: Random) -> str:
         if kind == "money":
-            amount = str(r.randint(2, 999)) if r.random() < 0.75 else f"{r.randint(1, 99)},{r.randint(0, 999):03}"
+            amount = (
+                str(r.randint(2, 999))
+                if r.random() < 0.75
+                else f"{r.randint(1, 99)},{r.randint(0, 999):03}"
+            )
             if r.random() < 0.15:
                 amount = f"{r.randint(1, 99)}.{r.randint(0, 99):02}"
-            return "$" + amount if r.random() < 0.2 else f"{amount} {r.choice(('euros', 'euros', 'dollars', 'francs'))}"
+            return (
+                "$" + amount
+                if r.random() < 0.2
+                else f"{amount} {r.choice(('euros', 'euros', 'dollars', 'francs'))}"
+            )
         if kind == "number":
             return str(r.randint(2, r.choice((9, 99, 999, 9999))))
         if kind == "time":
             hour = r.randint(1, 23)
             clock = f"{hour}:{r.choice(('00', '15', '30', '45', '10', '50'))}"
-            return clock if r.random() < 0.7 else f"{r.randint(1, 12)} {r.choice(('am', 'pm', 'o' + chr(39) + 'clock'))}"
+            return (
+                clock
+                if r.random() < 0.7
+                else f"{r.randint(1, 12)} {r.choice(('am', 'pm', 'o' + chr(39) + 'clock'))}"
+            )
         if kind == "date":
             month, day = r.choice(MONTHS), r.randint(1, 28)
-            return r.choice((f"{day} {month}", f"{month} {day}", f"{day} {month} {r.randint(1980, 2035)}"))
+            return r.choice(
+                (f"{day} {month}", f"{month} {day}", f"{day} {month} {r.randint(1980, 2035)}")
+            )
         if kind == "year":
             return str(r.randint(1700, 2035))
         if kind == "day":
-            return r.choice(DAYS) if r.random() < 0.6 else f"the {r.choice(('first', 'second', 'third', 'last'))} {r.choice(DAYS)}"
+            return (
+                r.choice(DAYS)
+                if r.random() < 0.6
+                else f"the {r.choice(('first', 'second', 'third', 'last'))} {r.choice(DAYS)}"
+            )
         if kind == "span":
             many = str(r.randint(2, 90)) if r.random() < 0.7 else r.choice(NUMBER_WORDS)
             return f"{many} {r.choice(('minutes', 'hours', 'days', 'weeks', 'months', 'years', 'working days'))}"
@@ -189,28 +231,66 @@ class Draw:
         if kind == "person":
             return self.person()
         if kind == "place":
-            return r.choice((
-                f"room {r.randint(1, 499)}", f"building {r.choice('ABCDEFGH')}", self._word().capitalize(),
-                f"the {r.choice(COLOURS)} {r.choice(THINGS)}", f"the {r.choice(KINDS)} {r.choice(THINGS)}",
-                f"the {r.choice(('first', 'second', 'third', 'fourth', 'top', 'ground'))} floor",
-                f"{r.randint(1, 99)} {self._word().capitalize()} Street",
-            ))
+            return r.choice(
+                (
+                    f"room {r.randint(1, 499)}",
+                    f"building {r.choice('ABCDEFGH')}",
+                    self._word().capitalize(),
+                    f"the {r.choice(COLOURS)} {r.choice(THINGS)}",
+                    f"the {r.choice(KINDS)} {r.choice(THINGS)}",
+                    f"the {r.choice(('first', 'second', 'third', 'fourth', 'top', 'ground'))} floor",
+                    f"{r.randint(1, 99)} {self._word().capitalize()} Street",
+                )
+            )
         if kind == "mail":
             return f"{self._word()}@{self._word()}.{r.choice(('com', 'org', 'example', 'net'))}"
         if kind == "phone":
-            return f"{r.randint(100, 999)} {r.randint(0, 9999):04}" if r.random() < 0.6 else str(r.randint(1000, 9999))
+            return (
+                f"{r.randint(100, 999)} {r.randint(0, 9999):04}"
+                if r.random() < 0.6
+                else str(r.randint(1000, 9999))
+            )
         if kind == "code":
-            return r.choice((self.code(), f"{self._word()}-{self._word()}", f"{self._word()}{r.randint(1, 999)}"))
+            return r.choice(
+                (
+                    self.code(),
+                    f"{self._word()}-{self._word()}",
+                    f"{self._word()}{r.randint(1, 999)}",
+                )
+            )
         if kind == "colour":
-            return r.choice(COLOURS[:13]) if r.random() < 0.6 else f"{r.choice(COLOURS[13:])} {r.choice(COLOURS[:13])}"
+            return (
+                r.choice(COLOURS[:13])
+                if r.random() < 0.6
+                else f"{r.choice(COLOURS[13:])} {r.choice(COLOURS[:13])}"
+            )
         if kind == "material":
             return r.choice(MATERIALS)
         if kind == "object":
-            return f"a {r.choice(COLOURS + KINDS[:20])} {r.choice(THINGS)}" if r.random() < 0.6 else self.thing()
+            return (
+                f"a {r.choice(COLOURS + KINDS[:20])} {r.choice(THINGS)}"
+                if r.random() < 0.6
+                else self.thing()
+            )
         return self._word().capitalize() if kind == "name" else self._word()
 
     def document(self) -> str:
         """A document's name as it is cited, without `.pdf`."""
         r = self.random
-        stem = r.choice((r.choice(THINGS), self._word(), r.choice(KINDS) + r.choice("_-") + r.choice(THINGS), "handbook"))
-        return r.choice((stem, stem, stem.capitalize(), f"{stem}_{r.randint(2015, 2030)}", f"{stem}-{r.randint(1, 9)}"))
+        stem = r.choice(
+            (
+                r.choice(THINGS),
+                self._word(),
+                r.choice(KINDS) + r.choice("_-") + r.choice(THINGS),
+                "handbook",
+            )
+        )
+        return r.choice(
+            (
+                stem,
+                stem,
+                stem.capitalize(),
+                f"{stem}_{r.randint(2015, 2030)}",
+                f"{stem}-{r.randint(1, 9)}",
+            )
+        )

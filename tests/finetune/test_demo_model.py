@@ -31,8 +31,14 @@ def model():  # type: ignore[no-untyped-def]
 def test_the_folder_is_small_and_whole() -> None:
     names = {path.name for path in FOLDER.iterdir()}
     assert names == {
-        "README.md", "abilities.json", "chat_template.jinja", "config.json", "generation_config.json",
-        "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "README.md",
+        "abilities.json",
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
     }
     assert (FOLDER / "model.safetensors").stat().st_size < 12_000_000
 
@@ -49,27 +55,36 @@ def test_the_template_and_the_training_text_give_the_same_tokens(tokenizer) -> N
     draw = Conversations("template")
     for _ in range(20):
         messages = draw.draw(1.0).messages
-        rendered = tokenizer.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
+        rendered = tokenizer.apply_chat_template(
+            messages, return_dict=True, return_assistant_tokens_mask=True
+        )
         ids, said = encode(tokenizer, messages)
         assert rendered["input_ids"] == ids
         assert [bool(flag) for flag in rendered["assistant_masks"]] == said
 
 
-@pytest.mark.parametrize("text", ["Stra\u00dfe, 12,50 \u20ac", "\u65e5\u672c\u8a9e 123", "tab\tand\n\nlines  "])
+@pytest.mark.parametrize(
+    "text", ["Stra\u00dfe, 12,50 \u20ac", "\u65e5\u672c\u8a9e 123", "tab\tand\n\nlines  "]
+)
 def test_any_text_survives_the_tokenizer(tokenizer, text: str) -> None:  # type: ignore[no-untyped-def]
     assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 
 
 def test_it_answers_most_of_the_fixed_cases(model, tokenizer) -> None:  # type: ignore[no-untyped-def]
     cases = [json.loads(line) for line in CASES.read_text().splitlines()]
-    scores, said = measure(model, tokenizer, [Case(c["kind"], c["messages"], c["expected"]) for c in cases])
+    scores, said = measure(
+        model, tokenizer, [Case(c["kind"], c["messages"], c["expected"]) for c in cases]
+    )
     right = sum(reply == case["expected"] for reply, case in zip(said, cases, strict=True))
     floor = json.loads((FOLDER / "abilities.json").read_text())["fixed_cases_floor"]
     assert right >= floor, scores
 
 
 def test_measured_names_are_never_trained_on() -> None:
-    trained, measured = Conversations("names").writer.draw, Conversations("names", held_out=True).writer.draw
+    trained, measured = (
+        Conversations("names").writer.draw,
+        Conversations("names", held_out=True).writer.draw,
+    )
     assert not any(reserved(trained.name()) for _ in range(200))
     assert all(reserved(measured.name()) for _ in range(200))
 

@@ -13,13 +13,17 @@ PASSAGES = [
 
 def test_the_answer_prompt_is_the_served_one() -> None:
     blocks = [learned.passage_block(p.number, p.text, p.document, p.page) for p in PASSAGES]
-    assert learned.answer_prompt(" How much? ", blocks) == served.answer_prompt(" How much? ", PASSAGES)
+    assert learned.answer_prompt(" How much? ", blocks) == served.answer_prompt(
+        " How much? ", PASSAGES
+    )
 
 
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("turns", ["", "User: Who?\nAssistant: Ada."])
 def test_the_expansion_prompt_is_the_served_one(count: int, turns: str) -> None:
-    assert learned.expand_prompt("How much?", count, turns) == served.expand_prompt("How much?", count, turns)
+    assert learned.expand_prompt("How much?", count, turns) == served.expand_prompt(
+        "How much?", count, turns
+    )
 
 
 def test_the_refusal_is_the_served_one() -> None:
