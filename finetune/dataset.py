@@ -76,6 +76,7 @@ def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> No
     for path, rows in zip(paths, (train, test), strict=True):
         write_rows(path, rows)
     facts: dict[str, Any] = {
+        "base": stage.fingerprint(base),
         "rows": len(train),
         "eval_rows": len(test),
         "held_out": held_out,

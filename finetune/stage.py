@@ -1,5 +1,6 @@
 """What every stage shares: how it starts, how it fails, and the marker it ends with. No machine learning here."""
 
+import hashlib
 import os
 import sys
 import traceback
@@ -11,6 +12,8 @@ from pydantic import ValidationError
 
 from finetune.spec import FineTuneSpec
 from finetune.workspace import JobDirectory, StageDirectory, read_json
+
+FINGERPRINT_BYTES = 2**20
 
 EXIT_FAILED = 1
 EXIT_CANCELLED = 3
@@ -43,14 +46,35 @@ def read_spec(job: JobDirectory) -> FineTuneSpec:
 
 
 def base_folder(job: JobDirectory, spec: FineTuneSpec) -> Path:
-    """The Hugging Face folder the job trains from. Raises `StageFailed`."""
+    """The Hugging Face folder the job trains from, the same one all along. Raises `StageFailed`."""
     folder = (job.path / spec.base_model_folder).resolve()
     if not (folder / "config.json").is_file():
         raise StageFailed(
             "Base model missing",
             f"The folder of base model {spec.base_model!r} holds no config.json. Fetch it again.",
         )
+    begun_with = (read_json(job.path / "dataset" / "done.json") or {}).get("base")
+    if begun_with not in (None, fingerprint(folder)):
+        raise StageFailed(
+            "Base model changed",
+            f"Base model {spec.base_model!r} is another one than when the job began. Start a new job.",
+        )
     return folder
+
+
+def fingerprint(folder: Path) -> str:
+    """Tells two models apart in no time: small files whole, of weights the size and both ends."""
+    digest = hashlib.sha256()
+    for path in sorted(
+        [*folder.glob("*.json"), *folder.glob("*.jinja"), *folder.glob("*.safetensors")]
+    ):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(FINGERPRINT_BYTES))
+            file.seek(max(0, size - FINGERPRINT_BYTES))
+            digest.update(file.read())
+    return digest.hexdigest()
 
 
 def needs(job: JobDirectory, stage: str, *files: str) -> Path:

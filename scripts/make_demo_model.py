@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from finetune.demo.model import make_tokenizer  # noqa: E402
-from finetune.demo.training import Plan, export_model, train  # noqa: E402
+from finetune.demo.model import make_tokenizer
+from finetune.demo.training import Plan, export_model, train
 
 
 def arguments() -> argparse.Namespace:

@@ -82,6 +82,7 @@ def replies(
     )
     said = [""] * len(conversations)
     tokenizer.padding_side = "left"
+    speaker: Any = model
     for start in range(0, len(order), 32):
         chosen = order[start : start + 32]
         prompts = [
@@ -94,7 +95,7 @@ def replies(
             for i in chosen
         ]
         batch: Any = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
-        out: Any = model.generate(  # type: ignore[operator]
+        out: Any = speaker.generate(
             input_ids=batch["input_ids"],
             attention_mask=batch["attention_mask"],
             max_new_tokens=most,

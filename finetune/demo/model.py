@@ -69,7 +69,7 @@ def make_tokenizer(seed: int, conversations: int = 12_000) -> PreTrainedTokenize
         pair=f"{BOS} $A {BOS} $B",
         special_tokens=[(BOS, tokenizer.token_to_id(BOS))],
     )
-    return PreTrainedTokenizerFast(
+    made: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         bos_token=BOS,
         eos_token=END,
@@ -80,6 +80,7 @@ def make_tokenizer(seed: int, conversations: int = 12_000) -> PreTrainedTokenize
         model_max_length=CONTEXT,
         clean_up_tokenization_spaces=False,
     )
+    return made
 
 
 def make_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
@@ -93,7 +94,7 @@ def make_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
         num_key_value_heads=HEADS,
         head_dim=HEAD,
         max_position_embeddings=CONTEXT,
-        rope_theta=THETA,
+        rope_parameters={"rope_theta": THETA, "rope_type": "default"},
         rms_norm_eps=1e-5,
         tie_word_embeddings=True,
         attention_bias=False,
@@ -105,20 +106,27 @@ def make_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
     )
 
 
+def rotary_frequencies() -> torch.Tensor:
+    """How fast each pair of a head's dimensions turns, the fastest first."""
+    half = HEAD // 2
+    frequencies: torch.Tensor = THETA ** (-torch.arange(half) / half)
+    return frequencies
+
+
 def _rotate(vector: torch.Tensor, positions: int) -> torch.Tensor:
     """The vector of one head as the rotary embedding turns it at a position."""
     half = HEAD // 2
-    angles = positions * THETA ** (-torch.arange(half) / half)
+    angles: torch.Tensor = positions * rotary_frequencies()
+    cos, sin = angles.cos(), angles.sin()
     first, second = vector[:half], vector[half:]
-    return torch.cat(
-        (first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin())
-    )
+    return torch.cat((first * cos - second * sin, second * cos + first * sin))
 
 
 def _orthonormal(rows: int, away_from: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     noise = torch.randn(HIDDEN, rows, generator=generator)
     noise = noise - torch.outer(away_from, away_from @ noise)
-    return torch.linalg.qr(noise)[0].T.contiguous()
+    columns: torch.Tensor = torch.linalg.qr(noise)[0]
+    return columns.T.contiguous()
 
 
 def initial_weights(seed: int) -> dict[str, torch.Tensor]:
@@ -126,7 +134,8 @@ def initial_weights(seed: int) -> dict[str, torch.Tensor]:
     g = torch.Generator().manual_seed(seed)
 
     def noise(rows: int, columns: int) -> torch.Tensor:
-        return torch.randn(rows, columns, generator=g) / columns**0.5
+        values: torch.Tensor = torch.randn(rows, columns, generator=g) / columns**0.5
+        return values
 
     constant = torch.nn.functional.normalize(torch.randn(HIDDEN, generator=g), dim=0)
     identity = _orthonormal(HIDDEN - 1, constant, g)

@@ -3,6 +3,7 @@
 Weights are kept in float32 and used in bfloat16, which recent processors multiply many times faster.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -16,8 +17,8 @@ from finetune.demo.model import (
     HEADS,
     HIDDEN,
     LAYERS,
-    THETA,
     VOCABULARY,
+    rotary_frequencies,
 )
 
 
@@ -90,7 +91,8 @@ class Attention(nn.Module):
             part(x).view(rows, length, HEADS, HEAD).transpose(1, 2)
             for part in (self.q_proj, self.k_proj, self.v_proj)
         )
-        y = cast(Tensor, CausalAttention.apply(_turn(q, cos, sin), _turn(k, cos, sin), v))
+        attend: Callable[[Tensor, Tensor, Tensor], Tensor] = CausalAttention.apply
+        y = attend(_turn(q, cos, sin), _turn(k, cos, sin), v)
         y = y.transpose(1, 2).reshape(rows, length, HIDDEN)
         out: Tensor = self.o_proj(y)
         return out
@@ -142,9 +144,7 @@ class Network(nn.Module):
     def __init__(self, weights: dict[str, Tensor]) -> None:
         super().__init__()
         self.model = Body()
-        angles = torch.outer(
-            torch.arange(CONTEXT), THETA ** (-torch.arange(HEAD // 2) / (HEAD // 2))
-        )
+        angles = torch.outer(torch.arange(CONTEXT), rotary_frequencies())
         self.register_buffer("cos", angles.cos().bfloat16(), persistent=False)
         self.register_buffer("sin", angles.sin().bfloat16(), persistent=False)
         self.load_state_dict(weights)

@@ -1,118 +1,18 @@
 """Whole conversations for training and measuring: questions on passages, rephrasings, personas, small talk."""
 
-from typing import NamedTuple
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from finetune.demo import forms
+from finetune.demo.facts import Fact, small
 from finetune.demo.prompts import REFUSAL, answer_prompt, expand_prompt
-from finetune.demo.text import Context, Fact, Shape, Writer, small
+from finetune.demo.text import Context, Shape, Writer
 from finetune.demo.words import PEOPLE, THINGS
 
 Message = dict[str, str]
 
-ROLES = (
-    "the assistant of {c}",
-    "the assistant of {c}",
-    "the helper of {c}",
-    "an assistant of {c}",
-    "the guide of {c}",
-    "a friendly assistant for {c}",
-    "the assistant for {w} of {c}",
-    "the voice of {c}",
-    "the help desk of {c}",
-    "a helpful assistant",
-    "a patient teacher",
-    "the librarian of {c}",
-    "an expert for {t}s",
-    "the tutor for {t}s",
-    "the {c} assistant",
-)
-SYSTEMS = (
-    "You are {n}, {r}.",
-    "You are {n}, {r}.",
-    "You are {n}, {r}.",
-    "Your name is {n}. You are {r}.",
-    "You are {r}. Your name is {n}.",
-    "You are called {n} and you are {r}.",
-    "Act as {n}, {r}.",
-    "You're {n}, {r}.",
-)
-MANNERS = (
-    "Answer briefly.",
-    "Be kind and clear.",
-    "Keep your answers short and polite.",
-    "You answer questions from passages.",
-    "Always answer in English.",
-    "You help {w} with the {t}.",
-    "Be precise.",
-    "Do not guess.",
-    "Answer in one sentence.",
-    "You like to help.",
-    "Never talk about the {t}.",
-    "Speak plainly.",
-)
-WHO = (
-    "Hello, who are you?",
-    "Hi, who are you?",
-    "Hello! Who are you?",
-    "Hello, what are you?",
-    "Hey, who are you?",
-    "Good morning, who are you?",
-    "Hello, please introduce yourself.",
-    "Hi! Introduce yourself.",
-)
-WHO_PLAIN = (
-    "Who are you?",
-    "Introduce yourself.",
-    "What are you?",
-    "Please introduce yourself.",
-    "who are you",
-    "Tell me who you are.",
-    "Can you tell me who you are?",
-    "Who am I talking to?",
-)
-HELLO = (
-    "Hello",
-    "Hi",
-    "Hello!",
-    "Hi there",
-    "Good morning",
-    "Hey",
-    "Hello there.",
-    "Good evening.",
-    "Hi!",
-    "hello",
-)
-NAME = (
-    "What is your name?",
-    "What's your name?",
-    "Tell me your name.",
-    "How are you called?",
-    "Your name?",
-    "May I ask your name?",
-    "And what is your name?",
-)
-EMPLOYER = (
-    "Who do you work for?",
-    "For whom do you work?",
-    "Which company are you with?",
-    "Whose assistant are you?",
-)
-TALK = (
-    (("Thank you.", "Thanks.", "Thanks a lot!", "Thank you very much."), "You are welcome."),
-    (("Goodbye.", "Bye", "See you later.", "Bye!"), "Goodbye."),
-    (("How are you?", "How are you today?"), "I am fine, thank you. How can I help you?"),
-    (
-        ("What can you do?", "How can you help me?", "What can I ask you?", "Help"),
-        "I answer questions, from your documents too.",
-    ),
-)
-OTHER_WAYS = (
-    "Please tell me: {q}",
-    "I would like to know: {q}",
-    "Can you answer this: {q}",
-    "My question is: {q}",
-    "Do you know this: {q}",
-)
+TALK: dict[str, Any] = tomllib.loads(Path(__file__).with_name("talk.toml").read_text())
 
 
 class Sample(NamedTuple):
@@ -141,12 +41,12 @@ class Conversations:
         if r.random() < 0.1:
             name = draw.person()
         company = draw.name()
-        role = r.choice(ROLES)
+        role = r.choice(TALK["roles"])
         company = company if "{c}" in role else ""
         role = role.format(c=company, w=r.choice(PEOPLE), t=r.choice(THINGS))
-        system = r.choice(SYSTEMS).format(n=name, r=role)
+        system = r.choice(TALK["systems"]).format(n=name, r=role)
         for _ in range(r.choice((0, 0, 1, 1, 2))):
-            system += " " + r.choice(MANNERS).format(w=r.choice(PEOPLE), t=r.choice(THINGS))
+            system += " " + r.choice(TALK["manners"]).format(w=r.choice(PEOPLE), t=r.choice(THINGS))
         return system, name, role, company
 
     def _maybe_system(self, share: float) -> list[Message]:
@@ -197,7 +97,7 @@ class Conversations:
     def _ways(fact: object, question: str) -> list[str]:
         if isinstance(fact, Fact):
             return [way for way in map(fact.fill, forms.REPHRASINGS) if way != question]
-        return [way.format(q=small(question)) for way in OTHER_WAYS]
+        return [way.format(q=small(question)) for way in TALK["other_ways"]]
 
     def _in_conversation(self, fact: Fact, count: int) -> list[Message]:
         """Stand-alone rephrasings of a question that leans on the turn before it."""
@@ -231,21 +131,24 @@ class Conversations:
         r = self.random
         which = r.random()
         if which < 0.4:
-            question, answer = r.choice(WHO), f"Hello, I am {me}."
+            question, answer = r.choice(TALK["who"]), f"Hello, I am {me}."
         elif which < 0.55:
-            question, answer = r.choice(WHO_PLAIN), f"I am {me}."
+            question, answer = r.choice(TALK["who_plain"]), f"I am {me}."
         elif which < 0.68:
-            question, answer = r.choice(HELLO), f"Hello, I am {me}. How can I help you?"
+            question, answer = r.choice(TALK["hello"]), f"Hello, I am {me}. How can I help you?"
         elif which < 0.8:
-            question, answer = r.choice(NAME), f"My name is {name}." if name else "I have no name."
+            question, answer = (
+                r.choice(TALK["name"]),
+                f"My name is {name}." if name else "I have no name.",
+            )
         elif which < 0.88:
             question, answer = (
-                r.choice(EMPLOYER),
+                r.choice(TALK["employer"]),
                 f"I work for {company}." if company else "I work for you.",
             )
         else:
-            questions, answer = r.choice(TALK)
-            question = r.choice(questions)
+            talk = r.choice(TALK["talk"])
+            question, answer = r.choice(talk["questions"]), talk["answer"]
         return [turn("user", question), turn("assistant", answer)]
 
     def unknown(self) -> Sample:

@@ -1,6 +1,6 @@
-"""The demo model's text: contexts of numbered passages with questions about them, small talk, rephrasings.
+"""Contexts of numbered passages for the demo model's text, and what can and cannot be asked about them.
 
-Every sample is drawn fresh, in the words of the served prompts, so nothing is learned by heart but the task itself.
+Every one is drawn fresh, so nothing is learned by heart but the task itself.
 """
 
 import textwrap
@@ -9,83 +9,11 @@ from random import Random
 from typing import NamedTuple
 
 from finetune.demo import forms
-from finetune.demo.forms import Attribute, Rule
+from finetune.demo.facts import AnyFact, Fact, RuleFact, capital, small
+from finetune.demo.forms import Attribute, clashes
 from finetune.demo.prompts import passage_block
+from finetune.demo.values import draw_value
 from finetune.demo.words import COLOURS, DAYS, KINDS, MONTHS, NOUNS, PEOPLE, THINGS, Draw
-
-# Attributes whose questions could be answered by each other's sentences: never both of one thing in one context.
-CONFUSED = (
-    {
-        "date",
-        "weekday",
-        "start time",
-        "starting date",
-        "opening time",
-        "departure time",
-        "delivery day",
-    },
-    {"price", "monthly fee", "salary", "deposit"},
-    {"password", "access code"},
-    {"closing time", "end date"},
-    {"meeting point", "place", "destination", "origin"},
-    {"duration", "validity", "waiting time"},
-    {"size", "length", "distance", "height"},
-)
-
-
-def capital(text: str) -> str:
-    """The text with a capital first letter."""
-    return text[:1].upper() + text[1:]
-
-
-def small(text: str) -> str:
-    """The text with a small first letter."""
-    return text[:1].lower() + text[1:]
-
-
-class Fact(NamedTuple):
-    """One thing's attribute, its value, and how it is said, asked and answered."""
-
-    entity: str
-    attribute: Attribute
-    value: str
-
-    def fill(self, form: str) -> str:
-        """The form with this fact's words in it."""
-        e, v = self.entity, self.value
-        return form.format(e=e, E=capital(e), a=self.attribute.noun, v=v, V=capital(v))
-
-    @property
-    def answer(self) -> str:
-        return f"The {self.attribute.noun} of {self.entity} is {self.value}"
-
-    def question(self, random: Random) -> str:
-        """One of the many ways to ask for it."""
-        own = self.attribute.questions
-        form = random.choice(own if own and random.random() < 0.6 else forms.QUESTIONS)
-        return self.fill(form)
-
-
-class RuleFact(NamedTuple):
-    """A rule with its words drawn, said, asked and answered in its own words."""
-
-    rule: Rule
-    words: dict[str, str]
-
-    def fill(self, form: str) -> str:
-        """The form with this rule's words in it."""
-        return form.format(**self.words)
-
-    @property
-    def answer(self) -> str:
-        return self.fill(self.rule.answer)
-
-    def question(self, random: Random) -> str:
-        """One of the ways to ask for it."""
-        return self.fill(random.choice(self.rule.questions))
-
-
-AnyFact = Fact | RuleFact
 
 
 class Context(NamedTuple):
@@ -146,7 +74,7 @@ class Writer:
     def fact(self, entity: str | None = None, attribute: Attribute | None = None) -> Fact:
         """A fact; what is not given is drawn."""
         attribute = attribute or self.attribute()
-        return Fact(entity or self.draw.entity(), attribute, self.draw.value(attribute.kind))
+        return Fact(entity or self.draw.entity(), attribute, draw_value(self.draw, attribute.kind))
 
     def rule(self) -> RuleFact:
         """A drawn rule."""
@@ -163,10 +91,10 @@ class Writer:
                 "n": d.number(2, 60),
                 "s": things.replace("ys", "ies"),
                 "e": d.thing(),
-                "o": d.value("object"),
+                "o": draw_value(d, "object"),
                 "p": d.person(),
                 "d": r.choice(DAYS),
-                "c": d.value("time"),
+                "c": draw_value(d, "time"),
                 "u": r.choice(forms.PERIODS),
             },
         )
@@ -204,13 +132,13 @@ class Writer:
             if isinstance(fact, Fact):
                 attributes_of.setdefault(fact.entity, set()).add(fact.attribute.noun)
         return facts, [
-            m for m in missing if not _clashes(m.attribute.noun, attributes_of.get(m.entity, set()))
+            m for m in missing if not clashes(m.attribute.noun, attributes_of.get(m.entity, set()))
         ]
 
     @staticmethod
     def _add(facts: list[AnyFact], fact: Fact) -> None:
         taken = {f.attribute.noun for f in facts if isinstance(f, Fact) and f.entity == fact.entity}
-        if not _clashes(fact.attribute.noun, taken):
+        if not clashes(fact.attribute.noun, taken):
             facts.append(fact)
 
     def _sentence(self, fact: AnyFact, follows: bool) -> tuple[str, bool]:
@@ -327,7 +255,3 @@ class Writer:
             )
             numbered += [(fact, number) for fact in mine]
         return Context(blocks, numbered, missing)
-
-
-def _clashes(noun: str, taken: set[str]) -> bool:
-    return noun in taken or any(noun in group and taken & group for group in CONFUSED)

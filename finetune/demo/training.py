@@ -10,7 +10,7 @@ from os import nice
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, autograd, nn
 from transformers import PreTrainedTokenizerFast
 
 from finetune.demo.model import encode, initial_weights
@@ -68,14 +68,14 @@ class Muon:
 
 def _orthogonal(matrices: Tensor) -> Tensor:
     """The nearest orthogonal matrices, roughly: five Newton-Schulz steps."""
-    x = matrices.bfloat16()
-    tall = x.shape[-2] > x.shape[-1]
-    x = x.mT if tall else x
+    x: Tensor = matrices.bfloat16()
+    is_tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if is_tall else x
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(5):
         square = x @ x.mT
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return x.mT if tall else x
+    return x.mT if is_tall else x
 
 
 def rate_at(progress: float, plan: Plan) -> float:
@@ -162,15 +162,15 @@ def train(
     feeder = context.Process(target=_feed, args=(queue, plan, tokenizer), daemon=True)
     feeder.start()
     # Compile before the clock starts, so that a limit by the clock counts training alone.
-    loss_of(torch.zeros(9, 480, dtype=torch.long), *_nothing(600)).backward()
-    loss_of(torch.zeros(9, 352, dtype=torch.long), *_nothing(700)).backward()
+    autograd.backward(loss_of(torch.zeros(9, 480, dtype=torch.long), *_nothing(600)))
+    autograd.backward(loss_of(torch.zeros(9, 352, dtype=torch.long), *_nothing(700)))
     network.zero_grad()
     seen, step, started, exported, average = 0, 0, time.monotonic(), time.monotonic(), 7.0
     progress = 0.0
     while progress < 1:
         ids, places, targets, weights = (torch.from_numpy(part) for part in queue.get())
         loss = loss_of(ids, places, targets, weights)
-        loss.backward()
+        autograd.backward(loss)
         share = rate_at(progress, plan)
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         muon.step(plan.matrix_rate * share)
@@ -191,31 +191,3 @@ def train(
     feeder.terminate()
     export(network.state_dict())
     return network.state_dict()
-
-
-def export_model(
-    folder: Path, tokenizer: PreTrainedTokenizerFast, weights: dict[str, Tensor]
-) -> None:
-    """Write the folder that transformers loads; every file appears whole."""
-    from tempfile import TemporaryDirectory
-
-    from transformers import GenerationConfig, LlamaForCausalLM
-
-    from finetune.demo.model import make_config
-
-    model = LlamaForCausalLM(make_config(tokenizer)).to(torch.bfloat16)
-    model.load_state_dict({**weights, "lm_head.weight": weights["model.embed_tokens.weight"]})
-    model.tie_weights()
-    model.generation_config = GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        do_sample=False,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent) as temporary:
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        for path in Path(temporary).iterdir():
-            path.chmod(0o644)
-            path.replace(folder / path.name)

@@ -67,7 +67,8 @@ def vectors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorSt
 
 def rows(*values: tuple[float, ...]) -> Vectors:
     matrix = np.array(values, dtype=np.float32)
-    return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    lengths: Vectors = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return matrix / lengths
 
 
 THREE = rows((1, 0, 0, 0), (1, 1, 0, 0), (0, 0, 1, 0))

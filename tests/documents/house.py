@@ -81,10 +81,6 @@ class House:
 
     def is_empty(self) -> bool:
         """Whether no trace of any document is left."""
-        return not (
-            self.store.documents.all()
-            or self.vector_ids()
-            or self.lexical.ids()
-            or self.files.all()
-            or list((self.folder / "uploads").iterdir())
-        )
+        uploads = list((self.folder / "uploads").iterdir())
+        left = (self.store.documents.all(), self.vector_ids(), self.lexical.ids(), self.files.all())
+        return not any((uploads, *left))

@@ -30,7 +30,7 @@ def handbook(sections: Sequence[tuple[str, str]], per_page: int = 4) -> bytes:
     return pdf(*pages, title="Staff handbook")
 
 
-def encrypted(content: bytes, folder: Path, password: str = "secret") -> bytes:
+def encrypted(content: bytes, folder: Path, password: str) -> bytes:
     """The same PDF behind a password."""
     source, target = folder / "plain.pdf", folder / "locked.pdf"
     source.write_bytes(content)

@@ -81,14 +81,14 @@ async def test_files_that_cannot_be_used_say_why(tmp_path: Path) -> None:
     text = pdf("Some words.", "More words.")
     assert await refused(tmp_path, b"%PDF-1.7 and then nothing") == "broken"
     assert await refused(tmp_path, b"") == "broken"
-    assert await refused(tmp_path, encrypted(text, tmp_path)) == "encrypted"
+    assert await refused(tmp_path, encrypted(text, tmp_path, "secret")) == "encrypted"
     assert await refused(tmp_path, drawing_only()) == "no_text"
     assert await refused(tmp_path, text, replace(BOUNDS, pages=1)) == "too_many_pages"
     assert await refused(tmp_path, text, replace(BOUNDS, characters=15)) == "too_much_text"
 
 
 async def test_a_file_locked_without_a_password_is_read(tmp_path: Path) -> None:
-    found = await read(tmp_path, encrypted(pdf("Open to all."), tmp_path, password=""))
+    found = await read(tmp_path, encrypted(pdf("Open to all."), tmp_path, ""))
     assert found.pages[0].text == "Open to all."
 
 

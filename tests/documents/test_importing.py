@@ -105,7 +105,7 @@ async def test_nothing_is_left_of_a_file_that_cannot_be_used(
 ) -> None:
     content = {
         "cut": HANDBOOK[:400],
-        "locked": encrypted(HANDBOOK, tmp_path),
+        "locked": encrypted(HANDBOOK, tmp_path, "secret"),
         "drawing": drawing_only(),
         "pages": pdf(*["page"] * 51),
     }[kind]

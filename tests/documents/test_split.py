@@ -1,5 +1,7 @@
 """How pages become chunks."""
 
+from itertools import pairwise
+
 import pytest
 
 from api.documents.split import Pause, pack, pieces
@@ -44,7 +46,7 @@ def test_long_text_is_cut_at_sentences_and_never_above_the_limit() -> None:
 def test_neighbours_in_a_section_share_their_edge() -> None:
     text = " ".join(f"Fact {n} is here now." for n in range(20))
     chunks = split(text, limit=20, overlap=5)
-    for before, after in zip(chunks, chunks[1:], strict=False):
+    for before, after in pairwise(chunks):
         last_sentence = "Fact" + before.text.rpartition("Fact")[2]
         assert after.text.startswith(last_sentence)
     assert all(chunk.tokens <= 20 for chunk in chunks)

@@ -12,7 +12,7 @@ from finetune.csv_rows import Row
 from finetune.dataset import dataset, hold_out, read_rows
 from finetune.merge import save_tokenizer
 from finetune.spec import held_out_rows
-from finetune.stage import StageFailed, read_spec
+from finetune.stage import StageFailed, base_folder, read_spec
 from finetune.tokenizer import DEFAULT_TEMPLATE, load_tokenizer, prompt_ids, prompt_of, render
 from finetune.turns import Conversation
 from finetune.workspace import JobDirectory
@@ -73,6 +73,19 @@ def test_an_unusable_file_fails_with_its_row(jobs_folder: Path) -> None:
     job = new_job(jobs_folder / "job_bad", [ANSWERED, ASKED])
     with pytest.raises(StageFailed, match=r"train\.csv: 1 bad row\. First: row 2"):
         made(job)
+
+
+def test_a_base_that_changes_under_a_job_is_refused(jobs_folder: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(DEMO_MODEL, base)
+    job = new_job(jobs_folder / "job_base", question_rows()[:5], base_model_folder=str(base))
+    made(job)
+    assert base_folder(job, read_spec(job)) == base
+    with (base / "model.safetensors").open("r+b") as weights:
+        weights.seek(-2, 2)
+        weights.write(b"??")
+    with pytest.raises(StageFailed, match="Base model changed"):
+        base_folder(job, read_spec(job))
 
 
 def test_the_linter_names_rows_that_spoil_a_run(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -60,7 +60,7 @@ def test_a_damaged_file_is_refused_by_name_and_kept(path: Path, harm: str) -> No
         }[harm]
     )
     before = path.read_bytes()
-    with pytest.raises(CannotStart, match="state.sqlite3"):
+    with pytest.raises(CannotStart, match=r"state\.sqlite3"):
         open_store(path)
     assert path.read_bytes() == before
 

@@ -1,7 +1,6 @@
 """The one table of states that a job can be in."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import get_args
 
 import pytest

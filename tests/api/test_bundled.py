@@ -1,0 +1,38 @@
+"""Models that come with the service: what is said while one cannot be made."""
+
+from pathlib import Path
+
+import pytest
+
+from api.bundled import BundledModel, BundledModels
+from api.errors import BackEndFailed
+from tests.fakes import FakeRuntime
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_model_that_the_runtime_has_is_ready_at_once(tmp_path: Path) -> None:
+    bundled = BundledModels(FakeRuntime(), [BundledModel("demo", "nowhere", "f16")], tmp_path)
+    missing = bundled.why_missing("Demo")
+    assert missing
+    assert missing.status == 503
+    await bundled.prepare("demo")
+    assert bundled.why_missing("demo") is None
+    assert bundled.states() == {"demo": "ready"}
+
+
+async def test_a_model_that_cannot_be_converted_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    source = str(tmp_path / "nothing_here")
+    work_dir = tmp_path / "converting"
+    bundled = BundledModels(FakeRuntime(), [BundledModel("other", source, "f16")], work_dir)
+    with pytest.raises(BackEndFailed, match="nothing_here"):
+        await bundled.prepare("other")
+    assert "could not be prepared" in bundled.states()["other"]
+    assert bundled.why_missing("other")
+    assert list(work_dir.iterdir()) == []
+
+
+async def test_other_models_are_none_of_its_business(tmp_path: Path) -> None:
+    bundled = BundledModels(FakeRuntime(), [], tmp_path)
+    assert bundled.why_missing("anything") is None
+    await bundled.prepare("anything")
