@@ -6,7 +6,6 @@ without the `finetune` extra says which command brings it.
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
 import shutil
 import sys
@@ -17,13 +16,13 @@ from pathlib import Path
 import anyio.to_thread
 
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NotReady
+from api.extras import require_finetune
 from api.names import model_key
 from api.runtime import GGUFFile, ModelRuntime, Persona
 from api.settings import Settings
 
 LOGGER = logging.getLogger("api.bundled")
 DEMO_FOLDER = Path(__file__).parent.parent / "examples" / "demo_model"
-INSTALL_HINT = "pip install -c constraints.txt 'llm-fastapi[finetune]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +72,7 @@ class BundledModels:
         with contextlib.suppress(ModelNotFound):
             await self._runtime.show(model.name)
             return
-        if importlib.util.find_spec("torch") is None:
-            raise NotReady(f"converting it needs the finetune extra: {INSTALL_HINT}")
+        require_finetune("converting it")
         self._work_dir.mkdir(parents=True, exist_ok=True)
         target = self._work_dir / f"{model_key(model.name)}.gguf"
         try:

@@ -25,7 +25,12 @@ def open_jobs(
     """Open both; call `clear_leftovers` before anything is submitted."""
     settings.jobs_dir.mkdir(parents=True, exist_ok=True)
     submitter = Submitter(
-        store, runtime, base_models, settings.jobs_dir, max_rows=settings.max_dataset_rows
+        store,
+        runtime,
+        base_models,
+        settings.jobs_dir,
+        max_rows=settings.max_dataset_rows,
+        trains_here=settings.runner == "local",
     )
     supervisor = Supervisor(
         store,

@@ -26,6 +26,7 @@ from api.errors import (
     OutOfSpace,
     UnsupportedMediaType,
 )
+from api.extras import require_finetune
 from api.faults import point
 from api.names import model_key, valid_model_name
 from api.runtime import ModelRuntime
@@ -72,12 +73,15 @@ class Submitter:
         jobs_dir: Path,
         *,
         max_rows: int,
+        trains_here: bool = False,
     ) -> None:
+        """`trains_here`: this installation runs the jobs, so it must have what trains."""
         self._store = store
         self._runtime = runtime
         self._base_models = base_models
         self._jobs_dir = jobs_dir
         self._max_rows = max_rows
+        self._trains_here = trains_here
         self._adding = asyncio.Lock()
 
     async def plan(self, submission: Submission) -> Plan:
@@ -89,6 +93,8 @@ class Submitter:
 
     async def submit(self, submission: Submission) -> Job:
         """Check a submission and queue it."""
+        if self._trains_here:
+            require_finetune("Fine-tuning")
         job_id = new_job_id()
         spec = await self._spec(submission, job_id)
         async with self._growing(job_id) as folder:
