@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from api.app import create_app
 from api.doctor import examine
 from api.errors import CannotStart
+from api.http_protocol import MAX_HEAD_BYTES, HttpProtocol
 from api.security import require_safe_listening
 from api.settings import Settings, settings_table
 
@@ -57,7 +58,9 @@ def _serve(settings: Settings) -> int:
         access_log=False,  # paths carry prompts in their query
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
-        h11_max_incomplete_event_size=64 * 1024,
+        http=HttpProtocol,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        ws="none",
     )
     server = uvicorn.Server(config)
     host, port = listener.getsockname()[:2]

@@ -75,9 +75,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.readiness = Readiness()
     app.state.services = None
     install_problem_handlers(app)
-    for routes in (models, documents, generate, fine_tune, jobs, health):
-        app.include_router(routes.router)
-    paths = [route.path for route in app.routes if isinstance(route, APIRoute)]
+    routers = [room.router for room in (models, documents, generate, fine_tune, jobs, health)]
+    for router in routers:
+        app.include_router(router)
+    paths = [route.path for one in routers for route in one.routes if isinstance(route, APIRoute)]
     app.add_middleware(Spelling, paths=paths)
     app.add_middleware(Gate, settings=settings)
     return app

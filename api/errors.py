@@ -64,9 +64,8 @@ class ModelNotFound(NotFound):
 
     def __init__(self, name: str, created: Sequence[str] = ()) -> None:
         known = ", ".join(created) if created else "none yet"
-        super().__init__(
-            f"No model named {name!r}. Models: {known}.", **{"Created Models": list(created)}
-        )
+        extra: dict[str, Any] = {"Created Models": list(created)}
+        super().__init__(f"No model named {name!r}. Models: {known}.", **extra)
 
 
 class BaseModelNotTrainable(NotFound):

@@ -15,6 +15,10 @@ from api.errors import ApiError
 
 PROBLEM_JSON = "application/problem+json"
 TITLES = {400: "Malformed request", 404: "Not found", 405: "Method not allowed", 413: "Too large"}
+DETAILS = {
+    404: "There is nothing at this path; /docs shows what there is.",
+    405: "This path takes other methods; the header Allow names them.",
+}
 PROBLEM_SCHEMA = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance"],
@@ -33,12 +37,18 @@ LOGGER = logging.getLogger("api")
 def problem_response(
     problem: dict[str, Any], headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """A problem as a response; `instance` is a fresh id that the log carries too."""
-    problem = {**problem, "instance": f"urn:request:{secrets.token_hex(8)}"}
-    LOGGER.info("%s %s (%s)", problem["status"], problem["title"], problem["instance"])
+    """A problem as a response."""
+    problem = stamped(problem)
     return JSONResponse(
         problem, status_code=problem["status"], headers=headers, media_type=PROBLEM_JSON
     )
+
+
+def stamped(problem: dict[str, Any]) -> dict[str, Any]:
+    """The problem with a fresh id as `instance`, under which the log has it too."""
+    problem = {**problem, "instance": f"urn:request:{secrets.token_hex(8)}"}
+    LOGGER.info("%s %s (%s)", problem["status"], problem["title"], problem["instance"])
+    return problem
 
 
 def api_error_response(error: ApiError) -> JSONResponse:
@@ -101,7 +111,7 @@ async def _on_http_exception(_request: Request, error: Exception) -> JSONRespons
         "type": "about:blank",
         "title": TITLES.get(error.status_code, "Refused"),
         "status": error.status_code,
-        "detail": _printable(error.detail, 300),
+        "detail": DETAILS.get(error.status_code) or _printable(error.detail, 300),
     }
     return problem_response(problem, dict(error.headers or {}))
 

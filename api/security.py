@@ -69,7 +69,7 @@ class Gate:
         origin = headers.get("origin")
         if origin is None:
             return True
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        return origin.lower().partition("://")[2] == headers.get("host", "").lower()
 
     def _key_refusal(self, values: Iterable[str]) -> tuple[int, str, str] | None:
         for value in values:

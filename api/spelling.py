@@ -1,6 +1,7 @@
 """The customer's path spellings: case, underscores and a trailing slash do not matter."""
 
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,7 +13,8 @@ def _key(segment: str) -> str:
 class Spelling:
     """ASGI middleware that writes the first segment of a path as its route does.
 
-    Only the first segment: a name further on (`/createModel/My_Model`) is the caller's own.
+    Only the first segment: a name further on (`/createModel/My_Model`) is the caller's own. A slash
+    inside a name (`%2F`) stays encoded, so that it never cuts the name short.
     """
 
     def __init__(self, app: ASGIApp, paths: Iterable[str]) -> None:
@@ -23,10 +25,13 @@ class Spelling:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on under the route's own spelling."""
         if scope["type"] == "http":
-            path: str = scope["path"]
-            _, first, *rest = path.split("/") if path.startswith("/") else ["", path]
-            first = self._spellings.get(_key(first), first)
+            first, *rest = _segments(scope["raw_path"])
             if rest and rest[-1] == "":
                 rest.pop()
-            scope = {**scope, "path": "/" + "/".join([first, *rest])}
+            scope = {**scope, "path": "/".join(["", self._spellings.get(_key(first), first), *rest])}
         await self._app(scope, receive, send)
+
+
+def _segments(raw_path: bytes) -> list[str]:
+    encoded = raw_path.decode("ascii", "replace").removeprefix("/").split("/")
+    return [unquote(segment).replace("/", "%2F") for segment in encoded]

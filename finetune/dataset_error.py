@@ -1,6 +1,7 @@
 """What can be wrong with an uploaded dataset, row by row. Standard library only; the api imports it."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Kind = Literal["not_csv", "encoding", "header", "rows", "empty", "too_many"]
@@ -16,17 +17,17 @@ class RowError:
     expected: str
 
 
-@dataclass(frozen=True)
 class DatasetError(Exception):
     """The file cannot be trained on. `rows` holds the first 20 bad rows, `count` how many there are."""
 
-    kind: Kind
-    detail: str
-    rows: list[RowError] = field(default_factory=list)
-    count: int = 0
-
-    def __str__(self) -> str:
-        return self.detail
+    def __init__(
+        self, kind: Kind, detail: str, rows: Sequence[RowError] = (), count: int = 0
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.rows = list(rows)
+        self.count = count
 
     def row_fields(self) -> list[dict[str, Any]]:
         """The bad rows as plain mappings."""

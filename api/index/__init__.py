@@ -216,8 +216,6 @@ class Index:
                 await run_sync(self._lexical.clear)
             await self.catch_up()
         self._notes = tuple(f"Repaired: {text}" for text in found)
-        for note in self._notes:
-            log.warning(note)
         return found
 
     async def _vector_differences(self) -> list[Difference]:

@@ -1,10 +1,12 @@
 """Texts to vectors: which embedding model, how long its texts may be, and how they are counted."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from api.errors import ModelNotFound, NotReady
 from api.runtime import ModelRuntime
 
 Vectors = npt.NDArray[np.float32]
@@ -27,14 +29,27 @@ class Embedder:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """One vector a text; a text that the model cannot read whole is an error, never cut."""
         rows: list[list[float]] = []
-        for start in range(0, len(texts), BATCH):
-            rows += await self._runtime.embed(self.model, texts[start : start + BATCH])
+        with self._there():
+            for start in range(0, len(texts), BATCH):
+                rows += await self._runtime.embed(self.model, texts[start : start + BATCH])
         return np.array(rows, dtype=np.float32)
 
     async def lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text for this model."""
-        return await self._runtime.tokenize_lengths(self.model, texts)
+        with self._there():
+            return await self._runtime.tokenize_lengths(self.model, texts)
 
     async def longest(self) -> int:
         """Tokens that the model reads at once."""
-        return (await self._runtime.show(self.model)).context_length
+        with self._there():
+            return (await self._runtime.show(self.model)).context_length
+
+    @contextlib.contextmanager
+    def _there(self) -> Iterator[None]:
+        try:
+            yield
+        except ModelNotFound as error:  # the caller has named another model, and that one is there
+            raise NotReady(
+                f"The embedding model {self.model!r} is not there (yet). "
+                "LLM_FASTAPI_EMBEDDING_MODEL names it."
+            ) from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from api.errors import BackEndFailed, DocumentNotFound
-from api.index.lexical import Entry, LexicalIndex, owner_of
+from api.index.lexical import Damaged, Entry, LexicalIndex, owner_of
 from api.index.values import Collection
 from api.index.vector_store import VectorStore
 from api.store import Store
@@ -50,7 +50,11 @@ def _entries(store: Store, document_id: str) -> Iterator[Entry]:
 
 def words_that_differ(store: Store, lexical: LexicalIndex) -> str:
     """How the word index differs from the store, empty when it does not."""
-    expected, actual = store.documents.ready_chunk_ids(), lexical.ids()
+    expected = store.documents.ready_chunk_ids()
+    try:
+        actual = lexical.ids()
+    except Damaged as error:
+        return f"The word index is damaged: {error}."
     if expected == actual:
         return ""
     return (

@@ -1,9 +1,17 @@
-"""A program that imports two documents, deletes the first, and is killed on the way by a fault point."""
+"""A program that imports two documents, deletes the first, and is killed on the way by a fault point.
+
+    python -m tests.documents.killed FOLDER NAME:PASS ...
+
+Each kill happens in a fork of its own, in a folder of its own, so that the libraries are loaded once.
+"""
 
 import asyncio
+import importlib
+import os
 import sys
 from pathlib import Path
 
+from api import faults
 from tests.documents.house import House
 from tests.documents.pdfs import handbook
 
@@ -11,7 +19,7 @@ FIRST = handbook([("Towers", "The tower of Lindau is 90 metres high.")])
 SECOND = handbook([(f"Bridge {n}", f"Bridge {n} was built in {1900 + n}.") for n in range(20)])
 
 
-async def main(folder: Path) -> None:
+async def work(folder: Path) -> None:
     """Do it all; end well when nothing kills."""
     house = House(folder, embedded=True).open()
     await house.bring(FIRST, "first.pdf")
@@ -21,5 +29,18 @@ async def main(folder: Path) -> None:
     await house.close()
 
 
+def main(base: Path, kills: list[str]) -> None:
+    """One death after the other."""
+    for kill in kills:
+        child = os.fork()
+        if child == 0:
+            os.environ["LLM_FASTAPI_FAULT"] = kill
+            importlib.reload(faults)
+            asyncio.run(work(base / kill))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 137, kill
+
+
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    main(Path(sys.argv[1]), sys.argv[2:])

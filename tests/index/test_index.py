@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.errors import ApiError, BackEndFailed, EmbeddingMismatch
+from api.errors import ApiError, BackEndFailed, EmbeddingMismatch, NotReady
 from api.index import Index
 from api.index.embeddings import Embedder
 from api.index.values import Collection
@@ -95,6 +95,15 @@ async def test_documents_of_another_embedder_are_refused_with_the_way_out(
     changed = Index(library.store, library.vectors, library.lexical, embedder)
     with pytest.raises(EmbeddingMismatch, match=r"old\.pdf.*import them again"):
         await changed.candidates("demo", ["tower"], None, 5)
+
+
+async def test_a_missing_embedding_model_is_not_ready_and_no_unknown_model(
+    library: Library,
+) -> None:
+    await library.add("a.pdf", TOWER)
+    await library.runtime.delete_model("all-minilm-l6-v2")
+    with pytest.raises(NotReady):
+        await library.found("tower")
 
 
 async def test_removing_a_document_takes_its_vectors_and_words(library: Library) -> None:
