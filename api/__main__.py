@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -46,11 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(settings: Settings) -> int:
     require_safe_listening(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again when it has ended
+        signal.signal(number, lambda *_: sys.exit(0))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for chatty in ("httpx2", "alembic", "uvicorn.error"):
+    for chatty in ("httpx2", "alembic"):
         logging.getLogger(chatty).setLevel("WARNING")
+    for complaining in ("uvicorn.error", "python_multipart"):  # of clients, who are told
+        logging.getLogger(complaining).setLevel("ERROR")
     listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         create_app(settings),

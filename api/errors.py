@@ -17,6 +17,8 @@ Domain code raises these; adapters translate foreign exceptions into them; `prob
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+MAX_DETAIL_CHARACTERS = 1000
+
 
 class ApiError(Exception):
     """A fact with a status. `detail` says what is wrong, where, and what to do; `extra` goes on the wire beside it."""
@@ -28,7 +30,8 @@ class ApiError(Exception):
         self, detail: str, *, retry_after_seconds: int | None = None, **extra: Any
     ) -> None:
         super().__init__(detail)
-        self.detail = detail
+        is_long = len(detail) > MAX_DETAIL_CHARACTERS  # a name of a megabyte is not sent back
+        self.detail = detail[:MAX_DETAIL_CHARACTERS] + "..." if is_long else detail
         self.retry_after_seconds = retry_after_seconds
         self.extra: Mapping[str, Any] = extra
 

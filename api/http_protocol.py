@@ -11,6 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from api.problems import PROBLEM_JSON, stamped
 
 MAX_HEAD_BYTES = 64 * 1024
+PIECE_BYTES = 16 * 1024
 HEAD_SECONDS = 30.0
 """Time a request line and its headers may take to arrive."""
 MAX_UNREAD_BYTES = 2**30
@@ -39,14 +40,15 @@ class HttpProtocol(H11Protocol):
             self._unread_bytes += len(data)
             if self._unread_bytes > MAX_UNREAD_BYTES:
                 self.transport.abort()
-                return
-        super().data_received(data)
+        for start in range(0, len(data), PIECE_BYTES):  # h11 looks at its bound after each
+            if not self.transport.is_closing():
+                super().data_received(data[start : start + PIECE_BYTES])
         if not self._is_idle():
             self._unlimit_time()
         elif self._deadline is None:
             self._limit_time()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Say what is wrong, unless an answer has begun; called while h11's error is handled."""
         error = sys.exception()
         too_long = isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431

@@ -77,14 +77,15 @@ class ModelCatalog:
         await anyio.to_thread.run_sync(self._store.models.remove, name)
         return model.info.name
 
-    async def require_chat(self, name: str) -> None:
-        """`errors.ModelNotFound` (with the names that exist) unless the model can chat."""
+    async def require_chat(self, name: str) -> str:
+        """The model's name as it is listed; `errors.ModelNotFound` unless it can chat."""
         try:
-            info = await self._runtime.show(name)
+            info = await self._runtime.show(model_key(name))
         except ModelNotFound:
             raise ModelNotFound(name, await self.names()) from None
         if "chat" not in info.capabilities:
             raise InvalidOption(f"The model {name!r} cannot chat.", where="modelName")
+        return info.name
 
     async def _jobs(self, *statuses: JobStatus) -> list[Job]:
         return await anyio.to_thread.run_sync(lambda: self._store.jobs.all(*statuses))

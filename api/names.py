@@ -8,6 +8,8 @@ from api.errors import InvalidName
 CHECKING = "--checking"
 """Ending of a model that is being checked before it gets its real name; never listed."""
 
+MAX_NAME_CHARACTERS = 200
+
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}(:[A-Za-z0-9][A-Za-z0-9._-]{0,79})?")
 
 
@@ -25,8 +27,16 @@ def valid_model_name(name: str) -> str:
 def valid_document_name(name: str) -> str:
     """The name as it will be listed, else `errors.InvalidName`. Data only: it never becomes a path."""
     bare = name.replace("\\", "/").rpartition("/")[2]
-    if not bare.strip() or bare in {".", ".."} or len(bare) > 200 or not bare.isprintable():
-        raise InvalidName("A document's file name has 1 to 200 printable characters.", where="file")
+    if (
+        not bare.strip()
+        or bare in {".", ".."}
+        or len(bare) > MAX_NAME_CHARACTERS
+        or not bare.isprintable()
+    ):
+        raise InvalidName(
+            f"A document's file name has 1 to {MAX_NAME_CHARACTERS} printable characters.",
+            where="file",
+        )
     return bare
 
 

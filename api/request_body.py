@@ -100,9 +100,15 @@ def _decoded_pairs(content: bytes, where: str) -> Pairs:
 
 
 class _StrictMultiPartParser(MultiPartParser):
-    """Refuses what is not UTF-8; Starlette would read it as Latin-1 in silence."""
+    """Refuses what is not UTF-8 and what has no end; Starlette would take both in silence."""
+
+    is_whole = False
+
+    def on_end(self) -> None:
+        self.is_whole = True
 
     def on_headers_finished(self) -> None:
+        self._charset = "utf-8"  # whatever the Content-Type says
         _, options = parse_options_header(self._current_part.content_disposition)
         for key in (b"name", b"filename"):
             _require_utf8(options.get(key, b""), key.decode())
@@ -133,6 +139,9 @@ async def _multipart(
     )
     try:
         form = await parser.parse()
+        if not parser.is_whole:
+            await form.close()
+            raise BadRequest("The multipart body ends before its last boundary.")
     except MultiPartException as error:
         raise BadRequest(f"The multipart body cannot be read: {error.message}") from error
     except OSError as error:
@@ -148,13 +157,21 @@ async def _multipart(
     return body
 
 
+def json_value(text: str, where: str) -> Any:
+    """A value that is written as JSON in a query or a form."""
+    try:
+        value = _loaded(text)
+        _require_sound(where, value)
+    except json.JSONDecodeError as error:
+        raise invalid(where, f"The value is not JSON: {_position(error)}.") from None
+    except BadRequest as error:
+        raise invalid(where, error.detail) from None
+    return value
+
+
 def _json_members(content: bytes) -> Mapping[str, Any]:
     try:
-        members = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_unique_keys, parse_int=_bounded_int
-        )
-    except RecursionError:
-        raise _too_deep() from None
+        members = _loaded(content.decode("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise BadRequest(f"The body is not JSON in UTF-8: {_position(error)}.") from None
     if not isinstance(members, dict):
@@ -163,6 +180,13 @@ def _json_members(content: bytes) -> Mapping[str, Any]:
         _require_sound(name, name)
         _require_sound(name, value)
     return members
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_int=_bounded_int)
+    except RecursionError:
+        raise _too_deep() from None
 
 
 def _position(error: UnicodeDecodeError | json.JSONDecodeError) -> str:

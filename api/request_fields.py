@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import AliasChoices, BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from api.request_body import Pairs, invalid
+from api.request_body import Pairs, invalid, json_value
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -34,7 +34,7 @@ class _Field:
     def from_text(self, value: str | list[str]) -> Any:
         """Read what a query or a form gave."""
         if self.is_object and isinstance(value, str):
-            return self._adapter.validate_json(value)
+            return self.from_json(json_value(value, self.spellings[0]))
         read = self._adapter.validate_python(value)
         if isinstance(read, float) and not math.isfinite(read):
             raise invalid(self.spellings[0], "The number is out of range.")
@@ -135,9 +135,7 @@ def documented(
     return extra
 
 
-def _parameter(
-    name: str, schema: dict[str, Any], required: bool, *, alone: bool
-) -> dict[str, Any]:
+def _parameter(name: str, schema: dict[str, Any], required: bool, *, alone: bool) -> dict[str, Any]:
     """One field as a query parameter; `alone` when the request has no body to stand beside."""
     description = schema.pop("description", "")
     default = schema.pop("default", None)

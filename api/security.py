@@ -30,6 +30,8 @@ def require_safe_listening(settings: Settings) -> None:
 class Gate:
     """ASGI middleware: 401 without the key, 421 for a foreign Host, 403 for a foreign Origin.
 
+    Also 400 for a body of two lengths, which a proxy may read as two requests.
+
     Host and Origin are checked while only loopback may call, or when host names are listed: a page in
     a browser on this machine must not reach the service under a name of its own (DNS rebinding) nor
     send forms to it.
@@ -49,12 +51,14 @@ class Gate:
             await self._app(scope, receive, send)
             return
         status, title, detail = refusal
-        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+        headers = {401: {"WWW-Authenticate": "Bearer"}, 400: {"Connection": "close"}}.get(status)
         problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         await problem_response(problem, headers)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
         headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            return 400, "Malformed request", "The body has both a length and chunks."
         if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
             return 421, "Foreign host", "This service does not answer under that Host name."
         if scope["method"] not in READING and not self._same_origin(headers):

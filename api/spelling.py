@@ -28,7 +28,8 @@ class Spelling:
             first, *rest = _segments(scope["raw_path"])
             if rest and rest[-1] == "":
                 rest.pop()
-            scope = {**scope, "path": "/".join(["", self._spellings.get(_key(first), first), *rest])}
+            first = self._spellings.get(_key(first), first)
+            scope = {**scope, "path": "/" + "/".join([first, *rest])}
         await self._app(scope, receive, send)
 
 

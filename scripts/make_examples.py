@@ -11,13 +11,12 @@ from pathlib import Path
 
 from fpdf import FPDF
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from finetune.demo.samples import Conversations, Message, turn  # noqa: E402
-from finetune.demo.text import Shape  # noqa: E402
+from finetune.demo.samples import Conversations, Message, turn
+from finetune.demo.text import Shape
 
-EXAMPLES = ROOT / "examples"
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 INK, SOFT = (24, 58, 92), (110, 120, 130)
 
 HANDBOOK = {
@@ -168,8 +167,8 @@ def replay(seed: int, count: int) -> list[list[Message]]:
         elif index % 6 == 5:
             rows.append(draw.unknown().messages)
         else:
-            shape = Shape((2, 4), (1, 2), 0.7)
-            rows.append(draw.from_passages(shape, 1, system=0.2).messages)
+            shape = Shape((2, 3), (1, 1), 0.7)
+            rows.append(draw.from_passages(shape, 1, system=0.1).messages)
     return rows
 
 

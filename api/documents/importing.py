@@ -23,8 +23,6 @@ BATCH = 16
 """Chunks embedded at once; imports take turns, so that a small one need not wait for a big one."""
 PARSERS = 2
 """PDFs parsed at once."""
-HEADING_TOKENS = 40
-"""Room for the heading that is embedded with a chunk."""
 
 
 class Importer:
@@ -167,10 +165,9 @@ class Importer:
             self._store.documents.set_pages, document.id, found.pages, found.title, found.unreadable
         )
         faults.point("import_pages_stored")
-        embedder = self._index.embedder
-        limit = min(self._chunk_tokens, await embedder.longest() - HEADING_TOKENS)
+        limit = min(self._chunk_tokens, await self._index.longest_chunk())
         cut = await run_sync(pieces, found.pages, limit)
-        lengths = await embedder.lengths([piece.text for piece in cut])
+        lengths = await self._index.embedder.lengths([piece.text for piece in cut])
         return await run_sync(pack, found.pages, cut, lengths, limit, self._overlap_tokens)
 
     async def _take_back(self, document: Document) -> None:

@@ -18,6 +18,7 @@ from api.index.following import (
     Difference,
     follow_words,
     mend,
+    name_in_words,
     vector_differences,
     words_that_differ,
 )
@@ -32,6 +33,11 @@ __all__ = ["Candidates", "Collection", "Index", "Scored", "VectorStore"]
 
 
 log = logging.getLogger(__name__)
+
+LABEL_CHARACTERS = 60
+"""What is read of a document's name and of a heading when a chunk is embedded."""
+MARKS = 8
+"""Tokens that a model may put around a text."""
 
 
 class Index:
@@ -59,9 +65,13 @@ class Index:
         self._writing_vectors = anyio.Lock()
         self._writing_words = anyio.Lock()
 
+    async def longest_chunk(self) -> int:
+        """Tokens that a chunk may have to be embedded whole, its labels and the model's marks included."""
+        return max(16, await self.embedder.longest() - 2 * LABEL_CHARACTERS - MARKS)
+
     async def put(self, document: Document, chunks: Sequence[Chunk], *, pages_done: int) -> None:
         """Embed chunks of a document that is being imported, keep them in the store and their vectors here."""
-        vectors = await self.embedder.embed([embedded_text(chunk) for chunk in chunks])
+        vectors = await self.embedder.embed([embedded_text(document, chunk) for chunk in chunks])
         version = self.embedder.version(vectors)
         collection = Collection(document.model, version)
 
@@ -239,10 +249,13 @@ class Index:
         self._vectors.close()
 
 
-def embedded_text(chunk: Chunk) -> str:
-    """What is embedded of a chunk: its heading tells it apart from chunks like it."""
+def embedded_text(document: Document, chunk: Chunk) -> str:
+    """What is embedded of a chunk: under its document's name and its heading, which tell it apart from
+    chunks like it.
+    """
     heading = chunk.heading if chunk.heading not in chunk.text else ""
-    return f"{heading}\n{chunk.text}".strip()
+    labels = [label[:LABEL_CHARACTERS] for label in (name_in_words(document), heading) if label]
+    return "\n".join([*labels, chunk.text])
 
 
 def _require_version(documents: Sequence[Document], version: str) -> None:

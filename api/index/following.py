@@ -12,6 +12,7 @@ from api.index.lexical import Damaged, Entry, LexicalIndex, owner_of
 from api.index.values import Collection
 from api.index.vector_store import VectorStore
 from api.store import Store
+from api.store.documents import Document
 
 BATCH = 1000
 SAMPLE = 50
@@ -42,10 +43,15 @@ def _entries(store: Store, document_id: str) -> Iterator[Entry]:
         document = store.documents.get(document_id)
     except DocumentNotFound:
         return  # deleted since; that change comes later
-    name = document.name.removesuffix(".pdf").replace("_", " ")
+    name = name_in_words(document)
     for chunk_id, heading, text in store.documents.texts_of(document_id):
         words = f"{name} {document.title} {heading}"
         yield Entry(chunk_id, document_id, owner_of(document.model), words, text)
+
+
+def name_in_words(document: Document) -> str:
+    """A document's file name as it would be said."""
+    return document.name.removesuffix(".pdf").replace("_", " ")
 
 
 def words_that_differ(store: Store, lexical: LexicalIndex) -> str:

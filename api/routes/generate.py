@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.deps import ServicesDep, documented, request_model
+from api.names import MAX_NAME_CHARACTERS
 from api.problems import problems
 from api.rag.answer import Answering, Limits, whole
 from api.rag.receipt import AnswerEvent, Citation, Done, Receipt, Token
@@ -21,7 +22,13 @@ from api.sse import EventStream, ServerEvent, while_connected
 
 router = APIRouter(tags=["generate"])
 
-Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
+MAX_TEXT_CHARACTERS = 500_000
+"""Some 100,000 tokens; what is longer would only be counted in order to be refused."""
+
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=r"\S")
+]
+Name = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS)]
 _MODEL_NAME = AliasChoices("modelName", "model_name")
 
 
@@ -41,10 +48,10 @@ class GenerateRequest(BaseModel):
         description="The question, or whatever the model is to answer.",
         examples=["How long is the warranty?"],
     )
-    model_name: str = Field(
+    model_name: Name = Field(
         validation_alias=_MODEL_NAME, description="The model to ask.", examples=["ada"]
     )
-    documents: tuple[str, ...] = Field(
+    documents: tuple[Name, ...] = Field(
         (),
         max_length=1000,
         description="Documents to answer from, by name or id; `*` for all of the model's. "
@@ -93,12 +100,12 @@ class SearchRequest(BaseModel):
     )
 
     query: Text = Field(description="What to look for.", examples=["warranty period"])
-    model_name: str = Field(
+    model_name: Name = Field(
         validation_alias=_MODEL_NAME,
         description="The model whose documents are searched.",
         examples=["ada"],
     )
-    documents: tuple[str, ...] = Field(
+    documents: tuple[Name, ...] = Field(
         (), max_length=1000, description="Only these, by name or id; all when left out."
     )
     limit: int = Field(10, ge=1, le=100, description="Most passages to return.")
@@ -144,9 +151,10 @@ async def generate(
 ) -> Response | GenerateResponse:
     """One answer over all documents, each statement with its page, and a receipt of how it came about."""
     _require_sense(request)
-    await _require_ready(services, request.model_name, over_documents=bool(request.documents))
+    over_documents = bool(request.documents)
+    model = await _ready_model(services, request.model_name, over_documents=over_documents)
     answering, messages, options = _answering(services), _messages(request), _options(request)
-    asked = (request.model_name, messages, request.documents, options)
+    asked = (model, messages, request.documents, options)
     if request.per_document:
         answers = await while_connected(http, answering.answer_each(*asked))
         content: dict[str, Any] = {name: answer.message for name, answer in answers.items()}
@@ -176,9 +184,9 @@ async def search(
     services: ServicesDep,
 ) -> SearchResponse:
     """The passages that `generate` would choose from, without an answer."""
-    await _require_ready(services, request.model_name, over_documents=True)
+    model = await _ready_model(services, request.model_name, over_documents=True)
     hits = await _answering(services).search(
-        request.model_name,
+        model,
         request.query,
         request.documents,
         request.limit,
@@ -205,13 +213,13 @@ def _require_sense(request: GenerateRequest) -> None:
         raise invalid("stream", "Answers a document cannot be streamed; leave one of them out.")
 
 
-async def _require_ready(services: Services, model: str, *, over_documents: bool) -> None:
-    """404 for an unknown model, 503 for a bundled one that is still being made."""
+async def _ready_model(services: Services, model: str, *, over_documents: bool) -> str:
+    """The model as it is listed; 404 when unknown, 503 for a bundled one that is still being made."""
     needed = [model, services.settings.embedding_model] if over_documents else [model]
     for name in needed:
         if missing := services.bundled.why_missing(name):
             raise missing
-    await services.models.require_chat(model)
+    return await services.models.require_chat(model)
 
 
 def _answering(services: Services) -> Answering:

@@ -93,6 +93,7 @@ async def get_job(job_id: JobId, services: ServicesDep) -> JobResponse:
 @router.get(
     "/{id}/events",
     operation_id="follow_job",
+    status_code=200,  # FastAPI does not find it in the response class
     summary="Follow a job live",
     response_class=EventStream,
     responses=problems(404, 422)
@@ -102,7 +103,9 @@ async def follow_job(
     job_id: JobId,
     services: ServicesDep,
     after: Annotated[int, Query(ge=0, description="Number of the last event known.")] = 0,
-    last_event_id: Annotated[str, Header(description="The same, as browsers send it.")] = "",
+    last_event_id: Annotated[
+        str, Header(max_length=100, description="The same, as browsers send it.")
+    ] = "",
 ) -> EventStream:
     """The pipeline's events, each with its number as `id`, and `status` at each change.
 

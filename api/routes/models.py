@@ -7,6 +7,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from api.deps import ServicesDep, documented, request_model
 from api.models import Model
+from api.names import MAX_NAME_CHARACTERS
 from api.problems import problems
 from api.runtime import Options, Persona
 
@@ -42,6 +43,7 @@ class CreateModelRequest(BaseModel):
     base_model: str | None = Field(
         None,
         validation_alias=AliasChoices("baseModel", "base_model"),
+        max_length=MAX_NAME_CHARACTERS,
         description="Any model that can chat; the default base when left out.",
         examples=["demo"],
     )
