@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 STAGES = ("dataset", "train", "merge", "convert", "quantize", "verify")
+INTERMEDIATES = ("merge", "convert")
+"""Stages whose files, about four bytes a parameter, nobody needs once the model is published."""
 
 
 class JobLocked(Exception):
@@ -263,6 +266,11 @@ class JobDirectory:
     def write_outcome(self, outcome: Mapping[str, Any]) -> None:
         """Say how it ended (`spec.Outcome` as a mapping)."""
         write_atomically(self._outcome_path, json.dumps(outcome))
+
+    def drop_intermediates(self) -> None:
+        """Free the disk of what a published job needs no more; the adapter and the GGUF stay."""
+        for name in INTERMEDIATES:
+            shutil.rmtree(self.path / name, ignore_errors=True)
 
     def outcome(self) -> dict[str, Any] | None:
         """How it ended, or None."""

@@ -90,9 +90,11 @@ class Publisher:
         except OSError as error:
             return await self._back(job, directory, "Not published", f"{error.strerror}.")
         directory.append_event("publish", "stage_done", seconds=gate.get("seconds", 0))
-        return await anyio.to_thread.run_sync(
+        job = await anyio.to_thread.run_sync(
             lambda: self._store.jobs.move(job.id, "succeeded", gate=gate)
         )
+        await anyio.to_thread.run_sync(directory.drop_intermediates)
+        return job
 
     async def _published(self, job: Job, directory: JobDirectory) -> dict[str, Any]:
         """The gate's facts, once NAME is there and is this job's."""

@@ -149,3 +149,11 @@ async def test_what_an_earlier_attempt_left_is_replaced(tmp_path: Path) -> None:
     _, job = await trained(tmp_path, runtime)
     assert job.status == "succeeded"
     assert await names(runtime) == {"demo", "tuned"}
+
+
+async def test_a_published_job_gives_back_the_disk_and_keeps_its_results(tmp_path: Path) -> None:
+    shop, job = await trained(tmp_path, FakeRuntime())
+    assert job.status == "succeeded"
+    left = {path.name for path in shop.directory(job).path.iterdir()}
+    assert not left & {"merge", "convert"}
+    assert {"quantize", "verify", "spec.json", "events.jsonl"} <= left
