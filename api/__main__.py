@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
 
 from api.app import create_app
@@ -57,21 +58,25 @@ def _serve(settings: Settings) -> int:
     for complaining in ("uvicorn.error", "python_multipart"):  # of clients, who are told
         logging.getLogger(complaining).setLevel("ERROR")
     listener = _listen(settings.host, settings.port)
-    config = uvicorn.Config(
-        create_app(settings),
-        log_config=None,
-        access_log=False,  # paths carry prompts in their query
-        server_header=False,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
-        http=HttpProtocol,
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-        ws="none",
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(create_app(settings), settings.shutdown_seconds))
     host, port = listener.getsockname()[:2]
     logging.getLogger("api").info("serving on http://%s:%s (try /docs)", host, port)
     server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def server_config(app: FastAPI, shutdown_seconds: int) -> uvicorn.Config:
+    """How the app is served: one process, HTTP/1.1 within bounds, no log of what clients ask."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # paths carry prompts in their query
+        server_header=False,
+        timeout_graceful_shutdown=shutdown_seconds,
+        http=HttpProtocol,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        ws="none",
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -196,11 +196,11 @@ def _position(error: UnicodeDecodeError | json.JSONDecodeError) -> str:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise invalid(twice, "Given twice.")
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise invalid(name, "Given twice.")
+        members[name] = value
     return members
 
 

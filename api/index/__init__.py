@@ -136,7 +136,7 @@ class Index:
     def _compare(
         self, document_ids: Sequence[str], vectors: Vectors, limit: int
     ) -> list[list[Scored]]:
-        ids, kept = self._store.documents.vectors_of(document_ids)
+        ids, kept = self._store.index_source.vectors_of(document_ids)
         if not len(ids):
             return [[] for _ in vectors]
         scores = vectors @ kept.astype(np.float32).T
@@ -163,7 +163,7 @@ class Index:
         lexical: Sequence[Sequence[Scored]],
     ) -> list[Candidates]:
         found = {hit.chunk_id for hits in (*dense, *lexical) for hit in hits}
-        ready = self._store.documents.ready_chunk_ids(list(found))
+        ready = self._store.index_source.ready_chunk_ids(list(found))
         return [
             Candidates(
                 query,

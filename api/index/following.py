@@ -23,9 +23,9 @@ SAME = 0.99
 
 def follow_words(store: Store, lexical: LexicalIndex) -> None:
     """Bring the word index to the last change of the store."""
-    if lexical.seen > store.documents.last_change():
+    if lexical.seen > store.index_source.last_change():
         lexical.clear()  # the database is an older one than the index has seen
-    changes = store.documents.changes(lexical.seen)
+    changes = store.index_source.changes(lexical.seen)
     if not changes:
         return
     changed = {change.document_id: change.kind for change in changes}
@@ -44,7 +44,7 @@ def _entries(store: Store, document_id: str) -> Iterator[Entry]:
     except DocumentNotFound:
         return  # deleted since; that change comes later
     name = name_in_words(document)
-    for chunk_id, heading, text in store.documents.texts_of(document_id):
+    for chunk_id, heading, text in store.index_source.texts_of(document_id):
         words = f"{name} {document.title} {heading}"
         yield Entry(chunk_id, document_id, owner_of(document.model), words, text)
 
@@ -56,7 +56,7 @@ def name_in_words(document: Document) -> str:
 
 def words_that_differ(store: Store, lexical: LexicalIndex) -> str:
     """How the word index differs from the store, empty when it does not."""
-    expected = store.documents.ready_chunk_ids()
+    expected = store.index_source.ready_chunk_ids()
     try:
         actual = lexical.ids()
     except Damaged as error:
@@ -100,7 +100,7 @@ class Difference:
 
 def vector_differences(store: Store, vectors: VectorStore) -> list[Difference]:
     """Compare every collection, by ids and by asking for some vectors that must be found."""
-    owners = {Collection(*key): ids for key, ids in store.documents.vector_owners().items()}
+    owners = {Collection(*key): ids for key, ids in store.index_source.vector_owners().items()}
     collections = vectors.collections()
     found = [
         Difference(one, (), (), drop=True) for one in sorted(collections - owners.keys(), key=str)
@@ -119,7 +119,7 @@ def vector_differences(store: Store, vectors: VectorStore) -> list[Difference]:
 def _finds(
     store: Store, vectors: VectorStore, collection: Collection, sample: Sequence[int]
 ) -> bool:
-    ids, kept = store.documents.vectors(sample)
+    ids, kept = store.index_source.vectors(sample)
     if not len(ids):
         return True
     try:
@@ -136,6 +136,6 @@ def mend(store: Store, vectors: VectorStore, difference: Difference) -> None:
     if difference.surplus:
         vectors.delete(difference.collection, difference.surplus)
     if difference.missing:
-        ids, kept = store.documents.vectors(difference.missing)
+        ids, kept = store.index_source.vectors(difference.missing)
         if len(ids):
             vectors.put(difference.collection, ids.tolist(), kept.astype(np.float32))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from api.store.database import Database, open_database
 from api.store.documents import Documents
+from api.store.index_source import IndexSource
 from api.store.jobs import Jobs
 from api.store.models import Models
 
@@ -18,6 +19,7 @@ class Store:
 
     database: Database
     documents: Documents
+    index_source: IndexSource
     models: Models
     jobs: Jobs
 
@@ -29,4 +31,6 @@ class Store:
 def open_store(path: Path) -> Store:
     """Open the database, brought to the newest schema; `errors.CannotStart` when it is damaged or newer."""
     database = open_database(path)
-    return Store(database, Documents(database), Models(database), Jobs(database))
+    return Store(
+        database, Documents(database), IndexSource(database), Models(database), Jobs(database)
+    )

@@ -14,11 +14,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import (
-    Column,
     Connection,
     RowMapping,
     Select,
-    and_,
     delete,
     func,
     insert,
@@ -84,15 +82,6 @@ class StoredChunk:
     heading: str
     text: str
     tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A document became searchable (`put`) or stopped being it (`delete`)."""
-
-    number: int
-    kind: Literal["put", "delete"]
-    document_id: str
 
 
 class Documents:
@@ -316,7 +305,7 @@ class Documents:
         columns = [c for c in chunks.c if c is not chunks.c.vector]
         found = {}
         with self._database.read() as connection:
-            for some in _batches(list(chunk_ids), 500):
+            for some in batches(list(chunk_ids), 500):
                 query = (
                     select(*columns, documents.c.name.label("document"))
                     .join(documents)
@@ -326,87 +315,9 @@ class Documents:
                     found[row["id"]] = StoredChunk(**row)
         return found
 
-    def texts_of(self, document_id: str) -> list[tuple[int, str, str]]:
-        """(chunk id, heading, text) of a document, for the word index."""
-        query = (
-            select(chunks.c.id, chunks.c.heading, chunks.c.text)
-            .where(chunks.c.document_id == document_id)
-            .order_by(chunks.c.ordinal)
-        )
-        with self._database.read() as connection:
-            return [(row.id, row.heading, row.text) for row in connection.execute(query)]
-
-    def vectors_of(
-        self, document_ids: Sequence[str]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]:
-        """Chunk ids of shape (n,) and vectors of shape (n, dimension) of some documents."""
-        query = select(chunks.c.id, chunks.c.vector).where(chunks.c.vector.is_not(None))
-        return self._vectors(query, chunks.c.document_id, document_ids)
-
-    def vectors(
-        self, chunk_ids: Sequence[int]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]:
-        """The same of some chunks; those whose document is being deleted are left out."""
-        query = select(chunks.c.id, chunks.c.vector).join(documents).where(_HOLDS_VECTORS)
-        return self._vectors(query, chunks.c.id, chunk_ids)
-
-    def _vectors(
-        self, query: Select[Any], column: Column[Any], wanted: Sequence[Any]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]:
-        identifiers: list[int] = []
-        blobs: list[bytes] = []
-        with self._database.read() as connection:
-            for some in _batches(list(wanted), 500):
-                for row in connection.execute(query.where(column.in_(some))):
-                    identifiers.append(row.id)
-                    blobs.append(row.vector)
-        matrix = np.frombuffer(b"".join(blobs), dtype=np.float16)
-        return np.array(identifiers, dtype=np.int64), matrix.reshape(len(blobs), -1 if blobs else 0)
-
-    def vector_owners(self) -> dict[tuple[str, str], set[int]]:
-        """By model and embedder the ids of all chunks that have a vector and are not being deleted."""
-        query = (
-            select(chunks.c.id, documents.c.model, documents.c.embedder)
-            .join(documents)
-            .where(_HOLDS_VECTORS)
-        )
-        owners: dict[tuple[str, str], set[int]] = {}
-        with self._database.read() as connection:
-            for row in connection.execute(query):
-                owners.setdefault((row.model, row.embedder), set()).add(row.id)
-        return owners
-
-    def ready_chunk_ids(self, among: Sequence[int] | None = None) -> set[int]:
-        """The ids of chunks (among some, else of all) whose document is ready."""
-        query = select(chunks.c.id).join(documents).where(documents.c.status == "ready")
-        with self._database.read() as connection:
-            if among is None:
-                return {row.id for row in connection.execute(query)}
-            return {
-                row.id
-                for some in _batches(list(among), 500)
-                for row in connection.execute(query.where(chunks.c.id.in_(some)))
-            }
-
-    def changes(self, after: int) -> list[Change]:
-        """What became or stopped being searchable since a change number, oldest first."""
-        query = select(changes).where(changes.c.number > after).order_by(changes.c.number)
-        with self._database.read() as connection:
-            return [
-                Change(row.number, row.kind, row.document_id) for row in connection.execute(query)
-            ]
-
-    def last_change(self) -> int:
-        """The number of the newest change, 0 when there is none."""
-        with self._database.read() as connection:
-            return connection.execute(select(func.max(changes.c.number))).scalar() or 0
-
     @staticmethod
     def _set(connection: Connection, document_id: str, **values: Any) -> None:
         connection.execute(update(documents).where(documents.c.id == document_id).values(**values))
-
-
-_HOLDS_VECTORS = and_(documents.c.status.in_(("importing", "ready")), chunks.c.vector.is_not(None))
 
 
 def _ready_for(model: str) -> Select[Any]:
@@ -427,6 +338,7 @@ def _document(row: RowMapping) -> Document:
     return Document(**{name: value for name, value in row.items() if name != "name_key"})
 
 
-def _batches(values: list[Any], size: int) -> Iterator[list[Any]]:
+def batches(values: list[Any], size: int) -> Iterator[list[Any]]:
+    """The values in lists that fit into one query."""
     for start in range(0, len(values), size):
         yield values[start : start + size]

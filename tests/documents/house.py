@@ -74,7 +74,7 @@ class House:
     def is_whole(self) -> bool:
         """Whether vectors, words, chunks and files tell the same."""
         documents = {one.id for one in self.store.documents.all() if one.status != "failed"}
-        chunks = self.store.documents.ready_chunk_ids()
+        chunks = self.store.index_source.ready_chunk_ids()
         return self.vector_ids() == self.lexical.ids() == chunks and documents == set(
             self.files.all()
         )

@@ -58,7 +58,7 @@ class Library:
     ) -> tuple[list[str], list[str]]:
         """The texts of the candidates, by meaning and by words."""
         (candidates,) = await self.index.candidates(model, [query], documents, 10)
-        texts = self.store.documents.chunks(self.store.documents.ready_chunk_ids())
+        texts = self.store.documents.chunks(self.store.index_source.ready_chunk_ids())
         return (
             [texts[hit.chunk_id].text for hit in candidates.dense],
             [texts[hit.chunk_id].text for hit in candidates.lexical],

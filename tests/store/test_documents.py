@@ -59,7 +59,7 @@ def test_only_ready_documents_are_listed_found_and_searched(store: Store) -> Non
     assert [chunk.text for chunk in store.documents.chunks(ids).values()] == ["One.", "Two."]
     assert store.documents.get(document.id).pages_total == 3
     store.documents.mark_deleting([document.id])
-    assert store.documents.ready_chunk_ids(ids) == set()
+    assert store.index_source.ready_chunk_ids(ids) == set()
     with pytest.raises(DocumentNotFound):
         store.documents.find("demo", ["a.pdf"])
     with pytest.raises(DocumentNotFound):
@@ -73,27 +73,27 @@ def test_removing_a_document_takes_everything_of_it_and_its_ids_never_return(
     ids = fill(store, document)
     store.documents.remove(document.id)
     assert store.documents.pages(document.id) == []
-    assert store.documents.vector_owners() == {}
+    assert store.index_source.vector_owners() == {}
     assert min(fill(store, add(store, "b.pdf"))) > max(ids)
 
 
 def test_vectors_come_back_as_they_were_put(store: Store) -> None:
     document = add(store, "a.pdf")
     ids = fill(store, document)
-    found, vectors = store.documents.vectors(ids)
+    found, vectors = store.index_source.vectors(ids)
     assert found.tolist() == ids
     assert vectors.tolist() == np.eye(2, 4).tolist()
-    assert store.documents.vectors_of([document.id])[1].shape == (2, 4)
-    assert store.documents.vectors_of([])[1].shape == (0, 0)
+    assert store.index_source.vectors_of([document.id])[1].shape == (2, 4)
+    assert store.index_source.vectors_of([])[1].shape == (0, 0)
 
 
 def test_changes_tell_what_became_searchable_and_what_stopped_being_it(store: Store) -> None:
     document = add(store, "a.pdf")
     store.documents.mark_ready(document.id)
-    first = store.documents.last_change()
+    first = store.index_source.last_change()
     store.documents.mark_deleting([document.id])
-    assert [one.kind for one in store.documents.changes(0)] == ["put", "delete"]
-    assert [one.kind for one in store.documents.changes(first)] == ["delete"]
+    assert [one.kind for one in store.index_source.changes(0)] == ["put", "delete"]
+    assert [one.kind for one in store.index_source.changes(first)] == ["delete"]
 
 
 def test_the_missing_documents_are_named_with_those_there_are(store: Store) -> None:
