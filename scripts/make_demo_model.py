@@ -11,10 +11,12 @@ import json
 import math
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -64,13 +66,21 @@ def make(options: argparse.Namespace) -> dict[str, Any]:
         if known
         else make_tokenizer(options.seed)
     )
+    plan = Plan(int(options.tokens * 1e6), options.seed, options.minutes * 60)
+    weights = None
+    if options.resume:
+        weights = {
+            name: w.float() for name, w in load_file(options.out / "model.safetensors").items()
+        }
+        plan = replace(plan, matrix_rate=0.0024, vector_rate=2.4e-4, decay_from=0.0)
     done = train(
-        Plan(int(options.tokens * 1e6), options.seed, options.minutes * 60),
+        plan,
         tokenizer,
         lambda weights: export_model(options.out, tokenizer, weights),
         options.export_minutes * 60,
         log,
         is_compiled=not options.no_compile,
+        weights=weights,
     )
     return {**done._asdict(), "seed": options.seed, "threads": options.threads}
 

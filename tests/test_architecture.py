@@ -21,7 +21,7 @@ OWNERS = {
     "xllamacpp": ("api/runtime/llama_server.py", "finetune/"),
     "httpx2": ("api/runtime/",),
     "langchain_core": ("api/rag/prompts.py",),
-    "uvicorn": ("api/__main__.py",),
+    "uvicorn": ("api/__main__.py", "api/http_protocol.py"),
     "trl": ("finetune/train.py",),
     "peft": ("finetune/train.py", "finetune/merge.py", "finetune/reference.py"),
     "cyllama": ("finetune/quantize.py",),

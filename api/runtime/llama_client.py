@@ -39,6 +39,19 @@ class LlamaClient:
         body = {"content": text, "add_special": add_special, "parse_special": parse_special}
         return list((await self._post("/tokenize", body))["tokens"])
 
+    async def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text alone, in one call: the -1 between texts comes back among the ids."""
+        content = [item for text in texts for item in (text, -1)]
+        body = {"content": content, "add_special": False, "parse_special": False}
+        counts, count = [], 0
+        for token in (await self._post("/tokenize", body))["tokens"]:
+            if token == -1:
+                counts.append(count)
+                count = 0
+            else:
+                count += 1
+        return counts
+
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One normalised vector a text."""
         answer = await self._post("/v1/embeddings", {"input": list(texts)})

@@ -30,7 +30,7 @@ from api.runtime.threads import in_thread
 
 _EMBED_TEXTS = 8
 _EMBED_CHARACTERS = 8000
-_TOKENIZE_TEXTS = 32
+_TOKENIZE_TEXTS = 500
 
 
 class LlamaCppRuntime:
@@ -141,11 +141,8 @@ class LlamaCppRuntime:
         lengths: list[int] = []
         async with self._children.use(self._launch(entry.blob, header, entry.persona)) as child:
             for start in range(0, len(texts), _TOKENIZE_TEXTS):
-                asked = (
-                    child.client.tokenize(text, add_special=False, parse_special=False)
-                    for text in texts[start : start + _TOKENIZE_TEXTS]
-                )
-                lengths += [len(ids) for ids in await asyncio.gather(*asked)]
+                some = texts[start : start + _TOKENIZE_TEXTS]
+                lengths += await child.client.token_counts(some)
         return lengths
 
     async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:

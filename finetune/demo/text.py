@@ -127,6 +127,7 @@ class Writer:
                 self._add(facts, self.fact())
         missing += [self.fact() for _ in range(1 if hard else 3)]
         r.shuffle(facts)
+        r.shuffle(missing)
         attributes_of: dict[str, set[str]] = {}
         for fact in facts:
             if isinstance(fact, Fact):

@@ -58,11 +58,13 @@ def train(
     log: Callable[[str], None],
     *,
     is_compiled: bool,
+    weights: Weights | None = None,
 ) -> Trained:
-    """Train from the initial weights; `export` is called with the weights now and then and at the end."""
+    """Train from the given or the initial weights; `export` gets the weights now and then and at the end."""
     torch.manual_seed(plan.seed)
-    network = Network(initial_weights(plan.seed))
-    with fed(plan.tokens, plan.seed, tokenizer) as stream:
+    network = Network(weights or initial_weights(plan.seed))
+    grown_after = plan.tokens if weights is None else 1
+    with fed(grown_after, plan.seed, tokenizer) as stream:
         done = _loop(plan, network, stream, export, export_seconds, log, is_compiled)
     export(network.state_dict())
     return done

@@ -57,7 +57,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         thread.join()
 
 
-def answer(line: socket.socket) -> tuple[int, dict[str, Any]]:
+def answer(line: socket.socket) -> tuple[int, Any]:
     """The next answer: its status, and the problem it carries."""
     response = HTTPResponse(line)
     response.begin()

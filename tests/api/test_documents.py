@@ -105,7 +105,7 @@ def test_what_is_no_readable_pdf_is_refused_and_leaves_nothing(
 
 
 def test_an_encrypted_pdf_is_refused(service: Service, client: TestClient, tmp_path: Any) -> None:
-    locked = encrypted(PARKING, tmp_path)
+    locked = encrypted(PARKING, tmp_path, "secret")
     response = bring(client, locked)
     assert (response.status_code, response.json()["reason"]) == (422, "encrypted")
 
