@@ -46,6 +46,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--no-compile", action="store_true", help="slower, without a C++ compiler")
     parser.add_argument("--cases", type=int, default=200, help="cases of each kind to measure")
     parser.add_argument(
+        "--resume", action="store_true", help="train on from the model in --out, at 0.4 of the rate"
+    )
+    parser.add_argument(
         "--measure-only", action="store_true", help="measure the model that is there"
     )
     return parser.parse_args()

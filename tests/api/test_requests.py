@@ -278,7 +278,7 @@ def test_a_file_route_wants_multipart(client: TestClient) -> None:
     ("content_type", "body", "status"),
     [
         ("multipart/form-data", b"--b\r\n", 400),
-        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disp", 422),
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disp", 400),
         ("multipart/form-data; boundary=b", b"nonsense", 400),
         (
             "multipart/form-data; boundary=b",
