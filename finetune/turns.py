@@ -59,11 +59,12 @@ def _parsed(cell: str) -> Any:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
+    turn: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in turn:
             raise NotTurns(f"A turn has {name[:40]!r} twice.")
-    return dict(pairs)
+        turn[name] = value
+    return turn
 
 
 def _message(place: int, turn: Any) -> Message:

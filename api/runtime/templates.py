@@ -25,7 +25,7 @@ _CONVERSATIONS = (
 )
 
 
-def check_template(template: str, *, seconds: int = 5) -> str | None:
+def check_template(template: str, *, seconds: int = 2) -> str | None:
     """What is wrong with a chat template, or None. Blocks for some tenths of a second; call it from a thread."""
     if len(template) > MAX_TEMPLATE_CHARACTERS:
         return f"it has {len(template)} characters; {MAX_TEMPLATE_CHARACTERS} are allowed"

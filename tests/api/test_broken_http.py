@@ -143,8 +143,8 @@ def test_a_refused_request_leaves_the_connection_usable(port: int) -> None:
 def test_a_good_request_is_answered_before_the_bad_one_behind_it(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
         line.sendall(POST + b'Content-Length: 13\r\n\r\n{"text": "a"}' + b"nonsense\r\n\r\n")
-        assert answer(line) == (200, "a")
-        assert answer(line)[0] == 400
+        both = b"".join(iter(lambda: line.recv(65536), b""))  # until the server hangs up
+    assert 0 <= both.find(b"HTTP/1.1 200") < both.find(b"HTTP/1.1 400")
 
 
 def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(
