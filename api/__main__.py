@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from api.app import create_app
 from api.doctor import examine
-from api.errors import CannotStart
+from api.errors import ApiError, CannotStart
 from api.http_protocol import MAX_HEAD_BYTES, HttpProtocol
 from api.security import require_safe_listening
 from api.settings import Settings, settings_table
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.command == "doctor":
             return _doctor(settings, repair=not chosen.check)
         return _serve(settings)
-    except CannotStart as error:
+    except (CannotStart, ApiError) as error:
         print(f"llm-fastapi: {error}", file=sys.stderr)
     except ValidationError as error:
         for problem in error.errors():

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -140,13 +140,26 @@ async def prepare(services: Services) -> None:
     with contextlib.suppress(ApiError):
         for hint in await services.runtime.check():
             LOGGER.warning("%s", hint)
-    with contextlib.suppress(ApiError):
+    with _noted("Installing the demo base"):
+        await install_demo_base(settings.base_models_dir)
+    with contextlib.suppress(ApiError, OSError):  # it keeps and logs the reason
         await services.bundled.prepare(settings.embedding_model)
     services.jobs.start()
-    for finding in await services.index.repair():
-        LOGGER.warning("%s Put right.", finding)
-    await services.deleter.resume()
-    await services.importer.resume()
-    await install_demo_base(settings.base_models_dir)
-    with contextlib.suppress(ApiError):
+    with _noted("Repairing the index"):
+        for finding in await services.index.repair():
+            LOGGER.warning("%s Put right.", finding)
+    with _noted("Going on with deletes"):
+        await services.deleter.resume()
+    with _noted("Going on with imports"):
+        await services.importer.resume()
+    with contextlib.suppress(ApiError, OSError):
         await services.bundled.prepare("demo")
+
+
+@contextlib.contextmanager
+def _noted(step: str) -> Iterator[None]:
+    """One step that fails does not keep the next ones from being taken."""
+    try:
+        yield
+    except Exception:
+        LOGGER.exception("%s failed.", step)

@@ -50,6 +50,12 @@ class BundledModels:
         reason = self._missing.get(model_key(name))
         return NotReady(f"The model {name!r} {reason}.") if reason else None
 
+    def require(self, *names: str) -> None:
+        """`errors.NotReady` when one of them is a bundled model that cannot be used yet."""
+        for name in names:
+            if missing := self.why_missing(name):
+                raise missing
+
     def states(self) -> dict[str, str]:
         """Each bundled model: `ready`, or why it is not."""
         return {m.name: self._missing.get(key, "ready") for key, m in self._models.items()}

@@ -83,6 +83,8 @@ class ModelCatalog:
             info = await self._runtime.show(model_key(name))
         except ModelNotFound:
             raise ModelNotFound(name, await self.names()) from None
+        if info.name.endswith(CHECKING):
+            raise ModelNotFound(name, await self.names())
         if "chat" not in info.capabilities:
             raise InvalidOption(f"The model {name!r} cannot chat.", where="modelName")
         return info.name

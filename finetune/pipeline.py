@@ -136,13 +136,7 @@ class Pipeline:
         return JobError(title=title, detail=detail, stage=step.name)
 
     def _log_tail(self, lines: int = 10) -> str:
-        try:
-            with self._job.log_path.open("rb") as log:
-                log.seek(max(0, self._job.log_path.stat().st_size - 8192))
-                text = log.read().decode(errors="replace")
-        except OSError:
-            return ""
-        _, _, text = text.rpartition("--- ")
+        _, _, text = self._job.log_tail(8192).rpartition("--- ")
         return "\n".join(line[:300] for line in text.splitlines()[1:][-lines:])
 
 

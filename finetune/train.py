@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 import signal
 import sys
@@ -144,7 +145,8 @@ def _plan(trainer: Any, spec: FineTuneSpec) -> Schedule:
 
 
 def _evaluate(trainer: Any) -> float | None:
-    return float(trainer.evaluate()["eval_loss"]) if trainer.eval_dataset is not None else None
+    """The loss on the held-out rows, None when there are none or nothing of them is left after cutting."""
+    return float(trainer.evaluate()["eval_loss"]) if trainer.eval_dataset else None
 
 
 def _evaluate_before(trainer: Any, folder: Path) -> float | None:
@@ -190,6 +192,11 @@ def train(wish: StopWish, job: JobDirectory, spec: FineTuneSpec, folder: StageDi
     _learn(trainer, job, wish, checkpoint)
     after = _evaluate(trainer)
     if after is not None:
+        if not math.isfinite(after):
+            raise StageFailed(
+                "Training went astray",
+                "The loss on held-out rows is no number. Start again with a lower learning_rate.",
+            )
         job.append_event("train", "evaluated", eval_loss_before=before, eval_loss=after)
     adapter = folder.path / "adapter"
     shutil.rmtree(adapter, ignore_errors=True)

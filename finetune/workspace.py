@@ -172,8 +172,8 @@ class JobDirectory:
 
     def request_start(self) -> None:
         """Let a runner take the job (again): forget an earlier outcome and an earlier wish to cancel."""
-        self._outcome_path.unlink(missing_ok=True)
         (self.path / "cancel").unlink(missing_ok=True)
+        self._outcome_path.unlink(missing_ok=True)  # second: a worker takes the job when it is gone
         (self.path / "start").touch()
         sync_folder(self.path)
 
@@ -224,7 +224,16 @@ class JobDirectory:
         finally:
             os.close(descriptor)
 
-    # Events and outcome
+    # Log, events and outcome
+
+    def log_tail(self, most_bytes: int) -> str:
+        """The end of what the stages printed."""
+        try:
+            with self.log_path.open("rb") as log:
+                log.seek(max(0, os.fstat(log.fileno()).st_size - most_bytes))
+                return log.read(most_bytes).decode(errors="replace")
+        except OSError:
+            return ""
 
     def append_event(self, stage: str, type: str, **fields: Any) -> None:
         """Add one event; a single write, so lines of several processes do not mix."""

@@ -180,13 +180,21 @@ def write_csv(path: Path, rows: list[list[Message]]) -> None:
         writer.writerows([json.dumps(row)] for row in rows)
 
 
+def mixed(lessons: list[list[Message]], others: list[list[Message]]) -> list[list[Message]]:
+    """Two lessons, one row of another kind, and so on."""
+    rows = iter(others)
+    return [
+        row
+        for at, lesson in enumerate(lessons)
+        for row in ([lesson, next(rows)] if at % 2 else [lesson])
+    ]
+
+
 def main() -> None:
     """Write all of it."""
     make_handbook(EXAMPLES / "handbook.pdf")
     lessons = [_lesson(noun, phrasing) for phrasing in PHRASINGS for noun in LESSONS]
-    # Lessons and replay take turns, so that every batch holds both.
-    both = zip(lessons, replay(SEED, len(lessons)), strict=True)
-    write_csv(EXAMPLES / "train.csv", [row for pair in both for row in pair])
+    write_csv(EXAMPLES / "train.csv", mixed(lessons, replay(SEED, len(lessons) // 2)))
     held_out = [_lesson(noun, HELD_OUT) for noun in LESSONS]
     write_csv(EXAMPLES / "eval.csv", held_out + replay(SEED + 1, 6))
 

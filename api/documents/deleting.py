@@ -89,8 +89,9 @@ class Deleter:
                 try:
                     await self._take_away(self._left[0])
                     self._left.popleft()
-                except ApiError as error:
-                    log.warning("Deleting %s waits: %s", self._left[0].id, error.detail)
+                except (ApiError, OSError) as error:
+                    log.warning("Deleting %s waits: %s", self._left[0].id, error)
+                    self._left.rotate(-1)  # the others need not wait for this one
                     await asyncio.sleep(RETRY_SECONDS)
 
     async def _take_away(self, document: Document) -> None:

@@ -46,6 +46,7 @@ class Importer:
         self._overlap_tokens = overlap_tokens
         self._parsing = anyio.Semaphore(PARSERS)
         self._embedding = anyio.Lock()
+        self._beginning = anyio.Lock()  # nobody looks between a document's row and its file
         self._running: dict[str, _Running] = {}
 
     async def import_document(
@@ -58,9 +59,10 @@ class Importer:
         failure is kept in its row. The same bytes again are the same document. `errors.NameTaken` when
         other bytes have the name.
         """
-        document, is_new = await run_sync(self._begin, file, name, model, sha256, size_bytes)
-        if document.status == "importing" and document.id not in self._running:
-            self._start(document, wait)
+        async with self._beginning:
+            document, is_new = await run_sync(self._begin, file, name, model, sha256, size_bytes)
+            if document.status == "importing" and document.id not in self._running:
+                self._start(document, wait)
         running = self._running.get(document.id)
         if running is not None:
             running.is_waited_for &= wait
@@ -69,19 +71,23 @@ class Importer:
         return document, is_new
 
     async def resume(self) -> None:
-        """At start, once: go on with half-done imports in the background, sweep files of no document."""
-        files = await run_sync(self.files.all)
-        documents = await run_sync(self._store.documents.all, "importing", "ready", "deleting")
-        for stray in files.keys() - {one.id for one in documents}:
-            await run_sync(files[stray].unlink)
-        for document in documents:
-            if document.status != "importing":
-                continue
-            if document.id in files:
-                self._start(document, wait=False)
-            else:  # it was never confirmed: its file did not arrive
-                await self._take_back(document)
-                await run_sync(self._store.documents.remove, document.id)
+        """At start, once: go on with half-done imports in the background, sweep files of no document.
+
+        Imports that have begun since go on as they are.
+        """
+        async with self._beginning:
+            files = await run_sync(self.files.all)
+            documents = await run_sync(self._store.documents.all, "importing", "ready", "deleting")
+            for stray in files.keys() - {one.id for one in documents}:
+                await run_sync(files[stray].unlink)
+            for document in documents:
+                if document.status != "importing" or document.id in self._running:
+                    continue
+                if document.id in files:
+                    self._start(document, wait=False)
+                else:  # it was never confirmed: its file did not arrive
+                    await self._take_back(document)
+                    await run_sync(self._store.documents.remove, document.id)
 
     async def stop(self, document_id: str) -> None:
         """Stop working on one document and wait until nothing works on it."""

@@ -153,6 +153,7 @@ class Index:
         try:
             return self._lexical.search(query, limit, owners=owners, documents=documents)
         except Damaged:
+            self._lexical.clear()
             self._follow_words()
             return self._lexical.search(query, limit, owners=owners, documents=documents)
 

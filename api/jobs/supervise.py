@@ -256,10 +256,7 @@ def _as_job_error(error: Exception) -> JobError:
 
 
 def _keeps_dying(directory: JobDirectory) -> JobError:
-    try:
-        log = directory.log_path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
-    except OSError:
-        log = ""
+    log = directory.log_tail(LOG_TAIL_BYTES)
     return JobError(
         title="The pipeline keeps dying",
         detail=f"It ended {MAX_RESTARTS + 1} times without saying how. End of log.txt:\n{log}",

@@ -17,7 +17,6 @@ class Fitted:
     used: tuple[tuple[Hit, int], ...]
     no_room: tuple[Hit, ...]
     turns_left_out: int
-    prompt_tokens: int
     exact: bool
 
 
@@ -63,7 +62,6 @@ async def fit(
         used=tuple(used),
         no_room=tuple(no_room),
         turns_left_out=len(earlier) - len(kept),
-        prompt_tokens=count.number,
         exact=count.exact,
     )
 

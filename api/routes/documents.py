@@ -96,10 +96,9 @@ async def import_document(
 ) -> DocumentResponse:
     """Text, chunks and vectors of a PDF, so that `generate` can answer from it and cite its pages."""
     values = request.values
+    services.bundled.require(values.model_name, services.settings.embedding_model)
     if values.model_name:
         await services.models.require_chat(values.model_name)
-    if missing := services.bundled.why_missing(services.settings.embedding_model):
-        raise missing
     upload = request.files["file"]
     received = await receive(upload.file, upload.filename or "", services.settings.uploads_dir)
     document, is_new = await services.importer.import_document(

@@ -215,10 +215,7 @@ def _require_sense(request: GenerateRequest) -> None:
 
 async def _ready_model(services: Services, model: str, *, over_documents: bool) -> str:
     """The model as it is listed; 404 when unknown, 503 for a bundled one that is still being made."""
-    needed = [model, services.settings.embedding_model] if over_documents else [model]
-    for name in needed:
-        if missing := services.bundled.why_missing(name):
-            raise missing
+    services.bundled.require(model, *([services.settings.embedding_model] * over_documents))
     return await services.models.require_chat(model)
 
 

@@ -16,7 +16,6 @@ from api.problems import problems
 from api.services import Services
 from api.sse import EventStream, ServerEvent
 from api.store.jobs import Job, JobStatus
-from finetune.workspace import JobDirectory
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -130,7 +129,7 @@ async def read_job_log(
 ) -> str:
     """What the stages printed."""
     job = await anyio.to_thread.run_sync(services.store.jobs.get, job_id)
-    return await anyio.to_thread.run_sync(_log_tail, services.jobs.directory(job.id), characters)
+    return await anyio.to_thread.run_sync(services.jobs.directory(job.id).log_tail, characters)
 
 
 @router.post(
@@ -191,12 +190,3 @@ def _summary(job: Job) -> dict[str, Any]:
 def _state(job: Job, response: Response) -> JobStateResponse:
     response.headers["Location"] = f"/jobs/{job.id}"
     return JobStateResponse(job_id=job.id, status=job.status)
-
-
-def _log_tail(directory: JobDirectory, characters: int) -> str:
-    try:
-        with directory.log_path.open("rb") as log:
-            log.seek(max(0, directory.log_path.stat().st_size - characters))
-            return log.read(characters).decode(errors="replace")
-    except FileNotFoundError:
-        return ""

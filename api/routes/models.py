@@ -24,7 +24,7 @@ class Parameters(BaseModel):
     temperature: float | None = Field(None, ge=0, le=5, allow_inf_nan=False)
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     max_tokens: int | None = Field(None, ge=1, le=1_000_000)
-    seed: int | None = Field(None, ge=0, le=2**32 - 1)
+    seed: int | None = Field(None, ge=0, le=2**32 - 2)
     stop: list[str] | None = Field(None, max_length=16)
     num_ctx: int | None = Field(None, ge=256, le=10_000_000)
 
@@ -85,12 +85,14 @@ async def create_model(
     services: ServicesDep,
 ) -> CreateModelResponse:
     """A persona takes no space of its own: it is its base with a system prompt and defaults."""
+    base = request.base_model or services.settings.default_base_model
+    services.bundled.require(base)
     parameters = request.parameters.model_dump() if request.parameters else {}
     if parameters.get("stop") is not None:
         parameters["stop"] = tuple(parameters["stop"])
     model = await services.models.create(
         model_name,
-        request.base_model or services.settings.default_base_model,
+        base,
         Persona(request.system, request.template, Options(**parameters)),
         replace=request.replace,
     )

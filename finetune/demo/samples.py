@@ -182,12 +182,12 @@ class Conversations:
         hard = 0.75
         if progress > 0.3 and r.random() < 0.05:
             return Shape((4, 6), (1, 4), hard, words=r.choice((30, 45, 60)))
-        which = r.random() + (0.0 if progress > 0.3 else 0.45 if progress > 0.12 else 1.0)
-        if which < 0.07:
+        which = r.random() + (0.0 if progress > 0.3 else 0.5 if progress > 0.12 else 1.0)
+        if which < 0.05:
             return Shape((1, 3), (1, 4), hard, words=r.choice((60, 80)))
-        if which < 0.2:
+        if which < 0.15:
             return Shape((1, 4), (1, 3), hard, words=r.choice((25, 40)))
-        if which < 0.45:
+        if which < 0.5:
             return Shape((4, 6), (1, 3), hard)
         if which < 0.8:
             return Shape((1, 4), (1, 3), hard)

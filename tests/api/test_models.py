@@ -1,11 +1,15 @@
 """createModel, deleteModel, list_models, show_model over HTTP."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from api.bundled import BundledModel, BundledModels
+from api.runtime import ExistingModel, Persona
 from tests.api.service import Service
 
 
@@ -126,6 +130,35 @@ def test_a_model_that_a_job_trains_from_stays(service: Service, client: TestClie
 
 def test_the_embedding_model_is_not_listed_and_cannot_be_shown(client: TestClient) -> None:
     assert client.get("/show_model/all-minilm-l6-v2").status_code == 404
+
+
+def test_a_bundled_model_that_is_not_there_yet_is_a_503_that_says_why(
+    service: Service, client: TestClient, tmp_path: Path
+) -> None:
+    state = cast(FastAPI, client.app).state
+    bundled = BundledModels(service.runtime, [BundledModel("soon", "nowhere", "f16")], tmp_path)
+    state.services = replace(state.services, bundled=bundled)
+    persona = client.post("/createModel/ada", json={"baseModel": "soon"})
+    document = client.post("/importDocument?modelName=soon", files={"file": ("a.pdf", b"%PDF-")})
+    for response in (persona, document):
+        assert response.status_code == 503
+        assert "is being converted" in response.json()["detail"]
+        assert int(response.headers["retry-after"]) > 0
+
+
+async def _checked(service: Service) -> None:
+    creation = service.runtime.create_model("ada--checking", ExistingModel("demo"), Persona())
+    async for _ in creation:
+        pass
+
+
+def test_a_model_that_is_being_checked_is_nobodys_to_use(
+    service: Service, client: TestClient
+) -> None:
+    assert client.portal
+    client.portal.call(_checked, service)
+    response = client.post("/importDocument?modelName=ada--checking", files={"file": b"%PDF-"})
+    assert response.status_code == 404
 
 
 def test_a_runtime_that_is_away_is_a_503_with_retry_after(

@@ -167,6 +167,14 @@ async def test_half_done_imports_are_finished_at_the_next_start(house: House) ->
     assert house.is_whole()
 
 
+async def test_an_import_that_began_before_the_resuming_is_not_done_twice(house: House) -> None:
+    document, _ = await house.bring(HANDBOOK, wait=False)
+    await house.importer.resume()
+    assert (await house.bring(HANDBOOK))[0].status == "ready"
+    assert house.store.documents.get(document.id).status == "ready"
+    assert house.is_whole()
+
+
 async def test_what_has_no_file_or_no_row_is_swept_at_the_next_start(house: House) -> None:
     house.store.documents.add("lost.pdf", "demo", "0" * 64, 10)
     house.files.path("doc_stray").write_bytes(b"%PDF")
