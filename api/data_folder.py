@@ -1,4 +1,4 @@
-"""The data folder: made, locked for one process, and swept of what a dead one was receiving."""
+"""The data folder: made, locked for one process, and swept of what a dead one has left half done."""
 
 import fcntl
 import os
@@ -30,10 +30,11 @@ class DataFolder:
                 "Stop it, or set LLM_FASTAPI_DATA_DIR to another folder."
             ) from error
 
-    def sweep(self, uploads: Path) -> None:
-        """Empty the folder of files that are being received."""
-        shutil.rmtree(uploads, ignore_errors=True)
-        uploads.mkdir(parents=True, exist_ok=True)
+    def sweep(self, *folders: Path) -> None:
+        """Empty folders of files that were being received or made."""
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
 
     def release(self) -> None:
         """Let others in."""

@@ -55,10 +55,18 @@ def _database(services: Services) -> list[Finding]:
 
 
 async def _models(services: Services, repair: bool) -> list[Finding]:
-    """A record whose model the runtime does not have is nobody's."""
-    existing = {model_key(info.name) for info in await services.runtime.models()}
+    """A record whose model the runtime does not have is nobody's; a model needs sound weights."""
+    infos = await services.runtime.models()
+    existing = {model_key(info.name) for info in infos}
     records = await _in_thread(services.store.models.all)
-    findings = []
+    findings = [
+        (
+            f"The file of model {info.name} is missing or damaged. Create it again or delete it.",
+            False,
+        )
+        for info in infos
+        if not info.size_bytes
+    ]
     for key, record in records.items():
         if key not in existing:
             if repair:
@@ -69,7 +77,7 @@ async def _models(services: Services, repair: bool) -> list[Finding]:
 
 def _leftovers(settings: Settings, repair: bool) -> list[Finding]:
     findings = []
-    for folder in (settings.uploads_dir, settings.data_dir / "converting"):
+    for folder in (settings.uploads_dir, settings.converting_dir):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if repair:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -37,7 +37,8 @@ class ModelCatalog:
         """Every model that can chat, by name."""
         infos = [info for info in await self._runtime.models() if _is_listed(info)]
         records = await anyio.to_thread.run_sync(self._store.models.all)
-        trainable = {model_key(name) for name in self._base_models.names()}
+        bases = await anyio.to_thread.run_sync(self._base_models.names)
+        trainable = {model_key(name) for name in bases}
         return [_model(info, records.get(model_key(info.name)), trainable) for info in infos]
 
     async def names(self) -> list[str]:

@@ -61,14 +61,15 @@ class Gate:
             return 400, "Malformed request", "The body has both a length and chunks."
         if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
             return 421, "Foreign host", "This service does not answer under that Host name."
-        if scope["method"] not in READING and not self._same_origin(headers):
-            return 403, "Foreign origin", "A page of another origin may not change anything here."
+        if not self._same_origin(headers, scope["method"]):
+            return 403, "Foreign origin", "A page of another origin may not call this service."
         if self._key_hash is None or scope["path"] in OPEN_PATHS:
             return None
         return self._key_refusal(headers.getlist("authorization"))
 
-    def _same_origin(self, headers: Headers) -> bool:
-        if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+    def _same_origin(self, headers: Headers, method: str) -> bool:
+        is_of_here = headers.get("sec-fetch-site", "none") in {"none", "same-origin"}
+        if not is_of_here and method not in READING:  # a link from elsewhere may be followed
             return False
         origin = headers.get("origin")
         if origin is None:

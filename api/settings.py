@@ -140,6 +140,11 @@ class Settings(BaseSettings):
         return self.data_dir / "uploads"
 
     @property
+    def converting_dir(self) -> Path:
+        """Bundled models on their way to GGUF; emptied at every start."""
+        return self.data_dir / "converting"
+
+    @property
     def chroma_dir(self) -> Path:
         """The embedded vector store."""
         return self.data_dir / "chroma"

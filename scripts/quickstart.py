@@ -73,6 +73,7 @@ def start_server() -> tuple[str, subprocess.Popen[bytes]]:
         "LLM_FASTAPI_DATA_DIR": str(STATE / "data"),
         "LLM_FASTAPI_HOST": "127.0.0.1",
         "LLM_FASTAPI_PORT": str(port),
+        "LLM_FASTAPI_PASSAGES": "3",  # what the demo model was made for
     }
     print(f"{DIM}$ python -m api{RESET}")
     with (STATE / "server.log").open("ab") as log:
@@ -127,9 +128,10 @@ def wait_until_ready(client: httpx2.Client) -> None:
         with contextlib.suppress(httpx2.TransportError):
             answer = client.get("/readyz").json()
             if answer["status"] == "ready":
-                print_line("ready".ljust(60))
+                lasting("ready")
                 return
-            print_line(f"waiting: {json.dumps(answer['checks'])}"[:100])
+            waiting = [f"{name} {state}" for name, state in answer["checks"].items()]
+            passing("; ".join(text for text in waiting if not text.endswith(" ready")))
         time.sleep(0.3)
     raise Unexpected("the server did not become ready")
 
@@ -213,23 +215,26 @@ def follow(client: httpx2.Client, job_id: str) -> None:
         for event, data in server_events(response):
             show_progress(event, data)
     job = client.get(f"/jobs/{job_id}").json()
-    print_line(f"job {job['status']}".ljust(100) + "\n")
+    lasting(f"job {job['status']}\n")
     expect(job["status"] == "succeeded", f"the job to succeed, not {job.get('error')}")
 
 
 def show_progress(event: str, data: dict[str, Any]) -> None:
-    """One line that is written over."""
+    """A bar for what goes on, a line for what is done."""
     stage = data.get("stage", "")
     if event == "progress" and data.get("steps"):
         done = round(30 * data["step"] / data["steps"])
         bar = "#" * done + "." * (30 - done)
         loss = f"loss {data['loss']:.3f}" if data.get("loss") is not None else ""
-        eta = f"{data.get('eta_seconds') or 0:.0f} s left"
-        print_line(f"{stage:9} [{bar}] {data['step']}/{data['steps']} {loss} {eta}".ljust(100))
-    elif event in {"stage_started", "stage_done"}:
-        print_line(
-            f"{stage:9} {event.removeprefix('stage_')}".ljust(100) + "\n" * (event == "stage_done")
-        )
+        eta = f"{data['eta_seconds']:.0f} s left" if data.get("eta_seconds") else ""
+        passing(f"{stage:9} [{bar}] {data['step']}/{data['steps']} {loss} {eta}")
+    elif event == "stage_started":
+        passing(f"{stage:9} ...")
+    elif event == "stage_done":
+        lasting(f"{stage:9} done in {data.get('seconds', 0):.0f} s")
+    elif event == "evaluated":
+        before, after = data["eval_loss_before"], data["eval_loss"]
+        lasting(f"{stage:9} loss on held-out rows {before:.2f} before, {after:.2f} after")
 
 
 # One request, shown as curl would send it
@@ -317,9 +322,15 @@ def title(text: str) -> None:
     print(f"\n{BOLD}== {text}{RESET}\n")
 
 
-def print_line(text: str) -> None:
-    """A line that the next one writes over."""
-    print(f"\r{text}", end="", flush=True)
+def passing(text: str) -> None:
+    """A line that the next one writes over; outside a terminal nothing."""
+    if TERMINAL:
+        print(f"\r{text[:100]:100}", end="", flush=True)
+
+
+def lasting(text: str) -> None:
+    """A line that stays."""
+    print(f"\r{text:100}" if TERMINAL else text, flush=True)
 
 
 if __name__ == "__main__":

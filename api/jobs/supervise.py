@@ -139,7 +139,7 @@ class Supervisor:
             await self._guarded(job, self._follow)
         for job in await self._jobs("trained"):
             if job.error is None:
-                await self._move(job, "publishing")
+                await self._guarded(job, lambda job: self._move(job, "publishing"))
         for job in await self._jobs("publishing"):
             await self._guarded(job, self._publish)
         while len(await self._jobs("running")) < self._training_jobs:
@@ -150,7 +150,7 @@ class Supervisor:
                 break
         return bool(await self._jobs("running"))
 
-    async def _guarded(self, job: Job, step: Callable[[Job], Awaitable[None]]) -> bool:
+    async def _guarded(self, job: Job, step: Callable[[Job], Awaitable[object]]) -> bool:
         """Run a step and say whether it was done. An error ends the job, unless it may pass."""
         try:
             await step(job)

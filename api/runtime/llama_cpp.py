@@ -59,7 +59,7 @@ class LlamaCppRuntime:
         return await in_thread(lambda: [self._registry.info(e) for e in self._registry.entries()])
 
     async def show(self, name: str) -> ModelInfo:
-        """One model; without capabilities when its file is missing."""
+        """One model; of size 0 when its file is missing or damaged."""
         return await in_thread(self._registry.info, self._registry.get(name))
 
     async def create_model(

@@ -260,6 +260,7 @@ def test_a_bad_dataset_is_refused(
 @pytest.mark.parametrize("origin", ["http://evil", "null", "http://[::1", "http://127.0.0.1@evil"])
 def test_a_foreign_page_is_refused(client: TestClient, origin: str) -> None:
     refused(client, "POST", "/createModel/x", 403, headers={"Origin": origin})
+    refused(client, "GET", "/list_models", 403, headers={"Origin": origin})
 
 
 @pytest.mark.parametrize(

@@ -169,3 +169,15 @@ def test_deleting_all_is_no_error_when_there_are_none(client: TestClient) -> Non
     assert (none.status_code, none.json()["deleted"]) == (200, [])
     unknown = client.delete("/deleteAll_Documents", params={"modelName": "nobody"})
     assert unknown.status_code == 404
+
+
+@pytest.mark.parametrize("source", ["params", "data", "json"])
+def test_documents_are_deleted_from_query_form_and_json(client: TestClient, source: str) -> None:
+    bring(client, pdf("One tower."), "one.pdf")
+    bring(client, pdf("Two towers."), "two.pdf")
+    one: dict[str, Any] = {source: {"modelName": "demo", "document": "one"}}
+    assert client.request("DELETE", "/delete_document", **one).status_code == 200
+    assert listed(client) == ["two"]
+    every: dict[str, Any] = {source: {"modelName": "demo"}}
+    assert client.request("DELETE", "/deleteAll_Documents", **every).status_code == 200
+    assert listed(client) == []

@@ -37,6 +37,7 @@ class Server:
         environment = os.environ | {
             "LLM_FASTAPI_DATA_DIR": str(self.data_dir),
             "LLM_FASTAPI_PORT": str(port),
+            "LLM_FASTAPI_PASSAGES": "3",  # what the demo model was made for
             **self.settings,
             **settings,
         }
