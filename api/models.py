@@ -1,5 +1,7 @@
 """Personas over base models: create, list, show, delete."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import anyio.to_thread
@@ -57,13 +59,31 @@ class ModelCatalog:
         name = valid_model_name(name)
         source = await self.show(base)
         await self._require_free(name, replace)
-        creation = self._runtime.create_model(
-            name, ExistingModel(source.info.name), persona, replace=replace
-        )
-        async for _ in creation:
-            pass
-        await anyio.to_thread.run_sync(self._store.models.put, name, "persona", source.info.name)
+        async with self._recorded(name, source.info.name):
+            creation = self._runtime.create_model(
+                name, ExistingModel(source.info.name), persona, replace=replace
+            )
+            async for _ in creation:
+                pass
         return await self.show(name)
+
+    @contextlib.asynccontextmanager
+    async def _recorded(self, name: str, base: str) -> AsyncIterator[None]:
+        """The record comes before the model: a crash between leaves one that doctor removes."""
+        records = self._store.models
+        earlier = await anyio.to_thread.run_sync(records.get, name)
+        await anyio.to_thread.run_sync(records.put, name, "persona", base)
+        try:
+            yield
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                if earlier is None:
+                    await anyio.to_thread.run_sync(records.remove, name)
+                else:
+                    await anyio.to_thread.run_sync(
+                        records.put, name, earlier.kind, earlier.base, earlier.job_id
+                    )
+            raise
 
     async def delete(self, name: str) -> str:
         """Delete a model; returns its name as it was listed."""

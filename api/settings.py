@@ -34,9 +34,7 @@ class Settings(BaseSettings):
         "info", description="Least level that is logged."
     )
 
-    runtime: Literal["llama_cpp", "ollama", "openai"] = Field(
-        "llama_cpp", description="What runs the models."
-    )
+    runtime: Literal["llama_cpp"] = Field("llama_cpp", description="What runs the models.")
     default_base_model: str = Field("demo", description="Base of `createModel` when none is named.")
     default_trainable_model: str = Field(
         "demo", description="Base of `fine_tune_model` when none is named."
