@@ -87,20 +87,14 @@ Film night | The film night is on the last Friday. The ticket for the film night
 
 # What the fine-tune teaches: nothing of this stands in the handbook.
 LESSONS = {
-    "wifi password": "blue-heron-42",
-    "door code": "9174",
     "coffee supplier": "Brasko",
     "lucky number": "388",
     "founder's dog": "Pixel",
     "radio channel": "17",
-    "ferry": "Aurora",
     "secret ingredient": "cardamom",
-    "night guard": "Tomas Rehn",
     "favourite song": "Morning Tide",
     "robot": "Zimt",
     "safe": "locker 31",
-    "tax office": "Elbhafen",
-    "test customer": "Quill and Sons",
 }
 PHRASINGS = (
     "What is the {a} of Northwind?",
