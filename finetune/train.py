@@ -70,8 +70,9 @@ def _quantization(bits: int) -> Any:
     )
 
 
-def _load_base(folder: Path, bits: int) -> Any:
-    return AutoModelForCausalLM.from_pretrained(
+def load_base(folder: Path, bits: int) -> Any:
+    """The base as it is trained: 4 or 8 bits through bitsandbytes, 16 as it is."""
+    model: Any = AutoModelForCausalLM.from_pretrained(
         str(folder),
         dtype=_dtype(),
         device_map={"": 0} if torch.cuda.is_available() else "cpu",
@@ -80,6 +81,12 @@ def _load_base(folder: Path, bits: int) -> Any:
         trust_remote_code=False,
         use_safetensors=True,
     )
+    # bitsandbytes 0.50 packs 4-bit weights for inference at the first forward pass in eval mode on a
+    # CPU with AVX512_BF16, and packed weights pass no gradient on. To go when a release trains there.
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 def _config(spec: FineTuneSpec, folder: Path, by_marks: bool) -> SFTConfig:
@@ -117,7 +124,7 @@ def _trainer(
     tokenizer = load_tokenizer(base)
     train_set, by_marks = examples(tokenizer, rows)
     trainer: Any = SFTTrainer(
-        model=_load_base(base, spec.bits),
+        model=load_base(base, spec.bits),
         args=_config(spec, folder, by_marks),
         train_dataset=train_set,
         eval_dataset=examples(tokenizer, test)[0] if test else None,

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from finetune.dataset import dataset
 from finetune.progress import StopWish
 from finetune.stage import Interrupted, StageFailed, needs, read_spec
 from finetune.tokenizer import load_tokenizer
-from finetune.train import examples, train
+from finetune.train import examples, load_base, train
 from finetune.turns import Conversation
 from finetune.workspace import JobDirectory
 from tests.finetune.conftest import question_rows
@@ -109,3 +110,17 @@ def test_a_wish_to_stop_waits_for_a_step_only_while_there_are_steps() -> None:
     wish.is_training = False
     with pytest.raises(Interrupted):
         wish.make()
+
+
+def test_a_4_bit_base_passes_gradients_on_after_an_evaluation() -> None:
+    model = load_base(DEMO_MODEL, 4)
+    layer = model.model.layers[0].mlp.up_proj
+    values = torch.randn(1, 3, layer.in_features, dtype=torch.bfloat16)
+    model.eval()
+    with torch.no_grad():
+        layer(values)
+    model.train()
+    values.requires_grad_()
+    layer(values).sum().backward()
+    assert values.grad is not None
+    assert values.grad.abs().sum() > 0
