@@ -43,6 +43,14 @@ def test_an_imported_document_is_listed_without_its_ending(client: TestClient) -
     assert listed(client) == ["parking"]
 
 
+@pytest.mark.parametrize("source", ["params", "data", "json"])
+def test_documents_are_listed_from_query_form_and_json(client: TestClient, source: str) -> None:
+    bring(client)
+    sent: dict[str, Any] = {source: {"modelName": "demo"}}
+    answer = client.request("GET", "/list_documents", **sent)
+    assert answer.json()["Imported Documents for demo"] == ["parking"], answer.text
+
+
 def test_parameters_of_an_import_may_be_form_fields(client: TestClient) -> None:
     response = client.post(
         "/importDocument",

@@ -93,10 +93,14 @@ def test_a_name_that_a_job_will_use_is_taken(service: Service, client: TestClien
     assert client.post("/createModel/tuned").status_code == 409
 
 
-@pytest.mark.parametrize("details", ["true", "1"])
-def test_details_tell_kind_and_base(client: TestClient, details: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "details"),
+    [("params", "true"), ("params", "1"), ("data", "true"), ("json", True)],
+)
+def test_details_tell_kind_and_base(client: TestClient, source: str, details: str | bool) -> None:
     client.post("/createModel/ada")
-    listed = client.get("/list_models", params={"details": details}).json()
+    sent: dict[str, Any] = {source: {"details": details}}
+    listed = client.request("GET", "/list_models", **sent).json()
     assert listed["All Created Models"] == ["ada", "demo"]
     assert [(m["kind"], m["base"]) for m in listed["models"]] == [
         ("persona", "demo"),
