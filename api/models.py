@@ -1,5 +1,6 @@
 """Personas over base models: create, list, show, delete."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class ModelCatalog:
         self._runtime = runtime
         self._store = store
         self._base_models = base_models
+        self._creating = asyncio.Lock()  # a loser's record must not take the winner's with it
 
     async def all(self) -> list[Model]:
         """Every model that can chat, by name."""
@@ -58,13 +60,14 @@ class ModelCatalog:
         """A persona over a base; returns it as it is listed."""
         name = valid_model_name(name)
         source = await self.show(base)
-        await self._require_free(name, replace)
-        async with self._recorded(name, source.info.name):
-            creation = self._runtime.create_model(
-                name, ExistingModel(source.info.name), persona, replace=replace
-            )
-            async for _ in creation:
-                pass
+        async with self._creating:
+            await self._require_free(name, replace)
+            async with self._recorded(name, source.info.name):
+                creation = self._runtime.create_model(
+                    name, ExistingModel(source.info.name), persona, replace=replace
+                )
+                async for _ in creation:
+                    pass
         return await self.show(name)
 
     @contextlib.asynccontextmanager

@@ -28,6 +28,7 @@ NOBODY = cast(Any, None)
 class Service:
     """A client and what stands behind it."""
 
+    app: FastAPI
     client: TestClient
     runtime: FakeRuntime
     store: Store
@@ -43,7 +44,7 @@ def open_service(folder: Path) -> Service:
         app.include_router(routes.router)
     client = TestClient(app, raise_server_exceptions=False)
     client.__enter__()  # one event loop for all its requests
-    return Service(client, house.runtime, house.store, house)
+    return Service(app, client, house.runtime, house.store, house)
 
 
 @contextlib.asynccontextmanager

@@ -1,5 +1,6 @@
 """createModel, deleteModel, list_models, show_model over HTTP."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from api.bundled import BundledModel, BundledModels
+from api.errors import NameTaken
 from api.runtime import ExistingModel, Persona
 from tests.api.service import Service
 
@@ -177,3 +179,19 @@ def test_a_runtime_that_is_away_is_a_503_with_retry_after(
     assert ready.json()["checks"]["runtime"] != "ready"
     assert ready.json()["checks"]["database"] == "ready"
     assert client.get("/healthz").json() == {"status": "alive"}
+
+
+def test_of_two_creations_at_once_one_wins_and_keeps_its_record(service: Service) -> None:
+    catalog = service.app.state.services.models
+
+    async def both() -> list[Any]:
+        made = (catalog.create("ada", "demo", Persona(), replace=False) for _ in range(2))
+        return await asyncio.gather(*made, return_exceptions=True)
+
+    assert service.client.portal
+    outcomes = service.client.portal.call(both)
+    assert [type(one) for one in outcomes].count(NameTaken) == 1
+    assert [one.kind for one in outcomes if not isinstance(one, Exception)] == ["persona"]
+    record = service.store.models.get("ada")
+    assert record
+    assert record.kind == "persona"
