@@ -19,8 +19,13 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def require_safe_listening(settings: Settings) -> None:
     """Refuse to be reachable by others without a key, unless that was said explicitly."""
-    if settings.is_loopback or settings.api_key or settings.allow_open:
+    if settings.is_loopback or settings.api_key or (settings.allow_open and not settings.bind):
         return
+    if settings.bind:
+        raise CannotStart(
+            f"Publishing on {settings.bind} lets others in: set LLM_FASTAPI_API_KEY, "
+            "or publish on 127.0.0.1."
+        )
     raise CannotStart(
         f"Listening on {settings.host} lets others in: set LLM_FASTAPI_API_KEY "
         "(or LLM_FASTAPI_ALLOW_OPEN=true to allow everyone)."

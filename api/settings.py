@@ -34,7 +34,18 @@ class Settings(BaseSettings):
         "info", description="Least level that is logged."
     )
 
-    runtime: Literal["llama_cpp"] = Field("llama_cpp", description="What runs the models.")
+    bind: str | None = Field(
+        None,
+        description="Address a container's port is published on; `docker-compose.yml` passes it on. "
+        "Beyond loopback a key is needed, whatever `allow_open` says.",
+    )
+
+    runtime: Literal["llama_cpp", "ollama"] = Field(
+        "llama_cpp", description="What runs the models: llama.cpp in child processes, or Ollama."
+    )
+    ollama_url: str = Field(
+        "http://127.0.0.1:11434", description="The Ollama server, for `runtime` `ollama`."
+    )
     default_base_model: str = Field("demo", description="Base of `createModel` when none is named.")
     default_trainable_model: str = Field(
         "demo", description="Base of `fine_tune_model` when none is named."
@@ -61,6 +72,17 @@ class Settings(BaseSettings):
         None, ge=1, description="CPU threads of a model; all but one core when empty."
     )
     gpu_layers: int = Field(-1, ge=-1, description="Layers put on the GPU; -1 means all that fit.")
+
+    chroma_url: str | None = Field(
+        None, description="A ChromaDB server; the embedded one when empty."
+    )
+    chroma_token: SecretStr | None = Field(None, description="Token for the ChromaDB server.")
+    chroma_token_header: Literal["Authorization", "X-Chroma-Token"] = Field(
+        "Authorization", description="Header that carries the token."
+    )
+    chroma_ca_file: Path | None = Field(
+        None, description="Certificates that a ChromaDB server with TLS is checked against."
+    )
 
     max_upload_bytes: int = Field(
         256 * 2**20, ge=1, description="Largest file that can be uploaded, in bytes."
@@ -109,8 +131,11 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach the service."""
-        return self.host in {"127.0.0.1", "localhost", "::1"}
+        """Whether only this machine can reach the service: by the address it listens on, or, in a container
+        that listens openly, by the one its port is published on.
+        """
+        reachable_on = self.bind if self.bind and self.allow_open else self.host
+        return reachable_on in {"127.0.0.1", "localhost", "::1"}
 
     @property
     def models_dir(self) -> Path:

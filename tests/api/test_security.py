@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
@@ -77,3 +78,15 @@ def test_beyond_loopback_a_key_or_an_explicit_word_is_needed(tmp_path: Path) -> 
         require_safe_listening(Settings(data_dir=tmp_path, host="0.0.0.0"))  # noqa: S104
     require_safe_listening(Settings(data_dir=tmp_path, host="0.0.0.0", allow_open=True))  # noqa: S104
     require_safe_listening(Settings(data_dir=tmp_path))
+
+
+def test_a_container_is_as_open_as_the_address_its_port_is_published_on(tmp_path: Path) -> None:
+    local = Settings(data_dir=tmp_path, host="0.0.0.0", allow_open=True, bind="127.0.0.1")  # noqa: S104
+    require_safe_listening(local)
+    assert local.is_loopback
+    outward = local.model_copy(update={"bind": "192.168.1.5"})
+    with pytest.raises(CannotStart, match=r"192\.168\.1\.5"):
+        require_safe_listening(outward)
+    require_safe_listening(outward.model_copy(update={"api_key": SecretStr("k")}))
+    with pytest.raises(CannotStart):
+        require_safe_listening(local.model_copy(update={"allow_open": False}))
