@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# All tests, in the repository's own environment. Arguments go to pytest; --soak adds the long ones.
+# All tests, in the repository's own environment. Arguments go to pytest; --soak adds the long ones,
+# --stack runs those that need a Docker engine and built images (docker compose build) instead.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/install.sh
-selection=(-m "not soak")
+selection=(-m "not soak and not stack")
 arguments=()
 for argument in "$@"; do
-    if [ "$argument" = --soak ]; then selection=(); else arguments+=("$argument"); fi
+    case $argument in
+    --soak) selection=(-m "not stack") ;;
+    --stack) selection=(-m stack tests/stack) ;;
+    *) arguments+=("$argument") ;;
+    esac
 done
 exec .venv/bin/python -m pytest "${selection[@]}" "${arguments[@]}"
