@@ -1,4 +1,4 @@
-"""`python -m api` (installed as `llm-fastapi`): serve, doctor, settings."""
+"""`python -m api` (installed as `llm-fastapi`): serve, doctor, clean, settings."""
 
 import argparse
 import asyncio
@@ -13,11 +13,15 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from api.app import create_app
+from api.cleaning import Item, clean
 from api.doctor import examine
 from api.errors import ApiError, CannotStart
 from api.http_protocol import MAX_HEAD_BYTES, HttpProtocol
 from api.security import require_safe_listening
 from api.settings import Settings, settings_table
+
+SHOWN = 20
+"""Lines that `clean` shows of what it would delete."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,8 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("serve", help="serve the API (the default)")
     doctor = commands.add_parser("doctor", help="check the state, and repair it")
     doctor.add_argument("--check", action="store_true", help="only say what is off")
+    cleaner = commands.add_parser("clean", help="delete all documents, vectors or created models")
+    cleaner.add_argument("what", choices=["documents", "vectors", "models"])
+    cleaner.add_argument("--all", action="store_true", help="of the models, the bases too")
+    cleaner.add_argument("--check", action="store_true", help="only say what would be deleted")
+    cleaner.add_argument("--yes", action="store_true", help="do not ask")
     commands.add_parser("settings", help="print the table of settings")
     chosen = parser.parse_args(arguments)
+    if chosen.command == "clean" and chosen.all and chosen.what != "models":
+        cleaner.error("--all is for models")
     try:
         if chosen.command == "settings":
             print(settings_table(), end="")
@@ -36,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings()
         if chosen.command == "doctor":
             return _doctor(settings, repair=not chosen.check)
+        if chosen.command == "clean":
+            return _clean(settings, chosen)
         return _serve(settings)
     except (CannotStart, ApiError) as error:
         print(f"llm-fastapi: {error}", file=sys.stderr)
@@ -53,7 +66,7 @@ def _serve(settings: Settings) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for chatty in ("httpx2", "alembic"):
+    for chatty in ("httpx", "httpx2", "alembic"):
         logging.getLogger(chatty).setLevel("WARNING")
     for complaining in ("uvicorn.error", "python_multipart"):  # of clients, who are told
         logging.getLogger(complaining).setLevel("ERROR")
@@ -102,6 +115,44 @@ def _doctor(settings: Settings, *, repair: bool) -> int:
     if not findings:
         print("All is well.")
     return 0 if all(repaired for _, repaired in findings) else 1
+
+
+def _clean(settings: Settings, options: argparse.Namespace) -> int:
+    """Status 2: it was not agreed to, and nothing is deleted."""
+    logging.basicConfig(level="WARNING")
+
+    def agreed(items: Sequence[Item]) -> bool:
+        print(f"{options.what}: {len(items)}, {_size(sum(item.size_bytes for item in items))}")
+        for item in items[:SHOWN]:
+            print(f"  {item.name}  {_size(item.size_bytes)}")
+        if len(items) > SHOWN:
+            print(f"  and {len(items) - SHOWN} more")
+        return not options.check and (options.yes or _is_confirmed())
+
+    outcome = asyncio.run(clean(settings, options.what, agreed, bases=options.all))
+    if outcome == "not agreed":
+        return 0 if options.check else 2
+    print("Deleted." if outcome == "deleted" else f"{options.what}: there are none.")
+    return 0
+
+
+def _is_confirmed() -> bool:
+    if not sys.stdin.isatty():
+        print("Nothing is deleted: nobody is there to ask. Say --yes to delete.", file=sys.stderr)
+        return False
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio's waits for the answer
+    try:
+        answer = input("Delete? [y/N] ")
+    except (EOFError, KeyboardInterrupt):
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        print("Nothing is deleted.")
+        return False
+    return True
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:,.0f} kB"
 
 
 if __name__ == "__main__":

@@ -89,6 +89,9 @@ async def _open(
 ) -> None:
     readiness: Readiness = app.state.readiness
     try:
+        readiness.opening = "is looking through the database"
+        await anyio.to_thread.run_sync(store.database.require_sound, abandon_on_cancel=True)
+        readiness.opening = "is starting"
         services = await open_services(settings, store, stack)
         await anyio.to_thread.run_sync(clear_leftovers, settings, store)
         readiness.services = app.state.services = services
@@ -154,6 +157,8 @@ async def prepare(services: Services) -> None:
         await services.importer.resume()
     with contextlib.suppress(ApiError, OSError):
         await services.bundled.prepare("demo")
+    with _noted("Taking in base models"):
+        await services.models.take_in_all()
 
 
 @contextlib.contextmanager
@@ -161,5 +166,7 @@ def _noted(step: str) -> Iterator[None]:
     """One step that fails does not keep the next ones from being taken."""
     try:
         yield
+    except ApiError as error:
+        LOGGER.warning("%s waits: %s", step, error.detail)
     except Exception:
         LOGGER.exception("%s failed.", step)

@@ -1,16 +1,22 @@
-"""The Hugging Face folders that can be fine-tuned, by name.
+"""Base models below one directory: Hugging Face folders that can be fine-tuned, and GGUF files on their way in.
 
-A persona or a fine-tune stands for its own base.
+    NAME/       a trainable folder; a persona or a fine-tune of NAME stands for it
+    NAME.gguf   waits for the runtime, which takes it in; then it is removed here
+
+`finetune.base_model` puts both there, whole, by a rename; the names of what is not whole begin with a dot.
 """
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.errors import BaseModelNotTrainable
-from api.names import model_key
+from api.errors import BaseModelNotTrainable, InvalidName
+from api.names import model_key, valid_model_name
 from api.store.models import Models
 
 MARKER = "config.json"
+DELETED = ".deleted"
+"""In a trainable folder: its model was deleted and is not made again at the next start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +27,17 @@ class TrainableBase:
     folder: Path
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingBase:
+    """A GGUF file that the runtime is to take in; `inode` tells it from one that takes its place meanwhile."""
+
+    name: str
+    file: Path
+    inode: int
+
+
 class BaseModels:
-    """The folders below one directory. All calls are synchronous."""
+    """The folders and files below one directory. All calls are synchronous."""
 
     def __init__(self, folder: Path, models: Models) -> None:
         self._folder = folder
@@ -30,11 +45,7 @@ class BaseModels:
 
     def all(self) -> list[TrainableBase]:
         """Every trainable base, sorted by name."""
-        try:
-            folders = sorted(self._folder.iterdir())
-        except FileNotFoundError:
-            return []
-        return [TrainableBase(path.name, path) for path in folders if _is_base(path)]
+        return [TrainableBase(path.name, path) for path in self._paths() if _is_base(path)]
 
     def names(self) -> list[str]:
         """Their names, sorted."""
@@ -52,6 +63,41 @@ class BaseModels:
                 raise BaseModelNotTrainable(name, [base.name for base in bases.values()])
             key = model_key(record.base)
         return bases[key]
+
+    def folder_of(self, name: str) -> Path | None:
+        """The trainable folder of exactly this name."""
+        return next((b.folder for b in self.all() if model_key(b.name) == model_key(name)), None)
+
+    def waiting(self) -> list[WaitingBase]:
+        """GGUF files that the runtime is to take in, sorted by name."""
+        found = []
+        for path in self._paths():
+            with contextlib.suppress(InvalidName, FileNotFoundError):
+                if path.suffix == ".gguf" and path.is_file():
+                    name = valid_model_name(path.stem)
+                    found.append(WaitingBase(name, path, path.stat().st_ino))
+        return found
+
+    def taken_in(self, base: WaitingBase) -> None:
+        """The runtime has it: the file goes, unless another has taken its place."""
+        if base.file.stat().st_ino == base.inode:
+            base.file.unlink()
+        if folder := self.folder_of(base.name):
+            (folder / DELETED).unlink(missing_ok=True)
+
+    def deleted(self, name: str) -> None:
+        """The model was deleted from the runtime: it does not come back by itself."""
+        for base in self.waiting():
+            if model_key(base.name) == model_key(name):
+                base.file.unlink(missing_ok=True)
+        if folder := self.folder_of(name):
+            (folder / DELETED).touch()
+
+    def _paths(self) -> list[Path]:
+        try:
+            return sorted(self._folder.iterdir())
+        except FileNotFoundError:
+            return []
 
 
 def _is_base(folder: Path) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from api.base_models import DELETED
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NotReady
 from api.extras import require_finetune
 from api.names import model_key
@@ -118,7 +119,8 @@ def open_bundled(settings: Settings, runtime: ModelRuntime) -> BundledModels:
     if settings.runtime == "llama_cpp":
         if model_key(settings.embedding_model) == EMBEDDER.name:  # another one is the operator's
             models.append(EMBEDDER)
-        if (DEMO_FOLDER / "model.safetensors").exists():
+        was_deleted = (settings.base_models_dir / "demo" / DELETED).exists()
+        if (DEMO_FOLDER / "model.safetensors").exists() and not was_deleted:
             models.append(BundledModel("demo", str(DEMO_FOLDER), "f16"))
     return BundledModels(runtime, models, settings.converting_dir)
 

@@ -3,6 +3,7 @@
     ApiError
     |- BadRequest 400
     |- NotFound 404            ModelNotFound, DocumentNotFound, JobNotFound, BaseModelNotTrainable
+    |- TooSlow 408
     |- Conflict 409            NameTaken, WrongState, ModelInUse, EmbeddingMismatch
     |- TooLarge 413
     |- UnsupportedMediaType 415
@@ -95,6 +96,13 @@ class JobNotFound(NotFound):
     """No job of that id."""
 
     title = "Job not found"
+
+
+class TooSlow(ApiError):
+    """The request does not arrive in time."""
+
+    status = 408
+    title = "Request too slow"
 
 
 class Conflict(ApiError):

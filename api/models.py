@@ -2,19 +2,30 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import anyio.to_thread
 
-from api.base_models import BaseModels
-from api.errors import InvalidOption, ModelInUse, ModelNotFound, NameTaken
+from api.base_models import BaseModels, WaitingBase
+from api.errors import (
+    ApiError,
+    BackEndFailed,
+    InvalidOption,
+    ModelInUse,
+    ModelNotFound,
+    NameTaken,
+    NotFound,
+)
 from api.jobs.submit import require_free
 from api.names import CHECKING, model_key, valid_model_name
-from api.runtime import ExistingModel, ModelInfo, ModelRuntime, Persona
+from api.runtime import ExistingModel, GGUFFile, ModelInfo, ModelRuntime, Persona
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 from api.store.models import ModelKind, ModelRecord
+
+LOGGER = logging.getLogger("api.models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,7 @@ class ModelCatalog:
         self._store = store
         self._base_models = base_models
         self._creating = asyncio.Lock()  # a loser's record must not take the winner's with it
+        self._taking_in = asyncio.Lock()
 
     async def all(self) -> list[Model]:
         """Every model that can chat, by name."""
@@ -59,7 +71,7 @@ class ModelCatalog:
     async def create(self, name: str, base: str, persona: Persona, *, replace: bool) -> Model:
         """A persona over a base; returns it as it is listed."""
         name = valid_model_name(name)
-        source = await self.show(base)
+        source = await self._base(base)
         async with self._creating:
             await self._require_free(name, replace)
             async with self._recorded(name, source.info.name):
@@ -69,6 +81,57 @@ class ModelCatalog:
                 async for _ in creation:
                     pass
         return await self.show(name)
+
+    async def take_in_all(self) -> None:
+        """Bring the base models that wait as GGUF files into the runtime; one that fails goes on waiting."""
+        for base in await anyio.to_thread.run_sync(self._base_models.waiting):
+            try:
+                await self._take_in(base.name)
+            except ApiError as error:
+                LOGGER.warning("base model %s was not taken in: %s", base.name, error.detail)
+
+    async def _take_in(self, name: str) -> bool:
+        """Bring the base model of that name into the runtime, if its file waits, over an earlier one."""
+        async with self._taking_in:
+            waiting = await anyio.to_thread.run_sync(self._base_models.waiting)
+            found = [base for base in waiting if model_key(base.name) == model_key(name)]
+            for base in found:
+                await self._place(base)
+            return bool(found)
+
+    async def _place(self, base: WaitingBase) -> None:
+        if await anyio.to_thread.run_sync(self._store.models.get, base.name):
+            raise NameTaken(
+                f"{base.file.name} waits among the base models, and {base.name!r} is a persona or a "
+                "fine-tune. Delete that, or load the base under another --name."
+            )
+        LOGGER.info("taking the base model %s in", base.name)
+        creation = self._runtime.create_model(
+            base.name, GGUFFile(base.file), Persona(), replace=True
+        )
+        async for _ in creation:
+            pass
+        try:
+            await anyio.to_thread.run_sync(self._base_models.taken_in, base)
+        except OSError as error:
+            raise BackEndFailed(
+                f"{base.file.name} was taken in and cannot be removed ({error.strerror}). Remove it."
+            ) from error
+
+    async def _base(self, name: str) -> Model:
+        """The model to build on; `errors.NotFound` says what a folder lacks that can only be trained."""
+        await self._take_in(name)
+        try:
+            return await self.show(name)
+        except ModelNotFound as error:
+            folder = await anyio.to_thread.run_sync(self._base_models.folder_of, name)
+            if folder is None:
+                raise
+            raise NotFound(
+                f"{folder.name!r} can be fine-tuned and has no GGUF file to chat with. "
+                f"Make it: python scripts/load_base_model.py --from-dir {folder}",
+                **error.extra,
+            ) from None
 
     @contextlib.asynccontextmanager
     async def _recorded(self, name: str, base: str) -> AsyncIterator[None]:
@@ -99,12 +162,14 @@ class ModelCatalog:
                 )
         await self._runtime.delete_model(model.info.name)
         await anyio.to_thread.run_sync(self._store.models.remove, name)
+        if model.kind == "base":
+            await anyio.to_thread.run_sync(self._base_models.deleted, name)
         return model.info.name
 
     async def require_chat(self, name: str) -> str:
         """The model's name as it is listed; `errors.ModelNotFound` unless it can chat."""
         try:
-            info = await self._runtime.show(model_key(name))
+            info = await self._asked(model_key(name))
         except ModelNotFound:
             raise ModelNotFound(name, await self.names()) from None
         if info.name.endswith(CHECKING):
@@ -112,6 +177,14 @@ class ModelCatalog:
         if "chat" not in info.capabilities:
             raise InvalidOption(f"The model {name!r} cannot chat.", where="modelName")
         return info.name
+
+    async def _asked(self, name: str) -> ModelInfo:
+        try:
+            return await self._runtime.show(name)
+        except ModelNotFound:
+            if not await self._take_in(name):
+                raise
+            return await self._runtime.show(name)
 
     async def _jobs(self, *statuses: JobStatus) -> list[Job]:
         return await anyio.to_thread.run_sync(lambda: self._store.jobs.all(*statuses))

@@ -10,14 +10,15 @@ CHECKING = "--checking"
 
 MAX_NAME_CHARACTERS = 200
 
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}(:[A-Za-z0-9][A-Za-z0-9._-]{0,79})?")
+# with the ending of a model that is being checked it stays within the 80 characters of Ollama
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,69}(:[A-Za-z0-9][A-Za-z0-9._-]{0,79})?")
 
 
 def valid_model_name(name: str) -> str:
     """The name without a `:latest` tag, else `errors.InvalidName`."""
     if not _MODEL_NAME.fullmatch(name) or name.endswith(CHECKING):
         raise InvalidName(
-            "A model name has 1 to 80 letters, digits, dots, dashes and underscores and begins with "
+            "A model name has 1 to 70 letters, digits, dots, dashes and underscores and begins with "
             f"a letter or digit; {CHECKING!r} at its end is reserved.",
             where="modelName",
         )

@@ -3,6 +3,7 @@
 What the values mean is decided in `request_fields.py`.
 """
 
+import asyncio
 import errno
 import json
 import math
@@ -18,11 +19,14 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from api.errors import BadRequest, OutOfSpace, TooLarge, UnsupportedMediaType
+from api.errors import BadRequest, OutOfSpace, TooLarge, TooSlow, UnsupportedMediaType
 
 MAX_PAIRS = 1000
 MAX_FILES = 16
 MAX_DEPTH = 32
+PATIENCE_SECONDS = 60.0
+"""Time a body may take, and one second more for each `SLOWEST_BYTES_PER_SECOND` that have come."""
+SLOWEST_BYTES_PER_SECOND = 1000
 PART_HEADERS_BYTES = 2**16
 """What the headers and borders of a multipart body may add to its files."""
 
@@ -53,13 +57,19 @@ def query_pairs(request: Request) -> Pairs:
     return _decoded_pairs(request.scope["query_string"], "query")
 
 
-async def read_body(request: Request, *, max_bytes: int, max_file_bytes: int = 0) -> Body:
+async def read_body(
+    request: Request,
+    *,
+    max_bytes: int,
+    max_file_bytes: int = 0,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> Body:
     """The body by its media type; `max_file_bytes` is the room for files, 0 where none may come."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     limit = max_bytes
     if max_file_bytes and media_type == "multipart/form-data":
         limit += max_file_bytes + PART_HEADERS_BYTES
-    chunks = _bounded(request, limit)
+    chunks = _bounded(request, limit, patience_seconds)
     if media_type == "multipart/form-data":
         return await _multipart(request, chunks, max_bytes)
     content = b"".join([chunk async for chunk in chunks])
@@ -74,19 +84,33 @@ async def read_body(request: Request, *, max_bytes: int, max_file_bytes: int = 0
     raise UnsupportedMediaType("Send parameters in the query, as a form, or as application/json.")
 
 
-async def _bounded(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+async def _bounded(
+    request: Request, limit: int, patience_seconds: float
+) -> AsyncGenerator[bytes, None]:
     too_large = TooLarge(f"The body may have {limit} bytes.", limit_bytes=limit)
     if int(request.headers.get("content-length", "0")) > limit:
         raise too_large
     received = 0
-    try:
-        async for chunk in request.stream():
-            received += len(chunk)
-            if received > limit:
-                raise too_large
-            yield chunk
-    except ClientDisconnect:
-        raise BadRequest("The request ended before its body did.") from None
+    started = asyncio.get_running_loop().time()
+    stream = request.stream()
+    while True:
+        deadline = started + patience_seconds + received / SLOWEST_BYTES_PER_SECOND
+        try:
+            async with asyncio.timeout_at(deadline):
+                chunk = await anext(stream, None)
+        except ClientDisconnect:
+            raise BadRequest("The request ended before its body did.") from None
+        except TimeoutError:
+            raise TooSlow(
+                f"The body stopped or came slower than {SLOWEST_BYTES_PER_SECOND} bytes a second "
+                f"({received} bytes so far). Send it again over a better line."
+            ) from None
+        if chunk is None:
+            return
+        received += len(chunk)
+        if received > limit:
+            raise too_large
+        yield chunk
 
 
 def _decoded_pairs(content: bytes, where: str) -> Pairs:

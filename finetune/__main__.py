@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
         outcome = pipeline.run(JobDirectory(Path(arguments[0]).resolve()))
     except JobLocked as error:
         sys.stderr.write(f"Another process works on job {error}.\n")
-        return 5
+        return stage.EXIT_LOCKED
     if outcome is None:
         return stage.EXIT_INTERRUPTED
     if outcome.error is not None:

@@ -104,7 +104,7 @@ class Pipeline:
                 stderr=log,
                 pass_fds=(lock,),
                 start_new_session=True,
-                preexec_fn=_end_with_parent(os.getpid()),
+                preexec_fn=end_with_parent(os.getpid()),
                 env=stage.environment(),
             )
         if self._is_stopping:
@@ -155,7 +155,7 @@ def _how_it_ended(code: int) -> tuple[str, str]:
     return "The stage failed", f"It ended with exit code {code} and gave no reason."
 
 
-def _end_with_parent(parent: int) -> Callable[[], None]:
+def end_with_parent(parent: int) -> Callable[[], None]:
     """A hook for the child: it gets SIGTERM when this process dies (Linux); the lock guards elsewhere."""
 
     def hook() -> None:

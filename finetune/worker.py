@@ -1,12 +1,16 @@
 """`python -m finetune.worker JOBS_DIR`: runs the jobs of a folder, one at a time, oldest wish first.
 
-A job is taken when it has `start`, no `outcome.json` and a free lock. Each runs in a process of its own, so that
-nothing a job does ends the worker. SIGTERM saves the running job's checkpoint and ends; the job goes on at the next
-start.
+A job is taken when it has `start`, no `outcome.json` and a free lock; so any number of workers, one a GPU, may share
+the folder. Each job runs in a process of its own, so that nothing a job does ends the worker. SIGTERM saves the
+running job's checkpoint and ends; the job goes on at the next start. `--check` tells whether a worker lives.
 """
 
 import argparse
+import contextlib
+import logging
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,35 +20,45 @@ from pathlib import Path
 from types import FrameType
 
 from finetune import stage
+from finetune.pipeline import end_with_parent
 from finetune.spec import JobError, Outcome
-from finetune.workspace import JobDirectory
+from finetune.workspace import JobDirectory, dismiss_worker, report_worker, workers
 
 PIPELINE = (sys.executable, "-m", "finetune")
 MOST_STARTS = 3  # of a job whose process ends again and again without an outcome
+REPORT_SECONDS = 5.0
+
+log = logging.getLogger("finetune.worker")
 
 
 def next_job(folder: Path) -> JobDirectory | None:
-    """The job that waits longest, or None."""
+    """The job that waits longest, or None. One that cannot be looked at is passed over."""
     waiting: list[tuple[float, str]] = []
     for start in folder.glob("*/start"):
         job = JobDirectory(start.parent)
-        if job.outcome() is None and not job.is_locked():
-            try:
+        try:
+            if job.outcome() is None and not job.is_locked():
                 waiting.append((start.stat().st_mtime, job.id))
-            except FileNotFoundError:
-                continue
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            log.warning("%s: passed over: %s", job.id, error)
     return JobDirectory(folder / min(waiting)[1]) if waiting else None
 
 
 class Worker:
     """Runs jobs until it is told to stop."""
 
-    def __init__(self, folder: Path, command: Sequence[str] = PIPELINE) -> None:
+    def __init__(
+        self, folder: Path, command: Sequence[str] = PIPELINE, *, name: str = "worker"
+    ) -> None:
         self._folder = folder
         self._command = command
+        self._name = name
         self._child: subprocess.Popen[bytes] | None = None
         self._is_stopping = False
         self._starts: Counter[str] = Counter()
+        self._trouble = ""
 
     def stop(self) -> None:
         """Pass the wish on, and take no other job."""
@@ -55,40 +69,91 @@ class Worker:
     def run(self, poll_seconds: float = 1.0, *, until_idle: bool = False) -> None:
         """Take one job after the other; `until_idle` ends when none waits."""
         while not self._is_stopping:
-            job = next_job(self._folder)
-            if job is not None:
-                self._run_job(job)
-            elif until_idle:
-                return
-            else:
+            try:
+                report_worker(self._folder, self._name)
+                job = next_job(self._folder)
+                if job is not None:
+                    self._run_job(job)
+                self._trouble = ""
+            except OSError as error:  # no folder, no space, no process: it may pass
+                job = None
+                self._say_once(error)
+            if job is None:
+                if until_idle:
+                    break
                 time.sleep(poll_seconds)
+        dismiss_worker(self._folder, self._name)
+
+    def _say_once(self, error: OSError) -> None:
+        trouble = str(error) if self._folder.is_dir() else f"{self._folder} is not there"
+        if trouble != self._trouble:
+            self._trouble = trouble
+            log.warning("waits: %s", trouble)
 
     def _run_job(self, job: JobDirectory) -> None:
+        log.info("%s: taken", job.id)
         self._starts[job.id] += 1
-        self._child = subprocess.Popen([*self._command, str(job.path)])  # noqa: S603  ours
+        began_at = time.monotonic()
+        code = self._pipeline(job)
+        outcome = job.outcome()
+        if outcome is not None:
+            log.info("%s: %s after %.0f s", job.id, _told(outcome), time.monotonic() - began_at)
+            del self._starts[job.id]
+        elif self._is_stopping:
+            log.info("%s: stopped, goes on at the next start", job.id)
+        elif code == stage.EXIT_LOCKED:
+            log.info("%s: another worker has it", job.id)
+            self._starts[job.id] -= 1
+        elif not job.path.is_dir():
+            log.warning("%s: its folder is gone", job.id)
+            del self._starts[job.id]
+        else:
+            self._try_again_or_give_up(job, code)
+
+    def _pipeline(self, job: JobDirectory) -> int:
+        """Run the job in a process that ends with this one; returns its exit code."""
+        self._child = subprocess.Popen(  # noqa: S603  the command is ours
+            [*self._command, str(job.path)],
+            stdin=subprocess.DEVNULL,
+            preexec_fn=end_with_parent(os.getpid()),
+        )
         if self._is_stopping:
             self._child.terminate()
-        code = self._child.wait()
-        if job.outcome() is not None:
-            del self._starts[job.id]
-        elif self._starts[job.id] >= MOST_STARTS and not self._is_stopping:
+        while True:
+            try:
+                return self._child.wait(REPORT_SECONDS)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(OSError):
+                    report_worker(self._folder, self._name)
+
+    def _try_again_or_give_up(self, job: JobDirectory, code: int) -> None:
+        log.warning("%s: its process ended with code %d and no outcome", job.id, code)
+        if self._starts[job.id] >= MOST_STARTS:
             del self._starts[job.id]
             detail = f"It ended {MOST_STARTS} times without an outcome, last with code {code}."
             error = JobError(title="The job's process ends again and again", detail=detail)
             job.write_outcome(Outcome(result="failed", error=error).model_dump())
+            log.warning("%s: given up", job.id)
+
+
+def _told(outcome: dict[str, object]) -> str:
+    result, error = str(outcome.get("result")), outcome.get("error")
+    return f"{result} ({error.get('title')})" if isinstance(error, dict) else result
 
 
 def main(arguments: list[str], command: Sequence[str] = PIPELINE) -> int:
-    """Watch until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(prog="python -m finetune.worker", description=__doc__)
-    parser.add_argument("jobs_dir", type=Path)
-    parser.add_argument("--poll-seconds", type=float, default=1.0)
-    parser.add_argument("--until-idle", action="store_true", help="end when no job waits")
-    options = parser.parse_args(arguments)
-    if not options.jobs_dir.is_dir():
-        sys.stderr.write(f"{options.jobs_dir} is no folder.\n")
-        return stage.EXIT_FAILED
-    worker = Worker(options.jobs_dir.resolve(), command)
+    """Watch until SIGTERM or SIGINT; with `--check` only tell by the exit code whether a worker does."""
+    options = _parser().parse_args(arguments)
+    folder: Path = options.jobs_dir.absolute()
+    if options.check:
+        return 0 if workers(folder).get(options.name) else 1
+    logging.basicConfig(
+        level="INFO", stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    for name, is_alive in workers(folder).items():
+        if not is_alive:
+            dismiss_worker(folder, name)
+    worker = Worker(folder, command, name=options.name)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -96,8 +161,20 @@ def main(arguments: list[str], command: Sequence[str] = PIPELINE) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+    log.info("%s watches %s", options.name, folder)
     worker.run(options.poll_seconds, until_idle=options.until_idle)
+    log.info("%s ends", options.name)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m finetune.worker", description=__doc__)
+    parser.add_argument("jobs_dir", type=Path)
+    parser.add_argument("--poll-seconds", type=float, default=1.0)
+    parser.add_argument("--until-idle", action="store_true", help="end when no job waits")
+    parser.add_argument("--name", default=socket.gethostname(), help="tells workers apart")
+    parser.add_argument("--check", action="store_true", help="only tell whether this worker lives")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """The job directory: its paths, its lock, its events and its markers. Standard library only; the api imports it.
 
-    spec.json  start  cancel  lock  events.jsonl  log.txt  inputs/train.csv  inputs/eval.csv
+    spec.json  start  cancel  lock  pid  events.jsonl  log.txt  inputs/train.csv  inputs/eval.csv
     dataset/ train/ merge/ convert/ quantize/ verify/     each ends with done.json, written last (sizes, hashes)
     outcome.json                                          last of all
+
+Beside the jobs lies `.workers/`: a file for each worker, touched as long as it lives.
 
 Whether a job runs is a fact that can be tested: its lock is an `flock` on a descriptor that every process of the
 job inherits, so it is free exactly when the last of them is gone.
@@ -14,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +26,9 @@ from typing import Any
 STAGES = ("dataset", "train", "merge", "convert", "quantize", "verify")
 INTERMEDIATES = ("merge", "convert")
 """Stages whose files, about four bytes a parameter, nobody needs once the model is published."""
+
+SILENT_SECONDS = 30.0
+"""A worker that has not touched its file for so long is dead or hangs."""
 
 
 class JobLocked(Exception):
@@ -285,3 +291,31 @@ class JobDirectory:
         """How it ended, or None."""
         outcome = read_json(self._outcome_path)
         return outcome if isinstance(outcome, dict) else None
+
+
+# Workers
+
+
+def report_worker(jobs_dir: Path, name: str) -> None:
+    """Say that the worker of this name lives; to be repeated well within `SILENT_SECONDS`."""
+    file = _workers(jobs_dir) / name
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+
+
+def dismiss_worker(jobs_dir: Path, name: str) -> None:
+    """Say that it has ended; idempotent."""
+    (_workers(jobs_dir) / name).unlink(missing_ok=True)
+
+
+def workers(jobs_dir: Path) -> dict[str, bool]:
+    """Every worker that was not dismissed, and whether it lives."""
+    found = {}
+    for file in _workers(jobs_dir).glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            found[file.name] = time.time() - file.stat().st_mtime < SILENT_SECONDS
+    return found
+
+
+def _workers(jobs_dir: Path) -> Path:
+    return jobs_dir / ".workers"

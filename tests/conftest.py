@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from api.runtime import Persona
 from api.runtime.registry import Registry
+from tests.ollama_double.running import copy_layout, lay_out, running_double
 
 ROOT = Path(__file__).parent.parent
 DEMO_MODEL = ROOT / "examples" / "demo_model"
@@ -54,6 +55,27 @@ def registry_of_two(
         shutil.copytree(folder / "blobs", target / "blobs", copy_function=os.link)
 
     return lay_out
+
+
+@pytest.fixture(scope="session")
+def ollama_of_two(
+    demo_gguf: Path, embedding_gguf: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], None]:
+    """Lays out an Ollama folder with `demo` and `embedder`; weights are linked, so that it takes no time."""
+    folder = tmp_path_factory.mktemp("ollama") / "models"
+    lay_out(folder, {"demo": demo_gguf, "embedder": embedding_gguf})
+    return lambda target: copy_layout(folder, target)
+
+
+@pytest.fixture
+def ollama_double(
+    ollama_of_two: Callable[[Path], None], demo_gguf: Path, embedding_gguf: Path, tmp_path: Path
+) -> Iterator[str]:
+    """The URL of a running double of Ollama that has `demo` and `embedder`; both can be pulled, too."""
+    ollama_of_two(tmp_path / "ollama")
+    library = {"demo": demo_gguf, "embedder": embedding_gguf}
+    with running_double(tmp_path / "ollama", library) as url:
+        yield url
 
 
 def _converted(model: str, out: Path) -> Path:

@@ -14,12 +14,16 @@ FILES = sorted((ROOT / "api").rglob("*.py")) + sorted((ROOT / "finetune").rglob(
 OWNERS = {
     "sqlalchemy": ("api/store/",),
     "alembic": ("api/store/",),
-    "chromadb": ("api/index/vectors.py", "api/index/probe.py"),
+    "chromadb": ("api/index/vectors.py", "api/index/chroma_server.py", "api/index/probe.py"),
     "tantivy": ("api/index/lexical.py",),
     "pypdf": ("api/documents/",),
     "pypdfium2": ("api/documents/",),
     "xllamacpp": ("api/runtime/llama_server.py", "finetune/"),
-    "httpx2": ("api/runtime/",),
+    "httpx2": ("api/runtime/", "finetune/hub.py"),
+    "httpx": ("api/runtime/ollama_client.py", "api/index/chroma_server.py"),
+    "huggingface_hub": ("finetune/hub.py",),
+    "ollama": ("api/runtime/ollama",),
+    "tokenizers": ("api/runtime/ollama_tokens.py", "finetune/"),
     "langchain_core": ("api/rag/prompts.py",),
     "uvicorn": ("api/__main__.py", "api/http_protocol.py"),
     "trl": ("finetune/train.py",),
@@ -168,7 +172,8 @@ def owner_of(name: str, modules: dict[str, str]) -> str | None:
 def test_the_api_loads_no_heavy_library() -> None:
     program = (
         "import sys, api.app;"
-        "heavy = {'torch', 'transformers', 'ray', 'xllamacpp', 'llama_cpp', 'chromadb', 'trl', 'peft'};"
+        "heavy = {'torch', 'transformers', 'ray', 'xllamacpp', 'llama_cpp', 'chromadb', 'ollama',"
+        "'tokenizers', 'trl', 'peft'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run(

@@ -65,7 +65,8 @@ class Deleter:
         self._start(documents)
 
     async def resume(self) -> None:
-        """At start, once: finish half-done deletes in the background."""
+        """At start, once and after the index has caught up: finish half-done deletes in the background."""
+        await run_sync(self._store.index_source.forget_old_changes)
         self._start(await run_sync(self._store.documents.all, "deleting"))
 
     async def settled(self) -> None:

@@ -5,11 +5,9 @@ from pathlib import Path
 from anyio.to_thread import run_sync
 
 from api.documents.files import Files
+from api.findings import Finding
 from api.index import Index
 from api.store import Store
-
-Finding = tuple[str, bool]
-"""What is off, and whether it was put right."""
 
 
 async def examine(
@@ -20,15 +18,15 @@ async def examine(
     Not to be called beside uploads in progress.
     """
     off = await (index.repair() if repair else index.findings())
-    findings: list[Finding] = [(text, repair) for text in off]
+    findings = [Finding(text, repair) for text in off]
     kept = await run_sync(Files(documents_dir).all)
     documents = await run_sync(store.documents.all, "importing", "ready", "deleting")
     for name in sorted(kept.keys() - {one.id for one in documents}):
         if repair:
             await run_sync(kept[name].unlink)
-        findings.append((f"The file {kept[name].name} belongs to no document.", repair))
+        findings.append(Finding(f"The file {kept[name].name} belongs to no document.", repair))
     for one in documents:
         if one.status == "ready" and one.id not in kept:
             text = f"The file of {one.name!r} ({one.id}) is missing; its text is still searched."
-            findings.append((text, False))
+            findings.append(Finding(text, False))
     return findings

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -15,7 +16,7 @@ from api.errors import ApiError, DocumentNotFound, OutOfSpace, Unavailable
 from api.index import Index
 from api.settings import Settings
 from api.store import Store
-from api.store.documents import Chunk, Document
+from api.store.documents import Chunk, Document, Page
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ class Importer:
 
     async def resume(self) -> None:
         """At start, once: go on with half-done imports in the background, sweep files of no document.
+
+        After `Index.repair`, so that chunks which are kept have their vectors.
 
         Imports that have begun since go on as they are.
         """
@@ -151,8 +154,9 @@ class Importer:
                 await asyncio.sleep(error.retry_after_seconds or 5)
 
     async def _steps(self, document: Document) -> Document:
-        chunks = await self._chunks(document)
-        for start in range(0, len(chunks), BATCH):
+        """Begins where an interrupted try has stopped."""
+        chunks = await self._chunks(await self._pages(document.id))
+        for start in range(await self._kept(document.id, chunks), len(chunks), BATCH):
             batch = chunks[start : start + BATCH]
             following = chunks[start + BATCH : start + BATCH + 1]
             goes_on = bool(following) and following[0].page == batch[-1].page
@@ -163,21 +167,39 @@ class Importer:
         await self._index.catch_up()
         return ready
 
-    async def _chunks(self, document: Document) -> list[Chunk]:
-        async with self._parsing:
-            found = await extract(self.files.path(document.id), self._bounds)
-        await self._take_back(document)
-        await run_sync(
-            self._store.documents.set_pages, document.id, found.pages, found.title, found.unreadable
-        )
-        faults.point("import_pages_stored")
+    async def _pages(self, document_id: str) -> list[Page]:
+        documents = self._store.documents
+        if not (await run_sync(documents.get, document_id)).pages_total:
+            async with self._parsing:
+                found = await extract(self.files.path(document_id), self._bounds)
+            await run_sync(
+                documents.set_pages, document_id, found.pages, found.title, found.unreadable
+            )
+            faults.point("import_pages_stored")
+        return await run_sync(documents.pages, document_id)
+
+    async def _chunks(self, pages: Sequence[Page]) -> list[Chunk]:
         limit = min(self._chunk_tokens, await self._index.longest_chunk())
-        cut = await run_sync(pieces, found.pages, limit)
+        cut = await run_sync(pieces, pages, limit)
         lengths = await self._index.embedder.lengths([piece.text for piece in cut])
-        return await run_sync(pack, found.pages, cut, lengths, limit, self._overlap_tokens)
+        return await run_sync(pack, pages, cut, lengths, limit, self._overlap_tokens)
+
+    async def _kept(self, document_id: str, chunks: Sequence[Chunk]) -> int:
+        """How many chunks an earlier try has embedded; none when they are cut or embedded otherwise."""
+        documents, embedder = self._store.documents, self._index.embedder
+        stored = await run_sync(documents.chunks_of, document_id)
+        if not stored:
+            return 0
+        document = await run_sync(documents.get, document_id)
+        version = embedder.version(await embedder.embed([chunks[0].text]))
+        if stored == chunks[: len(stored)] and document.embedder == version:
+            return len(stored)
+        await self._take_back(document)
+        await run_sync(documents.drop_chunks, document_id)
+        return 0
 
     async def _take_back(self, document: Document) -> None:
-        """Take out what an earlier try put into the index; before its rows go, so that none is orphaned."""
+        """Take out what was put into the index; before its rows go, so that no vector is orphaned."""
         if await run_sync(self._store.documents.chunk_count, document.id):
             await self._index.remove(document)
 

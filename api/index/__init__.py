@@ -4,24 +4,15 @@ Both halves are derived from the store, follow it, and can be thrown away and ma
 anything twice. `opening.open_index` is the constructor that reads settings.
 """
 
-import logging
 from collections.abc import Sequence
 
 import anyio
-import numpy as np
 from anyio.to_thread import run_sync
 
-from api import faults
-from api.errors import BackEndFailed, EmbeddingMismatch
-from api.index.embeddings import Embedder, Vectors
-from api.index.following import (
-    Difference,
-    follow_words,
-    mend,
-    name_in_words,
-    vector_differences,
-    words_that_differ,
-)
+from api.errors import EmbeddingMismatch
+from api.index.dense import DenseIndex
+from api.index.embeddings import Embedder
+from api.index.following import follow_words, name_in_words, words_that_differ
 from api.index.lexical import Damaged, LexicalIndex, owner_of
 from api.index.values import Candidates, Collection, Scored
 from api.index.vector_store import VectorStore
@@ -31,9 +22,6 @@ from api.store.documents import Chunk, Document
 
 __all__ = ["Candidates", "Collection", "Index", "Scored", "VectorStore"]
 
-
-log = logging.getLogger(__name__)
-
 LABEL_CHARACTERS = 60
 """What is read of a document's name and of a heading when a chunk is embedded."""
 MARKS = 8
@@ -41,11 +29,7 @@ MARKS = 8
 
 
 class Index:
-    """Meaning and words over the store's documents.
-
-    Every id in the vector store has a row in the store: rows come before vectors and go after them. While
-    `vectors_behind`, vectors are compared in the store instead: slower, and as right.
-    """
+    """Meaning and words over the store's documents."""
 
     def __init__(
         self,
@@ -57,12 +41,10 @@ class Index:
         vectors_behind: bool = False,
     ) -> None:
         self.embedder = embedder
+        self.dense = DenseIndex(store, vectors, is_behind=vectors_behind)
         self._store = store
-        self._vectors = vectors
         self._lexical = lexical
-        self._vectors_behind = vectors_behind
         self._notes: tuple[str, ...] = ()
-        self._writing_vectors = anyio.Lock()
         self._writing_words = anyio.Lock()
 
     async def longest_chunk(self) -> int:
@@ -73,18 +55,7 @@ class Index:
         """Embed chunks of a document that is being imported, keep them in the store and their vectors here."""
         vectors = await self.embedder.embed([embedded_text(document, chunk) for chunk in chunks])
         version = self.embedder.version(vectors)
-        collection = Collection(document.model, version)
-
-        def keep() -> None:
-            ids = self._store.documents.add_chunks(
-                document.id, chunks, vectors, version, pages_done
-            )
-            faults.point("import_chunks_stored")
-            self._vectors.put(collection, ids, vectors)
-            faults.point("import_vectors_stored")
-
-        async with self._writing_vectors:
-            await run_sync(keep)
+        await self.dense.put(document, chunks, vectors, version, pages_done)
 
     async def candidates(
         self,
@@ -104,47 +75,17 @@ class Index:
         vectors = await self.embedder.embed(queries)
         version = self.embedder.version(vectors)
         _require_version(searched, version)
+        if documents is None:
+            dense = await self.dense.nearest(searched, vectors, version, limit)
+        else:
+            dense = await self.dense.compared(searched, vectors, limit)
+        wanted = None if documents is None else [one.id for one in documents]
 
-        def search() -> list[Candidates]:
-            dense = None
-            if documents is None and not self._vectors_behind:
-                collections = {Collection(one.model, version) for one in searched}
-                dense = self._nearest(collections, vectors, limit)
-            if dense is None:
-                dense = self._compare([one.id for one in searched], vectors, limit)
-            wanted = None if documents is None else [one.id for one in documents]
+        def search_words() -> list[Candidates]:
             lexical = [self._words(model, query, wanted, limit) for query in queries]
             return self._only_ready(queries, dense, lexical)
 
-        return await run_sync(search)
-
-    def _nearest(
-        self, collections: set[Collection], vectors: Vectors, limit: int
-    ) -> list[list[Scored]] | None:
-        try:
-            found = [self._vectors.query(one, vectors, limit) for one in collections]
-        except BackEndFailed as error:
-            log.error("The vectors are compared in the database: %s", error.detail)
-            self._notes = (f"Searches are slow until the next start: {error.detail}",)
-            self._vectors_behind = True
-            return None
-        return [
-            sorted((hit for hits in per_query for hit in hits), key=lambda hit: -hit.score)[:limit]
-            for per_query in zip(*found, strict=True)
-        ]
-
-    def _compare(
-        self, document_ids: Sequence[str], vectors: Vectors, limit: int
-    ) -> list[list[Scored]]:
-        ids, kept = self._store.index_source.vectors_of(document_ids)
-        if not len(ids):
-            return [[] for _ in vectors]
-        scores = vectors @ kept.astype(np.float32).T
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :limit]
-        return [
-            [Scored(int(ids[at]), float(row[at])) for at in order]
-            for row, order in zip(scores, best, strict=True)
-        ]
+        return await run_sync(search_words)
 
     def _words(
         self, model: str, query: str, documents: Sequence[str] | None, limit: int
@@ -176,19 +117,7 @@ class Index:
 
     async def remove(self, document: Document) -> None:
         """Take a document's vectors and words out; idempotent."""
-
-        def take_out() -> None:
-            mine = [one for one in self._vectors.collections() if one.model == document.model]
-            is_last = not self._store.documents.has_live(document.model)
-            ids = self._store.documents.chunk_ids(document.id)
-            for collection in mine:
-                if is_last:
-                    self._vectors.drop(collection)
-                elif ids:
-                    self._vectors.delete(collection, ids)
-
-        async with self._writing_vectors:
-            await run_sync(take_out)
+        await self.dense.remove(document)
         await self.catch_up()
 
     async def catch_up(self) -> None:
@@ -206,48 +135,32 @@ class Index:
     async def findings(self) -> list[str]:
         """Where vectors and words differ from the store, one line each."""
         await self.catch_up()
-        differences = await self._vector_differences()
         words = await run_sync(words_that_differ, self._store, self._lexical)
+        differences = await self.dense.differences()
         return [one.text for one in differences] + ([words] if words else [])
 
     async def repair(self) -> list[str]:
-        """Make vectors and words what the store says, without embedding anything; returns what was off.
+        """Make words and vectors what the store says, without embedding anything; returns what was off.
 
-        Called once at start, before imports go on; searches may go on meanwhile.
+        Called once at start, before imports go on; searches may go on meanwhile. `errors.Unavailable` when
+        the vectors are away; they are then repaired as soon as they answer.
         """
         await self.catch_up()
-        found = []
-        for difference in await self._vector_differences():
-            found.append(difference.text)
-            await self._mend(difference)
-        self._vectors_behind = False
-        if words := await run_sync(words_that_differ, self._store, self._lexical):
-            found.append(words)
+        words = await run_sync(words_that_differ, self._store, self._lexical)
+        if words:
+            self._notes = (f"Repaired: {words}",)
             async with self._writing_words:
                 await run_sync(self._lexical.clear)
             await self.catch_up()
-        self._notes = tuple(f"Repaired: {text}" for text in found)
-        return found
-
-    async def _vector_differences(self) -> list[Difference]:
-        async with self._writing_vectors:
-            return await run_sync(vector_differences, self._store, self._vectors)
-
-    async def _mend(self, difference: Difference) -> None:
-        for batch in difference.steps():
-            async with self._writing_vectors:  # given up between batches: imports and deletes go on
-                await run_sync(mend, self._store, self._vectors, batch)
+        return [*await self.dense.repair(), *([words] if words else [])]
 
     async def check(self) -> tuple[str, ...]:
-        """Raise when it cannot serve; else notes for the operator."""
-        await run_sync(self._vectors.check)
-        if self._vectors_behind:
-            return (*self._notes, "The vectors are being compared with the database.")
-        return self._notes
+        """Raise when the vectors cannot be reached; else notes for the operator."""
+        return (*self._notes, *await self.dense.check())
 
     def close(self) -> None:
         """Give everything back."""
-        self._vectors.close()
+        self.dense.close()
 
 
 def embedded_text(document: Document, chunk: Chunk) -> str:

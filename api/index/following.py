@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from api.errors import BackEndFailed, DocumentNotFound
+from api.errors import BackEndFailed, DocumentNotFound, EmbeddingMismatch
 from api.index.lexical import Damaged, Entry, LexicalIndex, owner_of
 from api.index.values import Collection
 from api.index.vector_store import VectorStore
@@ -90,12 +90,15 @@ class Difference:
             f"and hold {len(self.surplus)} that the database does not have."
         )
 
-    def steps(self) -> Iterator[Difference]:
-        """The same in small pieces; what is too much comes first."""
-        yield replace(self, missing=())
+    def surplus_only(self) -> Difference:
+        """What is too much, without what is missing."""
+        return replace(self, missing=())
+
+    def missing_only(self) -> Iterator[Difference]:
+        """What is missing, in small pieces."""
         for start in range(0, len(self.missing), BATCH):
             some = self.missing[start : start + BATCH]
-            yield replace(self, missing=some, surplus=(), drop=False)
+            yield Difference(self.collection, some, (), drop=False)
 
 
 def vector_differences(store: Store, vectors: VectorStore) -> list[Difference]:
@@ -124,7 +127,7 @@ def _finds(
         return True
     try:
         answers = vectors.query(collection, kept.astype(np.float32), 1)
-    except BackEndFailed:
+    except (BackEndFailed, EmbeddingMismatch):
         return False
     return all(hits and hits[0].score > SAME for hits in answers)
 

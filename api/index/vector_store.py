@@ -10,7 +10,8 @@ from api.index.values import Collection, Scored
 class VectorStore(Protocol):
     """Keeps vectors and finds the nearest. Synchronous: called from worker threads, one writer at a time.
 
-    Raises `errors.EmbeddingMismatch` for a wrong dimension, `errors.BackEndFailed` and `errors.Unavailable`.
+    Raises `errors.EmbeddingMismatch` for a wrong dimension, `errors.Unavailable` when it is away or has lost what it
+    had, and `errors.BackEndFailed`.
     """
 
     def put(self, collection: Collection, ids: Sequence[int], vectors: Vectors) -> None:

@@ -11,12 +11,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import chromadb
 from chromadb.api import ClientAPI
 from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.config import Settings
-from chromadb.errors import ChromaError, InvalidArgumentError, NotFoundError
+from chromadb.errors import InvalidArgumentError, NotFoundError
 
 from api.errors import ApiError, BackEndFailed, EmbeddingMismatch, OutOfSpace, Unavailable
 from api.index.embeddings import Vectors
@@ -38,6 +39,7 @@ class ChromaVectors:
         self._client = client
         self._in_use = in_use
         self._has_failed = False
+        self._known: dict[str, UUID] = {}
 
     def put(self, collection: Collection, ids: Sequence[int], vectors: Vectors) -> None:
         """Keep vectors in place of earlier ones of the same ids."""
@@ -48,6 +50,7 @@ class ChromaVectors:
                 metadata={"model": collection.model, "embedder": collection.embedder},
                 embedding_function=None,
             )
+            self._require_kept(collection, found.id)
             for start in range(0, len(ids), BATCH):
                 some = slice(start, start + BATCH)
                 found.upsert(ids=[str(one) for one in ids[some]], embeddings=vectors[some])
@@ -74,6 +77,7 @@ class ChromaVectors:
 
     def drop(self, collection: Collection) -> None:
         """Take a whole collection out; an unknown one is no error."""
+        self._known.pop(collection.name, None)
         with self._translated(collection), contextlib.suppress(NotFoundError):
             self._client.delete_collection(collection.name)
 
@@ -106,9 +110,19 @@ class ChromaVectors:
 
     def _find(self, collection: Collection) -> chromadb.Collection | None:
         try:
-            return self._client.get_collection(collection.name, embedding_function=None)
+            found = self._client.get_collection(collection.name, embedding_function=None)
         except NotFoundError:
-            return None
+            found = None
+        self._require_kept(collection, found.id if found else None)
+        return found
+
+    def _require_kept(self, collection: Collection, found: UUID | None) -> None:
+        """A collection that is gone, or has another id than before, was lost by a server that began anew."""
+        known = self._known.pop(collection.name, found)
+        if found is not None:
+            self._known[collection.name] = found
+        if found != known:
+            raise Unavailable("The vector store has lost vectors that it had.")
 
     @contextlib.contextmanager
     def _translated(self, collection: Collection | None = None) -> Iterator[None]:
@@ -116,7 +130,7 @@ class ChromaVectors:
             yield
         except ApiError:
             raise
-        except (ChromaError, OSError, ValueError, RuntimeError) as error:
+        except Exception as error:
             meaning = _meaning(error, collection)
             self._has_failed |= isinstance(meaning, BackEndFailed)
             raise meaning from error
@@ -138,6 +152,8 @@ def _meaning(error: Exception, collection: Collection | None) -> ApiError:
         )
     if "disk is full" in text or "No space left" in text:
         return OutOfSpace("The disk is full: the vectors could not be written. Free some space.")
+    if isinstance(error, NotFoundError):
+        return Unavailable(f"The vector store has lost vectors that it had: {text}.")
     if isinstance(error, OSError) or "connect" in text.lower():
         return Unavailable(f"The vector store cannot be reached: {text}")
     return BackEndFailed(f"The vector store failed: {text}")

@@ -3,13 +3,11 @@
 import shutil
 from pathlib import Path
 
+from api.findings import Finding
 from api.jobs.submit import GROWING
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 from finetune.workspace import JobDirectory
-
-Finding = tuple[str, bool]
-"""What is off, and whether it was put right."""
 
 _WITHOUT_FOLDER: dict[JobStatus, JobStatus] = {
     "queued": "failed",
@@ -41,14 +39,14 @@ def _is_bare(job: Job, folders: set[str]) -> bool:
 
 def _folder(folder: Path, repair: bool) -> Finding:
     if JobDirectory(folder).is_locked():
-        return f"Folder {folder.name} belongs to no job, and a process works in it.", False
+        return Finding(f"Folder {folder.name} belongs to no job, and a process works in it.", False)
     if repair:
         shutil.rmtree(folder, ignore_errors=True)
-    return f"Folder {folder.name} belongs to no job.", repair and not folder.exists()
+    return Finding(f"Folder {folder.name} belongs to no job.", repair and not folder.exists())
 
 
 def _row(store: Store, job: Job, repair: bool) -> Finding:
     if repair:
         error = {"title": "Folder missing", "detail": "The job's folder is gone. Submit it again."}
         store.jobs.move(job.id, _WITHOUT_FOLDER[job.status], error=error)
-    return f"Job {job.id} is {job.status} and has no folder.", repair
+    return Finding(f"Job {job.id} is {job.status} and has no folder.", repair)

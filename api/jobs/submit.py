@@ -172,6 +172,11 @@ async def require_free(
     with contextlib.suppress(ModelNotFound):
         info = await runtime.show(name)
         raise NameTaken(f"A model named {info.name!r} exists. Choose another name, or delete it.")
+    await require_unpromised(store, name, by=by)
+
+
+async def require_unpromised(store: Store, name: str, *, by: Job | None = None) -> None:
+    """`errors.NameTaken` when a job other than `by` is to give a model that name."""
     for job in await anyio.to_thread.run_sync(store.jobs.all):
         is_other = by is None or job.id != by.id
         if is_other and is_live(job) and model_key(job.model_name) == model_key(name):

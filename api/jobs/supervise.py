@@ -1,7 +1,9 @@
 """Takes queued jobs in their order, starts and follows them, and publishes what was trained.
 
 Only the process that holds `supervisor.lock` does; others serve. The rows are the list of work,
-and each pass over them can be the first after a crash: recovering is no code of its own.
+and each pass over them can be the first after a crash: recovering is no code of its own. Publishing
+takes long and goes on beside the passes, one job at a time; no job is started meanwhile, because both
+want the machine's memory.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ import anyio.to_thread
 from api.errors import ApiError, OutOfSpace, Unavailable, WrongState
 from api.faults import point
 from api.jobs.publish import Publisher
-from api.jobs.submit import require_free
+from api.jobs.submit import require_free, require_unpromised
 from api.runners import JobRunner
 from api.runtime import ModelRuntime
 from api.store import Store
@@ -61,6 +63,7 @@ class Supervisor:
         self._acting = asyncio.Lock()  # a wish to cancel never falls between looking and starting
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
         self._lock: int | None = None
 
     def start(self) -> None:
@@ -70,8 +73,9 @@ class Supervisor:
     async def close(self) -> None:
         """Stop supervising; the runner is closed by who opened it."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await _ended(self._task)
+        if self._publishing is not None:
+            await _ended(self._publishing)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -109,9 +113,14 @@ class Supervisor:
         return job
 
     async def publish(self, job_id: str) -> Job:
-        """Publish a trained job (again); `errors.WrongState` for any other."""
-        job = await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
-        job = await self._move(job, "publishing")
+        """Publish a trained job (again); `errors.WrongState` for any other.
+
+        `errors.NameTaken` when another job is on its way to a model of that name.
+        """
+        async with self._acting:
+            job = await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
+            await require_unpromised(self._store, job.model_name, by=job)
+            job = await self._move(job, "publishing")
         self.wake()
         return job
 
@@ -124,8 +133,10 @@ class Supervisor:
                     seconds = POLL_SECONDS
             except Exception:
                 LOGGER.exception("A pass over the jobs failed; the next one follows.")
+            # not `wait_for`: Python 3.11's loses a cancel that comes together with a wake
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._woken.wait()
 
     async def _supervises(self) -> bool:
         """Whether the lock is ours; when its holder is gone it becomes ours."""
@@ -140,15 +151,15 @@ class Supervisor:
         for job in await self._jobs("trained"):
             if job.error is None:
                 await self._guarded(job, lambda job: self._move(job, "publishing"))
-        for job in await self._jobs("publishing"):
-            await self._guarded(job, self._publish)
+        if not await self._publishes():
+            await self._claim_queued()
+        return bool(await self._jobs("running"))
+
+    async def _claim_queued(self) -> None:
         while len(await self._jobs("running")) < self._training_jobs:
             queued = await anyio.to_thread.run_sync(self._store.jobs.next_queued)
-            if queued is None:
-                break
-            if not await self._guarded(queued, self._claim):
-                break
-        return bool(await self._jobs("running"))
+            if queued is None or not await self._guarded(queued, self._claim):
+                return
 
     async def _guarded(self, job: Job, step: Callable[[Job], Awaitable[object]]) -> bool:
         """Run a step and say whether it was done. An error ends the job, unless it may pass."""
@@ -220,6 +231,19 @@ class Supervisor:
         self._runner.start(directory)
         return None
 
+    async def _publishes(self) -> bool:
+        """Whether a job is being published; begins with the next one that is to be."""
+        if self._publishing is None or self._publishing.done():
+            waiting = await self._jobs("publishing")
+            if not waiting:
+                return False
+            self._publishing = asyncio.create_task(self._publish_and_wake(waiting[-1]))
+        return True
+
+    async def _publish_and_wake(self, job: Job) -> None:
+        if await self._guarded(job, self._publish):
+            self.wake()
+
     async def _publish(self, job: Job) -> None:
         job = await self._publisher.publish(job, self.directory(job.id))
         reason = f" ({job.error['detail']})" if job.error else ""
@@ -236,6 +260,11 @@ class Supervisor:
 
     async def _jobs(self, status: JobStatus) -> list[Job]:
         return await anyio.to_thread.run_sync(self._store.jobs.all, status)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _locked(path: Path) -> int | None:

@@ -75,18 +75,19 @@ class Answering:
 
     async def answer_each(
         self, model: str, messages: Sequence[Message], documents: Sequence[str], options: Options
-    ) -> dict[str, Answer]:
-        """One whole answer a document, by its name; the question is rephrased once for all."""
+    ) -> list[tuple[Document, Answer]]:
+        """One whole answer a document; the question is rephrased once for all."""
         selected = await self._select(model, documents)
         if selected is None:
             selected = await anyio.to_thread.run_sync(self._store.documents.of_model, model)
         queries = await self._queries(model, messages, options)
-        return {
-            document.name: await whole(
-                self._from_documents(model, messages, [document], queries, options)
+        return [
+            (
+                document,
+                await whole(self._from_documents(model, messages, [document], queries, options)),
             )
             for document in selected
-        }
+        ]
 
     async def search(
         self, model: str, query: str, documents: Sequence[str], limit: int, *, rephrase: bool
@@ -182,7 +183,9 @@ class Answering:
             receipt,
             queries=tuple(queries),
             passages=tuple(
-                UsedPassage(n, hit.document, hit.page, hit.score, tokens, hit.found_by)
+                UsedPassage(
+                    n, hit.document, hit.document_id, hit.page, hit.score, tokens, hit.found_by
+                )
                 for n, (hit, tokens) in enumerate(fitted.used, start=1)
             ),
             left_out=left_out(found, used, fitted.no_room),
@@ -204,7 +207,14 @@ class Answering:
         pages = [(hit.document_id, hit.page) for hit in used]
         texts = await anyio.to_thread.run_sync(self._store.documents.page_texts, pages)
         sources = [
-            Source(n, hit.document, hit.page, hit.text, texts.get((hit.document_id, hit.page), ""))
+            Source(
+                n,
+                hit.document,
+                hit.document_id,
+                hit.page,
+                hit.text,
+                texts.get((hit.document_id, hit.page), ""),
+            )
             for n, hit in enumerate(used, start=1)
         ]
         return citations.check(text, question, sources)

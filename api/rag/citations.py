@@ -20,6 +20,7 @@ class Source:
 
     n: int
     document: str
+    document_id: str
     page: int
     text: str
     page_text: str
@@ -45,7 +46,8 @@ def check(answer: str, question: str, sources: Sequence[Source]) -> Checked:
         if source is None:
             unknown[number] = None
         elif quote := _quote(source, statement, question):
-            citations[Citation(number, source.document, source.page, quote)] = None
+            citation = Citation(number, source.document, source.document_id, source.page, quote)
+            citations[citation] = None
         else:
             unverified[number] = None
     return Checked(tuple(citations), tuple(unknown), tuple(unverified))

@@ -23,6 +23,7 @@ class Citation:
 
     n: int
     document: str
+    document_id: str
     page: int
     quote: str
 
@@ -33,6 +34,7 @@ class UsedPassage:
 
     n: int
     document: str
+    document_id: str
     page: int
     score: float
     tokens: int
@@ -44,6 +46,7 @@ class LeftOut:
     """A passage that was found and not used: it ranked too low, found no room, or says the same."""
 
     document: str
+    document_id: str
     page: int
     score: float
     reason: Reason
@@ -147,7 +150,7 @@ def left_out(
         return "no room" if hit.chunk_id in no_room_ids else "rank"
 
     return tuple(
-        LeftOut(hit.document, hit.page, hit.score, reason(hit))
+        LeftOut(hit.document, hit.document_id, hit.page, hit.score, reason(hit))
         for hit in found
         if hit.chunk_id not in used_ids
     )

@@ -79,7 +79,7 @@ class DocumentResponse(BaseModel):
     operation_id="import_document",
     status_code=201,
     summary="Import a PDF",
-    responses=problems(404, 409, 413, 415, 422, 507)
+    responses=problems(404, 408, 409, 413, 415, 422, 507)
     | {
         200: {"model": DocumentResponse, "description": "The same bytes are there already."},
         202: {"model": DocumentResponse, "description": "Being imported (`wait=false`)."},
@@ -145,10 +145,13 @@ async def list_documents(
     "/documents/{document_id}",
     operation_id="get_document",
     summary="One document and how far its import is",
-    responses=problems(404),
+    responses=problems(404, 422),
 )
 async def get_document(
-    document_id: Annotated[str, Path(examples=["doc_0123456789abcdef"])], services: ServicesDep
+    document_id: Annotated[
+        str, Path(description="The document's id.", examples=["doc_0123456789abcdef"])
+    ],
+    services: ServicesDep,
 ) -> DocumentResponse:
     """`status` is importing, ready or failed; `pages_done` counts up to `pages_total`."""
     document = await anyio.to_thread.run_sync(services.store.documents.get, document_id)
@@ -166,7 +169,7 @@ async def delete_document(
     request: Annotated[DeleteDocumentRequest, Depends(request_model(DeleteDocumentRequest))],
     services: ServicesDep,
 ) -> dict[str, str]:
-    """From the moment of the answer nobody finds it any more."""
+    """The model's own document, else the one for all models. From the answer on nobody finds it."""
     document = await services.deleter.delete_document(request.model_name, request.document)
     return {"message": f"Successfully deleted {document.name} of {request.model_name}"}
 

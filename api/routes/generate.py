@@ -1,6 +1,6 @@
 """generate and search: answers from a model, over documents or without, and retrieval alone."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -13,12 +13,13 @@ from api.deps import ServicesDep, documented, request_model
 from api.names import MAX_NAME_CHARACTERS
 from api.problems import problems
 from api.rag.answer import Answering, Limits, whole
-from api.rag.receipt import AnswerEvent, Citation, Done, Receipt, Token
+from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Receipt, Token
 from api.rag.retrieve import Found
 from api.request_body import invalid
 from api.runtime import Message, Options
 from api.services import Services
 from api.sse import EventStream, ServerEvent, while_connected
+from api.store.documents import Document
 
 router = APIRouter(tags=["generate"])
 
@@ -59,7 +60,9 @@ class GenerateRequest(BaseModel):
         examples=[["handbook"]],
     )
     per_document: bool = Field(
-        False, description="One answer a document, by its name, instead of one over all."
+        False,
+        description="One answer a document, by its name, instead of one over all. Where two have "
+        "one name, the one for all models goes by `NAME (ID)`.",
     )
     stream: bool = Field(False, description="Answer as server-sent events.")
     system: str | None = Field(
@@ -116,6 +119,7 @@ class FoundPassage(BaseModel):
     """A passage, how well it fits (0..1), and which query found it by meaning or by words."""
 
     document: str
+    document_id: str
     page: int
     score: float
     text: str
@@ -137,8 +141,9 @@ class SearchResponse(BaseModel):
     | {
         200: {
             "description": "The answer. With `per_document=true` an object of answers by document "
-            "name, with `citations` and `receipts` by document name beside them. With "
-            "`stream=true` the events token, citation, receipt, done (or error).",
+            "name, with `citations` and `receipts` by document name beside them; a document whose "
+            "name is taken (by the model's own, or by one of these two words) goes by `NAME (ID)`. "
+            "With `stream=true` the events token, citation, receipt, done (or error).",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         }
     },
@@ -156,13 +161,7 @@ async def generate(
     answering, messages, options = _answering(services), _messages(request), _options(request)
     asked = (model, messages, request.documents, options)
     if request.per_document:
-        answers = await while_connected(http, answering.answer_each(*asked))
-        content: dict[str, Any] = {name: answer.message for name, answer in answers.items()}
-        content["citations"] = {
-            name: [asdict(one) for one in answer.citations] for name, answer in answers.items()
-        }
-        content["receipts"] = {name: asdict(answer.receipt) for name, answer in answers.items()}
-        return JSONResponse(content)
+        return JSONResponse(_each(await while_connected(http, answering.answer_each(*asked))))
     events = answering.answer(*asked)
     if request.stream:
         return await _stream(http, events)
@@ -196,6 +195,7 @@ async def search(
         hits=[
             FoundPassage(
                 document=hit.document,
+                document_id=hit.document_id,
                 page=hit.page,
                 score=hit.score,
                 text=hit.text,
@@ -204,6 +204,21 @@ async def search(
             for hit in hits
         ]
     )
+
+
+def _each(answers: Sequence[tuple[Document, Answer]]) -> dict[str, Any]:
+    """Answers by document name; where a name is taken already, by name and id."""
+    named: dict[str, Answer] = {}
+    for document, answer in sorted(answers, key=lambda one: one[0].model == ""):  # its own first
+        is_taken = document.name in {*named, "citations", "receipts"}
+        named[f"{document.name} ({document.id})" if is_taken else document.name] = answer
+    return {
+        **{name: answer.message for name, answer in named.items()},
+        "citations": {
+            name: [asdict(one) for one in answer.citations] for name, answer in named.items()
+        },
+        "receipts": {name: asdict(answer.receipt) for name, answer in named.items()},
+    }
 
 
 def _require_sense(request: GenerateRequest) -> None:

@@ -71,7 +71,7 @@ async def list_jobs(
     return ListJobsResponse(jobs=[JobSummary(**_summary(job)) for job in jobs])
 
 
-@router.get("/{id}", operation_id="get_job", summary="One job", responses=problems(404))
+@router.get("/{id}", operation_id="get_job", summary="One job", responses=problems(404, 422))
 async def get_job(job_id: JobId, services: ServicesDep) -> JobResponse:
     """Status, progress, and what the gate or an error said."""
 
@@ -137,7 +137,7 @@ async def read_job_log(
     operation_id="cancel_job",
     status_code=202,
     summary="Cancel a job",
-    responses=problems(404, 409),
+    responses=problems(404, 409, 422),
 )
 async def cancel_job(job_id: JobId, services: ServicesDep, response: Response) -> JobStateResponse:
     """A queued job ends at once, a running one at its next safe point; it can be resumed."""
@@ -149,7 +149,7 @@ async def cancel_job(job_id: JobId, services: ServicesDep, response: Response) -
     operation_id="resume_job",
     status_code=202,
     summary="Go on with a job",
-    responses=problems(404, 409),
+    responses=problems(404, 409, 422),
 )
 async def resume_job(job_id: JobId, services: ServicesDep, response: Response) -> JobStateResponse:
     """Queues a failed, cancelled or trained job; what is done is not done again."""
@@ -161,10 +161,13 @@ async def resume_job(job_id: JobId, services: ServicesDep, response: Response) -
     operation_id="publish_job",
     status_code=202,
     summary="Publish a trained job",
-    responses=problems(404, 409),
+    responses=problems(404, 409, 422),
 )
 async def publish_job(job_id: JobId, services: ServicesDep, response: Response) -> JobStateResponse:
-    """For a job that was trained and not published; the probes are replayed again."""
+    """For a job that was trained and not published; the probes are replayed again.
+
+    409 while another job is on its way to a model of that name.
+    """
     return _state(await services.jobs.publish(job_id), response)
 
 

@@ -105,7 +105,7 @@ async def create_model(
     "/deleteModel/{modelName}",
     operation_id="delete_model",
     summary="Delete a model",
-    responses=problems(404, 409),
+    responses=problems(404, 409, 422),
 )
 async def delete_model(
     model_name: Annotated[ModelName, Path(alias="modelName")], services: ServicesDep
@@ -138,7 +138,7 @@ async def list_models(
     "/show_model/{modelName}",
     operation_id="show_model",
     summary="Everything about one model",
-    responses=problems(404),
+    responses=problems(404, 422),
 )
 async def show_model(
     model_name: Annotated[ModelName, Path(alias="modelName")], services: ServicesDep

@@ -25,5 +25,5 @@ class JobRunner(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop what this process started; jobs resume at the next start."""
+        """Stop what runners of this installation have started; jobs resume at the next start."""
         ...

@@ -1,11 +1,13 @@
 """Runs jobs as child processes here: `python -m finetune JOB_DIR`, each in its own session.
 
-A pipeline outlives an API that is killed, and the next API follows it by its lock.
+A pipeline outlives an API that is killed. The next API follows it by its lock, and stops it by the
+process id that is kept beside the job. One that somebody started by hand is followed and never stopped.
 """
 
 import contextlib
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from finetune.workspace import JobDirectory
 
 PIPELINE = (sys.executable, "-m", "finetune")
 CLOSE_SECONDS = 5.0
+LOOK_SECONDS = 0.05
 
 _PASSED_ON = frozenset({"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
 _PASSED_ON_PREFIXES = (
@@ -32,6 +35,7 @@ class LocalRunner:
     def __init__(self, command: Sequence[str] = PIPELINE) -> None:
         self._command = tuple(command)
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
+        self._adopted: dict[Path, JobDirectory] = {}
 
     def start(self, job: JobDirectory) -> None:
         """Start the pipeline on the job unless one is at it."""
@@ -39,7 +43,8 @@ class LocalRunner:
             return
         try:
             job.request_start()
-            self._children[job.path] = self._started(job)
+            child = self._children[job.path] = self._started(job)
+            _pid_path(job).write_text(str(child.pid))
         except OSError as error:
             raise _translated(error) from error
 
@@ -49,7 +54,13 @@ class LocalRunner:
         if child is not None and child.poll() is not None:
             del self._children[job.path]
             child = None
-        return child is not None or job.is_locked()
+        if child is not None:
+            return True
+        if not job.is_locked():
+            self._adopted.pop(job.path, None)
+            return False
+        self._adopted[job.path] = job
+        return True
 
     def cancel(self, job: JobDirectory) -> None:
         """Leave the wish in the directory; the pipeline sees it."""
@@ -59,11 +70,15 @@ class LocalRunner:
         """Have the pipelines save and stop; one that takes longer is followed at the next start."""
         for child in self._children.values():
             child.terminate()
+        adopted = [job for job in self._adopted.values() if _terminate(job)]
         deadline = time.monotonic() + CLOSE_SECONDS
         for child in self._children.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(max(0.0, deadline - time.monotonic()))
+        while any(job.is_locked() for job in adopted) and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
         self._children.clear()
+        self._adopted.clear()
 
     def _started(self, job: JobDirectory) -> subprocess.Popen[bytes]:
         with job.log_path.open("ab") as log:
@@ -75,6 +90,22 @@ class LocalRunner:
                 env=child_environment(os.environ),
                 start_new_session=True,
             )
+
+
+def _pid_path(job: JobDirectory) -> Path:
+    return job.path / "pid"
+
+
+def _terminate(job: JobDirectory) -> bool:
+    """Ask the job's pipeline of an earlier API to stop; whether there is one."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(_pid_path(job).read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        # the number may be another process's by now: that one has another argument
+        if job.is_locked() and os.fsencode(job.path.absolute()) in command:
+            os.kill(pid, signal.SIGTERM)
+            return True
+    return False
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -44,11 +44,14 @@ _FILE_TYPES = {
 # fmt: on
 _POOLED = (1, 2, 3)  # mean, first token, last token
 _CONTROL = 3
+_BEGUN = ("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "tekken", "chameleon")
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a GGUF file says about its model. `markers` are the texts of its control tokens."""
+    """What a GGUF file says about its model. `markers` are the texts of its control tokens, `begin_token` and
+    `end_token` those that a chat template names, `adds_begin_token` whether llama.cpp puts the first before a prompt.
+    """
 
     architecture: str
     context_length: int
@@ -58,6 +61,9 @@ class Header:
     embeds: bool
     size_bytes: int
     markers: frozenset[str]
+    begin_token: str = ""
+    end_token: str = ""
+    adds_begin_token: bool = False
 
 
 def read_header(path: Path) -> Header:
@@ -196,6 +202,9 @@ class _Reader:
             embeds=pooling in _POOLED,
             size_bytes=len(self._data),
             markers=_markers(metadata),
+            begin_token=_token(metadata, "bos"),
+            end_token=_token(metadata, "eos"),
+            adds_begin_token=_adds_begin_token(metadata),
         )
 
 
@@ -210,3 +219,20 @@ def _markers(metadata: dict[str, Any]) -> frozenset[str]:
         special = (t for t, kind in zip(tokens, kinds, strict=True) if kind == _CONTROL)
         return frozenset(t.decode(errors="replace") for t in special if t)
     return frozenset()
+
+
+def _token(metadata: dict[str, Any], kind: str) -> str:
+    tokens = metadata.get("tokenizer.ggml.tokens", ())
+    number = metadata.get(f"tokenizer.ggml.{kind}_token_id")
+    if isinstance(tokens, list) and isinstance(number, int) and 0 <= number < len(tokens):
+        return str(tokens[number].decode(errors="replace"))
+    return ""
+
+
+def _adds_begin_token(metadata: dict[str, Any]) -> bool:
+    """What the file says; else what llama.cpp takes its kind of vocabulary to want."""
+    said = metadata.get("tokenizer.ggml.add_bos_token")
+    if isinstance(said, bool):
+        return said
+    kind, cut = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
+    return kind in ("llama", "bert") or (kind == "gpt2" and cut in _BEGUN)

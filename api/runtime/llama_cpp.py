@@ -1,7 +1,7 @@
 """The embedded runtime: models from a folder of GGUF files, each served by llama.cpp in a child process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 from api.errors import InvalidOption, PromptTooLong, Unusable
@@ -16,20 +16,20 @@ from api.runtime import (
     Progress,
     TokenCount,
 )
+from api.runtime.batches import batches
 from api.runtime.child import Launch, LoadFailed, devices
 from api.runtime.children import Children
 from api.runtime.devices import gpu_hint, nvidia_gpu_present
 from api.runtime.gguf import Header
 from api.runtime.llama_chat import answer, prompt
-from api.runtime.llama_options import as_body, check_options
+from api.runtime.llama_options import as_body
 from api.runtime.manifest import Entry
+from api.runtime.options import check_options
 from api.runtime.personas import inherited, with_system
 from api.runtime.registry import Registry
 from api.runtime.templates import check_template
 from api.runtime.threads import in_thread
 
-_EMBED_TEXTS = 8
-_EMBED_CHARACTERS = 8000
 _TOKENIZE_TEXTS = 500
 
 
@@ -151,7 +151,7 @@ class LlamaCppRuntime:
         launch = self._launch(entry.blob, header, entry.persona)
         vectors: list[list[float]] = []
         async with self._children.use(launch) as child:
-            for start, batch in _batches(texts):
+            for start, batch in batches(texts):
                 try:
                     async with child.turns:
                         vectors += await child.client.embed(batch)
@@ -242,15 +242,3 @@ def _readable(persona: Persona, messages: Sequence[Message]) -> list[Message]:
     if any(message.images for message in messages):
         raise InvalidOption("images: this model cannot see.")
     return with_system(persona, messages)
-
-
-def _batches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
-    """Parts of a list with their place in it, small enough that each is embedded in seconds."""
-    start = size = 0
-    for n, text in enumerate(texts):
-        if n > start and (n - start == _EMBED_TEXTS or size + len(text) > _EMBED_CHARACTERS):
-            yield start, texts[start:n]
-            start, size = n, 0
-        size += len(text)
-    if start < len(texts):
-        yield start, texts[start:]

@@ -1,38 +1,12 @@
-"""Which options llama.cpp may be given, within which ranges. What is not named here never reaches it."""
+"""Checked options in llama.cpp's words."""
 
-import json
 from typing import Any
 
-from api.errors import InvalidOption
 from api.runtime import Options
-
-MAX_SEED = 2**32 - 2  # the number above means "random" to llama.cpp
-MAX_STOPS = 16
-MAX_STOP_CHARACTERS = 200
-MAX_SCHEMA_CHARACTERS = 32_768
-MIN_CONTEXT = 16
-
-
-def check_options(options: Options, trained_context: int) -> None:
-    """`InvalidOption` for what is out of range, or what an embedded model cannot do."""
-    _within("temperature", options.temperature, 0, 5)
-    _within("top_p", options.top_p, 0, 1)
-    _within("seed", options.seed, 0, MAX_SEED)
-    _within("max_tokens", options.max_tokens, 1, trained_context)
-    _within("num_ctx", options.num_ctx, MIN_CONTEXT, trained_context)
-    if options.tools is not None:
-        raise InvalidOption("tools: this model cannot call tools.")
-    stops = options.stop or ()
-    if len(stops) > MAX_STOPS or not all(0 < len(s) <= MAX_STOP_CHARACTERS for s in stops):
-        raise InvalidOption(
-            f"stop: at most {MAX_STOPS} texts of 1 to {MAX_STOP_CHARACTERS} characters."
-        )
-    if options.json_schema is not None:
-        _check_schema(options)
 
 
 def as_body(options: Options) -> dict[str, Any]:
-    """Checked options in llama.cpp's words; what is unset is left to it."""
+    """What llama.cpp's server is sent; what is unset is left to it."""
     body = {
         "temperature": options.temperature,
         "top_p": options.top_p,
@@ -41,17 +15,3 @@ def as_body(options: Options) -> dict[str, Any]:
         "json_schema": options.json_schema,
     }
     return {name: value for name, value in body.items() if value is not None}
-
-
-def _within(name: str, value: float | None, least: float, most: float) -> None:
-    if value is not None and not least <= value <= most:  # NaN is in no range
-        raise InvalidOption(f"{name}: {value} is not between {least} and {most}.")
-
-
-def _check_schema(options: Options) -> None:
-    try:
-        size = len(json.dumps(options.json_schema, allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidOption("json_schema: this is no JSON.") from None
-    if size > MAX_SCHEMA_CHARACTERS:
-        raise InvalidOption(f"json_schema: {size} characters; {MAX_SCHEMA_CHARACTERS} are allowed.")

@@ -11,8 +11,25 @@ from api.settings import Settings
 
 
 def open_runtime(settings: Settings) -> ModelRuntime:
-    """The runtime named in the settings; there is one yet."""
-    return open_llama_cpp(settings)
+    """The runtime named in the settings."""
+    return open_ollama(settings) if settings.runtime == "ollama" else open_llama_cpp(settings)
+
+
+def open_ollama(settings: Settings) -> ModelRuntime:
+    """The runtime over an Ollama server, which need not be there yet."""
+    from api.runtime.ollama import OllamaRuntime  # takes longer to import than the rest
+    from api.runtime.ollama_client import OllamaClient
+
+    return OllamaRuntime(
+        OllamaClient(settings.ollama_url, start_seconds=settings.model_start_seconds),
+        context_length=settings.context_length,
+        max_answer_tokens=settings.max_answer_tokens,
+        idle_unload_seconds=settings.idle_unload_seconds,
+        expected={
+            "LLM_FASTAPI_DEFAULT_BASE_MODEL": settings.default_base_model,
+            "LLM_FASTAPI_EMBEDDING_MODEL": settings.embedding_model,
+        },
+    )
 
 
 def open_llama_cpp(settings: Settings) -> LlamaCppRuntime:

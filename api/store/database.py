@@ -4,8 +4,9 @@ import contextlib
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -19,6 +20,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from api.errors import ApiError, CannotStart, OutOfSpace, Unavailable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+STEPS_BETWEEN_LOOKS = 1000
+"""Of SQLite's machine, until a long check looks whether it is to end."""
 
 
 class Database:
@@ -28,6 +31,7 @@ class Database:
         self.engine = engine
         self._writing_engine = engine.execution_options(writes=True)
         self._writer = threading.Lock()
+        self._closing = threading.Event()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -46,6 +50,16 @@ class Database:
         with self.read() as connection:
             connection.exec_driver_sql("SELECT count(*) FROM documents")
 
+    def require_sound(self) -> None:
+        """Look through the whole file, which takes long when it is big; `close` ends it early.
+
+        `errors.Unavailable` when it is damaged.
+        """
+        with self.read() as connection:
+            problem = _first_problem(connection, self._closing.is_set)
+        if problem:
+            raise _damaged(problem)
+
     def integrity_problems(self) -> list[str]:
         """What the database's own check finds; empty when sound."""
         with self.read() as connection:
@@ -54,6 +68,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        self._closing.set()
         self.engine.dispose()
 
 
@@ -69,18 +84,39 @@ def _as_api_error(error: DBAPIError) -> ApiError:
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return OutOfSpace("The disk is full: nothing was stored. Free some space and try again.")
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return _damaged(error.orig)
     return Unavailable(f"The database did not answer: {error.orig}.")
+
+
+def _damaged(problem: object) -> Unavailable:
+    return Unavailable(
+        f"The database is damaged ({problem}). Stop the service and restore the file from a backup."
+    )
+
+
+def _first_problem(
+    connection: Connection, is_ended: Callable[[], bool] = lambda: False
+) -> str | None:
+    """What SQLite's quick check finds first, None when all is well."""
+    driver: Any = connection.connection.driver_connection
+    driver.set_progress_handler(is_ended, STEPS_BETWEEN_LOOKS)
+    try:
+        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    finally:
+        driver.set_progress_handler(None, 0)
+    return None if found == "ok" else " ".join(str(found).split())
 
 
 def open_database(path: Path) -> Database:
     """Open or make the file, bring it to the newest schema (keeping a copy of the older file beside it)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = _is_fresh(path)
+    _require_content(path)
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     try:
-        _migrate(engine, path, fresh)
+        _migrate(engine, path)
     except DBAPIError as error:
         engine.dispose()
         raise CannotStart(
@@ -90,15 +126,12 @@ def open_database(path: Path) -> Database:
     return Database(engine)
 
 
-def _is_fresh(path: Path) -> bool:
-    if not path.exists():
-        return True
-    if path.stat().st_size == 0:
+def _require_content(path: Path) -> None:
+    if path.exists() and path.stat().st_size == 0:
         raise CannotStart(
             f"The database {path} is empty (0 bytes): it was cut off. "
             "Restore it from a backup, or delete the file to begin anew."
         )
-    return False
 
 
 def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -119,19 +152,12 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _migrate(engine: Engine, path: Path, fresh: bool) -> None:
+def _migrate(engine: Engine, path: Path) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     scripts = ScriptDirectory.from_config(config)
     head = scripts.get_current_head()
     with engine.connect() as connection:
-        if (
-            not fresh
-            and (found := connection.exec_driver_sql("PRAGMA quick_check").scalar()) != "ok"
-        ):
-            raise CannotStart(
-                f"The database {path} is damaged ({found}). Restore it from a backup."
-            )
         current = MigrationContext.configure(connection).get_current_revision()
     if current == head:
         return
@@ -142,6 +168,11 @@ def _migrate(engine: Engine, path: Path, fresh: bool) -> None:
             f"The database {path} was written by a newer version (schema {current}). "
             "Install that version again, or restore an older backup."
         )
+    with engine.connect() as connection:
+        if problem := _first_problem(connection):
+            raise CannotStart(
+                f"The database {path} is damaged ({problem}). Restore it from a backup."
+            )
     if current is not None:
         _copy_before_migration(engine, path, current)
     with engine.execution_options(writes=True).begin() as connection:

@@ -7,7 +7,7 @@ model names are kept as `names.model_key` writes them.
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -176,6 +176,12 @@ class Documents:
             self._set(connection, document_id, embedder=embedder, pages_done=pages_done)
             return identifiers
 
+    def drop_chunks(self, document_id: str) -> None:
+        """Forget the chunks, so that the import begins anew with its pages."""
+        with self._database.write() as connection:
+            connection.execute(delete(chunks).where(chunks.c.document_id == document_id))
+            self._set(connection, document_id, embedder="", pages_done=0)
+
     def mark_ready(self, document_id: str) -> Document:
         """From now on it is listed and searched; `errors.DocumentNotFound` when it was deleted meanwhile."""
         with self._database.write() as connection:
@@ -289,6 +295,15 @@ class Documents:
         query = select(func.count()).select_from(chunks).where(chunks.c.document_id == document_id)
         with self._database.read() as connection:
             return connection.execute(query).scalar_one()
+
+    def chunks_of(self, document_id: str) -> list[Chunk]:
+        """Its chunks, in order."""
+        columns = [chunks.c[field.name] for field in fields(Chunk)]
+        query = (
+            select(*columns).where(chunks.c.document_id == document_id).order_by(chunks.c.ordinal)
+        )
+        with self._database.read() as connection:
+            return [Chunk(**row) for row in connection.execute(query).mappings()]
 
     def chunk_ids(self, document_id: str) -> list[int]:
         """The ids of its chunks, in order."""

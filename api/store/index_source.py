@@ -6,11 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Column, Select, and_, func, select
+from sqlalchemy import Column, Select, and_, delete, func, select
 
 from api.store.database import Database
 from api.store.documents import batches
 from api.store.tables import changes, chunks, documents
+
+CHANGES_KEPT = 10_000
+"""The newest changes, which a word index that was open lately may not have seen."""
 
 _HOLDS_VECTORS = and_(documents.c.status.in_(("importing", "ready")), chunks.c.vector.is_not(None))
 
@@ -99,6 +102,21 @@ class IndexSource:
             return [
                 Change(row.number, row.kind, row.document_id) for row in connection.execute(query)
             ]
+
+    def forget_old_changes(self, kept: int = CHANGES_KEPT) -> None:
+        """Forget changes of documents that are gone, but for the newest of all changes.
+
+        Those of living documents stay: a word index that begins anew is made from them. One that has
+        not seen a forgotten change differs from the store, and is repaired.
+        """
+        newest = select(func.max(changes.c.number)).scalar_subquery()
+        with self._database.write() as connection:
+            connection.execute(
+                delete(changes).where(
+                    changes.c.number <= newest - kept,
+                    changes.c.document_id.not_in(select(documents.c.id)),
+                )
+            )
 
     def last_change(self) -> int:
         """The number of the newest change, 0 when there is none."""

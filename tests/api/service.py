@@ -1,27 +1,32 @@
-"""A service over the fake runtime: real routes, store, words and importer; vectors in memory."""
+"""A service over the fake runtime: all routes behind the gate; real store, words, importer and queue.
+
+Vectors are in memory, and the queue never starts.
+"""
 
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from api.base_models import BaseModels
 from api.bundled import BundledModels
+from api.jobs.opening import open_jobs
 from api.models import ModelCatalog
 from api.problems import install_problem_handlers
 from api.readiness import Readiness
-from api.routes import documents, health, models
+from api.routes import documents, fine_tune, generate, health, jobs, models
+from api.runners.local import LocalRunner
+from api.security import Gate
 from api.services import Services
 from api.settings import Settings
+from api.spelling import Spelling
 from api.store import Store
 from tests.documents.house import House
 from tests.fakes import FakeRuntime
-
-NOBODY = cast(Any, None)
 
 
 @dataclass
@@ -36,23 +41,28 @@ class Service:
 
 
 def open_service(folder: Path) -> Service:
-    """Everything but jobs and answers, over an empty folder."""
+    """Everything over a folder without documents."""
     house = House(folder)
-    app = FastAPI(redirect_slashes=False, lifespan=lambda app: _opened(app, house))
+    settings = Settings(data_dir=folder, max_upload_bytes=200_000, max_body_bytes=500_000)
+    app = FastAPI(redirect_slashes=False, lifespan=lambda app: _opened(app, house, settings))
     install_problem_handlers(app)
-    for routes in (models, documents, health):
-        app.include_router(routes.router)
-    client = TestClient(app, raise_server_exceptions=False)
+    for room in (models, documents, generate, fine_tune, jobs, health):
+        app.include_router(room.router)
+    paths = [route.path for route in app.routes if isinstance(route, APIRoute)]
+    app.add_middleware(Spelling, paths=paths)
+    app.add_middleware(Gate, settings=settings)
+    client = TestClient(app, "http://127.0.0.1:3000", raise_server_exceptions=False)
     client.__enter__()  # one event loop for all its requests
     return Service(app, client, house.runtime, house.store, house)
 
 
 @contextlib.asynccontextmanager
-async def _opened(app: FastAPI, house: House) -> AsyncIterator[None]:
+async def _opened(app: FastAPI, house: House, settings: Settings) -> AsyncIterator[None]:
     house.open()
-    settings = Settings(data_dir=house.folder, max_upload_bytes=200_000)
     settings.uploads_dir.mkdir(parents=True, exist_ok=True)
     base_models = BaseModels(settings.base_models_dir, house.store.models)
+    runner = LocalRunner()
+    submitter, supervisor = open_jobs(settings, house.store, house.runtime, base_models, runner)
     app.state.readiness = Readiness()
     app.state.readiness.services = app.state.services = Services(
         settings=settings,
@@ -63,8 +73,8 @@ async def _opened(app: FastAPI, house: House) -> AsyncIterator[None]:
         importer=house.importer,
         deleter=house.deleter,
         bundled=BundledModels(house.runtime, [], house.folder / "converting"),
-        submitter=NOBODY,
-        jobs=NOBODY,
+        submitter=submitter,
+        jobs=supervisor,
     )
     yield
     await house.close()

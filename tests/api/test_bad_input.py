@@ -1,28 +1,15 @@
 """Bad input to every endpoint: the right status, a problem that tells, nothing echoed, nothing kept."""
 
-import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from api.base_models import BaseModels
-from api.bundled import BundledModels
-from api.jobs.opening import open_jobs
-from api.models import ModelCatalog
-from api.problems import install_problem_handlers
-from api.routes import documents, fine_tune, generate, jobs, models
-from api.runners.local import LocalRunner
-from api.security import Gate
-from api.services import Services
-from api.settings import Settings
-from api.spelling import Spelling
-from tests.documents.house import House
+from tests.api.service import Service, close_service, open_service, settled
 from tests.documents.pdfs import drawing_only, pdf
 from tests.jobs.workshop import csv_file
 
@@ -32,58 +19,28 @@ OF_THIS_MACHINE = re.compile(r"/pytest-|/home|/root|/usr/|Traceback|\.py\b(?! OR
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    return House(tmp_path_factory.mktemp("house"))
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with a base that can be trained."""
+    folder = tmp_path_factory.mktemp("house")
+    base = folder / "base_models" / "demo"
+    base.mkdir(parents=True)
+    (base / "config.json").write_text("{}")
+    service = open_service(folder)
+    yield service
+    close_service(service)
 
 
 @pytest.fixture(scope="module")
-def client(house: House) -> Iterator[TestClient]:
-    """All routes behind the gate, over a fake runtime and a queue that never starts."""
-    settings = Settings(data_dir=house.folder, max_upload_bytes=200_000, max_body_bytes=500_000)
-    app = FastAPI(redirect_slashes=False, lifespan=lambda app: _opened(app, house, settings))
-    install_problem_handlers(app)
-    routers = [room.router for room in (models, documents, generate, fine_tune, jobs)]
-    for router in routers:
-        app.include_router(router)
-    first_segments = ("createModel", "deleteModel", "list_models", "show_model", "list_documents")
-    app.add_middleware(Spelling, paths=[f"/{segment}" for segment in first_segments])
-    app.add_middleware(Gate, settings=settings)
-    with TestClient(app, "http://127.0.0.1:3000", raise_server_exceptions=False) as client:
-        yield client
-
-
-@contextlib.asynccontextmanager
-async def _opened(app: FastAPI, house: House, settings: Settings) -> AsyncIterator[None]:
-    house.open()
-    settings.uploads_dir.mkdir(exist_ok=True)
-    base = settings.base_models_dir / "demo"
-    base.mkdir(parents=True)
-    (base / "config.json").write_text("{}")
-    base_models = BaseModels(settings.base_models_dir, house.store.models)
-    with contextlib.closing(LocalRunner()) as runner:
-        submitter, supervisor = open_jobs(settings, house.store, house.runtime, base_models, runner)
-        app.state.services = Services(
-            settings=settings,
-            store=house.store,
-            runtime=house.runtime,
-            models=ModelCatalog(house.runtime, house.store, base_models),
-            index=house.index,
-            importer=house.importer,
-            deleter=house.deleter,
-            bundled=BundledModels(house.runtime, [], house.folder / "converting"),
-            submitter=submitter,
-            jobs=supervisor,
-        )
-        yield
-    await house.close()
+def client(service: Service) -> TestClient:
+    return service.client
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_is_left_behind(client: TestClient, house: House) -> Iterator[None]:
+def nothing_is_left_behind(service: Service) -> Iterator[None]:
     """After all of it the service is as it was."""
     yield
-    assert client.portal
-    client.portal.call(house.deleter.settled)
+    client, house = service.client, service.house
+    settled(service)
     kept = {path.name for path in (house.folder / "jobs").iterdir()} - {"supervisor.lock"}
     assert kept == set()
     assert client.get("/jobs").json() == {"jobs": []}

@@ -1,4 +1,4 @@
-"""`llm-fastapi doctor` where it meets models."""
+"""`llm-fastapi doctor` where it meets models and what it cannot open."""
 
 import json
 from pathlib import Path
@@ -6,27 +6,83 @@ from pathlib import Path
 import pytest
 
 from api.__main__ import main
+from api.data_folder import DataFolder
 from api.doctor import examine
 from api.settings import Settings
+from api.store import open_store
+
+pytestmark = pytest.mark.anyio
+MANIFEST: dict[str, object] = {
+    "name": "ada",
+    "blob": "sha256-0.gguf",
+    "base": None,
+    "embeds": False,
+    "created_at": "2026-01-01T00:00:00+00:00",
+    "system": "",
+    "template": None,
+    "parameters": {},
+}
 
 
-@pytest.mark.anyio
-async def test_a_model_whose_file_is_missing_is_found(tmp_path: Path) -> None:
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A data folder with a model that has no file yet."""
     settings = Settings(data_dir=tmp_path)
-    manifests = settings.models_dir / "manifests"
-    manifests.mkdir(parents=True)
-    manifest = {"name": "ada", "blob": "sha256-0.gguf", "base": None, "embeds": False}
-    manifest |= {"created_at": "2026-01-01T00:00:00+00:00", "system": "", "template": None}
-    (manifests / "ada.json").write_text(json.dumps(manifest | {"parameters": {}}))
-    ((text, repaired),) = await examine(settings, repair=True)
-    assert "model ada is missing" in text
-    assert not repaired
+    for folder in ("manifests", "blobs"):
+        (settings.models_dir / folder).mkdir(parents=True)
+    (settings.models_dir / "manifests" / "ada.json").write_text(json.dumps(MANIFEST))
+    return settings
+
+
+@pytest.mark.parametrize("content", [None, b"GGUF and nothing"], ids=["missing", "damaged"])
+async def test_a_model_without_its_file_is_found_once(
+    settings: Settings, content: bytes | None
+) -> None:
+    if content:
+        (settings.models_dir / "blobs" / "sha256-0.gguf").write_bytes(content)
+    (finding,) = await examine(settings, repair=True)
+    assert f"model 'ada' is {'damaged' if content else 'missing'}" in finding.text
+    assert not finding.repaired
+
+
+async def test_a_model_whose_manifest_cannot_be_read_is_found_and_its_record_kept(
+    settings: Settings,
+) -> None:
+    (settings.models_dir / "manifests" / "ada.json").write_text("{")
+    store = open_store(settings.database_path)
+    store.models.put("ada", "persona", "demo")
+    manifest, record = await examine(settings, repair=True)
+    assert "ada.json" in manifest.text
+    assert (manifest.repaired, record.repaired) == (False, False)
+    assert store.models.get("ada")
+    store.close()
+
+
+async def test_a_record_without_its_model_is_removed(settings: Settings) -> None:
+    (settings.models_dir / "manifests" / "ada.json").unlink()
+    store = open_store(settings.database_path)
+    store.models.put("ada", "persona", "demo")
+    (finding,) = await examine(settings, repair=True)
+    assert finding.repaired
+    assert store.models.get("ada") is None
+    store.close()
+
+
+async def test_of_a_damaged_database_nothing_else_is_told(settings: Settings) -> None:
+    await examine(settings, repair=False)
+    with settings.database_path.open("r+b") as file:
+        file.seek(settings.database_path.stat().st_size // 8192 * 4096)
+        file.write(b"\xff" * 4096)
+    findings = await examine(settings, repair=True)
+    assert findings
+    assert all("atabase" in one.text and not one.repaired for one in findings)
 
 
 def test_a_doctor_that_cannot_look_says_so_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LLM_FASTAPI_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("LLM_FASTAPI_RUNTIME", "ollama")
+    folder = DataFolder(tmp_path)
     assert main(["doctor"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+    folder.release()

@@ -120,6 +120,7 @@ def test_documents_give_citations_and_a_receipt(client: TestClient, library: Lib
         {
             "n": citation["n"],
             "document": "handbook.pdf",
+            "document_id": library.store.documents.find("demo", ["handbook"])[0].id,
             "page": 1,
             "quote": "The Vanta heater has a warranty of 24 months.",
         }
@@ -163,6 +164,33 @@ def test_one_answer_a_document_has_the_documents_as_keys(
     assert answer["prices.pdf"] == REFUSAL
     assert answer["citations"]["handbook.pdf"][0]["page"] == 1
     assert answer["receipts"]["prices.pdf"]["refused"] is True
+
+
+def test_documents_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "state.sqlite3")
+    library = Library(store, FakeRuntime(), tmp_path / "lexical")
+    shared = asyncio.run(library.add("a.pdf", ["For all: the heater costs 99 euros."], model=""))
+    odd = asyncio.run(library.add("citations", ["The lamp costs 30 euros."]))
+    asyncio.run(library.add("a.pdf", ["Its own: the heater costs 11 euros."]))
+    library.runtime.will_answer("", "First [1].", "Second [1].", "Third [1].")
+    response = TestClient(app_over(library, tmp_path)).post(
+        "/generate",
+        json={
+            "user_prompt": QUESTION,
+            "modelName": "demo",
+            "documents": ["*"],
+            "per_document": True,
+        },
+    )
+    answer = response.json()
+    keys = {"a.pdf", f"a.pdf ({shared.id})", f"citations ({odd.id})"}
+    assert answer.keys() == {*keys, "citations", "receipts"}
+    assert answer["citations"].keys() == answer["receipts"].keys() == keys
+    for key, one in answer["citations"].items():
+        assert (one[0]["document_id"] == shared.id) == (key == f"a.pdf ({shared.id})")
+        assert answer["receipts"][key]["passages"][0]["document_id"] == one[0]["document_id"]
+    library.index.close()
+    store.close()
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,13 @@ def test_every_operation_says_what_it_does_and_how_it_refuses(schema: dict[str, 
         assert refusals or operation["operationId"] == "healthz", name
 
 
+def test_every_refusal_is_a_problem(schema: dict[str, Any]) -> None:
+    for name, operation in operations(schema):
+        for status, response in operation["responses"].items():
+            if status >= "400" and operation["operationId"] != "readyz":
+                assert response["content"].keys() == {"application/problem+json"}, (name, status)
+
+
 def test_every_operation_with_parameters_has_an_example(schema: dict[str, Any]) -> None:
     for name, operation in operations(schema):
         if operation["operationId"] not in WITHOUT_EXAMPLE and operation.get("parameters"):

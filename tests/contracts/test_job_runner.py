@@ -12,10 +12,11 @@ import psutil
 import pytest
 
 from api.errors import BackEndFailed
+from api.jobs.progress import read_progress
 from api.runners import JobRunner
 from api.runners.local import LocalRunner, child_environment
 from api.runners.worker import WorkerRunner
-from finetune.workspace import JobDirectory
+from finetune.workspace import JobDirectory, report_worker, workers
 from tests.jobs.workshop import command
 
 Opener = Callable[[Path, str], contextlib.AbstractContextManager[JobRunner]]
@@ -37,6 +38,7 @@ def worker(folder: Path, program: str) -> Iterator[JobRunner]:
     """A worker process, as in the GPU container."""
     process = subprocess.Popen([*command("works_through_a_folder"), str(folder), program])
     try:
+        until(lambda: any(workers(folder).values()))
         yield WorkerRunner()
     finally:
         process.terminate()
@@ -138,6 +140,30 @@ def test_closing_stops_the_job_without_an_outcome_so_that_it_resumes(job: JobDir
     assert job.outcome() is None
 
 
+def test_closing_stops_a_job_that_an_earlier_runner_has_started(job: JobDirectory) -> None:
+    with local(job.path.parent, "trains_until_told") as killed:
+        killed.start(job)
+        until(job.is_locked)
+        successor = LocalRunner(command("dies_at_once"))
+        assert successor.is_running(job)
+        successor.close()
+        assert not job.is_locked()
+    assert job.outcome() is None
+
+
+def test_closing_leaves_a_job_that_somebody_else_runs(job: JobDirectory) -> None:
+    program = [*command("trains_until_told"), str(job.path)]
+    with local(job.path.parent, "dies_at_once") as runner:
+        runner.start(job)
+        until(lambda: not runner.is_running(job))
+        process = subprocess.Popen(program)
+        until(job.is_locked)
+        assert runner.is_running(job)
+    assert job.is_locked()
+    process.kill()
+    process.wait()
+
+
 def test_no_ended_child_stays_a_zombie(job: JobDirectory) -> None:
     with local(job.path.parent, "trains_quickly") as runner:
         runner.start(job)
@@ -171,3 +197,15 @@ def test_a_job_that_no_worker_has_taken_is_withdrawn(job: JobDirectory) -> None:
     runner.cancel(job)
     assert not runner.is_running(job)
     assert not job.is_start_requested()
+
+
+def test_a_job_that_no_worker_watches_says_so(job: JobDirectory) -> None:
+    WorkerRunner().start(job)
+    (warning,) = read_progress(job).warnings
+    assert "No worker" in warning["detail"]
+
+
+def test_a_job_that_a_worker_watches_says_nothing_of_it(job: JobDirectory) -> None:
+    report_worker(job.path.parent, "gpu0")
+    WorkerRunner().start(job)
+    assert read_progress(job).warnings == ()

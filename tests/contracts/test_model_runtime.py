@@ -2,8 +2,9 @@
 
 import asyncio
 import math
+import os
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from api.runtime.child import Limits
 from api.runtime.children import Children
 from api.runtime.llama_cpp import LlamaCppRuntime
 from api.runtime.registry import Registry
+from tests.contracts.ollama_server import clear, furnish, ollama_runtime
 from tests.fakes import FakeRuntime
 
 pytestmark = pytest.mark.anyio
@@ -41,20 +43,55 @@ class Case:
     gguf: Path
 
 
-@pytest.fixture(params=["fake", pytest.param("llama_cpp", marks=pytest.mark.real)])
+@asynccontextmanager
+async def fake(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Case]:
+    gguf = folder / "model.gguf"
+    gguf.write_bytes(b"GGUF and nothing else")
+    numbers = " ".join(str(number) for number in range(4000))
+    yield Case(FakeRuntime(lambda _: numbers, embedding_model="embedder"), gguf)
+
+
+@asynccontextmanager
+async def llama_cpp(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Case]:
+    request.getfixturevalue("registry_of_two")(folder / "models")
+    children = Children(Limits(threads=1), most=4, idle_seconds=60)
+    runtime = LlamaCppRuntime(Registry(folder / "models"), children, context_length=2048)
+    yield Case(runtime, request.getfixturevalue("demo_gguf"))
+    await runtime.close()
+
+
+@asynccontextmanager
+async def ollama_double(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Case]:
+    runtime = ollama_runtime(request.getfixturevalue("ollama_double"))
+    yield Case(runtime, request.getfixturevalue("demo_gguf"))
+    await runtime.close()
+
+
+@asynccontextmanager
+async def ollama(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Case]:
+    runtime = ollama_runtime(os.environ["OLLAMA_TEST_URL"])
+    gguf = request.getfixturevalue("demo_gguf")
+    await furnish(runtime, gguf, request.getfixturevalue("embedding_gguf"))
+    try:
+        yield Case(runtime, gguf)
+    finally:
+        await clear(runtime)
+        await runtime.close()
+
+
+RUNTIMES = [
+    pytest.param(fake, id="fake"),
+    pytest.param(llama_cpp, id="llama_cpp", marks=pytest.mark.real),
+    pytest.param(ollama_double, id="ollama_double", marks=pytest.mark.real),
+]
+if "OLLAMA_TEST_URL" in os.environ:
+    RUNTIMES.append(pytest.param(ollama, id="ollama", marks=pytest.mark.real))
+
+
+@pytest.fixture(params=RUNTIMES)
 async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Case]:
-    if request.param == "fake":
-        gguf = tmp_path / "model.gguf"
-        gguf.write_bytes(b"GGUF and nothing else")
-        numbers = " ".join(str(number) for number in range(4000))
-        case = Case(FakeRuntime(lambda _: numbers, embedding_model="embedder"), gguf)
-    else:
-        request.getfixturevalue("registry_of_two")(tmp_path / "models")
-        children = Children(Limits(threads=1), most=4, idle_seconds=60)
-        runtime = LlamaCppRuntime(Registry(tmp_path / "models"), children, context_length=2048)
-        case = Case(runtime, request.getfixturevalue("demo_gguf"))
-    yield case
-    await case.runtime.close()
+    async with request.param(request, tmp_path) as case:
+        yield case
 
 
 async def create(
@@ -85,7 +122,7 @@ async def test_models_are_listed_by_name_with_what_they_can_do(case: Case) -> No
     assert embedder.capabilities == {"embed"}
     assert demo.context_length >= 512
     assert demo.size_bytes > 0
-    assert "message" in demo.template
+    assert "message" in demo.template.lower()
 
 
 async def test_an_unknown_model_is_not_found_and_the_others_are_named(case: Case) -> None:

@@ -1,49 +1,30 @@
 """What every VectorStore does: the one in memory, embedded Chroma, and a Chroma server."""
 
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import chromadb
 import numpy as np
 import pytest
 
 from api.errors import EmbeddingMismatch
+from api.index.chroma_server import open_server
 from api.index.embeddings import Vectors
 from api.index.values import Collection
 from api.index.vector_store import VectorStore
-from api.index.vectors import ChromaVectors, client_settings, open_embedded
+from api.index.vectors import open_embedded
 from tests.index.memory import MemoryVectors
+from tests.index.servers import ChromaServer
 
 LIBRARY = Collection("demo", "tiny:4")
 OTHER = Collection("", "tiny:4")
 
 
 @pytest.fixture(scope="module")
-def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaServer]:
     """A real `chroma run` on a free loopback port."""
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("chroma")), "run", "--host", "127.0.0.1"]
-    with subprocess.Popen(
-        [*command, "--port", str(port), "--path", str(folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as server:
-        try:
-            for _ in range(300):
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                    break
-                time.sleep(0.1)
-            yield port
-        finally:
-            server.terminate()
+    server = ChromaServer(tmp_path_factory.mktemp("server")).start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture(params=["memory", "embedded", "server"])
@@ -55,10 +36,7 @@ def vectors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorSt
     elif request.param == "embedded":
         store = open_embedded(tmp_path / "chroma")
     else:
-        port = request.getfixturevalue("chroma_server")
-        store = ChromaVectors(
-            chromadb.HttpClient("127.0.0.1", port=port, settings=client_settings())
-        )
+        store = open_server(request.getfixturevalue("chroma_server").url)
     yield store
     for collection in store.collections():
         store.drop(collection)

@@ -63,6 +63,17 @@ async def test_the_models_own_document_goes_before_one_for_all_models(house: Hou
     assert (await house.deleter.delete_document("demo", "a")).model == ""
 
 
+async def test_a_word_index_made_anew_holds_what_old_changes_told(house: House) -> None:
+    await house.bring(ONE, "one.pdf")
+    await house.bring(TWO, "two.pdf")
+    await house.deleter.delete_document("demo", "one")
+    await house.deleter.settled()
+    house.store.index_source.forget_old_changes(kept=1)
+    house.lexical.clear()
+    await house.index.catch_up()
+    assert house.is_whole()
+
+
 async def test_a_failed_document_can_be_deleted(house: House) -> None:
     document, _ = await house.bring(drawing_only(), "bad.pdf", wait=False)
     assert (await house.ended(document)).status == "failed"

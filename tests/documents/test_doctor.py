@@ -3,6 +3,7 @@
 import pytest
 
 from api.documents.doctor import examine
+from api.findings import Finding
 from tests.documents.house import House
 from tests.documents.pdfs import pdf
 
@@ -36,5 +37,5 @@ async def test_a_lost_file_is_told_and_the_text_stays(house: House) -> None:
     assert [one.id for one in house.store.documents.of_model("demo")] == [document.id]
 
 
-async def _examine(house: House, *, repair: bool) -> list[tuple[str, bool]]:
+async def _examine(house: House, *, repair: bool) -> list[Finding]:
     return await examine(house.store, house.index, house.folder / "documents", repair=repair)

@@ -1,13 +1,18 @@
 """What an import leaves behind, whatever happens on the way."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from api.documents.importing import Importer
 from api.errors import DocumentNotFound, DocumentUnusable, NameTaken, Unavailable
-from tests.documents.house import House
+from api.index.embeddings import Embedder
+from api.store.documents import Document
+from tests.documents.house import BOUNDS, House
 from tests.documents.pdfs import drawing_only, encrypted, handbook, pdf
+from tests.fakes import FakeRuntime
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +26,7 @@ HANDBOOK = handbook(
         ("Laptops", "A laptop is replaced every four years."),
     ]
 )
+LONG = pdf(*(f"Page {n} tells of the river number {n}.\n" * 12 for n in range(12)))
 
 
 async def test_an_imported_document_is_ready_and_its_words_and_meanings_are_found(
@@ -79,8 +85,7 @@ async def test_a_name_belongs_to_one_content_within_a_model(house: House) -> Non
 async def test_without_waiting_the_answer_comes_at_once_and_the_pages_count_up(
     house: House,
 ) -> None:
-    long = pdf(*(f"Page {n} tells of the river number {n}.\n" * 12 for n in range(12)))
-    document, is_new = await house.bring(long, wait=False)
+    document, is_new = await house.bring(LONG, wait=False)
     assert (document.status, is_new) == ("importing", True)
     assert house.store.documents.of_model("demo") == []
     seen = set()
@@ -164,6 +169,64 @@ async def test_half_done_imports_are_finished_at_the_next_start(house: House) ->
     await house.importer.resume()
     again, is_new = await house.bring(HANDBOOK)  # waits for the import that goes on
     assert (again.id, again.status, is_new) == (document.id, "ready", False)
+    assert house.is_whole()
+
+
+class TiredRuntime(FakeRuntime):
+    """A fake that embeds one batch and is away from then on."""
+
+    async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
+        """Vectors, as long as it is there."""
+        vectors = await super().embed(name, texts)
+        self.available = False
+        return vectors
+
+
+@pytest.fixture
+async def interrupted(tmp_path: Path) -> AsyncIterator[tuple[House, Document]]:
+    """A house at its next start, and a document of which 16 chunks are embedded."""
+    house = House(tmp_path, runtime=TiredRuntime()).open()
+    document, _ = await house.bring(LONG, wait=False)
+    while house.store.documents.chunk_count(document.id) < 16:
+        await asyncio.sleep(0.01)
+    await house.close()
+    house.runtime = FakeRuntime()
+    house.open()
+    await house.index.repair()  # the last batch may lack its vectors
+    yield house, document
+    await house.close()
+
+
+async def test_what_an_interrupted_import_has_embedded_is_not_embedded_again(
+    interrupted: tuple[House, Document],
+) -> None:
+    house, document = interrupted
+    kept = house.store.documents.chunk_ids(document.id)
+    await house.importer.resume()
+    assert (await house.bring(LONG))[0].status == "ready"  # waits for the import that goes on
+    ids = house.store.documents.chunk_ids(document.id)
+    assert ids[:16] == kept
+    probes = 1  # to know the version of the embedding model
+    assert len(house.runtime.embedded) == len(ids) - 16 + probes
+    assert house.is_whole()
+
+
+@pytest.mark.parametrize("change", ["chunks", "embedder"])
+async def test_chunks_that_are_cut_or_embedded_otherwise_now_are_not_kept(
+    interrupted: tuple[House, Document], change: str
+) -> None:
+    house, document = interrupted
+    kept = house.store.documents.chunk_ids(document.id)
+    if change == "embedder":
+        house.index.embedder = Embedder(FakeRuntime(embedding_model="other"), "other")
+    else:
+        house.importer = Importer(
+            house.store, house.index, house.files, BOUNDS, chunk_tokens=30, overlap_tokens=4
+        )
+    await house.importer.resume()
+    done, _ = await house.bring(LONG)
+    assert (done.status, done.embedder.split(":")[0]) == ("ready", house.index.embedder.model)
+    assert not set(kept) & set(house.store.documents.chunk_ids(document.id))
     assert house.is_whole()
 
 

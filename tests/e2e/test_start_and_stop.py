@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from api.store import open_store
 from tests.e2e.conftest import ROOT, Server, copy_of
 
 
@@ -55,6 +56,24 @@ def test_a_damaged_database_is_named_and_left_alone(tmp_path: Path, content: byt
     assert refused.returncode == 1
     assert "state.sqlite3" in refused.stderr.splitlines()[-1]
     assert database.read_bytes() == content
+
+
+def test_a_damaged_page_of_the_database_keeps_the_service_from_being_ready(
+    tmp_path: Path,
+) -> None:
+    store = open_store(tmp_path / "state.sqlite3")
+    store.close()
+    with (tmp_path / "state.sqlite3").open("r+b") as file:
+        file.seek(file.seek(0, os.SEEK_END) // 8192 * 4096)
+        file.write(b"\xff" * 4096)
+    server = Server(tmp_path).start(ready=False)
+    deadline = time.monotonic() + 20
+    while "damaged" not in (said := server.client.get("/readyz").json()["checks"]["service"]):
+        assert time.monotonic() < deadline, said
+        time.sleep(0.05)
+    assert "backup" in said
+    assert server.client.get("/list_models").status_code == 503
+    assert server.stop() == 0
 
 
 def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:

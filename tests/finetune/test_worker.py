@@ -1,15 +1,22 @@
 """The worker of a jobs folder: one job after the other, nothing lost when it is told to stop."""
 
+import logging
 import os
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from finetune.worker import Worker, next_job
-from finetune.workspace import JobDirectory
-from tests.finetune.jobs import PATIENCE_SECONDS, ROOT, new_job, start, wait_for
+from finetune.stage import EXIT_LOCKED
+from finetune.worker import MOST_STARTS, Worker, main, next_job
+from finetune.workspace import SILENT_SECONDS, JobDirectory, report_worker, workers
+from tests.finetune.jobs import PATIENCE_SECONDS, ROOT, events, new_job, start, wait_for
 
+TRAINED = {"result": "trained", "error": None}
 PROGRAM = (sys.executable, "-m", "tests.finetune.stages.pipeline")
 
 
@@ -23,6 +30,10 @@ def waiting(folder: Path, name: str, at: float) -> JobDirectory:
     job.request_start()
     os.utime(job.path / "start", (at, at))
     return job
+
+
+def check(folder: Path, name: str) -> int:
+    return main([str(folder), "--check", "--name", name])
 
 
 def test_the_job_that_waits_longest_is_taken_first(tmp_path: Path) -> None:
@@ -46,7 +57,7 @@ def test_jobs_run_one_after_the_other(tmp_path: Path) -> None:
     for job in jobs:
         (job.stage("waits").path / "checkpoint").touch()
     Worker(tmp_path, PROGRAM).run(until_idle=True)
-    assert [job.outcome() for job in jobs] == [{"result": "trained", "error": None}] * 2
+    assert [job.outcome() for job in jobs] == [TRAINED] * 2
 
 
 def test_a_job_whose_process_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
@@ -63,6 +74,121 @@ def test_sigterm_drains_the_worker_and_the_job_can_go_on(tmp_path: Path) -> None
     wait_for(lambda: (job.path / "waiting").exists())
     worker.terminate()
     assert worker.wait(PATIENCE_SECONDS) == 0
-    assert (job.outcome(), job.is_locked()) == (None, False)
+    assert (job.outcome(), job.is_locked(), workers(tmp_path)) == (None, False, {})
     Worker(tmp_path, PROGRAM).run(until_idle=True)
-    assert job.outcome() == {"result": "trained", "error": None}
+    assert job.outcome() == TRAINED
+
+
+@pytest.mark.parametrize("victim", ["worker", "pipeline"])
+def test_a_job_goes_on_after_a_kill(tmp_path: Path, victim: str) -> None:
+    job = waiting(tmp_path, "a", 1)
+    worker = start("tests.finetune.stages.worker", tmp_path)
+    wait_for(lambda: (job.path / "waiting").exists())
+    (pipeline,) = psutil.Process(worker.pid).children()
+    if victim == "pipeline":
+        pipeline.kill()  # its stage saves and ends, and the worker starts it again
+        wait_for(lambda: job.outcome() is not None)
+        worker.terminate()
+        assert worker.wait(PATIENCE_SECONDS) == 0
+    else:
+        worker.kill()  # what it ran saves and ends too
+        worker.wait()
+        wait_for(lambda: not job.is_locked())
+        assert (job.path / "waits" / "checkpoint").exists()
+        Worker(tmp_path, PROGRAM).run(until_idle=True)
+    assert job.outcome() == TRAINED
+    assert len(events(job, "stage_done")) == 2
+
+
+def test_two_workers_never_run_one_job_at_once(tmp_path: Path) -> None:
+    jobs = [waiting(tmp_path, name, at) for at, name in enumerate("abcd")]
+    for job in jobs:
+        (job.stage("waits").path / "checkpoint").touch()
+    pair = [
+        start("tests.finetune.stages.worker", tmp_path, "--name", name, "--poll-seconds", 0.05)
+        for name in ("gpu0", "gpu1")
+    ]
+    wait_for(lambda: all(job.outcome() for job in jobs))
+    assert workers(tmp_path) == {"gpu0": True, "gpu1": True}
+    for worker in pair:
+        worker.terminate()
+        assert worker.wait(PATIENCE_SECONDS) == 0
+    assert [job.outcome() for job in jobs] == [TRAINED] * 4
+    assert [len(events(job, "stage_started")) for job in jobs] == [2] * 4
+
+
+def test_a_job_that_another_worker_has_is_not_held_against_it(tmp_path: Path) -> None:
+    job = waiting(tmp_path, "a", 1)
+    loses = f"import sys; open('{tmp_path}/lost', 'a').write('x'); sys.exit({EXIT_LOCKED})"
+    worker = Worker(tmp_path, (sys.executable, "-c", loses))
+    thread = threading.Thread(target=worker.run, args=(0.01,))
+    thread.start()
+    lost = tmp_path / "lost"
+    wait_for(lambda: lost.exists() and len(lost.read_text()) > MOST_STARTS)
+    worker.stop()
+    thread.join()
+    assert job.outcome() is None
+
+
+def test_a_job_whose_folder_goes_away_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting(tmp_path, "a", 1)
+    other = waiting(tmp_path, "b", 2)
+    removes = (
+        "import shutil, sys; from finetune.workspace import JobDirectory; from pathlib import Path;"
+        "job = JobDirectory(Path(sys.argv[1]));"
+        "job.write_outcome({'result': 'trained'}) if job.id == 'b' else shutil.rmtree(job.path)"
+    )
+    with caplog.at_level(logging.WARNING):
+        Worker(tmp_path, (sys.executable, "-c", removes)).run(until_idle=True)
+    assert "a: its folder is gone" in caplog.text
+    assert other.outcome() == {"result": "trained"}
+
+
+def test_a_job_without_a_usable_specification_fails_and_says_so(tmp_path: Path) -> None:
+    jobs = [waiting(tmp_path, name, at) for at, name in enumerate(("missing", "torn"))]
+    jobs[0].spec_path.unlink()
+    jobs[1].spec_path.write_text('{"model_name": ')
+    program = (
+        "import sys; from pathlib import Path; from finetune import pipeline;"
+        "from finetune.workspace import JobDirectory; from tests.finetune.jobs import tiny;"
+        "pipeline.run(JobDirectory(Path(sys.argv[1])), tiny('refuses'))"
+    )
+    Worker(tmp_path, (sys.executable, "-c", program)).run(until_idle=True)
+    outcomes = [job.outcome() or {} for job in jobs]
+    assert [one["error"]["title"] for one in outcomes] == ["No usable spec.json"] * 2
+
+
+def test_a_worker_waits_for_its_folder_and_says_each_job_in_a_line(tmp_path: Path) -> None:
+    folder = tmp_path / "jobs"
+    said = tmp_path / "said"
+    with said.open("wb") as output:
+        command = [sys.executable, "-m", "tests.finetune.stages.worker", str(folder)]
+        worker = subprocess.Popen(
+            [*command, "--name", "gpu0", "--poll-seconds", "0.05"], stdout=output
+        )
+    wait_for(lambda: f"{folder} is not there" in said.read_text())
+    assert check(folder, "gpu0") == 1
+    folder.mkdir()
+    job = new_job(folder / "a")
+    (job.stage("waits").path / "checkpoint").touch()
+    job.request_start()
+    wait_for(lambda: "a: trained" in said.read_text())
+    assert check(folder, "gpu0") == 0
+    assert check(folder, "gpu1") == 1
+    worker.terminate()
+    assert worker.wait(PATIENCE_SECONDS) == 0
+    assert said.read_text().count("is not there") == 1
+    assert "a: taken" in said.read_text()
+    assert check(folder, "gpu0") == 1
+
+
+def test_a_worker_that_is_silent_is_not_alive_and_is_forgotten_by_the_next(tmp_path: Path) -> None:
+    report_worker(tmp_path, "gone")
+    long_ago = time.time() - SILENT_SECONDS - 1
+    os.utime(tmp_path / ".workers" / "gone", (long_ago, long_ago))
+    assert workers(tmp_path) == {"gone": False}
+    assert check(tmp_path, "gone") == 1
+    assert main([str(tmp_path), "--until-idle", "--name", "gpu0"], PROGRAM) == 0
+    assert workers(tmp_path) == {}

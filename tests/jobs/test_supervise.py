@@ -1,15 +1,36 @@
 """From the queue to a published model, over real pipelines that train nothing."""
 
+import asyncio
 import shutil
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
 
-from api.errors import WrongState
+from api.errors import NameTaken, WrongState
+from api.runtime import Message, Options, Piece
 from tests.fakes import FakeRuntime
 from tests.jobs.workshop import Workshop
 
 pytestmark = pytest.mark.anyio
+
+
+class HeldRuntime(FakeRuntime):
+    """A fake that keeps who chats waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    async def chat(
+        self, name: str, messages: Sequence[Message], options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Answer once it may."""
+        self.asked.set()
+        await self.may_answer.wait()
+        async for piece in super().chat(name, messages, options):
+            yield piece
 
 
 async def test_a_job_goes_from_the_queue_to_a_model(tmp_path: Path) -> None:
@@ -137,6 +158,47 @@ async def test_a_second_supervisor_on_the_folder_leaves_the_jobs_alone(tmp_path:
             told = await first.until(other)
     assert told.error is not None
     assert told.error["title"] == "Told"
+
+
+async def test_other_jobs_are_followed_while_one_is_published(tmp_path: Path) -> None:
+    runtime = HeldRuntime()
+    async with Workshop(tmp_path, "trains_when_told", runtime=runtime, training_jobs=2) as shop:
+        first, second = await shop.submit("one"), await shop.submit("two")
+        third = await shop.submit("three")
+        await shop.until(second, ["running"])
+        (shop.directory(first).path / "enough").touch()
+        await runtime.asked.wait()
+        (shop.directory(second).path / "enough").touch()
+        await shop.until(second, ["publishing"])
+        assert [shop.store.jobs.get(one.id).status for one in (first, third)] == [
+            "publishing",
+            "queued",  # its training would want the memory that publishing uses
+        ]
+        runtime.may_answer.set()
+        (shop.directory(third).path / "enough").touch()
+        for job in (first, second, third):
+            assert (await shop.until(job)).status == "succeeded"
+
+
+async def test_a_supervisor_that_is_woken_as_it_is_closed_ends(tmp_path: Path) -> None:
+    async with Workshop(tmp_path) as shop:
+        await asyncio.sleep(0.2)  # it has nothing to do, and waits
+        shop.supervisor.wake()
+        async with asyncio.timeout(5):
+            await shop.supervisor.close()
+
+
+async def test_a_name_that_another_job_will_give_cannot_be_published(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    refused = await shop.submit("tuned")
+    shop.store.jobs.move(refused.id, "running")
+    shop.store.jobs.move(refused.id, "trained", error={"title": "Not published"})
+    other = await shop.submit("Tuned")
+    with pytest.raises(NameTaken, match=other.id):
+        await shop.supervisor.publish(refused.id)
+    assert shop.store.jobs.get(refused.id).status == "trained"
+    await shop.supervisor.cancel(other.id)
+    assert (await shop.supervisor.publish(refused.id)).status == "publishing"
 
 
 async def test_a_job_whose_folder_is_gone_fails(tmp_path: Path) -> None:

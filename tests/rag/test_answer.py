@@ -188,11 +188,13 @@ async def test_one_answer_a_document_rephrases_once(library: Library) -> None:
     await library.add("b.pdf", HANDBOOK[1:2])
     library.runtime.will_answer("Other words?", "24 months [1].", "36 months [1].")
     answers = await library.answering().answer_each("demo", ASKED, ["a", "b.pdf"], Options())
-    assert {name: answer.message for name, answer in answers.items()} == {
-        "a.pdf": "24 months [1].",
-        "b.pdf": "36 months [1].",
-    }
-    assert [answer.citations[0].document for answer in answers.values()] == ["a.pdf", "b.pdf"]
+    assert [(document.name, answer.message) for document, answer in answers] == [
+        ("a.pdf", "24 months [1]."),
+        ("b.pdf", "36 months [1]."),
+    ]
+    for document, answer in answers:
+        (citation,) = answer.citations
+        assert (citation.document, citation.document_id) == (document.name, document.id)
 
 
 async def test_an_unknown_document_is_named_before_the_model_is_asked(library: Library) -> None:

@@ -10,8 +10,8 @@ PAGE = (
     "Service\nThe hotline answers from 8:00 to 16:30 (Mon-Fri). It costs nothing."
 )
 TEXT = " ".join(PAGE.split())
-SOURCE = Source(1, "handbook.pdf", 3, TEXT, PAGE)
-OTHER = Source(2, "prices.pdf", 1, "The lamp costs 30 euros.", "The lamp costs 30 euros.")
+SOURCE = Source(1, "handbook.pdf", "doc_1", 3, TEXT, PAGE)
+OTHER = Source(2, "prices.pdf", "doc_2", 1, "The lamp costs 30 euros.", "The lamp costs 30 euros.")
 
 
 def test_the_quote_is_the_sentence_that_holds_the_statement() -> None:
@@ -38,7 +38,7 @@ def test_a_marker_of_no_passage_is_reported_and_never_cited() -> None:
 
 
 def test_a_passage_that_is_not_on_its_page_is_never_cited() -> None:
-    moved = Source(1, "handbook.pdf", 3, "The heater lasts 24 months.", "Another page.")
+    moved = Source(1, "handbook.pdf", "doc_1", 3, "The heater lasts 24 months.", "Another page.")
     found = check("24 months [1].", "", [moved])
     assert (found.citations, found.unverified) == ((), (1,))
 
@@ -58,14 +58,16 @@ def test_an_answer_without_markers_has_no_citations() -> None:
 
 def test_signs_with_a_meaning_in_patterns_are_plain_text() -> None:
     text = "Use f(x) = a*b+c? Yes [see 4.2] $5 \\ 100%."
-    (citation,) = check("f(x) = a*b+c [1]", "", [Source(1, "a.pdf", 1, text, text)]).citations
+    (citation,) = check(
+        "f(x) = a*b+c [1]", "", [Source(1, "a.pdf", "doc_1", 1, text, text)]
+    ).citations
     assert citation.quote in text
 
 
 @pytest.mark.parametrize("length", [50, 400, 5000])
 def test_a_quote_is_never_long(length: int) -> None:
     text = "\n".join(f"row {n} holds {n * 7} pieces" for n in range(length))
-    (citation,) = check("14 pieces [1]", "", [Source(1, "t.pdf", 1, text, text)]).citations
+    (citation,) = check("14 pieces [1]", "", [Source(1, "t.pdf", "doc_1", 1, text, text)]).citations
     assert len(citation.quote) <= 320 * 2 + 1
 
 
@@ -74,6 +76,7 @@ def test_two_sentences_are_quoted_when_both_support() -> None:
     assert citation == Citation(
         1,
         "handbook.pdf",
+        "doc_1",
         3,
         "Heating\r\nThe Vanta heater has a warranty\nof 24 months. It weighs 12 kg.",
     )

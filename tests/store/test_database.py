@@ -11,6 +11,7 @@ from sqlalchemy import create_engine
 
 from api.errors import CannotStart, Unavailable
 from api.store import open_store
+from api.store.documents import Page
 from api.store.tables import metadata
 
 
@@ -48,21 +49,53 @@ def test_a_newer_schema_is_refused_and_untouched(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("harm", ["cut", "zeroed", "overwritten", "empty"])
-def test_a_damaged_file_is_refused_by_name_and_kept(path: Path, harm: str) -> None:
+@pytest.mark.parametrize("harm", ["cut", "zeroed", "empty"])
+def test_a_file_that_cannot_be_opened_is_refused_by_name_and_kept(path: Path, harm: str) -> None:
     content = path.read_bytes()
-    path.write_bytes(
-        {
-            "cut": content[: len(content) // 2],
-            "zeroed": bytes(len(content)),
-            "overwritten": content[:4096] + b"\xff" * 4096 + content[8192:],
-            "empty": b"",
-        }[harm]
-    )
+    harmed = {"cut": content[:-4096], "zeroed": bytes(len(content)), "empty": b""}
+    path.write_bytes(harmed[harm])
     before = path.read_bytes()
     with pytest.raises(CannotStart, match=r"state\.sqlite3"):
         open_store(path)
     assert path.read_bytes() == before
+
+
+def damage(path: Path) -> bytes:
+    """Harm a page in the middle, so that the file still opens; returns what there is now."""
+    content = path.read_bytes()
+    middle = len(content) // 8192 * 4096
+    path.write_bytes(content[:middle] + b"\xff" * 4096 + content[middle + 4096 :])
+    return path.read_bytes()
+
+
+def test_a_damaged_file_is_found_by_looking_through_it_and_kept(path: Path) -> None:
+    before = damage(path)
+    store = open_store(path)
+    with pytest.raises(Unavailable, match=r"damaged.*backup"):
+        store.database.require_sound()
+    store.close()
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_file_is_never_migrated(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM alembic_version")
+    connection.close()
+    before = damage(path)
+    with pytest.raises(CannotStart, match=r"state\.sqlite3 is damaged"):
+        open_store(path)
+    assert path.read_bytes() == before
+
+
+def test_a_long_look_through_the_file_ends_with_the_store(path: Path) -> None:
+    store = open_store(path)
+    (document,) = store.documents.all()
+    store.documents.set_pages(document.id, [Page(n, "text") for n in range(5000)], "", [])
+    store.database.require_sound()
+    store.close()
+    with pytest.raises(Unavailable, match="interrupted"):
+        store.database.require_sound()
+    store.close()
 
 
 def test_a_missing_file_begins_anew(path: Path) -> None:

@@ -96,6 +96,21 @@ def test_changes_tell_what_became_searchable_and_what_stopped_being_it(store: St
     assert [one.kind for one in store.index_source.changes(first)] == ["delete"]
 
 
+def test_old_changes_of_documents_that_are_gone_are_forgotten(store: Store) -> None:
+    gone, there = add(store, "gone.pdf"), add(store, "there.pdf")
+    for document in (gone, there):
+        store.documents.mark_ready(document.id)
+    store.documents.mark_deleting([gone.id])
+    store.documents.remove(gone.id)
+    last = store.index_source.last_change()
+    store.index_source.forget_old_changes()
+    assert len(store.index_source.changes(0)) == 3
+    store.index_source.forget_old_changes(kept=1)
+    left = [(one.kind, one.document_id) for one in store.index_source.changes(0)]
+    assert left == [("put", there.id), ("delete", gone.id)]
+    assert store.index_source.last_change() == last
+
+
 def test_the_missing_documents_are_named_with_those_there_are(store: Store) -> None:
     store.documents.mark_ready(add(store, "there.pdf").id)
     with pytest.raises(DocumentNotFound, match=r"'gone'.*there\.pdf"):

@@ -1,0 +1,132 @@
+"""`llm-fastapi clean`: deletes all documents, all vectors, or the created models, and nothing else.
+
+What is to go is shown first, and goes by the same code as when the API deletes it.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from anyio.to_thread import run_sync
+
+from api.app import open_services
+from api.data_folder import DataFolder
+from api.errors import ModelNotFound
+from api.index import Collection
+from api.names import CHECKING, model_key
+from api.runtime import ModelInfo
+from api.services import Services
+from api.settings import Settings
+from api.store import open_store
+from api.store.models import ModelRecord
+
+What = Literal["documents", "vectors", "models"]
+Outcome = Literal["nothing there", "not agreed", "deleted"]
+BYTES_A_NUMBER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that is to go."""
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What is to go, and how."""
+
+    items: Sequence[Item]
+    delete: Callable[[], Awaitable[None]]
+
+
+async def clean(
+    settings: Settings,
+    what: What,
+    agreed: Callable[[Sequence[Item]], bool],
+    *,
+    bases: bool = False,
+) -> Outcome:
+    """Delete what `agreed` agrees to, which is not asked when nothing is there.
+
+    The data folder must be nobody's (`errors.CannotStart`), and the back end that holds it must answer.
+    """
+    async with _opened(settings) as services:
+        if what == "documents":
+            sweep = await _documents(services)
+        elif what == "vectors":
+            sweep = await _vectors(services)
+        else:
+            sweep = await _models(services, bases)
+        if not sweep.items:
+            return "nothing there"
+        if not agreed(sweep.items):
+            return "not agreed"
+        await sweep.delete()
+        return "deleted"
+
+
+@contextlib.asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Services]:
+    folder = DataFolder(settings.data_dir)
+    try:
+        store = open_store(settings.database_path)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(store.close)
+            yield await open_services(settings, store, stack)
+    finally:
+        folder.release()
+
+
+async def _documents(services: Services) -> Sweep:
+    await services.index.check()
+    documents = await run_sync(services.store.documents.all)
+
+    async def delete() -> None:
+        await services.deleter.delete(documents)
+        await services.deleter.settled()
+        await services.index.repair()
+
+    return Sweep([Item(one.name, one.size_bytes) for one in documents], delete)
+
+
+async def _vectors(services: Services) -> Sweep:
+    await services.index.check()
+    counts = await services.index.dense.counts()
+    return Sweep(
+        [_of_collection(one, count) for one, count in counts.items()],
+        services.index.dense.drop_all,
+    )
+
+
+def _of_collection(collection: Collection, count: int) -> Item:
+    owner = f"model {collection.model}" if collection.model else "all models"
+    dimension = int(collection.embedder.rpartition(":")[2])
+    return Item(f"{count} vectors of {owner}", count * dimension * BYTES_A_NUMBER)
+
+
+async def _models(services: Services, bases: bool) -> Sweep:
+    records = await run_sync(services.store.models.all)
+    existing = [
+        info
+        for info in await services.runtime.models()
+        if bases or _is_created(info, records.get(model_key(info.name)))
+    ]
+    names = {model_key(info.name) for info in existing}
+    lost = [one for key, one in records.items() if one.kind != "base" and key not in names]
+
+    async def delete() -> None:
+        for name in [*(info.name for info in existing), *(one.name for one in lost)]:
+            with contextlib.suppress(ModelNotFound):
+                await services.runtime.delete_model(name)
+            await run_sync(services.store.models.remove, name)
+
+    items = [Item(info.name, info.size_bytes) for info in existing]
+    return Sweep([*items, *(Item(one.name, 0) for one in lost)], delete)
+
+
+def _is_created(info: ModelInfo, record: ModelRecord | None) -> bool:
+    """Not a base; half-made ones, which are never listed, count too."""
+    return info.name.endswith(CHECKING) or (record is not None and record.kind != "base")

@@ -1,0 +1,231 @@
+"""Nearest by meaning: from the vector store, or compared in the database while that is behind or away."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import anyio
+import numpy as np
+from anyio.to_thread import run_sync
+
+from api import faults
+from api.errors import ApiError, BackEndFailed, Unavailable
+from api.index.embeddings import Vectors
+from api.index.following import Difference, mend, vector_differences
+from api.index.values import Collection, Scored
+from api.index.vector_store import VectorStore
+from api.store import Store
+from api.store.documents import Chunk, Document
+
+log = logging.getLogger(__name__)
+
+AWAY_SECONDS = 1.0
+"""Between two looks whether a vector store that is away answers again."""
+
+
+class DenseIndex:
+    """The vectors of the store's documents.
+
+    Every id in the vector store has a row in the store: rows come before vectors and go after them. While
+    `is_behind`, vectors are compared in the store instead: slower, and as right. A vector store that is away
+    keeps nobody waiting: what it misses meanwhile is put right as soon as it answers.
+    """
+
+    def __init__(self, store: Store, vectors: VectorStore, *, is_behind: bool) -> None:
+        self._store = store
+        self._vectors = vectors
+        self._is_behind = is_behind
+        self._away = ""  # why the vector store cannot be reached
+        self._notes: tuple[str, ...] = ()
+        self._writing = anyio.Lock()
+        self._scope: anyio.CancelScope | None = None  # of the task that waits for the vectors
+
+    async def put(
+        self,
+        document: Document,
+        chunks: Sequence[Chunk],
+        vectors: Vectors,
+        version: str,
+        pages_done: int,
+    ) -> None:
+        """Keep chunks with their vectors, first in the store."""
+
+        def keep() -> list[int]:
+            ids = self._store.documents.add_chunks(
+                document.id, chunks, vectors, version, pages_done
+            )
+            faults.point("import_chunks_stored")
+            return ids
+
+        collection = Collection(document.model, version)
+        async with self._writing:
+            ids = await run_sync(keep)
+            await self._write(lambda: self._vectors.put(collection, ids, vectors))
+            faults.point("import_vectors_stored")
+
+    async def remove(self, document: Document) -> None:
+        """Take a document's vectors out; idempotent."""
+
+        def found() -> tuple[bool, list[int]]:
+            documents = self._store.documents
+            return not documents.has_live(document.model), documents.chunk_ids(document.id)
+
+        def take_out() -> None:
+            for collection in self._vectors.collections():
+                if collection.model == document.model:
+                    if is_last:
+                        self._vectors.drop(collection)
+                    elif ids:
+                        self._vectors.delete(collection, ids)
+
+        async with self._writing:
+            is_last, ids = await run_sync(found)
+            await self._write(take_out)
+
+    async def drop_all(self) -> None:
+        """Take all vectors out; `repair` puts them back from the store."""
+
+        def drop() -> None:
+            for collection in self._vectors.collections():
+                self._vectors.drop(collection)
+
+        async with self._writing:
+            self._is_behind = True
+            await run_sync(drop)
+
+    async def counts(self) -> dict[Collection, int]:
+        """How many vectors each collection holds."""
+
+        def count() -> dict[Collection, int]:
+            return {one: len(self._vectors.ids(one)) for one in self._vectors.collections()}
+
+        return await run_sync(count)
+
+    async def nearest(
+        self, documents: Sequence[Document], vectors: Vectors, version: str, limit: int
+    ) -> list[list[Scored]]:
+        """For each vector the nearest chunks of the models that own these documents, best first."""
+        if not self._is_behind:
+            collections = {Collection(one.model, version) for one in documents}
+            try:
+                return await run_sync(self._query, collections, vectors, limit)
+            except Unavailable as error:
+                self._fall_behind(error)
+            except BackEndFailed as error:
+                self._stay_behind(error)
+        return await self.compared(documents, vectors, limit)
+
+    async def compared(
+        self, documents: Sequence[Document], vectors: Vectors, limit: int
+    ) -> list[list[Scored]]:
+        """For each vector the nearest chunks of just these documents, exactly, from the database."""
+        return await run_sync(self._compare, [one.id for one in documents], vectors, limit)
+
+    async def differences(self) -> list[Difference]:
+        """Where the vectors differ from the store."""
+        async with self._writing:
+            return await run_sync(vector_differences, self._store, self._vectors)
+
+    async def repair(self) -> list[str]:
+        """Make the vectors what the store says, without embedding anything; returns what was off.
+
+        `errors.Unavailable` when they are away; it is then done as soon as they answer.
+        """
+        try:
+            found = await self._repair()
+        except Unavailable as error:
+            self._fall_behind(error)
+            raise
+        self._notes = tuple(f"Repaired: {text}" for text in found)
+        return found
+
+    async def check(self) -> tuple[str, ...]:
+        """Raise when the vector store cannot serve; else notes for the operator."""
+        if self._away:
+            raise Unavailable(f"{self._away} Documents are searched in the database meanwhile.")
+        await run_sync(self._vectors.check)
+        if self._is_behind:
+            return (*self._notes, "The vectors are being compared with the database.")
+        return self._notes
+
+    def close(self) -> None:
+        """Give everything back."""
+        if self._scope is not None:
+            self._scope.cancel()
+        self._vectors.close()
+
+    def _query(
+        self, collections: set[Collection], vectors: Vectors, limit: int
+    ) -> list[list[Scored]]:
+        found = [self._vectors.query(one, vectors, limit) for one in collections]
+        return [
+            sorted((hit for hits in per_query for hit in hits), key=lambda hit: -hit.score)[:limit]
+            for per_query in zip(*found, strict=True)
+        ]
+
+    def _compare(
+        self, document_ids: Sequence[str], vectors: Vectors, limit: int
+    ) -> list[list[Scored]]:
+        ids, kept = self._store.index_source.vectors_of(document_ids)
+        if not len(ids):
+            return [[] for _ in vectors]
+        scores = vectors @ kept.astype(np.float32).T
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :limit]
+        return [
+            [Scored(int(ids[at]), float(row[at])) for at in order]
+            for row, order in zip(scores, best, strict=True)
+        ]
+
+    async def _write(self, work: Callable[[], None]) -> None:
+        """Change the vectors, or leave it to the repair that follows when they are away."""
+        if self._away:
+            return
+        try:
+            await run_sync(work)
+        except Unavailable as error:
+            self._fall_behind(error)
+
+    async def _repair(self) -> list[str]:
+        await run_sync(self._vectors.check)
+        self._away = ""  # from now on changes reach them; the earlier ones are found
+        async with self._writing:  # what is too much goes while nobody adds
+            differences = await run_sync(vector_differences, self._store, self._vectors)
+            for one in differences:
+                await run_sync(mend, self._store, self._vectors, one.surplus_only())
+        for step in (step for one in differences for step in one.missing_only()):
+            async with self._writing:  # given up between steps: imports and deletes go on
+                await run_sync(mend, self._store, self._vectors, step)
+        self._is_behind = bool(self._away)  # it can have gone away meanwhile
+        return [one.text for one in differences]
+
+    def _fall_behind(self, error: Unavailable) -> None:
+        if not self._away:
+            log.warning("Documents are searched in the database: %s", error.detail)
+        self._is_behind, self._away = True, error.detail
+        if self._scope is None:
+            self._scope = anyio.CancelScope()
+            self._task = asyncio.create_task(self._come_back(self._scope), name="vectors")
+
+    def _stay_behind(self, error: Exception) -> None:
+        detail = error.detail if isinstance(error, ApiError) else repr(error)
+        log.error("Documents are searched in the database: %s", detail)
+        self._is_behind, self._away = True, ""
+        self._notes = (f"Searches are slow until the next start: {detail}",)
+
+    async def _come_back(self, scope: anyio.CancelScope) -> None:
+        with scope:
+            try:
+                while self._is_behind:
+                    await anyio.sleep(AWAY_SECONDS)
+                    await self._try_again()
+                log.info("The vectors answer again and are what the database says.")
+            except Exception as error:
+                self._stay_behind(error)
+        self._scope = None
+
+    async def _try_again(self) -> None:
+        try:
+            for text in await self._repair():
+                log.warning("%s Put right.", text)
+        except Unavailable as error:
+            self._away = error.detail

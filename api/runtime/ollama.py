@@ -1,0 +1,217 @@
+"""The runtime over an Ollama server: its models, its templates, its limits, within the contract of `ModelRuntime`."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, suppress
+
+from api.errors import ApiError, BackEndFailed, ModelNotFound, PromptTooLong, Unusable
+from api.names import model_key
+from api.runtime import (
+    ExistingModel,
+    Message,
+    ModelInfo,
+    ModelSource,
+    Options,
+    Persona,
+    Piece,
+    Progress,
+    TokenCount,
+)
+from api.runtime.batches import batches
+from api.runtime.ollama_chat import answer, count, most_tokens, readable, request, require_unicode
+from api.runtime.ollama_client import OllamaClient
+from api.runtime.ollama_create import check_template, create_from_file, create_from_model
+from api.runtime.ollama_errors import TextTooLong
+from api.runtime.ollama_library import Library
+from api.runtime.ollama_models import OllamaModel, shown_name
+from api.runtime.ollama_tokens import WORD_PIECE, Counter, estimated, word_pieces
+from api.runtime.options import check_options
+from api.runtime.threads import in_thread
+
+logger = logging.getLogger(__name__)
+UNLOAD_SECONDS = 30.0
+_ASK_SECONDS = 0.1
+
+
+class OllamaRuntime:
+    """`ModelRuntime` over one server. `expected` names models that should be there, by the setting that names them."""
+
+    def __init__(
+        self,
+        client: OllamaClient,
+        *,
+        context_length: int = 4096,
+        max_answer_tokens: int = 1024,
+        idle_unload_seconds: float = 600,
+        expected: Mapping[str, str] | None = None,
+    ) -> None:
+        self._client = client
+        self._context_length = context_length
+        self._max_answer_tokens = max_answer_tokens
+        self._keep_alive = idle_unload_seconds
+        self._expected = dict(expected or {})
+        self._library = Library(client)
+        self._counters: dict[str, Counter] = {}
+
+    async def models(self) -> list[ModelInfo]:
+        """All models, embedding models included, sorted by name."""
+        return [model.info for model in await self._library.models()]
+
+    async def show(self, name: str) -> ModelInfo:
+        """One model."""
+        return (await self._library.find(name)).info
+
+    async def create_model(
+        self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
+    ) -> AsyncIterator[Progress]:
+        """Create a model from another one or from a GGUF file, which is sent to the server unless it has it."""
+        check_template(persona.template)
+        base_name = source.name if isinstance(source, ExistingModel) else name
+        async with self._library.alone(name, base_name):
+            if not replace:
+                await self._library.refuse_taken(name)
+            if isinstance(source, ExistingModel):  # looked for here: the server would download it
+                base = await self._library.find(source.name)
+                steps = create_from_model(self._client, name, base, persona)
+            else:
+                steps = create_from_file(self._client, name, source.path, persona)
+            async with aclosing(steps):
+                async for step in steps:
+                    yield step
+
+    async def rename(self, name: str, new_name: str) -> None:
+        """Give a model another name: copied, then deleted; by way of a third name when only its case changes."""
+        async with self._library.alone(name, new_name):
+            model = await self._library.find(name)
+            if model_key(name) != model_key(new_name):
+                await self._library.refuse_taken(new_name)
+                await self._move(model.name, new_name)
+            elif shown_name(new_name) != model.info.name:
+                between = f"renaming-{uuid.uuid4().hex}"
+                await self._move(model.name, between)
+                await self._move(between, new_name)
+
+    async def delete_model(self, name: str) -> None:
+        """Delete a model; the server keeps the layers that others are made of."""
+        async with self._library.alone(name):
+            await self._client.delete((await self._library.find(name)).name)
+
+    async def chat(
+        self, name: str, messages: Sequence[Message], options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Answer in pieces; closing the iterator stops the generation in the server."""
+        model = await self._library.find(name, "chat")
+        chosen = options.over(model.info.persona.parameters)
+        check_options(chosen, model.info.context_length)
+        turns = readable(model, messages)
+        loaded = self._context(model, chosen.num_ctx)
+        context = min(loaded, chosen.num_ctx or loaded)
+        body = request(model, turns, chosen, loaded, self._keep_alive)
+        most = chosen.max_tokens or self._max_answer_tokens
+        if most_tokens(model, turns, chosen) + most > context:
+            number = await count(self._client, body)
+            room, least = context - number, options.max_tokens or 1
+            if room < least:
+                raise PromptTooLong(number, max(0, context - least))
+            most = min(most, room)
+        async with aclosing(answer(self._client, body, most)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def count_tokens(self, name: str, messages: Sequence[Message]) -> TokenCount:
+        """The exact number of tokens, by having the model read the prompt; it keeps what it has read."""
+        model = await self._library.find(name, "chat")
+        turns = readable(model, messages)
+        loaded = self._context(model, model.info.persona.parameters.num_ctx)
+        body = request(model, turns, Options(), loaded, self._keep_alive)
+        return TokenCount(await count(self._client, body), exact=True)
+
+    async def tokenize_lengths(self, name: str, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text: exact for WordPiece vocabularies, else a high estimate."""
+        require_unicode(texts)
+        counter = await self._counter(await self._library.find(name))
+        return await in_thread(counter, texts)
+
+    async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
+        """One normalised vector a text; a text that does not fit is refused, never cut."""
+        require_unicode(texts)
+        model = await self._library.find(name, "embed")
+        context = self._context(model)
+        vectors: list[list[float]] = []
+        for start, batch in batches(texts):
+            try:
+                some = await self._client.embed(
+                    model.name, list(batch), {"num_ctx": context}, self._keep_alive
+                )
+            except (TextTooLong, PromptTooLong) as error:
+                lengths = await self.tokenize_lengths(name, batch)
+                longest = max(range(len(batch)), key=lambda n: lengths[n])
+                raise Unusable(
+                    f"Text {start + longest} has {lengths[longest]} tokens; the embedding model "
+                    f"reads {context}, its own marks included. Split it.",
+                    index=start + longest,
+                    tokens=lengths[longest],
+                ) from error
+            if len(some) != len(batch):
+                raise BackEndFailed(f"Ollama made {len(some)} vectors of {len(batch)} texts.")
+            vectors += some
+        return vectors
+
+    async def release_memory(self) -> None:
+        """Unload every model, after the requests that are open; a model that stays in use is logged."""
+        for name in await self._client.loaded():
+            with suppress(ModelNotFound):
+                await self._client.unload(name)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(UNLOAD_SECONDS):
+                while await self._client.loaded():
+                    await asyncio.sleep(_ASK_SECONDS)
+                return
+        logger.warning("Ollama still holds %s in memory", ", ".join(await self._client.loaded()))
+
+    async def check(self) -> tuple[str, ...]:
+        """Hints for the operator; `Unavailable` when the server is not there."""
+        await self._client.version()
+        there = await self._library.keys()
+        return tuple(
+            f"Ollama has no model {name!r}, which {setting} names. "
+            f"Fetch it with: ollama pull {name}"
+            for setting, name in self._expected.items()
+            if model_key(name) not in there
+        )
+
+    async def close(self) -> None:
+        """Close the connections; the server goes on."""
+        await self._client.close()
+
+    def _context(self, model: OllamaModel, num_ctx: int | None = None) -> int:
+        """The context a model is loaded with: the usual one, or a larger one that holds `num_ctx` tokens.
+
+        Few sizes, for Ollama loads a model anew when it is asked for another one.
+        """
+        longest = model.info.context_length
+        context = min(self._context_length, longest)
+        while context < min(num_ctx or 1, longest):
+            context = min(2 * context, longest)
+        return context
+
+    async def _counter(self, model: OllamaModel) -> Counter:
+        """What counts tokens of texts for a model, made once."""
+        if model.vocabulary != WORD_PIECE:
+            return estimated
+        if model.digest not in self._counters:
+            shown = await self._client.show(model.name, verbose=True)
+            counter = await in_thread(word_pieces, shown["model_info"])
+            self._counters[model.digest] = counter
+        return self._counters[model.digest]
+
+    async def _move(self, name: str, new_name: str) -> None:
+        await self._client.copy(name, new_name)
+        try:
+            await self._client.delete(name)
+        except ApiError:
+            with suppress(ApiError):
+                await self._client.delete(new_name)
+            raise

@@ -1,0 +1,256 @@
+"""Speaks HTTP with one Ollama server through its client, and turns every failure into ours.
+
+The client waits without end and takes a stream that breaks off for a whole one; its typed calls know no `truncate`,
+no system prompt of a model and no blobs. What it lacks goes through its own transport.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import anyio
+import httpx
+from ollama import AsyncClient, ResponseError
+
+from api.errors import ApiError, BackEndFailed, Unavailable, Unusable
+from api.runtime.ollama_errors import ANOTHER_SERVER, creation_refusal, refusal
+from api.runtime.patience import Patience
+
+T = TypeVar("T")
+JSONObject = Mapping[str, Any]
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 30
+CREATE_SECONDS = 3600
+_RETRY_AFTER_SECONDS = 0.3
+_STEP_BYTES = 2**20
+_LOST = (ConnectionError, httpx.NetworkError, httpx.RemoteProtocolError)
+_UNREACHABLE = "Ollama at {} cannot be reached. Check that it runs, and LLM_FASTAPI_OLLAMA_URL."
+_SILENT = "Ollama at {} said nothing for too long. If it is only slow, raise LLM_FASTAPI_MODEL_START_SECONDS."
+Refusal = Callable[[int, str, str], ApiError]
+
+
+class Lost(Unavailable):
+    """The connection was refused or broke off."""
+
+
+class OllamaClient:
+    """The calls that the runtime needs. `stall_seconds` is the longest silence of a server that owes an answer,
+    and `start_seconds` what loading a model may add to it.
+    """
+
+    def __init__(self, url: str, *, start_seconds: float, stall_seconds: float = 120) -> None:
+        self._stall_seconds = stall_seconds
+        self._first_seconds = start_seconds + stall_seconds
+        self._patience = Patience()
+        try:
+            self._ollama = _Transport(
+                url,
+                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+                follow_redirects=False,
+                trust_env=False,
+            )
+        except ValueError as error:
+            raise Unavailable(f"LLM_FASTAPI_OLLAMA_URL is no address: {error}.") from error
+        self._address = url.rpartition("@")[2]  # without a password
+
+    async def version(self) -> str:
+        """The server's version; the cheapest sign of life."""
+        answer = await self._safe(lambda: self._ollama.ask("GET", "/api/version"))
+        return str(answer.get("version", ""))
+
+    async def tags(self) -> list[JSONObject]:
+        """The models that there are, briefly."""
+        answer = await self._safe(lambda: self._ollama.ask("GET", "/api/tags"))
+        return list(answer.get("models") or ())
+
+    async def show(self, name: str, *, verbose: bool = False) -> JSONObject:
+        """All that the server says of a model; with `verbose`, its vocabulary too."""
+        body = {"model": name, "verbose": verbose}
+        return await self._safe(lambda: self._ollama.ask("POST", "/api/show", body), name)
+
+    async def loaded(self) -> list[str]:
+        """Names of the models that are loaded."""
+        answer = await self._safe(self._ollama.ps)
+        return [str(model.model or model.name) for model in answer.models]
+
+    async def unload(self, name: str) -> None:
+        """Free a model's memory, once its open requests are done."""
+        await self._safe(lambda: self._ollama.generate(name, keep_alive=0), name)
+
+    async def copy(self, name: str, new_name: str) -> None:
+        """Give a model a second name, over another model that has it."""
+        await self._once(lambda: self._ollama.copy(name, new_name), name)
+
+    async def delete(self, name: str) -> None:
+        """Delete a model."""
+        await self._once(lambda: self._ollama.delete(name), name)
+
+    async def embed(
+        self, name: str, texts: list[str], options: JSONObject, keep_alive: float
+    ) -> list[list[float]]:
+        """One vector a text; `TextTooLong` where one would be cut."""
+
+        async def ask() -> list[list[float]]:
+            async with self._patience.wait(name, self._first_seconds):
+                answer = await self._ollama.embed(
+                    name, texts, truncate=False, options=options, keep_alive=keep_alive
+                )
+            return [list(vector) for vector in answer.embeddings]
+
+        return await self._safe(ask, name, seconds=None)
+
+    async def chat(self, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
+        """The lines of an answer; closing the iterator stops the generation."""
+        for attempt in (1, 2):
+            heard = False
+            try:
+                with self._translated(body["model"]):
+                    async with aclosing(self._parts(body)) as parts:
+                        async for part in parts:
+                            heard = True
+                            yield part
+                return
+            except Lost as error:
+                if heard:
+                    raise BackEndFailed(
+                        "The connection to Ollama broke in the middle of the answer. Ask again."
+                    ) from error
+                if attempt == 2:
+                    raise
+            await asyncio.sleep(_RETRY_AFTER_SECONDS)
+
+    async def _parts(self, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
+        """The lines, each within its bound of time."""
+        model, seconds = body["model"], self._first_seconds
+        async with aclosing(self._ollama.parts("/api/chat", {**body, "stream": True})) as parts:
+            while True:
+                async with self._patience.wait(model, seconds):
+                    part = await anext(parts, None)
+                if part is None:
+                    return
+                seconds = self._stall_seconds
+                self._patience.heard(model)
+                yield part
+
+    async def chat_whole(self, body: JSONObject) -> JSONObject:
+        """An answer in one piece."""
+
+        async def ask() -> JSONObject:
+            async with self._patience.wait(body["model"], self._first_seconds):
+                return await self._ollama.ask("POST", "/api/chat", {**body, "stream": False})
+
+        return await self._safe(ask, body["model"], seconds=None)
+
+    async def create(self, name: str, body: JSONObject) -> AsyncGenerator[str, None]:
+        """What the server says while it creates a model; closing the iterator before its end creates nothing."""
+        status = ""
+        with self._translated(name, creation_refusal):
+            body = {**body, "model": name, "stream": True}
+            async with aclosing(self._ollama.parts("/api/create", body)) as steps:
+                while True:
+                    async with asyncio.timeout(CREATE_SECONDS):
+                        step = await anext(steps, None)
+                    if step is None:
+                        break
+                    status = str(step.get("status"))
+                    yield status
+        if status != "success":
+            raise BackEndFailed("Ollama broke the creation off without saying why. Try again.")
+
+    async def has_blob(self, digest: str) -> bool:
+        """Whether the server has a file of this digest."""
+
+        async def ask() -> bool:
+            try:
+                await self._ollama.send("HEAD", f"/api/blobs/{digest}")
+            except ResponseError as error:
+                if error.status_code == httpx.codes.NOT_FOUND:
+                    return False
+                raise
+            return True
+
+        return await self._safe(ask)
+
+    async def upload(self, digest: str, path: Path, sent: Callable[[int], None]) -> None:
+        """Send a file that the server has not; `sent` is told of each part's size."""
+
+        async def content() -> AsyncIterator[bytes]:
+            async with await anyio.open_file(path, "rb") as file:
+                while part := await file.read(_STEP_BYTES):
+                    yield part
+                    sent(len(part))
+                    self._patience.heard(digest)
+
+        with self._translated("", creation_refusal):
+            async with self._patience.wait(digest, self._first_seconds):
+                await self._ollama.send("POST", f"/api/blobs/{digest}", content=content())
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._ollama.close()  # type: ignore[no-untyped-call]
+
+    async def _safe(
+        self,
+        call: Callable[[], Awaitable[T]],
+        model: str = "",
+        seconds: float | None = ANSWER_SECONDS,
+    ) -> T:
+        """A call that may be made twice: once more when its connection was refused or lost."""
+        try:
+            return await self._once(call, model, seconds)
+        except Lost:
+            await asyncio.sleep(_RETRY_AFTER_SECONDS)
+        return await self._once(call, model, seconds)
+
+    async def _once(
+        self,
+        call: Callable[[], Awaitable[T]],
+        model: str,
+        seconds: float | None = ANSWER_SECONDS,
+    ) -> T:
+        with self._translated(model):
+            async with asyncio.timeout(seconds):
+                return await call()
+
+    @contextmanager
+    def _translated(self, model: str, refused: Refusal = refusal) -> Iterator[None]:
+        """Foreign exceptions as ours."""
+        try:
+            yield
+        except ResponseError as error:
+            raise refused(error.status_code, str(error.error), model) from error
+        except _LOST as error:
+            raise Lost(_UNREACHABLE.format(self._address)) from error
+        except httpx.ConnectTimeout as error:
+            raise Unavailable(_UNREACHABLE.format(self._address)) from error
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise Unavailable(_SILENT.format(self._address)) from error
+        except UnicodeEncodeError as error:
+            raise Unusable(
+                "The text holds half of a surrogate pair; send valid Unicode."
+            ) from error
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BackEndFailed(ANOTHER_SERVER.format("what it sends is no JSON")) from error
+
+
+class _Transport(AsyncClient):
+    """The client, with the calls that it makes no method for."""
+
+    async def send(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """Any call; the client's errors."""
+        response: httpx.Response = await self._request_raw(method, path, **content)  # type: ignore[no-untyped-call]
+        return response
+
+    async def ask(self, method: str, path: str, body: JSONObject | None = None) -> JSONObject:
+        """A call whose answer is one JSON object."""
+        return dict((await self.send(method, path, json=body)).json())
+
+    async def parts(self, path: str, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
+        """A call whose answer is a line of JSON after the other."""
+        parts = await self._request(dict, "POST", path, json=body, stream=True)
+        async with aclosing(cast(AsyncGenerator[JSONObject, None], parts)) as lines:
+            async for line in lines:
+                yield line

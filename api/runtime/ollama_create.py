@@ -1,0 +1,89 @@
+"""Makes models in Ollama: personas over a model that is there, and models of GGUF files."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from api.errors import Unusable
+from api.runtime import Persona, Progress
+from api.runtime.gguf import Header, read_header
+from api.runtime.ollama_client import OllamaClient
+from api.runtime.ollama_models import OllamaModel
+from api.runtime.ollama_parameters import as_parameters
+from api.runtime.ollama_template import derive
+from api.runtime.ollama_upload import Upload
+from api.runtime.options import check_options
+from api.runtime.personas import inherited
+from api.runtime.threads import in_thread
+
+logger = logging.getLogger(__name__)
+
+
+def check_template(template: str | None) -> None:
+    """`Unusable` for a template of the other kind; whether it parses, the server says."""
+    if template and "{%" in template:
+        raise Unusable(
+            "The chat template is a Jinja template, and Ollama reads Go templates, such as "
+            "{{ range .Messages }}{{ .Content }}{{ end }}."
+        )
+
+
+async def create_from_model(
+    client: OllamaClient, name: str, base: OllamaModel, persona: Persona
+) -> AsyncGenerator[Progress, None]:
+    """A persona over a model. What it does not set, Ollama takes from the base."""
+    whole = inherited(persona, base.info.persona)
+    check_options(whole.parameters, base.info.context_length)
+    parameters = as_parameters(persona.parameters, base.marks)
+    body = {"from": base.name, **_persona(persona), "parameters": parameters}
+    async with aclosing(client.create(name, body)) as statuses:
+        async for status in statuses:
+            yield Progress(status)
+
+
+async def create_from_file(
+    client: OllamaClient, name: str, path: Path, persona: Persona
+) -> AsyncGenerator[Progress, None]:
+    """A model of a GGUF file, with the prompts that the file's chat template writes where they can be had."""
+    if not path.is_file():
+        raise Unusable("There is no such GGUF file.")
+    header = await in_thread(read_header, path)
+    check_options(persona.parameters, header.context_length)
+    body = {**await _wording(header, persona), **_persona(persona)}
+    upload = Upload(client, path)
+    async with aclosing(upload.steps()) as steps:
+        async for step in steps:
+            yield step
+    body["files"] = {"model.gguf": upload.digest}
+    async with aclosing(client.create(name, body)) as statuses:
+        async for status in statuses:
+            yield Progress(status)
+    if header.template and "template" not in body:
+        template = (await client.show(name)).get("template")
+        if template != header.template:
+            logger.warning(
+                "Ollama gave model %r a chat template of its own; its prompts may differ from "
+                "those of the file",
+                name,
+            )
+
+
+async def _wording(header: Header, persona: Persona) -> dict[str, Any]:
+    """Template and parameters of a new model. Ollama's own punishment of repetition would make a model speak
+    otherwise than it was trained to.
+    """
+    if header.embeds:
+        return {"parameters": as_parameters(persona.parameters)}
+    form = None if persona.template else await in_thread(derive, header)
+    marks = form.stops if form else ()
+    parameters = {"repeat_penalty": 1.0, **as_parameters(persona.parameters, marks)}
+    if marks:
+        parameters.setdefault("stop", list(marks))
+    return {"parameters": parameters, **({"template": form.go_template} if form else {})}
+
+
+def _persona(persona: Persona) -> dict[str, Any]:
+    texts = {"system": persona.system, "template": persona.template}
+    return {name: text for name, text in texts.items() if text}

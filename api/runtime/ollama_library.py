@@ -1,0 +1,84 @@
+"""Which models an Ollama server has. It is asked each time, for others create and delete there too; what it says of
+a model is kept until the model is made anew.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from weakref import WeakValueDictionary
+
+from api.errors import InvalidOption, ModelNotFound, NameTaken
+from api.names import model_key
+from api.runtime.ollama_client import OllamaClient
+from api.runtime.ollama_models import OllamaModel, read_model
+
+_SHOWN_AT_ONCE = 8
+
+
+class Library:
+    """Belongs to one event loop."""
+
+    def __init__(self, client: OllamaClient) -> None:
+        self._client = client
+        self._known: dict[tuple[str, ...], OllamaModel] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._showing = asyncio.Semaphore(_SHOWN_AT_ONCE)
+
+    async def models(self) -> list[OllamaModel]:
+        """All models, sorted by name."""
+        tags = await self._client.tags()
+        found = await asyncio.gather(*(self._model(tag) for tag in tags))
+        there = {_version(tag) for tag in tags}
+        self._known = {key: model for key, model in self._known.items() if key in there}
+        return sorted((model for model in found if model), key=lambda m: model_key(m.info.name))
+
+    async def keys(self) -> set[str]:
+        """What the names of all models are compared by."""
+        return {_key(tag) for tag in await self._client.tags()}
+
+    async def find(self, name: str, capability: str | None = None) -> OllamaModel:
+        """One model; `ModelNotFound` names those that can chat, `InvalidOption` says that it is of another kind."""
+        for tag in await self._client.tags():
+            if _key(tag) == model_key(name) and (model := await self._model(tag)):
+                if capability and capability not in model.info.capabilities:
+                    makes = "text, no vectors" if capability == "embed" else "vectors, no text"
+                    raise InvalidOption(
+                        f"Model {model.info.name!r} makes {makes}. Use another model."
+                    )
+                return model
+        infos = [model.info for model in await self.models()]
+        raise ModelNotFound(name, [info.name for info in infos if "chat" in info.capabilities])
+
+    async def refuse_taken(self, name: str) -> None:
+        """`NameTaken` when a model has the name."""
+        if model_key(name) in await self.keys():
+            raise NameTaken(f"A model named {name!r} exists. Choose another name, or replace it.")
+
+    @asynccontextmanager
+    async def alone(self, *names: str) -> AsyncIterator[None]:
+        """Nobody else in this process creates, renames or deletes these meanwhile."""
+        async with AsyncExitStack() as held:
+            for key in sorted({model_key(name) for name in names}):
+                await held.enter_async_context(self._locks.setdefault(key, asyncio.Lock()))
+            yield
+
+    async def _model(self, tag: Mapping[str, Any]) -> OllamaModel | None:
+        """What is known of a model; None when it was deleted a moment ago."""
+        version = _version(tag)
+        if version not in self._known:
+            try:
+                async with self._showing:
+                    shown = await self._client.show(str(tag["name"]))
+            except ModelNotFound:
+                return None
+            self._known[version] = read_model(tag, shown)
+        return self._known[version]
+
+
+def _key(tag: Mapping[str, Any]) -> str:
+    return model_key(str(tag.get("name", "")))
+
+
+def _version(tag: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(tag.get(name)) for name in ("name", "digest", "modified_at"))

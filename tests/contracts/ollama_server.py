@@ -1,0 +1,29 @@
+"""A real Ollama server for the contract: one without models, for all that are in it afterwards are deleted."""
+
+from pathlib import Path
+
+import pytest
+
+from api.runtime import GGUFFile, Persona
+from api.runtime.ollama import OllamaRuntime
+from api.runtime.ollama_client import OllamaClient
+
+
+def ollama_runtime(url: str) -> OllamaRuntime:
+    """A runtime over a server, double or real."""
+    return OllamaRuntime(OllamaClient(url, start_seconds=60), context_length=2048)
+
+
+async def furnish(runtime: OllamaRuntime, demo: Path, embedder: Path) -> None:
+    """Create `demo` and `embedder`; refuse a server that is somebody's."""
+    if there := [model.name for model in await runtime.models()]:
+        pytest.fail(f"The server that OLLAMA_TEST_URL names has models: {', '.join(there)}.")
+    for name, gguf in (("demo", demo), ("embedder", embedder)):
+        async for _ in runtime.create_model(name, GGUFFile(gguf), Persona()):
+            pass
+
+
+async def clear(runtime: OllamaRuntime) -> None:
+    """Delete what the test has made."""
+    for model in await runtime.models():
+        await runtime.delete_model(model.name)

@@ -1,0 +1,359 @@
+"""scripts/load_base_model.py: models from the hub, from a folder and from a file become base models."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from finetune import gguf_file
+from finetune.base_gguf import room_needed
+from finetune.base_model import Wanted, load
+from finetune.stage import StageFailed
+from finetune.workspace import sha256_of
+from tests.finetune.jobs import DEMO_MODEL, ROOT, wait_for
+from tests.hub.server import COMMIT, Hub
+
+DEMO = {path.name: path.read_bytes() for path in DEMO_MODEL.iterdir()}
+WEIGHTS = "model.safetensors"
+STEP = 10 * 2**20
+"""The library writes what comes in steps of this size; less than one is lost with a connection."""
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with Hub() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def wide() -> dict[str, bytes]:
+    """A model whose weights are more than one step of the download."""
+    weights = np.random.default_rng(0).random((3200, 1024), np.float32)
+    return {**DEMO, WEIGHTS: save({"model.embed_tokens.weight": weights})}
+
+
+class Loader:
+    """The program, over a data folder."""
+
+    def __init__(self, hub: Hub, data: Path) -> None:
+        self.base_models = data / "base_models"
+        self._command = [sys.executable, str(ROOT / "scripts" / "load_base_model.py")]
+        self._environment = os.environ | {
+            "LLM_FASTAPI_DATA_DIR": str(data),
+            "HF_ENDPOINT": hub.url(),
+            "HF_HOME": str(data / "home"),
+            "HF_TOKEN": "",
+            "HF_HUB_OFFLINE": "0",
+        }
+
+    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [*self._command, *arguments],
+            env=self._environment | environment,
+            cwd=self.base_models.anchor,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **environment: str) -> str:
+        """What it says, when all goes well."""
+        process = self.start(*arguments, **environment)
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        return out
+
+    def refusal(self, *arguments: str, **environment: str) -> str:
+        """The line it ends with."""
+        process = self.start(*arguments, **environment)
+        _, err = process.communicate()
+        assert process.returncode == 1, err
+        return err.strip().splitlines()[-1]
+
+    def files(self, name: str) -> dict[str, bytes]:
+        """A base model's files, but for where it is from."""
+        paths = (self.base_models / name).iterdir()
+        return {path.name: path.read_bytes() for path in paths if path.name != "source.json"}
+
+    def names(self) -> list[str]:
+        """All that lies among the base models."""
+        return sorted(path.name for path in self.base_models.iterdir())
+
+
+@pytest.fixture
+def loader(hub: Hub, tmp_path: Path) -> Loader:
+    return Loader(hub, tmp_path / "data")
+
+
+# From the hub
+
+
+@pytest.mark.real
+def test_a_model_of_the_hub_becomes_a_folder_and_a_quantized_gguf(hub: Hub, loader: Loader) -> None:
+    needless = ("pytorch_model.bin", "consolidated.safetensors", "modeling.py", "a/config.json")
+    hub.add("org/Tiny", {**DEMO, **dict.fromkeys(needless, b"x")}, tokens=("secret",))
+    said = loader.run("org/Tiny", HF_TOKEN="secret")
+    assert loader.names() == ["Tiny", "Tiny.gguf"]
+    assert loader.files("Tiny") == {k: v for k, v in DEMO.items() if k != "abilities.json"}
+    assert gguf_file.read(loader.base_models / "Tiny.gguf").file_type == 15  # Q4_K_M
+    source = json.loads((loader.base_models / "Tiny" / "source.json").read_text())
+    assert source == {"model": "org/Tiny", "revision": "main", "commit": COMMIT}
+    assert "baseModel=Tiny" in said
+    tokens = {(one.host, one.token) for one in hub.asked}
+    assert tokens == {("hub", "Bearer secret"), ("storage", None)}
+    assert {one.path.split("/")[1] for one in hub.asked} == {"api", "org"}  # nothing but the model
+    assert sum(one.path.startswith("/api/") for one in hub.asked) == 1
+
+
+def test_a_download_whose_process_dies_goes_on_in_the_next_run(
+    hub: Hub, loader: Loader, wide: dict[str, bytes]
+) -> None:
+    hub.add("org/tiny", wide)
+    hub.stall(WEIGHTS, STEP + 2**20)
+    process = loader.start("org/tiny", "--no-gguf")
+    partial = loader.base_models / ".tiny.loading" / f"{WEIGHTS}.part"
+    wait_for(lambda: partial.exists() and partial.stat().st_size == STEP)
+    process.kill()
+    process.communicate()
+    assert loader.names() == [".tiny.loading"]
+    hub.asked.clear()
+    loader.run("org/tiny", "--no-gguf")
+    assert loader.names() == ["tiny"]
+    assert loader.files("tiny")[WEIGHTS] == wide[WEIGHTS]
+    assert {one.range for one in hub.asked_for(WEIGHTS)} == {f"bytes={STEP}-"}
+    assert not hub.asked_for("tokenizer.json")
+
+
+def test_a_connection_that_is_cut_is_taken_up_again_where_it_was(
+    hub: Hub, loader: Loader, wide: dict[str, bytes]
+) -> None:
+    hub.add("org/tiny", wide)
+    hub.cut(WEIGHTS, STEP + 2**20)
+    loader.run("org/tiny", "--no-gguf")
+    assert loader.files("tiny")[WEIGHTS] == wide[WEIGHTS]
+    assert [one.range for one in hub.asked_for(WEIGHTS) if one.host == "storage"] == [
+        None,
+        f"bytes={STEP}-",
+    ]
+
+
+def test_a_connection_that_is_reset_is_taken_up_again(
+    hub: Hub, loader: Loader, wide: dict[str, bytes]
+) -> None:
+    hub.add("org/tiny", wide)
+    hub.cut(WEIGHTS, STEP + 2**20, reset=True)
+    assert "Trying again" in loader.run("org/tiny", "--no-gguf")
+    assert loader.files("tiny")[WEIGHTS] == wide[WEIGHTS]
+
+
+def test_what_came_of_one_commit_is_not_mixed_with_another(hub: Hub, loader: Loader) -> None:
+    hub.add("org/tiny", DEMO, commit="1" * 40)
+    hub.spoilt.add(WEIGHTS)
+    loader.refusal("org/tiny", "--no-gguf")
+    hub.spoilt.clear()
+    hub.add("org/tiny", {**DEMO, "README.md": b"newer"}, commit="2" * 40)
+    loader.run("org/tiny", "--no-gguf")
+    assert loader.files("tiny")["README.md"] == b"newer"
+
+
+def test_bytes_that_have_not_the_hubs_hash_never_become_a_model(hub: Hub, loader: Loader) -> None:
+    hub.add("org/tiny", DEMO)
+    hub.spoilt.add(WEIGHTS)
+    assert "hash" in loader.refusal("org/tiny", "--no-gguf")
+    assert loader.names() == [".tiny.loading"]
+    assert not list(loader.base_models.glob(f".tiny.loading/{WEIGHTS}*"))
+
+
+def test_a_model_that_is_there_is_not_asked_for_again(hub: Hub, loader: Loader) -> None:
+    hub.add("org/tiny", DEMO)
+    loader.run("org/tiny", "--no-gguf")
+    hub.asked.clear()
+    assert "there already" in loader.run("org/tiny", "--no-gguf")
+    assert not hub.asked
+    assert "another" in loader.refusal("org/tiny", "--no-gguf", "--revision", "v2")
+    assert "another" in loader.refusal("else/tiny", "--no-gguf")
+
+
+def test_a_gguf_file_of_the_hub_becomes_a_base_without_a_folder(hub: Hub, loader: Loader) -> None:
+    hub.add("org/ggufs", {"a.Q4_K_M.gguf": b"GGUF a", "b.gguf": b"GGUF b", "README.md": b""})
+    loader.run("org/ggufs:a.Q4_K_M.gguf", "--name", "small")
+    assert loader.names() == ["small.gguf"]
+    assert (loader.base_models / "small.gguf").read_bytes() == b"GGUF a"
+    assert "b.gguf" in loader.refusal("org/ggufs:c.gguf")
+    assert "org/ggufs" in loader.refusal("org/ggufs")
+
+
+@pytest.mark.parametrize(
+    ("model", "says", "environment"),
+    [
+        ("org/gated", "https://huggingface.co/org/gated", {}),
+        ("org/gated", "HF_TOKEN", {"HF_TOKEN": "of somebody else"}),
+        ("org/nothing", "no model 'org/nothing'", {}),
+        ("org/pickled", "pickles", {}),
+        ("org/empty", "no config.json", {}),
+        ("../../etc", "not a repository", {}),
+        ("org/tiny", "HF_HUB_OFFLINE", {"HF_HUB_OFFLINE": "1"}),
+        ("org/tiny", "not reachable", {"HF_ENDPOINT": "http://127.0.0.1:1"}),
+    ],
+)
+def test_what_cannot_be_had_is_refused_in_one_line_that_says_what_to_do(
+    hub: Hub, loader: Loader, model: str, says: str, environment: dict[str, str]
+) -> None:
+    hub.add("org/tiny", DEMO)
+    hub.add("org/gated", DEMO, tokens=("secret",))
+    hub.add("org/pickled", {"config.json": b"{}", "pytorch_model.bin": b"x"})
+    hub.add("org/empty", {"README.md": b""})
+    assert says.lower() in loader.refusal(model, "--name", "any", **environment).lower()
+    assert [name for name in loader.names() if not name.startswith(".")] == []
+
+
+def test_an_unknown_revision_is_named_as_such(hub: Hub, loader: Loader) -> None:
+    hub.add("org/tiny", DEMO)
+    assert "revision" in loader.refusal("org/tiny", "--revision", "v9")
+
+
+# From a folder, from a file
+
+
+def load_here(data: Path, **wanted: object) -> list[str]:
+    """Load without making a GGUF; what was said."""
+    said: list[str] = []
+    arguments = {"quantization": None, **wanted}
+    load(Wanted(data, **arguments), said.append)  # type: ignore[arg-type]
+    return said
+
+
+def folder_with(path: Path, **changed: bytes | None) -> Path:
+    """A copy of the demo model with some files changed or, None, removed; `__` stands for a dot."""
+    shutil.copytree(DEMO_MODEL, path)
+    for name, content in changed.items():
+        file = path / name.replace("__", ".")
+        file.unlink(missing_ok=True)
+        if content is not None:
+            file.write_bytes(content)
+    return path
+
+
+def test_a_folder_becomes_a_base_model_and_stays_as_it_was(tmp_path: Path) -> None:
+    source = folder_with(tmp_path / "Mine", script__py=b"print()")
+    before = {path.name: sha256_of(path) for path in source.iterdir()}
+    load_here(tmp_path, folder=source)
+    assert {path.name: sha256_of(path) for path in source.iterdir()} == before
+    made = tmp_path / "base_models" / "Mine"
+    assert sha256_of(made / WEIGHTS) == before[WEIGHTS]
+    assert not (made / "script.py").exists()
+    with pytest.raises(StageFailed, match="Choose another --name"):
+        load_here(tmp_path, folder=source)
+    load_here(tmp_path, folder=made)  # the folder itself, to make its GGUF
+
+
+@pytest.mark.real
+def test_a_model_that_was_never_taught_to_chat_gets_the_template_fine_tuning_uses(
+    tmp_path: Path,
+) -> None:
+    from finetune.tokenizer import load_tokenizer
+
+    source = folder_with(tmp_path / "plain", chat_template__jinja=None)
+    assert any("chat template" in line for line in load_here(tmp_path, folder=source))
+    template = (tmp_path / "base_models" / "plain" / "chat_template.jinja").read_text()
+    assert "### Assistant:" in template
+    assert template == load_tokenizer(source).chat_template
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"config__json": None}, "config.json"),
+        ({"config__json": b"{"}, "config.json"),
+        ({"tokenizer__json": None}, "tokenizer"),
+        ({"model__safetensors": None}, "model.safetensors"),
+        ({"model__safetensors": None, "model__bin": b""}, "pickles"),
+        ({"model__safetensors": DEMO[WEIGHTS][:-5]}, "5 bytes missing"),
+        ({"model__safetensors": b"no weights"}, "Weights damaged"),
+        (
+            {
+                "model__safetensors__index__json": b'{"weight_map": {"a": "../x"}}',
+                "model-1-of-1__safetensors": DEMO[WEIGHTS],
+            },
+            "'../x'",
+        ),
+    ],
+)
+def test_a_folder_that_is_no_whole_model_is_refused(
+    tmp_path: Path, changed: dict[str, bytes | None], says: str
+) -> None:
+    source = folder_with(tmp_path / "mine", **changed)
+    with pytest.raises(StageFailed, match=says):
+        load_here(tmp_path, folder=source)
+    assert list((tmp_path / "base_models").iterdir()) == []
+
+
+def test_a_gguf_file_becomes_a_base_and_stays_where_it_was(tmp_path: Path) -> None:
+    source = tmp_path / "own.gguf"
+    source.write_bytes(b"GGUF and so on")
+    load_here(tmp_path, gguf=source)
+    assert (tmp_path / "base_models" / "own.gguf").read_bytes() == source.read_bytes()
+    source.write_bytes(b"a text")
+    for missing in (source, tmp_path / "nothing.gguf"):
+        with pytest.raises(StageFailed, match=missing.name):
+            load_here(tmp_path, gguf=missing)
+
+
+# Names, room, company
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "/etc", ".hidden", "a:b", "x--checking", "a" * 81])
+def test_a_name_never_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StageFailed, match="Invalid name"):
+        load_here(tmp_path, folder=DEMO_MODEL, name=name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_differs_by_case_alone_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "base_models" / "Mistral").mkdir(parents=True)
+    with pytest.raises(StageFailed, match="without case"):
+        load_here(tmp_path, folder=DEMO_MODEL, name="mistral")
+
+
+def test_too_little_disk_is_said_with_numbers_before_anything_comes(tmp_path: Path) -> None:
+    wanted = Wanted(tmp_path, gguf=None, folder=DEMO_MODEL, name="tiny")
+    with pytest.raises(StageFailed, match=r"needs 0\.01 GiB .* 0\.00 GiB are free"):
+        load(wanted, print, free=lambda _: 10)
+    assert list((tmp_path / "base_models").iterdir()) == []
+
+
+def test_the_room_needed_counts_the_file_between_and_the_services_copy() -> None:
+    assert room_needed(100, 1600, None) == 100
+    assert room_needed(100, 1600, "F16") == 100 + 2 * 1600
+    assert room_needed(100, 1600, "Q8_0") == 100 + 2 * 850
+    assert room_needed(100, 1600, "Q4_K_M") == 100 + 1600 + 490
+
+
+def test_two_loads_at_once_do_not_mix(tmp_path: Path) -> None:
+    folder = tmp_path / "base_models"
+    folder.mkdir()
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(StageFailed, match="Another load"):
+            load_here(tmp_path, folder=DEMO_MODEL)
+    finally:
+        os.close(descriptor)
+
+
+def test_a_conversion_that_fails_leaves_the_trainable_folder_and_says_why(
+    hub: Hub, loader: Loader, tmp_path: Path
+) -> None:
+    config = json.loads(DEMO["config.json"])
+    strange = json.dumps({**config, "architectures": ["UnheardOf"]}).encode()
+    source = folder_with(tmp_path / "strange", config__json=strange)
+    assert "UnheardOf" in loader.refusal("--from-dir", str(source))
+    assert loader.names() == ["strange"]

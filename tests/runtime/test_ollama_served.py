@@ -1,0 +1,181 @@
+"""Models made in an Ollama server speak like the file they were made of. Runs over the double."""
+
+import asyncio
+import logging
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from api.errors import Unusable
+from api.runtime import ExistingModel, GGUFFile, Message, ModelRuntime, Options, Persona, Usage
+from api.runtime.child import Limits
+from api.runtime.children import Children
+from api.runtime.llama_cpp import LlamaCppRuntime
+from api.runtime.ollama import OllamaRuntime
+from api.runtime.ollama_client import OllamaClient
+from api.runtime.registry import Registry
+from tests.contracts.ollama_server import ollama_runtime
+
+pytestmark = [pytest.mark.anyio, pytest.mark.real]
+
+GREEDY = Options(temperature=0, seed=0, max_tokens=16)
+ASK = Message("user", "Hello, who are you?")
+CONVERSATIONS = (
+    [ASK],
+    [Message("system", "Be brief.\nBe kind."), ASK],
+    [ASK, Message("assistant", "I am a model."), Message("user", "What is 2 + 2?")],
+)
+CHATML = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] "
+    "+ '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+TEXTS = (
+    "The quick brown fox jumps over the lazy dog. " * 3,
+    "Schöne Grüße aus Köln; naïve café résumé, 1,234.50 EUR (12 %)!",
+    "日本語のテキスト と English",
+    "x" * 150,
+    "{'a': [1, 2], 'b': null}\n\n\tdef f(x): return x**2",
+    "",
+)
+
+
+@pytest.fixture
+async def runtime(ollama_double: str) -> AsyncIterator[OllamaRuntime]:
+    runtime = ollama_runtime(ollama_double)
+    yield runtime
+    await runtime.close()
+
+
+@pytest.fixture
+async def embedded(
+    registry_of_two: Callable[[Path], None], tmp_path: Path
+) -> AsyncIterator[LlamaCppRuntime]:
+    registry_of_two(tmp_path / "embedded")
+    children = Children(Limits(threads=1), most=2, idle_seconds=60)
+    runtime = LlamaCppRuntime(Registry(tmp_path / "embedded"), children, context_length=2048)
+    yield runtime
+    await runtime.close()
+
+
+async def create(
+    runtime: OllamaRuntime, name: str, source: ExistingModel | GGUFFile, persona: Persona
+) -> list[str]:
+    return [step.status async for step in runtime.create_model(name, source, persona)]
+
+
+async def ask(
+    runtime: ModelRuntime, name: str, messages: list[Message]
+) -> tuple[str, Usage | None]:
+    async with aclosing(runtime.chat(name, messages, GREEDY)) as stream:
+        pieces = [piece async for piece in stream]
+    return "".join(piece.text for piece in pieces), pieces[-1].usage
+
+
+async def test_a_model_of_a_file_answers_as_the_file_does(
+    runtime: OllamaRuntime, embedded: LlamaCppRuntime, demo_gguf: Path
+) -> None:
+    await create(runtime, "mine", GGUFFile(demo_gguf), Persona())
+    for messages in CONVERSATIONS:
+        assert await ask(runtime, "mine", messages) == await ask(embedded, "demo", messages)
+
+
+async def test_texts_are_counted_as_llama_cpp_counts_them(
+    runtime: OllamaRuntime, embedded: LlamaCppRuntime
+) -> None:
+    counted = await runtime.tokenize_lengths("embedder", TEXTS)
+    assert counted == await embedded.tokenize_lengths("embedder", TEXTS)
+
+
+async def test_a_file_that_the_server_has_is_not_sent_again(
+    runtime: OllamaRuntime, demo_gguf: Path
+) -> None:
+    assert "uploading" in await create(runtime, "one", GGUFFile(demo_gguf), Persona())
+    assert "uploading" not in await create(runtime, "two", GGUFFile(demo_gguf), Persona())
+
+
+async def test_a_persona_shows_its_own_stops_and_keeps_the_templates(
+    runtime: OllamaRuntime, demo_gguf: Path
+) -> None:
+    await create(runtime, "mine", GGUFFile(demo_gguf), Persona())
+    persona = Persona(parameters=Options(stop=("END",)))
+    await create(runtime, "pirate", ExistingModel("mine"), persona)
+    assert (await runtime.show("mine")).persona.parameters.stop is None
+    assert (await runtime.show("pirate")).persona.parameters.stop == ("END",)
+    text, usage = await ask(runtime, "pirate", [ASK])
+    assert usage
+    assert (text, usage) == await ask(runtime, "mine", [ASK])
+
+
+async def test_a_go_template_of_ones_own_is_used(runtime: OllamaRuntime) -> None:
+    bare = Persona(template="{{ range .Messages }}{{ .Content }}{{ end }}")
+    await create(runtime, "bare", ExistingModel("demo"), bare)
+    counts = [(await runtime.count_tokens(name, [ASK])).number for name in ("bare", "demo")]
+    assert counts[0] < counts[1]
+
+
+async def test_a_go_template_that_does_not_parse_is_refused(runtime: OllamaRuntime) -> None:
+    with pytest.raises(Unusable, match="Go template"):
+        await create(
+            runtime, "odd", ExistingModel("demo"), Persona(template="{{ range .Messages }")
+        )
+
+
+async def test_a_template_that_the_server_replaces_is_logged(
+    runtime: OllamaRuntime, demo_gguf: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = tmp_path / "odd.gguf"
+    odd.write_bytes(with_template(demo_gguf.read_bytes(), "{# strftime_now #}" + CHATML))
+    with caplog.at_level(logging.WARNING, "api.runtime"):
+        await create(runtime, "odd", GGUFFile(odd), Persona())
+    assert "template of its own" in caplog.text
+
+
+async def test_a_creation_that_is_broken_off_in_the_server_creates_nothing(
+    runtime: OllamaRuntime, demo_gguf: Path
+) -> None:
+    creation = runtime.create_model("half", GGUFFile(demo_gguf), Persona())
+    async with aclosing(creation) as steps:  # type: ignore[type-var]  # a generator
+        async for step in steps:
+            if step.status == "parsing GGUF":
+                break
+    assert [model.name for model in await runtime.models()] == ["demo", "embedder"]
+
+
+async def test_released_memory_is_free(runtime: OllamaRuntime, ollama_double: str) -> None:
+    await ask(runtime, "demo", [ASK])
+    await runtime.embed("embedder", ["text"])
+    await runtime.release_memory()
+    assert await loaded(ollama_double) == []
+    await runtime.release_memory()
+
+
+async def test_a_model_is_renamed_in_case_alone(runtime: OllamaRuntime) -> None:
+    await runtime.rename("demo", "DEMO:latest")
+    assert [model.name for model in await runtime.models()] == ["DEMO", "embedder"]
+
+
+async def test_requests_that_wait_for_each_other_all_end(runtime: OllamaRuntime) -> None:
+    answers = await asyncio.gather(*(ask(runtime, "demo", [ASK]) for _ in range(6)))
+    assert len(set(answers)) == 1
+
+
+def with_template(gguf: bytes, template: str) -> bytes:
+    """The same file with another chat template; blanks at its end keep the tensors where they are."""
+    key = b"tokenizer.chat_template"
+    at = gguf.index(key) + len(key) + 4
+    length = int.from_bytes(gguf[at : at + 8], "little")
+    text = template.encode()
+    text += b" " * ((length - len(text)) % 32)
+    return gguf[:at] + struct.pack("<Q", len(text)) + text + gguf[at + 8 + length :]
+
+
+async def loaded(url: str) -> list[str]:
+    client = OllamaClient(url, start_seconds=10)
+    try:
+        return await client.loaded()
+    finally:
+        await client.close()
