@@ -16,6 +16,7 @@ case "$*" in
     "compose exec -T ollama ollama list") test -e asked || { touch asked; exit 1; } ;;
     *) echo "$*" >>calls ;;
 esac
+case "$*" in "compose up "*"$(cat broken)") exit 1 ;; esac
 case "$*" in "compose run "*) exit "$(cat status)" ;; esac
 """
 
@@ -32,8 +33,9 @@ class Host:
         self._folder = folder
         self._environment = put_on_path(folder, "docker", DOCKER)
 
-    def run(self, *command: str, running: str = "", status: int = 0) -> int:
-        """The exit status of a cleaner."""
+    def run(self, *command: str, running: str = "", status: int = 0, broken: str = "none") -> int:
+        """The exit status of a cleaner; the service that is `broken` does not start."""
+        (self._folder / "broken").write_text(broken)
         (self._folder / "running").write_text("".join(f"{name}\n" for name in running.split()))
         (self._folder / "status").write_text(str(status))
         return subprocess.run(
@@ -101,6 +103,18 @@ def test_of_a_stack_that_is_down_only_ollama_runs_meanwhile(host: Host) -> None:
 def test_the_back_end_is_stopped_again_after_a_failure(host: Host) -> None:
     assert host.run("clean_vectorDB.sh", status=1) == 1
     assert host.calls[-1] == "compose stop chromadb"
+
+
+@pytest.mark.parametrize(
+    ("cleaner", "back_end"),
+    [("clean_vectorDB.sh", "chromadb"), ("clean_ollama_cache.sh", "ollama")],
+)
+def test_a_back_end_that_does_not_start_is_a_failure_and_the_api_goes_on(
+    host: Host, cleaner: str, back_end: str
+) -> None:
+    assert host.run(cleaner, running="fastapi", broken=back_end) == 1
+    assert STOP_API not in host.calls
+    assert not [call for call in host.calls if call.startswith(CLEAN)]
 
 
 @pytest.mark.parametrize("cleaner", ["clean_vectorDB.sh", "clean_ollama_cache.sh"])
