@@ -15,8 +15,10 @@ from api.names import model_key, valid_model_name
 from api.store.models import Models
 
 MARKER = "config.json"
-DELETED = ".deleted"
-"""In a trainable folder: its model was deleted and is not made again at the next start."""
+DEMO = "demo"
+"""The base model that comes with the service."""
+DEMO_DELETED = ".demo.deleted"
+"""Says that the demo model was deleted: neither model nor folder is made again at the next start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +84,17 @@ class BaseModels:
         """The runtime has it: the file goes, unless another has taken its place."""
         if base.file.stat().st_ino == base.inode:
             base.file.unlink()
-        if folder := self.folder_of(base.name):
-            (folder / DELETED).unlink(missing_ok=True)
+        if model_key(base.name) == DEMO:
+            (self._folder / DEMO_DELETED).unlink(missing_ok=True)
 
     def deleted(self, name: str) -> None:
         """The model was deleted from the runtime: it does not come back by itself."""
         for base in self.waiting():
             if model_key(base.name) == model_key(name):
                 base.file.unlink(missing_ok=True)
-        if folder := self.folder_of(name):
-            (folder / DELETED).touch()
+        if model_key(name) == DEMO:
+            self._folder.mkdir(exist_ok=True)
+            (self._folder / DEMO_DELETED).touch()
 
     def _paths(self) -> list[Path]:
         try:

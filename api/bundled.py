@@ -15,12 +15,14 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from api.base_models import DELETED
+from api.base_models import DEMO, DEMO_DELETED
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NotReady
 from api.extras import require_finetune
 from api.names import model_key
+from api.runners.local import child_environment
 from api.runtime import GGUFFile, ModelRuntime, Persona
 from api.settings import Settings
+from finetune.workspace import sync_files, sync_folder
 
 LOGGER = logging.getLogger("api.bundled")
 DEMO_FOLDER = Path(__file__).parent.parent / "examples" / "demo_model"
@@ -95,6 +97,7 @@ class BundledModels:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "finetune.convert"),
             *("--model", model.source, "--out", str(target), "--type", model.gguf_type),
+            env=child_environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -119,16 +122,17 @@ def open_bundled(settings: Settings, runtime: ModelRuntime) -> BundledModels:
     if settings.runtime == "llama_cpp":
         if model_key(settings.embedding_model) == EMBEDDER.name:  # another one is the operator's
             models.append(EMBEDDER)
-        was_deleted = (settings.base_models_dir / "demo" / DELETED).exists()
+        was_deleted = (settings.base_models_dir / DEMO_DELETED).exists()
         if (DEMO_FOLDER / "model.safetensors").exists() and not was_deleted:
-            models.append(BundledModel("demo", str(DEMO_FOLDER), "f16"))
+            models.append(BundledModel(DEMO, str(DEMO_FOLDER), "f16"))
     return BundledModels(runtime, models, settings.converting_dir)
 
 
 async def install_demo_base(base_models_dir: Path) -> None:
-    """Put the demo model where fine-tuning looks for trainable folders."""
-    target = base_models_dir / "demo"
-    if target.exists() or not DEMO_FOLDER.exists():
+    """Put the demo model where fine-tuning looks for trainable folders, unless it was deleted."""
+    target = base_models_dir / DEMO
+    was_deleted = (base_models_dir / DEMO_DELETED).exists()
+    if target.exists() or was_deleted or not DEMO_FOLDER.exists():
         return
 
     def copy() -> None:
@@ -136,6 +140,8 @@ async def install_demo_base(base_models_dir: Path) -> None:
         temporary = base_models_dir / ".demo.copying"
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.copytree(DEMO_FOLDER, temporary)
+        sync_files(temporary)
         temporary.rename(target)
+        sync_folder(base_models_dir)
 
     await anyio.to_thread.run_sync(copy)

@@ -115,7 +115,7 @@ async def _models(services: Services, bases: bool) -> Sweep:
         if bases or _is_created(info, records.get(model_key(info.name)))
     ]
     names = {model_key(info.name) for info in existing}
-    lost = [one for key, one in records.items() if one.kind != "base" and key not in names]
+    lost = [one for key, one in records.items() if key not in names]
 
     async def delete() -> None:
         for name in [*(info.name for info in existing), *(one.name for one in lost)]:
@@ -129,4 +129,4 @@ async def _models(services: Services, bases: bool) -> Sweep:
 
 def _is_created(info: ModelInfo, record: ModelRecord | None) -> bool:
     """Not a base; half-made ones, which are never listed, count too."""
-    return info.name.endswith(CHECKING) or (record is not None and record.kind != "base")
+    return record is not None or info.name.endswith(CHECKING)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Literal
 
 import anyio.to_thread
 
@@ -33,7 +34,7 @@ class Model:
     """A model that can chat: what the runtime knows and what we know."""
 
     info: ModelInfo
-    kind: ModelKind
+    kind: ModelKind | Literal["base"]
     base: str
     job_id: str
     trainable: bool
@@ -91,13 +92,17 @@ class ModelCatalog:
                 LOGGER.warning("base model %s was not taken in: %s", base.name, error.detail)
 
     async def _take_in(self, name: str) -> bool:
-        """Bring the base model of that name into the runtime, if its file waits, over an earlier one."""
+        """Bring the base model of that name into the runtime, over an earlier one; whether its file waited."""
+        if not await self._waiting(name):
+            return False
         async with self._taking_in:
-            waiting = await anyio.to_thread.run_sync(self._base_models.waiting)
-            found = [base for base in waiting if model_key(base.name) == model_key(name)]
-            for base in found:
+            for base in await self._waiting(name):  # again: another call may have brought it
                 await self._place(base)
-            return bool(found)
+        return True
+
+    async def _waiting(self, name: str) -> list[WaitingBase]:
+        waiting = await anyio.to_thread.run_sync(self._base_models.waiting)
+        return [base for base in waiting if model_key(base.name) == model_key(name)]
 
     async def _place(self, base: WaitingBase) -> None:
         if await anyio.to_thread.run_sync(self._store.models.get, base.name):

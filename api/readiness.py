@@ -24,13 +24,15 @@ class Readiness:
         if services is None:
             return {"service": self.opening}, []
         hints: list[str] = []
-        runtime, vectors, database = await asyncio.gather(
+        runtime, vectors, database, runner = await asyncio.gather(
             _state(services.runtime.check(), hints),
             _state(services.index.check(), hints),
             _state(anyio.to_thread.run_sync(services.store.database.check), hints),
+            _state(services.jobs.check(), hints),
         )
         models = {f"model {name}": state for name, state in services.bundled.states().items()}
-        return {"database": database, "runtime": runtime, "index": vectors, **models}, hints
+        states = {"database": database, "runtime": runtime, "index": vectors, "runner": runner}
+        return {**states, **models}, hints
 
 
 async def _state(check: Awaitable[tuple[str, ...] | None], hints: list[str]) -> str:

@@ -4,11 +4,13 @@ python -m finetune.base_gguf FOLDER OUT TYPE NAME
 """
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import cast
 
+from finetune.pipeline import end_with_parent
 from finetune.preflight import BITS_OF_TYPE
 from finetune.spec import Quantization
 from finetune.stage import EXIT_FAILED, StageFailed, environment
@@ -17,15 +19,15 @@ CONVERTED: dict[Quantization, str] = {"F16": "f16", "Q8_0": "q8_0"}
 """Types the converter writes itself; the others are made of F16."""
 
 
-def room_needed(missing: int, weights: int, quantization: Quantization | None) -> int:
-    """Bytes a load may take at once: what is to come, the F16 file between, and the GGUF twice, because the
-    service copies it before it removes it. Weights are taken for 16-bit ones.
+def room_needed(weights: int, quantization: Quantization | None) -> int:
+    """Bytes a GGUF may take at once: the F16 file between, and the GGUF twice, because the service copies it
+    before it removes it. Weights are taken for 16-bit ones.
     """
     if quantization is None:
-        return missing
+        return 0
     final = int(weights * BITS_OF_TYPE[quantization] / 16)
     between = 0 if quantization in CONVERTED else weights
-    return missing + max(between + final, 2 * final)
+    return max(between + final, 2 * final)
 
 
 def make_gguf(folder: Path, out: Path, quantization: Quantization, name: str) -> None:
@@ -40,11 +42,23 @@ def make_gguf(folder: Path, out: Path, quantization: Quantization, name: str) ->
         capture_output=True,
         text=True,
         errors="replace",
+        preexec_fn=end_with_parent(os.getpid()),
     )
     if ended.returncode:
-        lines = ended.stderr.strip().splitlines() or [f"the process ended with {ended.returncode}"]
-        logged = [line.rpartition(":")[2] for line in lines if line.startswith("ERROR:")]
-        raise StageFailed("No GGUF made", "".join([lines[-1], *logged[-1:]]))
+        raise StageFailed("No GGUF made", _why(ended.returncode, ended.stderr))
+
+
+def _why(code: int, chatter: str) -> str:
+    if code == -signal.SIGKILL:
+        return (
+            "The process was killed, most likely because memory ran out. Stop other programs, then run the "
+            "same command again."
+        )
+    lines = chatter.strip().splitlines() or ["It said nothing."]
+    if code < 0:
+        return f"The process was ended by signal {-code}. {lines[-1]}"
+    logged = [line.rpartition(":")[2] for line in lines if line.startswith("ERROR:")]
+    return " ".join([lines[-1], *logged[-1:]])
 
 
 def main(folder: Path, out: Path, quantization: Quantization, name: str) -> None:

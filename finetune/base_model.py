@@ -23,14 +23,14 @@ from finetune.base_gguf import make_gguf, room_needed
 from finetune.preflight import gib
 from finetune.spec import Quantization
 from finetune.stage import StageFailed
-from finetune.workspace import read_json, sync_folder, write_atomically
+from finetune.workspace import read_json, sync_files, sync_folder, write_atomically
 
 if TYPE_CHECKING:
     from finetune.hub import Hub, RemoteFile, Repository
 
 DEFAULT_MODEL = "mistralai/Mistral-7B-v0.1"
 SOURCE = "source.json"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,69}")  # as the service takes them
 _RESERVED = "--checking"
 
 Say = Callable[[str], None]
@@ -60,6 +60,7 @@ def free_bytes(folder: Path) -> int:
 def load(wanted: Wanted, say: Say, free: Free = free_bytes) -> None:
     """Bring the model, as far as it is not there already. Raises `StageFailed`."""
     name = _valid_name(wanted)
+    _refuse_parts(str(wanted.gguf or wanted.model))
     base_models = wanted.data_dir / "base_models"
     base_models.mkdir(parents=True, exist_ok=True)
     with _alone(base_models):
@@ -108,7 +109,7 @@ class _Load:
         names = model_folder.files_of(repository.files, model)
         files = [repository.files[name] for name in names]
         weights = sum(file.size for file in files if file.name.endswith(".safetensors"))
-        self._fetch(hub, repository, files, weights)
+        self._fetch(hub, repository, files, room_needed(weights, self._wanted.quantization))
         self._settle()
 
     def _require_same(self, model: str) -> None:
@@ -121,12 +122,14 @@ class _Load:
 
     def _download_gguf(self, model: str, name: str) -> None:
         hub, repository = self._listed(model)
-        if name not in repository.files or not re.fullmatch(r"[\w.-]+\.gguf", name):
-            ggufs = sorted(name for name in repository.files if name.endswith(".gguf"))
+        ggufs = model_folder.ggufs_of(repository.files)
+        if name not in ggufs:
             known = ", ".join(ggufs) or "none"
             raise StageFailed("No such file", f"{model} holds no {name!r}. GGUF files: {known}.")
-        self._fetch(hub, repository, [repository.files[name]], 0)
-        self._place_gguf(self._loading / name)
+        file = repository.files[name]
+        self._fetch(hub, repository, [file], file.size)
+        _require_gguf(self._loading / name)
+        self._publish(self._loading / name)
         shutil.rmtree(self._loading)
 
     def _listed(self, model: str) -> "tuple[Hub, Repository]":
@@ -144,15 +147,16 @@ class _Load:
         return hub, hub.repository(model, self._wanted.revision)
 
     def _fetch(
-        self, hub: "Hub", repository: "Repository", files: "list[RemoteFile]", weights: int
+        self, hub: "Hub", repository: "Repository", files: "list[RemoteFile]", afterwards: int
     ) -> None:
+        """Bring files, when the disk holds them and what takes room afterwards."""
         revision = self._wanted.revision or "main"
         source = {"model": repository.id, "revision": revision, "commit": repository.commit}
         if read_json(self._loading / SOURCE) != source:  # files of two commits do not mix
             self._begin(source)
         size = sum(file.size for file in files)
-        missing = max(0, size - sum(path.stat().st_size for path in self._loading.iterdir()))
-        self._require_room(room_needed(missing, weights, self._wanted.quantization))
+        missing = sum(hub.missing_bytes(file, self._loading) for file in files)
+        self._require_room(missing + afterwards)
         self._say(f"{repository.id} at {repository.commit}: {gib(missing)} of {gib(size)} to load")
         for file in files:
             hub.fetch(repository, file, self._loading)
@@ -169,9 +173,9 @@ class _Load:
             return
         if self._target.exists():
             raise _taken(f"{self._target} is there.")
+        to_copy = sum(self._bytes_to_copy(folder / name) for name in names)
         weights = model_folder.weights_bytes(folder)
-        missing = 0 if self._is_near(folder) else weights
-        self._require_room(room_needed(missing, weights, self._wanted.quantization))
+        self._require_room(to_copy + room_needed(weights, self._wanted.quantization))
         self._begin({"folder": folder.name})
         for name in names:
             _link_or_copy(folder / name, self._loading / name)
@@ -180,11 +184,9 @@ class _Load:
     def _place_gguf(self, source: Path) -> None:
         if not source.is_file():
             raise StageFailed("No such file", f"{source} is not there.")
-        with source.open("rb") as file:
-            if file.read(4) != b"GGUF":
-                raise StageFailed("Not a GGUF file", f"{source} does not begin with GGUF.")
+        _require_gguf(source)
         size = source.stat().st_size  # the service makes a copy before it removes the file
-        self._require_room(size if self._is_near(source) else 2 * size)
+        self._require_room(self._bytes_to_copy(source) + size)
         temporary = self._base_models / f".{self._name}.gguf.tmp"
         temporary.unlink(missing_ok=True)
         _link_or_copy(source, temporary)
@@ -200,6 +202,7 @@ class _Load:
         """A whole folder gets its name."""
         model_folder.check(self._loading)
         self._add_chat_template(self._loading)
+        sync_files(self._loading)
         self._loading.rename(self._target)
         sync_folder(self._base_models)
         self._say(f"{self._target} can be fine-tuned: baseModel={self._name}")
@@ -213,7 +216,7 @@ class _Load:
         if quantization is None:
             return
         weights = model_folder.weights_bytes(self._target)
-        self._require_room(room_needed(0, weights, quantization))
+        self._require_room(room_needed(weights, quantization))
         self._say(f"Converting to GGUF ({quantization}) ...")
         work = self._base_models / f".{self._name}.converting"
         _emptied(work)
@@ -233,9 +236,14 @@ class _Load:
             f"createModel with baseModel={self._name}"
         )
 
-    def _is_near(self, path: Path) -> bool:
-        """Whether a link does instead of a copy."""
-        return path.stat().st_dev == self._base_models.stat().st_dev
+    def _bytes_to_copy(self, file: Path) -> int:
+        """Its size, or nothing where a link does; a bind mount of the same disk, say, refuses one."""
+        probe = self._base_models / ".probe"
+        probe.unlink(missing_ok=True)
+        if not _linked(file, probe):
+            return file.stat().st_size
+        probe.unlink()
+        return 0
 
     def _require_room(self, needed: int) -> None:
         free = self._free(self._base_models)
@@ -253,10 +261,25 @@ def _valid_name(wanted: Wanted) -> str:
     if not _NAME.fullmatch(name) or name.endswith(_RESERVED):
         raise StageFailed(
             "Invalid name",
-            f"{name!r} cannot name a model: it has 1 to 80 letters, digits, dots, dashes and underscores and "
+            f"{name!r} cannot name a model: it has 1 to 70 letters, digits, dots, dashes and underscores and "
             "begins with a letter or digit. Choose a --name.",
         )
     return name
+
+
+def _refuse_parts(source: str) -> None:
+    if model_folder.is_gguf_part(source):
+        raise StageFailed(
+            "Part of a model",
+            f"{source} is one of several parts, and a base model is one file. Choose a GGUF file that is whole, or "
+            "join the parts (llama-gguf-split --merge FIRST-PART OUT.gguf) and load OUT.gguf with --gguf.",
+        )
+
+
+def _require_gguf(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise StageFailed("Not a GGUF file", f"{path} does not begin with GGUF.")
 
 
 @contextlib.contextmanager
@@ -277,11 +300,16 @@ def _emptied(folder: Path) -> None:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    source = source.resolve()  # the hub's own cache holds links
-    try:
-        os.link(source, target)
-    except OSError:
+    if not _linked(source, target):
         shutil.copyfile(source, target)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    try:
+        os.link(source.resolve(), target)  # the hub's own cache holds symbolic links
+    except OSError:
+        return False
+    return True
 
 
 def _taken(what: str) -> StageFailed:

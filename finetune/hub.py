@@ -89,6 +89,11 @@ class Hub:
         }
         return Repository(id, info.sha or "main", files)
 
+    def missing_bytes(self, file: RemoteFile, folder: Path) -> int:
+        """How much of a file has yet to come into the folder."""
+        here = max(_size(folder / file.name), _size(folder / f"{file.name}{PARTIAL}"))
+        return max(0, file.size - here)
+
     def fetch(self, repository: Repository, file: RemoteFile, folder: Path) -> None:
         """Bring a file into the folder, unless it is there. What comes is kept, whatever happens; a call
         later goes on from it. Raises `StageFailed`.

@@ -22,8 +22,10 @@ _TEXT = re.compile(
     r"(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab"
     r"|chat_template|tekken|model\.safetensors\.index)\.json"
     r"|tokenizer\.model|merges\.txt|vocab\.txt|chat_template\.jinja"
-    r"|(LICEN[CS]E|NOTICE|COPYRIGHT|USE_POLICY|README)[\w.-]*"
+    r"|(LICEN[CS]E|NOTICE|COPYRIGHT|USE_POLICY|README)[\w-]*(\.(md|txt))?"
 )
+_GGUF = re.compile(r"[\w.-]+\.gguf")
+_GGUF_PART = re.compile(r".*-\d{5}-of-\d{5}\.gguf")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json", "vocab.txt")
 
 
@@ -38,15 +40,22 @@ def files_of(names: Iterable[str], where: str) -> list[str]:
     return [*sorted(name for name in there if _TEXT.fullmatch(name)), *sorted(weights)]
 
 
+def ggufs_of(names: Iterable[str]) -> list[str]:
+    """Those that are a GGUF file of their own, sorted: no part of one, and in no folder below."""
+    return sorted(name for name in names if _GGUF.fullmatch(name) and not is_gguf_part(name))
+
+
+def is_gguf_part(name: str) -> bool:
+    """Whether it is one of several files that llama.cpp split a GGUF into."""
+    return bool(_GGUF_PART.fullmatch(name))
+
+
 def check(folder: Path) -> None:
     """Every shard is there and whole, and there is a tokenizer. Raises `StageFailed`."""
     _object(folder / "config.json")
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         raise StageFailed("No tokenizer", f"{folder.name} holds none of {', '.join(_TOKENIZERS)}.")
-    shards = {SINGLE}
-    if (folder / INDEX).is_file():
-        shards = set(_object(folder / INDEX).get("weight_map", {}).values())
-    for name in sorted(shards):
+    for name in _shards(folder):
         path = folder / name
         if Path(name).name != name or not path.is_file():
             raise StageFailed("Weights missing", f"{folder.name} holds no {name!r}.")
@@ -59,6 +68,15 @@ def check(folder: Path) -> None:
     preflight.read_base(folder)
 
 
+def _shards(folder: Path) -> list[str]:
+    if not (folder / INDEX).is_file():
+        return [SINGLE]
+    places = _object(folder / INDEX).get("weight_map")
+    if not isinstance(places, dict):
+        raise StageFailed("Model folder damaged", f"{INDEX} holds no weight_map.")
+    return sorted({str(name) for name in places.values()})
+
+
 def weights_bytes(folder: Path) -> int:
     """Size of all weights."""
     return sum(path.stat().st_size for path in folder.glob("model*.safetensors"))
@@ -68,8 +86,8 @@ def add_chat_template(folder: Path) -> bool:
     """Give a base that was never taught to chat the plain template that fine-tuning uses too; whether it needed
     one. Needs the `finetune` extra. Raises `StageFailed`.
     """
-    architectures = _object(folder / "config.json").get("architectures") or [""]
-    if not architectures[0].endswith("ForCausalLM") or _has_chat_template(folder):
+    architectures = str(_object(folder / "config.json").get("architectures"))
+    if "ForCausalLM" not in architectures or _has_chat_template(folder):
         return False
     if importlib.util.find_spec("transformers") is None:
         return False
@@ -120,7 +138,7 @@ def _instead(there: set[str]) -> str:
 
 
 def _ggufs(there: set[str]) -> str:
-    names = sorted(name for name in there if name.endswith(".gguf"))
+    names = ggufs_of(there)
     if not names:
         return ""
     return f" It holds GGUF files; name one: ORGANISATION/MODEL:{names[0]} ({len(names)} in all)."

@@ -73,10 +73,19 @@ def _headers(folder: Path) -> dict[str, Any]:
 
 def read_base(folder: Path) -> Base:
     """Measure a base model without loading it. Raises `StageFailed`."""
-    config = json.loads((folder / "config.json").read_text("utf-8"))
-    config = config.get("text_config", config)
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        return _measured(config.get("text_config", config), _headers(folder))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StageFailed(
+            "Base model damaged",
+            f"config.json or a header of the weights holds what it should not: {error!r}. Fetch it again.",
+        ) from error
+
+
+def _measured(config: dict[str, Any], tensors: dict[str, Any]) -> Base:
     parameters = linear = lora = size = 0
-    for name, tensor in _headers(folder).items():
+    for name, tensor in tensors.items():
         count = 1
         for length in tensor["shape"]:
             count *= length

@@ -115,6 +115,7 @@ class Worker:
         self._child = subprocess.Popen(  # noqa: S603  the command is ours
             [*self._command, str(job.path)],
             stdin=subprocess.DEVNULL,
+            env=stage.environment(),
             preexec_fn=end_with_parent(os.getpid()),
         )
         if self._is_stopping:

@@ -34,7 +34,10 @@ wait_for_ollama() {
 
 if ! is_running "$back_end"; then
     case $back_end in
-        ollama) start ollama && wait_for_ollama ;;
+        ollama)
+            start ollama
+            wait_for_ollama
+            ;;
         *) start --wait "$back_end" ;;
     esac
 fi

@@ -195,11 +195,10 @@ class Importer:
         if stored == chunks[: len(stored)] and document.embedder == version:
             return len(stored)
         await self._take_back(document)
-        await run_sync(documents.drop_chunks, document_id)
         return 0
 
     async def _take_back(self, document: Document) -> None:
-        """Take out what was put into the index; before its rows go, so that no vector is orphaned."""
+        """Take out what was put into the index, chunks and all."""
         if await run_sync(self._store.documents.chunk_count, document.id):
             await self._index.remove(document)
 

@@ -116,7 +116,7 @@ class Index:
         ]
 
     async def remove(self, document: Document) -> None:
-        """Take a document's vectors and words out; idempotent."""
+        """Take a document's vectors, chunks and words out; idempotent."""
         await self.dense.remove(document)
         await self.catch_up()
 
@@ -142,8 +142,8 @@ class Index:
     async def repair(self) -> list[str]:
         """Make words and vectors what the store says, without embedding anything; returns what was off.
 
-        Called once at start, before imports go on; searches may go on meanwhile. `errors.Unavailable` when
-        the vectors are away; they are then repaired as soon as they answer.
+        Called once at start, before imports go on; searches may go on meanwhile. Raises what keeps the
+        vectors from being repaired; that is then tried again behind until it is done.
         """
         await self.catch_up()
         words = await run_sync(words_that_differ, self._store, self._lexical)
@@ -155,7 +155,7 @@ class Index:
         return [*await self.dense.repair(), *([words] if words else [])]
 
     async def check(self) -> tuple[str, ...]:
-        """Raise when the vectors cannot be reached; else notes for the operator."""
+        """Raise when the vectors cannot be used; else notes for the operator."""
         return (*self._notes, *await self.dense.check())
 
     def close(self) -> None:

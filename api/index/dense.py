@@ -1,6 +1,7 @@
 """Nearest by meaning: from the vector store, or compared in the database while that is behind or away."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
@@ -9,7 +10,7 @@ import numpy as np
 from anyio.to_thread import run_sync
 
 from api import faults
-from api.errors import ApiError, BackEndFailed, Unavailable
+from api.errors import ApiError, Unavailable
 from api.index.embeddings import Vectors
 from api.index.following import Difference, mend, vector_differences
 from api.index.values import Collection, Scored
@@ -19,8 +20,10 @@ from api.store.documents import Chunk, Document
 
 log = logging.getLogger(__name__)
 
-AWAY_SECONDS = 1.0
-"""Between two looks whether a vector store that is away answers again."""
+ASKED_AT_ONCE = 8
+"""Searches in the vector store at once: one that is silent leaves threads for everything else."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+"""Before another try to repair; longer each time until a search goes well."""
 
 
 class DenseIndex:
@@ -28,16 +31,18 @@ class DenseIndex:
 
     Every id in the vector store has a row in the store: rows come before vectors and go after them. While
     `is_behind`, vectors are compared in the store instead: slower, and as right. A vector store that is away
-    keeps nobody waiting: what it misses meanwhile is put right as soon as it answers.
+    or fails keeps nobody from anything: what it misses meanwhile is put right as soon as it serves again.
     """
 
     def __init__(self, store: Store, vectors: VectorStore, *, is_behind: bool) -> None:
         self._store = store
         self._vectors = vectors
         self._is_behind = is_behind
-        self._away = ""  # why the vector store cannot be reached
+        self._away = ""  # why the vector store cannot be used
         self._notes: tuple[str, ...] = ()
         self._writing = anyio.Lock()
+        self._asking = anyio.Semaphore(ASKED_AT_ONCE)
+        self._pause_seconds = FIRST_PAUSE_SECONDS
         self._scope: anyio.CancelScope | None = None  # of the task that waits for the vectors
 
     async def put(
@@ -64,10 +69,10 @@ class DenseIndex:
             faults.point("import_vectors_stored")
 
     async def remove(self, document: Document) -> None:
-        """Take a document's vectors out; idempotent."""
+        """Take a document's vectors out, then its chunks; idempotent."""
+        documents = self._store.documents
 
         def found() -> tuple[bool, list[int]]:
-            documents = self._store.documents
             return not documents.has_live(document.model), documents.chunk_ids(document.id)
 
         def take_out() -> None:
@@ -78,9 +83,10 @@ class DenseIndex:
                     elif ids:
                         self._vectors.delete(collection, ids)
 
-        async with self._writing:
+        async with self._writing:  # no repair in between, which would put the vectors back
             is_last, ids = await run_sync(found)
             await self._write(take_out)
+            await run_sync(documents.drop_chunks, document.id)
 
     async def drop_all(self) -> None:
         """Take all vectors out; `repair` puts them back from the store."""
@@ -105,14 +111,16 @@ class DenseIndex:
         self, documents: Sequence[Document], vectors: Vectors, version: str, limit: int
     ) -> list[list[Scored]]:
         """For each vector the nearest chunks of the models that own these documents, best first."""
-        if not self._is_behind:
-            collections = {Collection(one.model, version) for one in documents}
-            try:
-                return await run_sync(self._query, collections, vectors, limit)
-            except Unavailable as error:
-                self._fall_behind(error)
-            except BackEndFailed as error:
-                self._stay_behind(error)
+        collections = {Collection(one.model, version) for one in documents}
+        async with self._asking:
+            if not self._is_behind:
+                try:
+                    found = await run_sync(self._query, collections, vectors, limit)
+                except ApiError as error:
+                    self._fall_behind(error)
+                else:
+                    self._pause_seconds = FIRST_PAUSE_SECONDS
+                    return found
         return await self.compared(documents, vectors, limit)
 
     async def compared(
@@ -129,11 +137,11 @@ class DenseIndex:
     async def repair(self) -> list[str]:
         """Make the vectors what the store says, without embedding anything; returns what was off.
 
-        `errors.Unavailable` when they are away; it is then done as soon as they answer.
+        Raises what keeps it from that; it is then tried again behind until it is done.
         """
         try:
             found = await self._repair()
-        except Unavailable as error:
+        except Exception as error:
             self._fall_behind(error)
             raise
         self._notes = tuple(f"Repaired: {text}" for text in found)
@@ -177,12 +185,12 @@ class DenseIndex:
         ]
 
     async def _write(self, work: Callable[[], None]) -> None:
-        """Change the vectors, or leave it to the repair that follows when they are away."""
+        """Change the vectors, or leave it to the repair that follows when that is not possible."""
         if self._away:
             return
         try:
             await run_sync(work)
-        except Unavailable as error:
+        except ApiError as error:
             self._fall_behind(error)
 
     async def _repair(self) -> list[str]:
@@ -198,34 +206,25 @@ class DenseIndex:
         self._is_behind = bool(self._away)  # it can have gone away meanwhile
         return [one.text for one in differences]
 
-    def _fall_behind(self, error: Unavailable) -> None:
+    def _fall_behind(self, error: Exception) -> None:
+        """Search in the database until a repair behind has gone well."""
+        known = error if isinstance(error, ApiError) else None
+        detail = known.detail if known else "Repairing the vectors failed; the log says why."
         if not self._away:
-            log.warning("Documents are searched in the database: %s", error.detail)
-        self._is_behind, self._away = True, error.detail
+            trace = None if known else error
+            log.warning("Documents are searched in the database: %s", detail, exc_info=trace)
+        self._is_behind, self._away = True, detail
         if self._scope is None:
             self._scope = anyio.CancelScope()
             self._task = asyncio.create_task(self._come_back(self._scope), name="vectors")
 
-    def _stay_behind(self, error: Exception) -> None:
-        detail = error.detail if isinstance(error, ApiError) else repr(error)
-        log.error("Documents are searched in the database: %s", detail)
-        self._is_behind, self._away = True, ""
-        self._notes = (f"Searches are slow until the next start: {detail}",)
-
     async def _come_back(self, scope: anyio.CancelScope) -> None:
         with scope:
-            try:
-                while self._is_behind:
-                    await anyio.sleep(AWAY_SECONDS)
-                    await self._try_again()
-                log.info("The vectors answer again and are what the database says.")
-            except Exception as error:
-                self._stay_behind(error)
+            while self._is_behind:
+                await anyio.sleep(self._pause_seconds)
+                self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+                with contextlib.suppress(Exception):  # it keeps and logs the reason
+                    for text in await self.repair():
+                        log.warning("%s Put right.", text)
+            log.info("The vectors answer again and are what the database says.")
         self._scope = None
-
-    async def _try_again(self) -> None:
-        try:
-            for text in await self._repair():
-                log.warning("%s Put right.", text)
-        except Unavailable as error:
-            self._away = error.detail

@@ -14,7 +14,8 @@ from api.index.vector_store import VectorStore
 from api.store import Store
 from api.store.documents import Document
 
-BATCH = 1000
+BATCH = 250
+"""Vectors put at once: few enough to be kept well within the time that a server has to answer."""
 SAMPLE = 50
 """Vectors of a collection that are asked for, to see that it is sound."""
 SAME = 0.99

@@ -118,11 +118,11 @@ class ChromaVectors:
 
     def _require_kept(self, collection: Collection, found: UUID | None) -> None:
         """A collection that is gone, or has another id than before, was lost by a server that began anew."""
-        known = self._known.pop(collection.name, found)
+        if found != self._known.get(collection.name, found):
+            self._known.clear()  # the others went with it
+            raise Unavailable("The vector store has lost vectors that it had.")
         if found is not None:
             self._known[collection.name] = found
-        if found != known:
-            raise Unavailable("The vector store has lost vectors that it had.")
 
     @contextlib.contextmanager
     def _translated(self, collection: Collection | None = None) -> Iterator[None]:

@@ -8,6 +8,7 @@ model is told from a stranger's of that name.
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import anyio.to_thread
 from pydantic import ValidationError
 
-from api.errors import ApiError, BackEndFailed, ModelNotFound, NameTaken, Unusable
+from api.errors import ApiError, BackEndFailed, ModelNotFound, NameTaken, Unavailable, Unusable
 from api.faults import point
 from api.names import CHECKING
 from api.runtime import GGUFFile, Message, ModelRuntime, Options, Persona, Usage
@@ -26,6 +27,8 @@ from finetune.workspace import JobDirectory, read_json, write_atomically
 
 FORGIVEN_FROM = 8
 """With so many probes one text may differ: CPU and GPU arithmetic can flip a near tie."""
+MOST_BEGUN = 3
+"""When the runtime goes away in so many attempts, the file may be the reason: it waits no longer."""
 
 
 class GateRefused(Exception):
@@ -75,10 +78,13 @@ class Publisher:
     def __init__(self, store: Store, runtime: ModelRuntime) -> None:
         self._store = store
         self._runtime = runtime
+        self._begun: Counter[str] = Counter()
 
     async def publish(self, job: Job, directory: JobDirectory) -> Job:
-        """Publish; the job is `succeeded` afterwards, or `trained` again with the reason."""
-        directory.append_event("publish", "stage_started")
+        """Publish; the job is `succeeded` afterwards, or `trained` again with the reason.
+
+        `errors.Unavailable` while the runtime is away: call again later.
+        """
         try:
             gate = await self._published(job, directory)
         except GateRefused as refused:
@@ -86,6 +92,8 @@ class Publisher:
                 job, directory, "Not published", refused.gate.detail, refused.gate
             )
         except ApiError as error:
+            if isinstance(error, Unavailable) and self._begun[job.id] < MOST_BEGUN:
+                raise
             return await self._back(job, directory, error.title, error.detail)
         except OSError as error:
             return await self._back(job, directory, "Not published", f"{error.strerror}.")
@@ -102,13 +110,16 @@ class Publisher:
         checking = f"{job.model_name}{CHECKING}"
         record = await anyio.to_thread.run_sync(self._store.models.get, job.model_name)
         is_ours = record is not None and record.job_id == job.id
-        if await self._exists(job.model_name):
-            if not is_ours:
-                raise NameTaken(
-                    f"A model named {job.model_name!r} exists. Delete it, then publish again."
-                )
+        exists = await self._exists(job.model_name)
+        if exists and not is_ours:
+            raise NameTaken(
+                f"A model named {job.model_name!r} exists. Delete it, then publish again."
+            )
+        await self._remove(checking)  # left by an attempt that was cut, perhaps in its rename
+        if exists:
             return read_json(gate_path) or {}
-        await self._remove(checking)
+        self._begun[job.id] += 1
+        directory.append_event("publish", "stage_started")
         try:
             gate = asdict(await self._checked(checking, directory))
             gate_path.parent.mkdir(exist_ok=True)
@@ -188,6 +199,7 @@ class Publisher:
     async def _back(
         self, job: Job, directory: JobDirectory, title: str, detail: str, gate: Gate | None = None
     ) -> Job:
+        del self._begun[job.id]
         error = {"title": title, "detail": detail, "stage": "publish"}
         with contextlib.suppress(OSError):
             directory.append_event("publish", "failed", title=title, detail=detail)

@@ -30,6 +30,7 @@ from finetune.workspace import JobDirectory
 LOGGER = logging.getLogger("api.jobs")
 POLL_SECONDS = 0.3
 IDLE_SECONDS = 5.0
+OUTAGE_SECONDS = 2.0
 MAX_RESTARTS = 3
 LOG_TAIL_BYTES = 1500
 LATER = (Unavailable, OutOfSpace, WrongState)
@@ -83,6 +84,10 @@ class Supervisor:
     def wake(self) -> None:
         """Look at the rows now: something was queued."""
         self._woken.set()
+
+    async def check(self) -> tuple[str, ...]:
+        """Hints for the operator: what keeps queued jobs from running."""
+        return await anyio.to_thread.run_sync(self._runner.check)
 
     def directory(self, job_id: str) -> JobDirectory:
         """Where a job lies; the id is that of a row, never a caller's."""
@@ -241,8 +246,9 @@ class Supervisor:
         return True
 
     async def _publish_and_wake(self, job: Job) -> None:
-        if await self._guarded(job, self._publish):
-            self.wake()
+        if not await self._guarded(job, self._publish):
+            await asyncio.sleep(OUTAGE_SECONDS)
+        self.wake()
 
     async def _publish(self, job: Job) -> None:
         job = await self._publisher.publish(job, self.directory(job.id))

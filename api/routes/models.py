@@ -48,7 +48,9 @@ class CreateModelRequest(BaseModel):
         examples=["demo"],
     )
     template: str | None = Field(
-        None, max_length=100_000, description="A Jinja chat template in place of the base's own."
+        None,
+        max_length=100_000,
+        description="A chat template in place of the base's own: Jinja, with Ollama a Go template.",
     )
     parameters: Parameters | None = Field(
         None, description="Default options.", examples=[{"temperature": 0.2}]

@@ -24,6 +24,10 @@ class JobRunner(Protocol):
         """Ask the job to stop at the next safe point; a checkpoint is kept."""
         ...
 
+    def check(self) -> tuple[str, ...]:
+        """Hints for the operator (shown in `/readyz`): why a started job would wait."""
+        ...
+
     def close(self) -> None:
         """Stop what runners of this installation have started; jobs resume at the next start."""
         ...

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from api.errors import BackEndFailed, OutOfSpace
@@ -66,6 +66,10 @@ class LocalRunner:
         """Leave the wish in the directory; the pipeline sees it."""
         job.request_cancel()
 
+    def check(self) -> tuple[str, ...]:
+        """None: a child process can always be started."""
+        return ()
+
     def close(self) -> None:
         """Have the pipelines save and stop; one that takes longer is followed at the next start."""
         for child in self._children.values():
@@ -87,7 +91,7 @@ class LocalRunner:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=child_environment(os.environ),
+                env=child_environment(),
                 start_new_session=True,
             )
 
@@ -108,11 +112,11 @@ def _terminate(job: JobDirectory) -> bool:
     return False
 
 
-def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a pipeline needs of the environment: no key of ours or of anybody else."""
+def child_environment() -> dict[str, str]:
+    """What a pipeline needs of our environment: no key of ours or of anybody else."""
     passed_on = {
         name: value
-        for name, value in environment.items()
+        for name, value in os.environ.items()
         if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
     }
     return {**passed_on, "HF_HUB_OFFLINE": "1"}

@@ -8,4 +8,4 @@ from api.settings import Settings
 
 def open_runner(settings: Settings) -> JobRunner:
     """The runner that the settings name."""
-    return WorkerRunner() if settings.runner == "worker" else LocalRunner()
+    return WorkerRunner(settings.jobs_dir) if settings.runner == "worker" else LocalRunner()

@@ -1,22 +1,29 @@
 """Leaves jobs to `python -m finetune.worker`, which watches the same folder (the GPU container)."""
 
+from pathlib import Path
+
 from finetune.workspace import JobDirectory, workers
 
-NO_WORKER = (
+START_ONE = "With compose: docker compose up -d worker."
+NO_WORKER = f"No worker watches the jobs folder: jobs wait until one does. {START_ONE}"
+NO_WORKER_AT_START = (
     "No worker watched the jobs folder when the job was started; it waits until one does. "
-    "With compose: docker compose up -d worker."
+    + START_ONE
 )
 
 
 class WorkerRunner:
     """`JobRunner` over a shared folder: a job with `start` and no outcome is the worker's."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
     def start(self, job: JobDirectory) -> None:
         """Let the worker take the job; one that has nobody to take it says so among its warnings."""
         if self.is_running(job):
             return
-        if not any(workers(job.path.parent).values()):
-            job.append_event("worker", "warning", detail=NO_WORKER)
+        if self.check():
+            job.append_event("worker", "warning", detail=NO_WORKER_AT_START)
         job.request_start()
 
     def is_running(self, job: JobDirectory) -> bool:
@@ -28,6 +35,10 @@ class WorkerRunner:
         job.request_cancel()
         if not job.is_locked():
             job.withdraw_start()
+
+    def check(self) -> tuple[str, ...]:
+        """That no worker lives, which leaves a running job running without a word."""
+        return () if any(workers(self._folder).values()) else (NO_WORKER,)
 
     def close(self) -> None:
         """Nothing to stop: the worker has a life of its own."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -33,6 +34,8 @@ from api.runtime.threads import in_thread
 logger = logging.getLogger(__name__)
 UNLOAD_SECONDS = 30.0
 _ASK_SECONDS = 0.1
+_OLDEST = (0, 12, 6)
+_UNKNOWN = (0, 0, 0)
 
 
 class OllamaRuntime:
@@ -54,6 +57,7 @@ class OllamaRuntime:
         self._expected = dict(expected or {})
         self._library = Library(client)
         self._counters: dict[str, Counter] = {}
+        self._contexts: dict[str, int] = {}
 
     async def models(self) -> list[ModelInfo]:
         """All models, embedding models included, sorted by name."""
@@ -74,8 +78,12 @@ class OllamaRuntime:
                 await self._library.refuse_taken(name)
             if isinstance(source, ExistingModel):  # looked for here: the server would download it
                 base = await self._library.find(source.name)
+                if replace:
+                    await self._let_go(name, base.weights)
                 steps = create_from_model(self._client, name, base, persona)
             else:
+                if replace:
+                    await self._let_go(name)
                 steps = create_from_file(self._client, name, source.path, persona)
             async with aclosing(steps):
                 async for step in steps:
@@ -84,19 +92,21 @@ class OllamaRuntime:
     async def rename(self, name: str, new_name: str) -> None:
         """Give a model another name: copied, then deleted; by way of a third name when only its case changes."""
         async with self._library.alone(name, new_name):
-            model = await self._library.find(name)
+            old = await self._library.name(name)
             if model_key(name) != model_key(new_name):
                 await self._library.refuse_taken(new_name)
-                await self._move(model.name, new_name)
-            elif shown_name(new_name) != model.info.name:
+                await self._move(old, new_name)
+            elif shown_name(new_name) != shown_name(old):
                 between = f"renaming-{uuid.uuid4().hex}"
-                await self._move(model.name, between)
+                await self._move(old, between)
                 await self._move(between, new_name)
 
     async def delete_model(self, name: str) -> None:
         """Delete a model; the server keeps the layers that others are made of."""
         async with self._library.alone(name):
-            await self._client.delete((await self._library.find(name)).name)
+            there = await self._library.name(name)
+            await self._let_go(there)
+            await self._client.delete(there)
 
     async def chat(
         self, name: str, messages: Sequence[Message], options: Options
@@ -108,6 +118,7 @@ class OllamaRuntime:
         turns = readable(model, messages)
         loaded = self._context(model, chosen.num_ctx)
         context = min(loaded, chosen.num_ctx or loaded)
+        self._contexts[model.weights] = loaded
         body = request(model, turns, chosen, loaded, self._keep_alive)
         most = chosen.max_tokens or self._max_answer_tokens
         if most_tokens(model, turns, chosen) + most > context:
@@ -121,10 +132,14 @@ class OllamaRuntime:
                 yield piece
 
     async def count_tokens(self, name: str, messages: Sequence[Message]) -> TokenCount:
-        """The exact number of tokens, by having the model read the prompt; it keeps what it has read."""
+        """The exact number of tokens, by having the model read the prompt; it keeps what it has read. Any context will
+        do, so it is the one that the last answer had, lest the server load the model anew.
+        """
         model = await self._library.find(name, "chat")
         turns = readable(model, messages)
-        loaded = self._context(model, model.info.persona.parameters.num_ctx)
+        loaded = self._contexts.get(model.weights)
+        if loaded is None:
+            loaded = self._context(model, model.info.persona.parameters.num_ctx)
         body = request(model, turns, Options(), loaded, self._keep_alive)
         return TokenCount(await count(self._client, body), exact=True)
 
@@ -173,14 +188,18 @@ class OllamaRuntime:
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator; `Unavailable` when the server is not there."""
-        await self._client.version()
+        version = await self._client.version()
         there = await self._library.keys()
-        return tuple(
+        missing = tuple(
             f"Ollama has no model {name!r}, which {setting} names. "
             f"Fetch it with: ollama pull {name}"
             for setting, name in self._expected.items()
             if model_key(name) not in there
         )
+        number = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+        if _UNKNOWN < number < _OLDEST:
+            return (f"Ollama {version} cuts long conversations silently: update it.", *missing)
+        return missing
 
     async def close(self) -> None:
         """Close the connections; the server goes on."""
@@ -207,8 +226,18 @@ class OllamaRuntime:
             self._counters[model.digest] = counter
         return self._counters[model.digest]
 
+    async def _let_go(self, name: str, weights: str = "") -> None:
+        """Unload a model, unless it has these weights, before its name goes or is another one's: the server keeps the
+        weights under the name that they were loaded by, and unloads them by no other.
+        """
+        with suppress(ApiError):
+            model = await self._library.find(name)
+            if model.weights != weights:
+                await self._client.unload(model.name)
+
     async def _move(self, name: str, new_name: str) -> None:
         await self._client.copy(name, new_name)
+        await self._let_go(name)
         try:
             await self._client.delete(name)
         except ApiError:

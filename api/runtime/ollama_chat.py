@@ -3,27 +3,35 @@
 import base64
 import json
 import math
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from api.errors import BackEndFailed, InvalidOption, PromptTooLong, Unusable
 from api.runtime import FinishReason, Message, Options, Piece, Usage
-from api.runtime.ollama_client import JSONObject, OllamaClient
+from api.runtime.ollama_client import OllamaClient
 from api.runtime.ollama_models import OllamaModel
 from api.runtime.ollama_parameters import as_parameters
+from api.runtime.ollama_transport import JSONObject
 from api.runtime.personas import with_system
 
 _TOKENS_AROUND_A_TURN = 32
 _TOKENS_AROUND_ALL = 256
+_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_LOOP = re.compile(r"\{[{%]-?\s*(?:range|for)\b")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 
 
 def readable(model: OllamaModel, messages: Sequence[Message]) -> list[Message]:
-    """The conversation as it is sent, the persona's system prompt included."""
+    """The conversation as it is sent, the persona's system prompt included. System turns stand first: before another
+    one Ollama puts the persona's.
+    """
     if any(message.images for message in messages) and "images" not in model.info.capabilities:
         raise InvalidOption("images: this model cannot see.")
     require_unicode([message.content for message in messages])
-    return with_system(model.info.persona, messages)
+    turns = with_system(model.info.persona, messages)
+    return sorted(turns, key=lambda turn: turn.role != "system")
 
 
 def require_unicode(texts: Sequence[str]) -> None:
@@ -38,7 +46,9 @@ def require_unicode(texts: Sequence[str]) -> None:
 def request(
     model: OllamaModel, turns: Sequence[Message], options: Options, context: int, keep_alive: float
 ) -> dict[str, Any]:
-    """The body of a call. The context is always named and nothing is ever cut: Ollama would do it silently."""
+    """The body of a call. The context is always named and nothing is ever cut: Ollama would do it silently. It loads
+    a model anew for another `num_ctx` or `shift` than the last, so a count has those of an answer.
+    """
     stops = None if options.stop is None else [*options.stop, *model.marks]
     plain = Options(options.temperature, options.top_p, seed=options.seed)
     chosen = {**as_parameters(plain), "num_ctx": context}
@@ -47,6 +57,7 @@ def request(
         "messages": [_turn(turn) for turn in turns],
         "options": chosen if stops is None else {**chosen, "stop": stops},
         "truncate": False,
+        "shift": False,
         "keep_alive": keep_alive,
     }
     if model.thinks:
@@ -62,7 +73,8 @@ def most_tokens(model: OllamaModel, turns: Sequence[Message], options: Options) 
         return math.inf
     said = sum(len(turn.content.encode()) + _TOKENS_AROUND_A_TURN for turn in turns)
     schema = len(json.dumps(options.json_schema)) if options.json_schema is not None else 0
-    return said + schema + model.said_bytes + _TOKENS_AROUND_ALL
+    written = _written_bytes(model.info.template, len(turns))
+    return said + schema + model.said_bytes + written + _TOKENS_AROUND_ALL
 
 
 async def count(client: OllamaClient, body: JSONObject) -> int:
@@ -81,7 +93,7 @@ async def count(client: OllamaClient, body: JSONObject) -> int:
 async def answer(client: OllamaClient, body: JSONObject, most: int) -> AsyncGenerator[Piece, None]:
     """The pieces of the answer, of at most so many tokens; the last one carries the usage."""
     options = {**body["options"], "num_predict": most}
-    async with aclosing(client.chat({**body, "options": options, "shift": False})) as parts:
+    async with aclosing(client.chat({**body, "options": options})) as parts:
         async for part in parts:
             text, usage = _read(part)
             if usage:
@@ -93,6 +105,23 @@ async def answer(client: OllamaClient, body: JSONObject, most: int) -> AsyncGene
         "Ollama broke the answer off. It does so after many equal pieces in a row and at broken "
         "characters: ask again, with another temperature or another schema."
     )
+
+
+def _written_bytes(template: str, turns: int) -> int:
+    """Bytes that a template, of either kind, may put around so many turns: its text and what it quotes in tags, that
+    from its first loop on once a turn.
+    """
+    loop = _LOOP.search(template)
+    parts = (template[: loop.start()], template[loop.start() :]) if loop else (template, "")
+    before, within = (
+        len((_TAG.sub("", part) + "".join(map(_quoted, _TAG.findall(part)))).encode())
+        for part in parts
+    )
+    return before + within * turns
+
+
+def _quoted(tag: str) -> str:
+    return "".join(_QUOTED.findall(tag))
 
 
 def _turn(message: Message) -> dict[str, Any]:

@@ -5,21 +5,21 @@ no system prompt of a model and no blobs. What it lacks goes through its own tra
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 import anyio
 import httpx
-from ollama import AsyncClient, ResponseError
+from ollama import ResponseError
 
 from api.errors import ApiError, BackEndFailed, Unavailable, Unusable
 from api.runtime.ollama_errors import ANOTHER_SERVER, creation_refusal, refusal
+from api.runtime.ollama_transport import JSONObject, Transport
 from api.runtime.patience import Patience
 
 T = TypeVar("T")
-JSONObject = Mapping[str, Any]
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 30
 CREATE_SECONDS = 3600
@@ -45,14 +45,12 @@ class OllamaClient:
         self._first_seconds = start_seconds + stall_seconds
         self._patience = Patience()
         try:
-            self._ollama = _Transport(
+            self._ollama = Transport(
                 url,
                 timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-                follow_redirects=False,
-                trust_env=False,
             )
-        except ValueError as error:
+        except (ValueError, httpx.InvalidURL) as error:
             raise Unavailable(f"LLM_FASTAPI_OLLAMA_URL is no address: {error}.") from error
         self._address = url.rpartition("@")[2]  # without a password
 
@@ -94,10 +92,11 @@ class OllamaClient:
         """One vector a text; `TextTooLong` where one would be cut."""
 
         async def ask() -> list[list[float]]:
-            async with self._patience.wait(name, self._first_seconds):
+            async with self._patience.wait(self._first_seconds):
                 answer = await self._ollama.embed(
                     name, texts, truncate=False, options=options, keep_alive=keep_alive
                 )
+            self._patience.heard()
             return [list(vector) for vector in answer.embeddings]
 
         return await self._safe(ask, name, seconds=None)
@@ -123,24 +122,24 @@ class OllamaClient:
             await asyncio.sleep(_RETRY_AFTER_SECONDS)
 
     async def _parts(self, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
-        """The lines, each within its bound of time."""
-        model, seconds = body["model"], self._first_seconds
+        """The lines, each within its bound of time. Only the first waits in a queue, behind answers of any model."""
         async with aclosing(self._ollama.parts("/api/chat", {**body, "stream": True})) as parts:
-            while True:
-                async with self._patience.wait(model, seconds):
-                    part = await anext(parts, None)
-                if part is None:
-                    return
-                seconds = self._stall_seconds
-                self._patience.heard(model)
+            async with self._patience.wait(self._first_seconds):
+                part = await anext(parts, None)
+            while part is not None:
+                self._patience.heard()
                 yield part
+                async with asyncio.timeout(self._stall_seconds):
+                    part = await anext(parts, None)
 
     async def chat_whole(self, body: JSONObject) -> JSONObject:
         """An answer in one piece."""
 
         async def ask() -> JSONObject:
-            async with self._patience.wait(body["model"], self._first_seconds):
-                return await self._ollama.ask("POST", "/api/chat", {**body, "stream": False})
+            async with self._patience.wait(self._first_seconds):
+                answer = await self._ollama.ask("POST", "/api/chat", {**body, "stream": False})
+            self._patience.heard()
+            return answer
 
         return await self._safe(ask, body["model"], seconds=None)
 
@@ -176,16 +175,17 @@ class OllamaClient:
 
     async def upload(self, digest: str, path: Path, sent: Callable[[int], None]) -> None:
         """Send a file that the server has not; `sent` is told of each part's size."""
+        patience = Patience()
 
         async def content() -> AsyncIterator[bytes]:
             async with await anyio.open_file(path, "rb") as file:
                 while part := await file.read(_STEP_BYTES):
                     yield part
                     sent(len(part))
-                    self._patience.heard(digest)
+                    patience.heard()
 
         with self._translated("", creation_refusal):
-            async with self._patience.wait(digest, self._first_seconds):
+            async with patience.wait(self._first_seconds):
                 await self._ollama.send("POST", f"/api/blobs/{digest}", content=content())
 
     async def close(self) -> None:
@@ -234,23 +234,3 @@ class OllamaClient:
             ) from error
         except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BackEndFailed(ANOTHER_SERVER.format("what it sends is no JSON")) from error
-
-
-class _Transport(AsyncClient):
-    """The client, with the calls that it makes no method for."""
-
-    async def send(self, method: str, path: str, **content: Any) -> httpx.Response:
-        """Any call; the client's errors."""
-        response: httpx.Response = await self._request_raw(method, path, **content)  # type: ignore[no-untyped-call]
-        return response
-
-    async def ask(self, method: str, path: str, body: JSONObject | None = None) -> JSONObject:
-        """A call whose answer is one JSON object."""
-        return dict((await self.send(method, path, json=body)).json())
-
-    async def parts(self, path: str, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
-        """A call whose answer is a line of JSON after the other."""
-        parts = await self._request(dict, "POST", path, json=body, stream=True)
-        async with aclosing(cast(AsyncGenerator[JSONObject, None], parts)) as lines:
-            async for line in lines:
-                yield line

@@ -1,18 +1,21 @@
 """Makes models in Ollama: personas over a model that is there, and models of GGUF files."""
 
 import logging
+import uuid
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
-from api.errors import Unusable
+from api.errors import ApiError, Unusable
+from api.names import CHECKING
 from api.runtime import Persona, Progress
 from api.runtime.gguf import Header, read_header
 from api.runtime.ollama_client import OllamaClient
 from api.runtime.ollama_models import OllamaModel
 from api.runtime.ollama_parameters import as_parameters
 from api.runtime.ollama_template import derive
+from api.runtime.ollama_transport import JSONObject
 from api.runtime.ollama_upload import Upload
 from api.runtime.options import check_options
 from api.runtime.personas import inherited
@@ -38,9 +41,9 @@ async def create_from_model(
     check_options(whole.parameters, base.info.context_length)
     parameters = as_parameters(persona.parameters, base.marks)
     body = {"from": base.name, **_persona(persona), "parameters": parameters}
-    async with aclosing(client.create(name, body)) as statuses:
-        async for status in statuses:
-            yield Progress(status)
+    async with aclosing(_create(client, name, body, persona.template)) as steps:
+        async for step in steps:
+            yield step
 
 
 async def create_from_file(
@@ -57,9 +60,9 @@ async def create_from_file(
         async for step in steps:
             yield step
     body["files"] = {"model.gguf": upload.digest}
-    async with aclosing(client.create(name, body)) as statuses:
-        async for status in statuses:
-            yield Progress(status)
+    async with aclosing(_create(client, name, body, persona.template)) as steps:
+        async for step in steps:
+            yield step
     if header.template and "template" not in body:
         template = (await client.show(name)).get("template")
         if template != header.template:
@@ -70,9 +73,33 @@ async def create_from_file(
             )
 
 
+async def _create(
+    client: OllamaClient, name: str, body: JSONObject, template: str | None
+) -> AsyncGenerator[Progress, None]:
+    """Have the server make a model. One that must have a template of its own is made under another name first, for
+    Ollama prefers the file's template where that can do more, and says nothing.
+    """
+    made = f"{uuid.uuid4().hex}{CHECKING}" if template else name
+    try:
+        async with aclosing(client.create(made, body)) as statuses:
+            async for status in statuses:
+                yield Progress(status)
+        if template:
+            if (await client.show(made)).get("template") != template:
+                raise Unusable(
+                    "Ollama uses the chat template of the model's file, which knows tools or thinking, and not this "
+                    "one, which does not. Leave the template out, or give one that does."
+                )
+            await client.copy(made, name)
+    finally:
+        if template:
+            with suppress(ApiError):
+                await client.delete(made)
+
+
 async def _wording(header: Header, persona: Persona) -> dict[str, Any]:
-    """Template and parameters of a new model. Ollama's own punishment of repetition would make a model speak
-    otherwise than it was trained to.
+    """Template and parameters of a new model. Before 0.32.10 Ollama punishes repetition where nothing is said of it,
+    and a model speaks otherwise than it was trained to.
     """
     if header.embeds:
         return {"parameters": as_parameters(persona.parameters)}

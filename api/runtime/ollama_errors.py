@@ -74,10 +74,10 @@ def refusal(status: int, said: str, model: str) -> ApiError:
 def creation_refusal(status: int, said: str, model: str) -> ApiError:
     """The same for creating a model, where other texts mean that the source cannot be used."""
     text, _ = _unwrapped(said)
-    if any(fault in text for fault in _GGUF_FAULTS):
-        return Unusable(f"Ollama cannot use the GGUF file: {_shown(text)}")
     if "template error" in text:
         return Unusable(f"The chat template is no Go template that Ollama reads: {_shown(text)}")
+    if any(fault in text for fault in _GGUF_FAULTS):
+        return Unusable(f"Ollama cannot use the GGUF file: {_shown(text)}")
     return refusal(status, said, model)
 
 

@@ -3,16 +3,18 @@ a model is kept until the model is made anew.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
-from api.errors import InvalidOption, ModelNotFound, NameTaken
+from api.errors import BackEndFailed, InvalidOption, ModelNotFound, NameTaken
 from api.names import model_key
 from api.runtime.ollama_client import OllamaClient
 from api.runtime.ollama_models import OllamaModel, read_model
 
+logger = logging.getLogger(__name__)
 _SHOWN_AT_ONCE = 8
 
 
@@ -26,9 +28,9 @@ class Library:
         self._showing = asyncio.Semaphore(_SHOWN_AT_ONCE)
 
     async def models(self) -> list[OllamaModel]:
-        """All models, sorted by name."""
+        """All models that can be read, sorted by name."""
         tags = await self._client.tags()
-        found = await asyncio.gather(*(self._model(tag) for tag in tags))
+        found = await asyncio.gather(*(self._readable(tag) for tag in tags))
         there = {_version(tag) for tag in tags}
         self._known = {key: model for key, model in self._known.items() if key in there}
         return sorted((model for model in found if model), key=lambda m: model_key(m.info.name))
@@ -39,16 +41,20 @@ class Library:
 
     async def find(self, name: str, capability: str | None = None) -> OllamaModel:
         """One model; `ModelNotFound` names those that can chat, `InvalidOption` says that it is of another kind."""
-        for tag in await self._client.tags():
-            if _key(tag) == model_key(name) and (model := await self._model(tag)):
-                if capability and capability not in model.info.capabilities:
-                    makes = "text, no vectors" if capability == "embed" else "vectors, no text"
-                    raise InvalidOption(
-                        f"Model {model.info.name!r} makes {makes}. Use another model."
-                    )
-                return model
-        infos = [model.info for model in await self.models()]
-        raise ModelNotFound(name, [info.name for info in infos if "chat" in info.capabilities])
+        tag = await self._tag(name)
+        model = await self._model(tag) if tag else None
+        if model is None:
+            raise await self._missing(name)
+        if capability and capability not in model.info.capabilities:
+            makes = "text, no vectors" if capability == "embed" else "vectors, no text"
+            raise InvalidOption(f"Model {model.info.name!r} makes {makes}. Use another model.")
+        return model
+
+    async def name(self, name: str) -> str:
+        """The server's own name for a model, which need not be readable."""
+        if tag := await self._tag(name):
+            return str(tag["name"])
+        raise await self._missing(name)
 
     async def refuse_taken(self, name: str) -> None:
         """`NameTaken` when a model has the name."""
@@ -62,6 +68,23 @@ class Library:
             for key in sorted({model_key(name) for name in names}):
                 await held.enter_async_context(self._locks.setdefault(key, asyncio.Lock()))
             yield
+
+    async def _tag(self, name: str) -> Mapping[str, Any] | None:
+        return next(
+            (tag for tag in await self._client.tags() if _key(tag) == model_key(name)), None
+        )
+
+    async def _missing(self, name: str) -> ModelNotFound:
+        infos = [model.info for model in await self.models()]
+        return ModelNotFound(name, [info.name for info in infos if "chat" in info.capabilities])
+
+    async def _readable(self, tag: Mapping[str, Any]) -> OllamaModel | None:
+        """What is known of a model; None, and a line in the log, when that cannot be read."""
+        try:
+            return await self._model(tag)
+        except BackEndFailed as error:
+            logger.warning("Model %r is not listed: %s", tag.get("name"), error.detail)
+            return None
 
     async def _model(self, tag: Mapping[str, Any]) -> OllamaModel | None:
         """What is known of a model; None when it was deleted a moment ago."""

@@ -1,5 +1,6 @@
 """What Ollama says of a model, read into values of ours."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ _CAPABILITIES = {"completion": "chat", "embedding": "embed", "vision": "images"}
 class OllamaModel:
     """One model. `name` is the server's own name for it, `digest` what changes when it is made anew, `marks` the
     stops that its template needs, `said_bytes` the size of the conversation that stands before every other,
-    `vocabulary` its kind.
+    `vocabulary` its kind, `weights` where the server has them: personas over one base share theirs.
     """
 
     name: str
@@ -29,6 +30,7 @@ class OllamaModel:
     thinks: bool
     said_bytes: int
     vocabulary: str
+    weights: str
 
 
 def shown_name(name: str) -> str:
@@ -40,7 +42,7 @@ def read_model(tag: Mapping[str, Any], shown: Mapping[str, Any]) -> OllamaModel:
     """A model out of its entry in `/api/tags` and its `/api/show`."""
     try:
         return _read(tag, shown)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         name = tag.get("name")
         raise BackEndFailed(f"What Ollama says of model {name!r} cannot be read.") from error
 
@@ -78,7 +80,13 @@ def _read(tag: Mapping[str, Any], shown: Mapping[str, Any]) -> OllamaModel:
         thinks="thinking" in known,
         said_bytes=sum(len(content.encode()) for content in history),
         vocabulary=str(model_info.get("tokenizer.ggml.model", "")),
+        weights=_weights(str(shown.get("modelfile") or "")) or str(tag["name"]),
     )
+
+
+def _weights(modelfile: str) -> str:
+    found = re.search(r"^FROM (.+)$", modelfile, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _capabilities(known: Iterable[str]) -> frozenset[str]:

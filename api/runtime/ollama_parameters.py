@@ -1,28 +1,33 @@
 """Options in Ollama's words: as it is sent them, and as it keeps them in a model (PARAMETER)."""
 
 import ast
+import math
+import re
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, get_args
 
 from api.errors import InvalidOption
-from api.runtime import Options
+from api.runtime import Options, Role
+from api.runtime.options import check_options
 
 Parameters = dict[str, list[str]]
 """What a model keeps: the texts that follow each name, in order."""
+_ROLE = re.compile(r"\{\{-?\s*[$\w]*\.Role\s*-?\}\}")
 
 
 def as_parameters(options: Options, marks: Iterable[str] = ()) -> dict[str, Any]:
     """What is set, as PARAMETERs. Ollama replaces the whole list of stops, so a template's `marks` go along."""
     if options.json_schema is not None:
         raise InvalidOption("json_schema: Ollama keeps none with a model. Send it with a request.")
-    stops = [*options.stop, *marks] if options.stop else None
+    stops = None if options.stop is None else [*options.stop, *marks]
     named = {
         "temperature": options.temperature,
         "top_p": options.top_p,
         "seed": options.seed,
         "num_predict": options.max_tokens,
         "num_ctx": options.num_ctx,
-        "stop": list(dict.fromkeys(stops)) if stops else None,
+        "stop": None if stops is None else list(dict.fromkeys(stops)),
     }
     return {name: value for name, value in named.items() if value is not None}
 
@@ -39,30 +44,48 @@ def parsed(text: str) -> Parameters:
 
 def is_mark(stop: str, template: str) -> bool:
     """Whether a stop belongs to the template, such as `<|im_end|>`, and not to the persona."""
-    return stop in template and any(character in "<>[]|#" for character in stop)
+    if not any(character in "<>[]|#" for character in stop):
+        return False
+    return stop in template or any(stop in _ROLE.sub(role, template) for role in get_args(Role))
 
 
 def as_options(parameters: Parameters, template: str, context_length: int) -> Options:
-    """A model's own options, without its template's marks. Ollama caps a context that is too large."""
+    """A model's own options, without its template's marks. Ollama caps a context that is too large; what no request
+    may ask for is left out, for the server keeps it without us.
+    """
     stops = tuple(stop for stop in parameters.get("stop", ()) if not is_mark(stop, template))
     num_ctx = _number(parameters, "num_ctx")
     num_predict = _number(parameters, "num_predict")
     seed = _number(parameters, "seed")
-    return Options(
-        temperature=_number(parameters, "temperature"),
-        top_p=_number(parameters, "top_p"),
-        seed=int(seed) if seed is not None and seed >= 0 else None,
-        max_tokens=int(num_predict) if num_predict and num_predict > 0 else None,
-        num_ctx=min(int(num_ctx), context_length) if num_ctx else None,
-        stop=stops or None,
+    return _allowed(
+        Options(
+            temperature=_number(parameters, "temperature"),
+            top_p=_number(parameters, "top_p"),
+            seed=int(seed) if seed is not None else None,
+            max_tokens=min(int(num_predict), context_length) if num_predict else None,
+            num_ctx=min(int(num_ctx), context_length) if num_ctx else None,
+            stop=stops or None,
+        ),
+        context_length,
     )
+
+
+def _allowed(options: Options, context_length: int) -> Options:
+    """Those of the options that are in range."""
+    for field in fields(options):
+        try:
+            check_options(Options(**{field.name: getattr(options, field.name)}), context_length)
+        except InvalidOption:
+            options = replace(options, **{field.name: None})
+    return options
 
 
 def _number(parameters: Parameters, name: str) -> float | None:
     try:
-        return float(parameters[name][-1])
+        number = float(parameters[name][-1])
     except (KeyError, ValueError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _unquoted(value: str) -> str:

@@ -82,7 +82,7 @@ def derive(header: Header) -> Form | None:
         return None
     texts = [_without_begin(header, rendering.text) for rendering in renderings]
     form = _cut(*texts[:4])
-    if form is None or any("{{" in text for text in _fixed(form)):
+    if form is None or any("{{" in text + "{" for text in _fixed(form)):
         return None
     same = all(form.prompt(turns) == text for turns, text in zip(_CHECKS, texts[4:], strict=True))
     return form if same else None

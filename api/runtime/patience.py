@@ -6,24 +6,24 @@ from contextlib import asynccontextmanager
 
 
 class Patience:
-    """Bounds of time that begin anew with each sign of life under the same key."""
+    """Bounds of time that begin anew with each sign of life."""
 
     def __init__(self) -> None:
-        self._bounds: dict[asyncio.Timeout, tuple[str, float]] = {}
+        self._bounds: dict[asyncio.Timeout, float] = {}
 
     @asynccontextmanager
-    async def wait(self, key: str, seconds: float) -> AsyncIterator[None]:
+    async def wait(self, seconds: float) -> AsyncIterator[asyncio.Timeout]:
         """Wait for what is inside; `TimeoutError` after so long without a sign of life."""
         async with asyncio.timeout(seconds) as bound:
-            self._bounds[bound] = (key, seconds)
+            self._bounds[bound] = seconds
             try:
-                yield
+                yield bound
             finally:
                 del self._bounds[bound]
 
-    def heard(self, key: str) -> None:
+    def heard(self) -> None:
         """There is a sign of life."""
         now = asyncio.get_running_loop().time()
-        for bound, (waits_for, seconds) in self._bounds.items():
-            if waits_for == key and not bound.expired():
+        for bound, seconds in self._bounds.items():
+            if not bound.expired():
                 bound.reschedule(now + seconds)

@@ -21,6 +21,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_TEMPLATE_CHARACTERS = 100_000
+_MAX_TEXT_CHARACTERS = 1_000_000
 _MAX_MEMORY_BYTES = 512 * 2**20
 _CONVERSATIONS = (
     [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello"}],
@@ -94,9 +95,15 @@ def _answers(source: str, conversations: list[dict[str, Any]]) -> list[tuple[str
     answers: list[tuple[str, str | None]] = []
     for values in conversations:
         try:
-            answers.append((template.render(values), None))
+            text = template.render(values)
         except Exception as error:  # a template can raise anything
             answers.append(("", _short(f"it does not render: {error}")))
+            continue
+        if len(text) > _MAX_TEXT_CHARACTERS:  # the caller reads all of it
+            fault = f"it writes {len(text)} characters; {_MAX_TEXT_CHARACTERS} are allowed"
+            answers.append(("", fault))
+        else:
+            answers.append((text, None))
     return answers
 
 

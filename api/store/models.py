@@ -10,12 +10,15 @@ from api.names import model_key
 from api.store.database import Database
 from api.store.tables import models
 
-ModelKind = Literal["base", "persona", "fine-tune"]
+ModelKind = Literal["persona", "fine-tune"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """A model's origin. `base` is the name it was built on, `job_id` the job that trained it."""
+    """The origin of a model that was made here; a base model has no record.
+
+    `base` is the name it was built on, `job_id` the job that trained it.
+    """
 
     name: str
     kind: ModelKind

@@ -1,5 +1,9 @@
 """Base models that lie in the data folder: the service takes their GGUF files in, and trains from their folders."""
 
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -12,13 +16,14 @@ from api.bundled import install_demo_base, open_bundled
 from api.errors import ModelNotFound
 from api.jobs.submit import Submission
 from api.models import ModelCatalog
-from api.runtime import Message, Options
+from api.runtime import GGUFFile, Message, ModelSource, Options, Persona, Progress
 from api.runtime.opening import open_llama_cpp
 from api.settings import Settings
 from api.store import open_store
 from finetune.base_model import Wanted, load
 from tests.api.service import Service
 from tests.conftest import DEMO_MODEL
+from tests.fakes import FakeRuntime
 from tests.jobs.workshop import Workshop, csv_file
 
 
@@ -148,6 +153,29 @@ def test_a_deleted_base_stays_deleted_until_it_is_loaded_again(
     assert "demo" in open_bundled(settings, service.runtime).states()
 
 
+def test_the_demo_model_that_is_deleted_does_not_come_back_when_its_folder_is_removed_too(
+    service: Service, client: TestClient
+) -> None:
+    settings = Settings(data_dir=service.house.folder)
+    call(service, install_demo_base, settings.base_models_dir)
+    assert client.delete("/deleteModel/Demo").status_code == 200
+    shutil.rmtree(settings.base_models_dir / "demo")
+    call(service, install_demo_base, settings.base_models_dir)
+    assert not (settings.base_models_dir / "demo").exists()
+    assert "demo" not in open_bundled(settings, service.runtime).states()
+
+
+@pytest.mark.anyio
+async def test_the_demo_folder_gets_its_name_when_all_of_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.add(os.fstat(file).st_ino))
+    await install_demo_base(tmp_path)
+    demo = tmp_path / "demo"
+    assert {path.stat().st_ino for path in (tmp_path, demo, *demo.iterdir())} <= flushed
+
+
 def test_a_base_that_is_deleted_before_it_is_taken_in_again_takes_the_file_along(
     service: Service, client: TestClient
 ) -> None:
@@ -158,6 +186,16 @@ def test_a_base_that_is_deleted_before_it_is_taken_in_again_takes_the_file_along
     assert not file.exists()
 
 
+def test_the_service_takes_the_longest_name_that_the_loader_takes(
+    service: Service, tmp_path: Path
+) -> None:
+    source = tmp_path / f"{'a' * 70}.gguf"
+    source.write_bytes(b"GGUF and so on")
+    load(Wanted(service.house.folder, gguf=source), lambda _: None)
+    call(service, catalog(service).take_in_all)
+    assert source.stem in listed(service.client)
+
+
 @pytest.mark.anyio
 async def test_a_loaded_folder_is_trained_from_by_its_name(tmp_path: Path) -> None:
     shop = Workshop(tmp_path)
@@ -165,6 +203,46 @@ async def test_a_loaded_folder_is_trained_from_by_its_name(tmp_path: Path) -> No
     job = await shop.submitter.submit(Submission("tuned", "Tiny", {}, csv_file()))
     assert job.base_model == "tiny"
     await shop.vanish()
+
+
+class Slow(FakeRuntime):
+    """A fake that takes a file in once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+
+    async def create_model(
+        self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
+    ) -> AsyncIterator[Progress]:
+        """Create a model; from a file, once it may."""
+        if isinstance(source, GGUFFile):
+            self.has_begun.set()
+            await self.may_end.wait()
+        async for progress in super().create_model(name, source, persona, replace=replace):
+            yield progress
+
+
+@pytest.mark.anyio
+async def test_other_models_do_not_wait_for_a_file_and_its_own_does(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    settings.base_models_dir.mkdir()
+    (settings.base_models_dir / "big.gguf").write_bytes(b"GGUF")
+    store, runtime = open_store(settings.database_path), Slow()
+    models = ModelCatalog(runtime, store, BaseModels(settings.base_models_dir, store.models))
+    taking_in = asyncio.create_task(models.take_in_all())
+    await runtime.has_begun.wait()
+    async with asyncio.timeout(10):
+        await models.create("ada", "demo", Persona(), replace=False)
+        with pytest.raises(ModelNotFound):
+            await models.require_chat("nobody")
+    asked = asyncio.create_task(models.require_chat("big"))
+    await asyncio.wait([asked], timeout=0.1)
+    runtime.may_end.set()
+    assert await asked == "big"
+    await taking_in
+    store.close()
 
 
 @pytest.mark.real

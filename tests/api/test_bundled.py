@@ -32,6 +32,22 @@ async def test_a_model_that_cannot_be_converted_says_why_and_leaves_nothing(tmp_
     assert list(work_dir.iterdir()) == []
 
 
+async def test_the_converter_gets_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os; open(__file__ + '.said', 'w').write(' '.join(os.environ)); os._exit(1)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("LLM_FASTAPI_API_KEY", "planted")
+    bundled = BundledModels(FakeRuntime(), [BundledModel("other", "x", "f16")], tmp_path)
+    with pytest.raises(BackEndFailed):
+        await bundled.prepare("other")
+    names = (tmp_path / "sitecustomize.py.said").read_text().split()
+    assert "PYTHONPATH" in names
+    assert "LLM_FASTAPI_API_KEY" not in names
+
+
 async def test_other_models_are_none_of_its_business(tmp_path: Path) -> None:
     bundled = BundledModels(FakeRuntime(), [], tmp_path)
     assert bundled.why_missing("anything") is None

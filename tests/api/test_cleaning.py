@@ -13,6 +13,9 @@ import pytest
 from api.__main__ import main
 from api.data_folder import DataFolder
 from api.index.chroma_server import open_server
+from api.runtime import ExistingModel, Persona
+from api.runtime.ollama import OllamaRuntime
+from api.runtime.ollama_client import OllamaClient
 from api.settings import Settings
 from api.store import open_store
 from finetune.workspace import JobDirectory
@@ -131,6 +134,12 @@ def with_models(settings: Settings) -> None:
         manifest = {"name": name, "blob": "sha256-0.gguf", "base": None, "embeds": False}
         manifest |= {"created_at": "2026-01-01T00:00:00+00:00", "system": "", "template": None}
         (manifests / f"{name}.json").write_text(json.dumps(manifest | {"parameters": {}}))
+    with_records(settings)
+
+
+def with_records(settings: Settings) -> None:
+    """What we know of the persona, the fine-tune and the lost one."""
+    settings.data_dir.mkdir(exist_ok=True)
     store = open_store(settings.database_path)
     store.models.put("ada", "persona", "demo")
     store.models.put("tuned", "fine-tune", "demo", "job_1")
@@ -159,6 +168,26 @@ def test_created_models_go_and_bases_and_all_else_stay(
     assert job.is_start_requested()
     assert main(["clean", "models", "--yes", "--all"]) == 0
     assert models(settings) == ([], [])
+
+
+@pytest.mark.real
+def test_in_ollama_created_models_go_and_pulled_ones_stay(
+    settings: Settings, ollama_double: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def create(*names: str) -> None:
+        for name in names:
+            async for _ in runtime.create_model(name, ExistingModel("demo"), Persona()):
+                pass
+
+    runtime = OllamaRuntime(OllamaClient(ollama_double, start_seconds=60))
+    monkeypatch.setenv("LLM_FASTAPI_RUNTIME", "ollama")
+    monkeypatch.setenv("LLM_FASTAPI_OLLAMA_URL", ollama_double)
+    asyncio.run(create("ada", "tuned", "tuned--checking", "stranger"))
+    with_records(settings)
+    assert main(["clean", "models", "--yes"]) == 0
+    left = [model.name for model in asyncio.run(runtime.models())]
+    assert left == ["demo", "embedder", "stranger"]
+    assert models(settings)[1] == []
 
 
 @pytest.mark.parametrize(

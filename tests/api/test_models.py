@@ -9,8 +9,11 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from api.base_models import BaseModels
 from api.bundled import BundledModel, BundledModels
 from api.errors import NameTaken
+from api.jobs.opening import open_jobs
+from api.runners.worker import WorkerRunner
 from api.runtime import ExistingModel, Persona
 from tests.api.service import Service
 
@@ -179,6 +182,18 @@ def test_a_runtime_that_is_away_is_a_503_with_retry_after(
     assert ready.json()["checks"]["runtime"] != "ready"
     assert ready.json()["checks"]["database"] == "ready"
     assert client.get("/healthz").json() == {"status": "alive"}
+
+
+def test_a_worker_that_is_away_is_a_hint(service: Service, client: TestClient) -> None:
+    services = service.app.state.services
+    settings, store = services.settings, services.store
+    base_models = BaseModels(settings.base_models_dir, store.models)
+    runner = WorkerRunner(settings.jobs_dir)
+    _, jobs = open_jobs(settings, store, services.runtime, base_models, runner)
+    service.app.state.readiness.services = replace(services, jobs=jobs)
+    ready = client.get("/readyz").json()
+    assert ready["status"] == "ready"
+    assert "No worker watches the jobs folder" in ready["hints"][0]
 
 
 def test_of_two_creations_at_once_one_wins_and_keeps_its_record(service: Service) -> None:

@@ -14,10 +14,14 @@ def ollama_runtime(url: str) -> OllamaRuntime:
     return OllamaRuntime(OllamaClient(url, start_seconds=60), context_length=2048)
 
 
-async def furnish(runtime: OllamaRuntime, demo: Path, embedder: Path) -> None:
-    """Create `demo` and `embedder`; refuse a server that is somebody's."""
+async def refuse_somebodys(runtime: OllamaRuntime) -> None:
+    """Fail on a server that has models."""
     if there := [model.name for model in await runtime.models()]:
         pytest.fail(f"The server that OLLAMA_TEST_URL names has models: {', '.join(there)}.")
+
+
+async def furnish(runtime: OllamaRuntime, demo: Path, embedder: Path) -> None:
+    """Create `demo` and `embedder`."""
     for name, gguf in (("demo", demo), ("embedder", embedder)):
         async for _ in runtime.create_model(name, GGUFFile(gguf), Persona()):
             pass

@@ -1,7 +1,6 @@
 """One contract, held by each `JobRunner`: here by child processes and by a worker that watches the folder."""
 
 import contextlib
-import os
 import subprocess
 import sys
 import time
@@ -39,7 +38,7 @@ def worker(folder: Path, program: str) -> Iterator[JobRunner]:
     process = subprocess.Popen([*command("works_through_a_folder"), str(folder), program])
     try:
         until(lambda: any(workers(folder).values()))
-        yield WorkerRunner()
+        yield WorkerRunner(folder)
     finally:
         process.terminate()
         assert process.wait(10) == 0
@@ -182,7 +181,22 @@ def test_a_pipeline_gets_no_secret(job: JobDirectory, monkeypatch: pytest.Monkey
         names = set((job.path / "environment").read_text().split())
     assert {"PATH", "OMP_NUM_THREADS", "HF_HUB_OFFLINE"} <= names
     assert not {"LLM_FASTAPI_API_KEY", "AWS_SECRET_ACCESS_KEY"} & names
-    assert "planted" not in child_environment(os.environ).values()
+    assert "planted" not in child_environment().values()
+
+
+def test_a_pipeline_gets_no_token_of_the_hub(
+    job: JobDirectory, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "planted")
+    with opened(job.path.parent, "trains_until_told") as runner:
+        runner.start(job)
+        until(lambda: (job.path / "environment").exists() and job.is_locked())
+    assert "HF_TOKEN" not in (job.path / "environment").read_text().split()
+
+
+def test_a_runner_that_can_run_jobs_has_no_hint(job: JobDirectory, opened: Opener) -> None:
+    with opened(job.path.parent, "trains_quickly") as runner:
+        assert runner.check() == ()
 
 
 def test_a_program_that_is_not_there_is_an_error_of_ours(job: JobDirectory) -> None:
@@ -191,7 +205,7 @@ def test_a_program_that_is_not_there_is_an_error_of_ours(job: JobDirectory) -> N
 
 
 def test_a_job_that_no_worker_has_taken_is_withdrawn(job: JobDirectory) -> None:
-    runner = WorkerRunner()
+    runner = WorkerRunner(job.path.parent)
     runner.start(job)
     assert runner.is_running(job)
     runner.cancel(job)
@@ -200,12 +214,15 @@ def test_a_job_that_no_worker_has_taken_is_withdrawn(job: JobDirectory) -> None:
 
 
 def test_a_job_that_no_worker_watches_says_so(job: JobDirectory) -> None:
-    WorkerRunner().start(job)
+    runner = WorkerRunner(job.path.parent)
+    runner.start(job)
     (warning,) = read_progress(job).warnings
     assert "No worker" in warning["detail"]
+    (hint,) = runner.check()
+    assert "No worker" in hint
 
 
 def test_a_job_that_a_worker_watches_says_nothing_of_it(job: JobDirectory) -> None:
     report_worker(job.path.parent, "gpu0")
-    WorkerRunner().start(job)
+    WorkerRunner(job.path.parent).start(job)
     assert read_progress(job).warnings == ()

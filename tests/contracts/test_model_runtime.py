@@ -26,7 +26,7 @@ from api.runtime.child import Limits
 from api.runtime.children import Children
 from api.runtime.llama_cpp import LlamaCppRuntime
 from api.runtime.registry import Registry
-from tests.contracts.ollama_server import clear, furnish, ollama_runtime
+from tests.contracts.ollama_server import clear, furnish, ollama_runtime, refuse_somebodys
 from tests.fakes import FakeRuntime
 
 pytestmark = pytest.mark.anyio
@@ -71,8 +71,9 @@ async def ollama_double(request: pytest.FixtureRequest, folder: Path) -> AsyncIt
 async def ollama(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Case]:
     runtime = ollama_runtime(os.environ["OLLAMA_TEST_URL"])
     gguf = request.getfixturevalue("demo_gguf")
-    await furnish(runtime, gguf, request.getfixturevalue("embedding_gguf"))
+    await refuse_somebodys(runtime)
     try:
+        await furnish(runtime, gguf, request.getfixturevalue("embedding_gguf"))
         yield Case(runtime, gguf)
     finally:
         await clear(runtime)
@@ -255,7 +256,8 @@ async def test_a_renamed_model_answers_under_its_new_name_alone(case: Case) -> N
 
 async def test_an_answer_comes_in_pieces_and_the_last_one_carries_the_usage(case: Case) -> None:
     long = {"type": "string", "minLength": 400}
-    _, pieces = await ask(case.runtime, "demo", HELLO, Options(json_schema=long, max_tokens=40))
+    options = Options(json_schema=long, max_tokens=40, temperature=0, seed=1)
+    _, pieces = await ask(case.runtime, "demo", HELLO, options)
     assert len(pieces) > 2
     assert all(piece.usage is None for piece in pieces[:-1])
     usage = pieces[-1].usage

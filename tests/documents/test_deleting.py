@@ -1,10 +1,14 @@
 """A deleted document is gone at once, and in the end without a trace."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
-from api.errors import DocumentNotFound, Unavailable
+from api.errors import BackEndFailed, DocumentNotFound, Unavailable
 from tests.documents.house import House
 from tests.documents.pdfs import drawing_only, pdf
+from tests.index.memory import FailingVectors
 
 pytestmark = pytest.mark.anyio
 
@@ -109,3 +113,19 @@ async def test_a_delete_that_cannot_end_now_ends_at_the_next_start(
     await house.deleter.resume()
     await house.deleter.settled()
     assert house.is_empty()
+
+
+async def test_a_delete_ends_while_the_vector_store_fails(
+    failing: FailingVectors, tmp_path: Path
+) -> None:
+    house = House(tmp_path, vectors=failing).open()
+    await house.bring(ONE, "a.pdf")
+    failing.error = BackEndFailed("The segment is torn.")
+    await house.deleter.delete_document("demo", "a")
+    await house.deleter.settled()
+    assert house.store.documents.all() == []
+    failing.error = None
+    assert house.vector_ids()
+    while not house.is_empty():
+        await asyncio.sleep(0.01)
+    await house.close()

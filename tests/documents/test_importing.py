@@ -7,12 +7,20 @@ from pathlib import Path
 import pytest
 
 from api.documents.importing import Importer
-from api.errors import DocumentNotFound, DocumentUnusable, NameTaken, Unavailable
+from api.errors import (
+    BackEndFailed,
+    DocumentNotFound,
+    DocumentUnusable,
+    NameTaken,
+    OutOfSpace,
+    Unavailable,
+)
 from api.index.embeddings import Embedder
 from api.store.documents import Document
 from tests.documents.house import BOUNDS, House
 from tests.documents.pdfs import drawing_only, encrypted, handbook, pdf
 from tests.fakes import FakeRuntime
+from tests.index.memory import FailingVectors
 
 pytestmark = pytest.mark.anyio
 
@@ -158,6 +166,48 @@ async def test_a_failure_inside_the_service_says_nothing_of_its_inside(
     assert failed.error is not None
     assert failed.error["status"] == 500
     assert "secret" not in str(failed.error)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_a_vector_store_that_fails_keeps_no_import_from_its_end(
+    failing: FailingVectors, tmp_path: Path, wait: bool
+) -> None:
+    house = House(tmp_path, vectors=failing).open()
+    failing.error = BackEndFailed("The segment is torn.")
+    document, _ = await house.bring(HANDBOOK, wait=wait)
+    assert (await house.ended(document)).status == "ready"
+    failing.error = None
+    while not house.is_whole():
+        await asyncio.sleep(0.01)
+    await house.close()
+
+
+@pytest.mark.parametrize("error", [BackEndFailed("torn"), OutOfSpace("full")])
+@pytest.mark.parametrize("wait", [True, False])
+async def test_a_failed_import_ends_when_the_vector_store_fails_too(
+    failing: FailingVectors, tmp_path: Path, wait: bool, error: Exception
+) -> None:
+    class BreakingRuntime(FakeRuntime):
+        async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
+            if self.embedded:
+                failing.error = error
+                raise BackEndFailed("The embedder died.")
+            return await super().embed(name, texts)
+
+    house = House(tmp_path, vectors=failing, runtime=BreakingRuntime()).open()
+    if wait:
+        with pytest.raises(BackEndFailed, match="embedder"):
+            await house.bring(LONG)
+        assert house.store.documents.all() == []
+    else:
+        document, _ = await house.bring(LONG, wait=False)
+        assert (await house.ended(document)).status == "failed"
+    assert house.files.all() == {}
+    failing.error = None
+    assert house.vector_ids()
+    while house.vector_ids():
+        await asyncio.sleep(0.01)
+    await house.close()
 
 
 async def test_half_done_imports_are_finished_at_the_next_start(house: House) -> None:

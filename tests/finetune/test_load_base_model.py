@@ -1,20 +1,23 @@
 """scripts/load_base_model.py: models from the hub, from a folder and from a file become base models."""
 
+import errno
 import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from finetune import gguf_file
-from finetune.base_gguf import room_needed
+from finetune import gguf_file, model_folder
+from finetune.base_gguf import make_gguf, room_needed
 from finetune.base_model import Wanted, load
 from finetune.stage import StageFailed
 from finetune.workspace import sha256_of
@@ -77,6 +80,22 @@ class Loader:
         _, err = process.communicate()
         assert process.returncode == 1, err
         return err.strip().splitlines()[-1]
+
+    def refusal_with_room(self, room: int, model: str) -> str:
+        """What it says when the disk has that many bytes."""
+        program = (
+            "import sys; from pathlib import Path; from finetune.base_model import Wanted, load;"
+            "load(Wanted(Path(sys.argv[1]), sys.argv[2]), print, lambda _: int(sys.argv[3]))"
+        )
+        process = subprocess.run(
+            [sys.executable, "-c", program, self.base_models.parent, model, str(room)],
+            env=self._environment,
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.returncode == 1, process.stderr
+        return process.stderr.strip().splitlines()[-1]
 
     def files(self, name: str) -> dict[str, bytes]:
         """A base model's files, but for where it is from."""
@@ -191,6 +210,14 @@ def test_a_gguf_file_of_the_hub_becomes_a_base_without_a_folder(hub: Hub, loader
     assert "org/ggufs" in loader.refusal("org/ggufs")
 
 
+def test_a_gguf_file_of_the_hub_that_the_service_cannot_copy_is_not_begun(
+    hub: Hub, loader: Loader
+) -> None:
+    hub.add("org/ggufs", {"a.gguf": b"GGUF a"})
+    assert "Not enough disk" in loader.refusal_with_room(10, "org/ggufs:a.gguf")
+    assert not hub.asked_for("a.gguf")
+
+
 @pytest.mark.parametrize(
     ("model", "says", "environment"),
     [
@@ -242,6 +269,18 @@ def folder_with(path: Path, **changed: bytes | None) -> Path:
     return path
 
 
+def refuse_link(*_: object) -> None:
+    """As a bind mount does, though it lies on the same disk."""
+    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+
+def watch_fsync(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Inodes that are flushed from now on."""
+    flushed: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.add(os.fstat(file).st_ino))
+    return flushed
+
+
 def test_a_folder_becomes_a_base_model_and_stays_as_it_was(tmp_path: Path) -> None:
     source = folder_with(tmp_path / "Mine", script__py=b"print()")
     before = {path.name: sha256_of(path) for path in source.iterdir()}
@@ -278,6 +317,14 @@ def test_a_model_that_was_never_taught_to_chat_gets_the_template_fine_tuning_use
         ({"model__safetensors": None, "model__bin": b""}, "pickles"),
         ({"model__safetensors": DEMO[WEIGHTS][:-5]}, "5 bytes missing"),
         ({"model__safetensors": b"no weights"}, "Weights damaged"),
+        ({"config__json": b'{"num_hidden_layers": null}'}, "config.json"),
+        (
+            {
+                "model__safetensors__index__json": b'{"weight_map": null}',
+                "model-1-of-1__safetensors": DEMO[WEIGHTS],
+            },
+            "weight_map",
+        ),
         (
             {
                 "model__safetensors__index__json": b'{"weight_map": {"a": "../x"}}',
@@ -307,10 +354,43 @@ def test_a_gguf_file_becomes_a_base_and_stays_where_it_was(tmp_path: Path) -> No
             load_here(tmp_path, gguf=missing)
 
 
+@pytest.mark.parametrize(
+    "wanted", [{"gguf": Path("Q8-00001-of-00003.gguf")}, {"model": "org/a:Q8-00001-of-00003.gguf"}]
+)
+def test_one_part_of_a_gguf_is_no_base_model(tmp_path: Path, wanted: dict[str, object]) -> None:
+    with pytest.raises(StageFailed, match="llama-gguf-split"):
+        load_here(tmp_path, **wanted)
+
+
+def test_only_whole_gguf_files_are_offered() -> None:
+    names = ["b.gguf", "a.gguf", "c-00001-of-00002.gguf", "below/d.gguf", "README.md"]
+    assert model_folder.ggufs_of(names) == ["a.gguf", "b.gguf"]
+
+
+def test_what_has_the_name_of_a_licence_and_is_none_is_not_taken() -> None:
+    licences = ["LICENSE", "LICENSE-MODEL.txt", "NOTICE", "README.md", "USE_POLICY.md"]
+    needless = ["LICENSE.pkl", "NOTICE.safetensors", "README.py", "COPYRIGHT.so"]
+    taken = model_folder.files_of([*licences, *needless, "config.json", WEIGHTS], "here")
+    assert taken == [*licences[:3], "README.md", "USE_POLICY.md", "config.json", WEIGHTS]
+
+
+@pytest.mark.parametrize("may_link", [True, False])
+def test_a_folder_gets_its_name_when_all_of_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_link: bool
+) -> None:
+    if not may_link:
+        monkeypatch.setattr(os, "link", refuse_link)
+    source = folder_with(tmp_path / "Mine")
+    on_disk = watch_fsync(monkeypatch)
+    load_here(tmp_path, folder=source)
+    made = tmp_path / "base_models" / "Mine"
+    assert {path.stat().st_ino for path in (made, *made.iterdir())} <= on_disk
+
+
 # Names, room, company
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", "/etc", ".hidden", "a:b", "x--checking", "a" * 81])
+@pytest.mark.parametrize("name", ["..", "a/b", "/etc", ".hidden", "a:b", "x--checking", "a" * 71])
 def test_a_name_never_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(StageFailed, match="Invalid name"):
         load_here(tmp_path, folder=DEMO_MODEL, name=name)
@@ -330,11 +410,26 @@ def test_too_little_disk_is_said_with_numbers_before_anything_comes(tmp_path: Pa
     assert list((tmp_path / "base_models").iterdir()) == []
 
 
+@pytest.mark.parametrize(("kind", "room"), [("gguf", len(b"GGUF and so on")), ("folder", 0)])
+def test_room_for_a_copy_is_needed_where_no_link_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, room: int
+) -> None:
+    source = tmp_path / "own.gguf"
+    source.write_bytes(b"GGUF and so on")
+    if kind == "folder":
+        source = folder_with(tmp_path / "own")
+    wanted: dict[str, Any] = {kind: source, "quantization": None}
+    load(Wanted(tmp_path, name="linked", **wanted), print, lambda _: room)
+    monkeypatch.setattr(os, "link", refuse_link)
+    with pytest.raises(StageFailed, match="Not enough disk"):
+        load(Wanted(tmp_path, name="copied", **wanted), print, lambda _: room)
+
+
 def test_the_room_needed_counts_the_file_between_and_the_services_copy() -> None:
-    assert room_needed(100, 1600, None) == 100
-    assert room_needed(100, 1600, "F16") == 100 + 2 * 1600
-    assert room_needed(100, 1600, "Q8_0") == 100 + 2 * 850
-    assert room_needed(100, 1600, "Q4_K_M") == 100 + 1600 + 490
+    assert room_needed(1600, None) == 0
+    assert room_needed(1600, "F16") == 2 * 1600
+    assert room_needed(1600, "Q8_0") == 2 * 850
+    assert room_needed(1600, "Q4_K_M") == 1600 + 490
 
 
 def test_two_loads_at_once_do_not_mix(tmp_path: Path) -> None:
@@ -355,5 +450,45 @@ def test_a_conversion_that_fails_leaves_the_trainable_folder_and_says_why(
     config = json.loads(DEMO["config.json"])
     strange = json.dumps({**config, "architectures": ["UnheardOf"]}).encode()
     source = folder_with(tmp_path / "strange", config__json=strange)
-    assert "UnheardOf" in loader.refusal("--from-dir", str(source))
+    assert " Model UnheardOf " in loader.refusal("--from-dir", str(source))
     assert loader.names() == ["strange"]
+
+
+def at_start_of_python(folder: Path, program: str) -> str:
+    """A PYTHONPATH with which every Python process begins with this program."""
+    (folder / "sitecustomize.py").write_text(f"import os, sys, time\n{program}")
+    return str(folder)
+
+
+def test_a_converter_that_is_killed_names_memory_and_not_its_last_chatter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = "print('INFO: chatter', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)"
+    monkeypatch.setenv("PYTHONPATH", at_start_of_python(tmp_path, killed))
+    with pytest.raises(StageFailed, match="memory ran out"):
+        make_gguf(DEMO_MODEL, tmp_path / "out.gguf", "F16", "demo")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends a child with its parent")
+def test_a_converter_ends_with_the_loader(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    waits = f"open({str(pid) + '.tmp'!r}, 'w').write(str(os.getpid()))\n"
+    waits += f"os.rename({str(pid) + '.tmp'!r}, {str(pid)!r}); time.sleep(300)"
+    program = (
+        "import os, sys; from pathlib import Path; from finetune.base_gguf import make_gguf;"
+        "os.environ['PYTHONPATH'] = sys.argv[1]; make_gguf(Path(), Path(), 'F16', 'demo')"
+    )
+    loader = subprocess.Popen(
+        [sys.executable, "-c", program, at_start_of_python(tmp_path, waits)], cwd=ROOT
+    )
+    wait_for(pid.exists)
+    loader.send_signal(signal.SIGKILL)
+    loader.wait()
+    wait_for(lambda: not _is_alive(int(pid.read_text())))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False

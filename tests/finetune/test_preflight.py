@@ -70,6 +70,25 @@ def test_damaged_weights_are_named(tmp_path: Path, data: bytes) -> None:
         preflight.read_base(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("config", "header"),
+    [
+        ({"num_hidden_layers": None}, {"a": {"dtype": "F32", "shape": [1]}}),
+        ({"text_config": None}, {"a": {"dtype": "F32", "shape": [1]}}),
+        ({}, {"a": {"dtype": "F32"}}),
+        ({}, [1]),
+    ],
+)
+def test_a_base_that_says_what_it_should_not_is_refused(
+    tmp_path: Path, config: object, header: object
+) -> None:
+    text = json.dumps(header).encode()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text)
+    with pytest.raises(StageFailed, match="Base model damaged"):
+        preflight.read_base(tmp_path)
+
+
 def test_a_base_without_safetensors_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02")

@@ -1,4 +1,4 @@
-"""MemoryVectors: a small, exact VectorStore in memory."""
+"""A small, exact VectorStore in memory, and one that fails when a test says so."""
 
 from collections.abc import Sequence
 
@@ -59,6 +59,23 @@ class MemoryVectors:
     def _require_dimension(kept: dict[int, Vectors], vector: Vectors) -> None:
         if any(len(other) != len(vector) for other in kept.values()):
             raise EmbeddingMismatch("The dimension differs.")
+
+
+class FailingVectors(MemoryVectors):
+    """Fails at everything but the check while there is an `error`."""
+
+    error: Exception | None = None
+
+    @property
+    def kept(self) -> dict[Collection, dict[int, Vectors]]:
+        """What it has, if it can be reached."""
+        if self.error is not None:
+            raise self.error
+        return self._kept
+
+    @kept.setter
+    def kept(self, kept: dict[Collection, dict[int, Vectors]]) -> None:
+        self._kept = kept
 
 
 def _cosine(one: Vectors, other: Vectors) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from api.errors import BackEndFailed, Unavailable
-from api.index.chroma_server import open_server
+from api.index.chroma_server import ANSWER_SECONDS, open_server
 from api.index.opening import open_index
 from api.index.values import Collection
 from api.index.vector_store import VectorStore
@@ -32,6 +32,13 @@ BRIDGE = "The bridge of Konstanz was built in 1901."
 FERRY = "The ferry to Meersburg leaves every hour."
 SOME = Collection("demo", "tiny:4")
 ONE = np.ones((1, 4), dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again soon."""
+    monkeypatch.setattr("api.index.dense.FIRST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("api.index.dense.LONGEST_PAUSE_SECONDS", 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +173,19 @@ async def test_an_import_goes_on_through_a_restart_of_the_server(
     await house.close()
 
 
+def test_when_one_collection_is_lost_the_others_are_looked_for_anew(shared: ChromaServer) -> None:
+    vectors, somebody = impatient(shared), open_server(shared.url)
+    others = [Collection(f"model {number}", "tiny:4") for number in range(3)]
+    for one in others:
+        vectors.put(one, [1], ONE)
+        somebody.drop(one)
+    with pytest.raises(Unavailable, match="lost"):
+        vectors.ids(others[0])
+    assert [vectors.ids(one) for one in others] == [set()] * 3
+    somebody.close()
+    vectors.close()
+
+
 def test_a_call_waits_out_a_quick_restart(server: ChromaServer) -> None:
     vectors = open_server(server.url, patience_seconds=60)
     starting = threading.Thread(target=server.start)
@@ -236,6 +256,22 @@ def test_a_server_that_says_nothing_keeps_nobody_waiting_for_long() -> None:
         vectors = open_server(f"http://127.0.0.1:{silent.getsockname()[1]}", answer_seconds=0.1)
         with pytest.raises(Unavailable, match="timed out"):
             vectors.put(SOME, [1], ONE)
+        vectors.close()
+
+
+def test_no_call_outlasts_the_time_that_a_stop_has() -> None:
+    assert Settings().shutdown_seconds > ANSWER_SECONDS
+
+
+def test_the_server_is_not_reached_through_the_proxy_for_the_way_out(
+    shared: ChromaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with answering(always(403, "text/html", "Blocked")) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        vectors = open_server(shared.url)
+        vectors.check()
         vectors.close()
 
 

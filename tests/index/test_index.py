@@ -1,13 +1,28 @@
 """What the index finds, for whom, and how it comes back to what the store says."""
 
-import pytest
+import threading
+from collections.abc import Sequence
+from pathlib import Path
 
-from api.errors import ApiError, BackEndFailed, EmbeddingMismatch, NotReady
+import anyio
+import pytest
+from anyio.to_thread import run_sync
+
+from api.errors import (
+    ApiError,
+    BackEndFailed,
+    EmbeddingMismatch,
+    NotReady,
+    OutOfSpace,
+    Unavailable,
+)
 from api.index import Index
-from api.index.embeddings import Embedder
-from api.index.values import Collection
+from api.index.dense import ASKED_AT_ONCE
+from api.index.embeddings import Embedder, Vectors
+from api.index.values import Collection, Scored
 from tests.fakes import FakeRuntime
 from tests.index.library import Library
+from tests.index.memory import FailingVectors, MemoryVectors
 
 pytestmark = pytest.mark.anyio
 
@@ -169,4 +184,100 @@ async def test_a_vector_store_that_fails_is_replaced_by_exact_comparison(
     monkeypatch.setattr(library.vectors, "query", fails)
     dense, _ = await library.found("bridge Konstanz")
     assert dense[0] == BRIDGE
-    assert any("damaged" in note for note in await library.index.check())
+    with pytest.raises(Unavailable, match=r"damaged.*searched in the database"):
+        await library.index.check()
+
+
+async def says(library: Library, what: str) -> None:
+    """Wait until the check of the index says so; nothing, when it serves."""
+    said = None
+    with anyio.fail_after(60):
+        while said is None or (what not in said if what else said):
+            await anyio.sleep(0.01)
+            try:
+                said = " ".join(note for note in await library.index.check() if "compared" in note)
+            except Unavailable as away:
+                said = away.detail
+
+
+async def test_a_vector_store_that_failed_is_used_again_without_a_restart(
+    failing: FailingVectors, tmp_path: Path
+) -> None:
+    library = Library(tmp_path, vectors=failing).open()
+    await library.add("places.pdf", TOWER, BRIDGE)
+    failing.error = BackEndFailed("The segment is torn.")
+    assert (await library.found("bridge Konstanz"))[0][0] == BRIDGE
+    await says(library, "torn")
+    await library.add("ferry.pdf", FERRY)
+    failing.error = OutOfSpace("The disk is full.")
+    await says(library, "disk is full")
+    failing.error = ZeroDivisionError("a bug")
+    await says(library, "the log says why")
+    failing.error = None
+    await says(library, "")
+    assert library.vector_ids() == library.store.index_source.ready_chunk_ids()
+    failing.kept = {}
+    assert (await library.found("bridge Konstanz"))[0] == []  # it is asked
+    library.close()
+
+
+@pytest.mark.parametrize("error", [BackEndFailed("torn"), OutOfSpace("full"), KeyError("a bug")])
+async def test_a_repair_that_fails_at_the_start_is_done_as_soon_as_it_can_be(
+    failing: FailingVectors, tmp_path: Path, error: Exception
+) -> None:
+    library = Library(tmp_path, vectors=failing).open(vectors_behind=True)
+    failing.error = error
+    with pytest.raises(type(error)):
+        await library.index.repair()
+    failing.error = None
+    await says(library, "")
+    library.close()
+
+
+async def test_a_repair_puts_nothing_back_of_an_import_that_was_taken_out(library: Library) -> None:
+    document = await library.add("coming.pdf", TOWER, ready=False)
+    await library.index.remove(document)
+    await library.index.repair()
+    library.store.documents.remove(document.id)
+    assert library.vector_ids() == set()
+
+
+class SilentVectors(MemoryVectors):
+    """Says nothing to a question, until all are told that it is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.time_is_up = threading.Event()
+
+    def query(self, collection: Collection, vectors: Vectors, limit: int) -> list[list[Scored]]:
+        """Make the thread that asks wait."""
+        self.asked += 1
+        self.time_is_up.wait(60)
+        raise Unavailable("It does not answer.")
+
+
+async def test_a_vector_store_that_is_silent_leaves_threads_for_everything_else(
+    tmp_path: Path,
+) -> None:
+    silent = SilentVectors()
+    library = Library(tmp_path, vectors=silent).open()
+    document = await library.add("places.pdf", TOWER)
+    vectors = await library.embedder.embed([TOWER])
+    found: list[Sequence[Sequence[Scored]]] = []
+
+    async def ask() -> None:
+        version = library.embedder.version(vectors)
+        found.append(await library.index.dense.nearest([document], vectors, version, 1))
+
+    async with anyio.create_task_group() as questions:
+        for _ in range(45):
+            questions.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.move_on_after(5) as waited:
+            await run_sync(library.store.database.check)
+        silent.time_is_up.set()
+    assert not waited.cancelled_caught
+    assert silent.asked == ASKED_AT_ONCE
+    assert [len(hits) for ((*hits,),) in found] == [1] * 45
+    library.close()

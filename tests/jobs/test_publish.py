@@ -1,12 +1,13 @@
 """The gate between a trained file and a model."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from api.errors import BackEndFailed
-from api.jobs.publish import compare
+from api.errors import BackEndFailed, Unavailable
+from api.jobs.publish import MOST_BEGUN, compare
 from api.names import CHECKING
 from api.runtime import ExistingModel, GGUFFile, Message, ModelRuntime, Persona, Usage
 from api.store.jobs import Job
@@ -125,6 +126,76 @@ async def test_a_runtime_that_fails_loses_nothing(tmp_path: Path) -> None:
     async with shop:
         await shop.supervisor.publish(job.id)
         assert (await shop.until(job)).status == "succeeded"
+
+
+AWAY = Unavailable("The runtime restarts.")
+
+
+async def refused(folder: Path, runtime: FakeRuntime) -> tuple[Workshop, Job]:
+    """A shop that is not open, and a job that is to be published there once more."""
+    runtime.will_answer(BackEndFailed("Not today."))
+    shop, job = await trained(folder, runtime)
+    return shop, shop.store.jobs.move(job.id, "publishing")
+
+
+async def test_a_job_is_published_by_itself_after_an_outage(tmp_path: Path) -> None:
+    runtime = FakeRuntime()
+    runtime.will_answer("say 0", AWAY)
+    _, job = await trained(tmp_path, runtime)
+    assert job.status == "succeeded"
+    assert await names(runtime) == {"demo", "tuned"}
+
+
+async def test_a_runtime_that_is_away_is_waited_for_and_nothing_is_said_twice(
+    tmp_path: Path,
+) -> None:
+    runtime = FakeRuntime()
+    shop, job = await refused(tmp_path, runtime)
+    runtime.available = False
+    before = shop.directory(job).events()
+    for _ in range(MOST_BEGUN + 1):
+        with pytest.raises(Unavailable):
+            await shop.publisher.publish(job, shop.directory(job))
+    assert shop.directory(job).events() == before
+    runtime.available = True
+    assert (await shop.publisher.publish(job, shop.directory(job))).status == "succeeded"
+
+
+async def test_a_runtime_that_goes_away_at_each_attempt_is_given_up(tmp_path: Path) -> None:
+    runtime = FakeRuntime()
+    shop, job = await refused(tmp_path, runtime)
+    runtime.will_answer(*[AWAY] * MOST_BEGUN)
+    for _ in range(MOST_BEGUN - 1):
+        with pytest.raises(Unavailable):
+            await shop.publisher.publish(job, shop.directory(job))
+    job = await shop.publisher.publish(job, shop.directory(job))
+    assert (job.status, (job.error or {})["detail"]) == ("trained", AWAY.detail)
+
+
+class CopiesToRename(FakeRuntime):
+    """A fake that renames as Ollama does, by a copy, and never comes to delete the first name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.copied = asyncio.Event()
+
+    async def rename(self, name: str, new_name: str) -> None:
+        """Copy, and no more."""
+        async for _ in self.create_model(new_name, ExistingModel(name), Persona()):
+            pass
+        self.copied.set()
+        await asyncio.Event().wait()
+
+
+async def test_what_a_rename_that_was_cut_has_left_is_removed(tmp_path: Path) -> None:
+    runtime = CopiesToRename()
+    async with Workshop(tmp_path, runtime=runtime) as shop:
+        job = await shop.submit()
+        await runtime.copied.wait()
+    assert await names(runtime) == {"demo", "tuned", f"tuned{CHECKING}"}
+    async with Workshop(tmp_path, runtime=runtime) as shop:
+        assert (await shop.until(job)).status == "succeeded"
+    assert await names(runtime) == {"demo", "tuned"}
 
 
 async def test_a_trained_job_without_probes_says_so(tmp_path: Path) -> None:

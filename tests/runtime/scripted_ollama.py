@@ -17,12 +17,13 @@ JSONObject = dict[str, Any]
 @dataclass(frozen=True)
 class Said:
     """One answer; with status 0 not even a head. `then` is what follows the body: `end`, `drop` in the middle of
-    it, or `hang`.
+    it, or `hang`; `waits` has it begin only when the test says so.
     """
 
     status: int = 200
     body: bytes = b""
     then: str = "end"
+    waits: bool = False
 
 
 def lines(*parts: JSONObject, then: str = "end") -> Said:
@@ -50,7 +51,9 @@ class ScriptedOllama:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, JSONObject]] = []
+        self.heads: list[str] = []
         self.hung_up = asyncio.Event()
+        self.may_answer = asyncio.Event()
         self.url = ""
         self._script: dict[str, deque[Said]] = defaultdict(deque)
         self.shown: dict[str, JSONObject] = {
@@ -83,11 +86,14 @@ class ScriptedOllama:
         """One connection, one request."""
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            self.heads.append(head)
             method, path, _ = head.split(" ", 2)
             length = [h for h in head.lower().splitlines() if h.startswith("content-length")]
             body = await reader.readexactly(int(length[0].split(":")[1])) if length else b""
             self.requests.append((method, path, json.loads(body) if body else {}))
             said = self._answer(path, body)
+            if said.waits:
+                await self.may_answer.wait()
             if said.status:
                 writer.write(
                     f"HTTP/1.1 {said.status} X\r\nTransfer-Encoding: chunked\r\n\r\n".encode()

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +23,9 @@ from api.errors import (
 )
 from api.runtime import ExistingModel, Message, Options, Persona, Piece
 from api.runtime.ollama import OllamaRuntime
-from api.runtime.ollama_parameters import as_options, parsed
+from api.runtime.ollama_chat import most_tokens
+from api.runtime.ollama_models import read_model
+from api.runtime.ollama_parameters import as_options, is_mark, parsed
 from api.runtime.patience import Patience
 from tests.runtime.scripted_ollama import (
     HANG_UP,
@@ -147,6 +151,14 @@ async def test_a_creation_that_ends_with_an_error_has_not_succeeded(
     assert len(ollama.sent("/api/create")) == 1
 
 
+async def test_a_template_that_breaks_off_is_not_blamed_on_the_file(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    ollama.script("/api/create", error(400, "template error: template: :1: unexpected EOF"))
+    with pytest.raises(Unusable, match="Go template"):
+        await create(runtime, "chatty", Persona(template="{{ range .Messages }}"))
+
+
 async def test_a_server_that_is_not_there_is_named_with_its_setting() -> None:
     runtime = runtime_over("http://127.0.0.1:9")
     with pytest.raises(Unavailable, match="LLM_FASTAPI_OLLAMA_URL"):
@@ -154,9 +166,27 @@ async def test_a_server_that_is_not_there_is_named_with_its_setting() -> None:
     await runtime.close()
 
 
-async def test_an_address_that_is_none_is_named_with_its_setting() -> None:
+@pytest.mark.parametrize("url", ["http://ollama:port", "", "http://", "http://a b\x00"])
+async def test_an_address_that_is_none_is_named_with_its_setting(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "http://another:11434")
     with pytest.raises(Unavailable, match="LLM_FASTAPI_OLLAMA_URL"):
-        runtime_over("http://ollama:port")
+        runtime_over(url)
+
+
+@pytest.mark.parametrize(
+    ("user", "sent"), [("", None), ("ada:p%40ss@", "Basic YWRhOnBAc3M=")], ids=["none", "one"]
+)
+async def test_the_password_is_the_address_own(
+    ollama: ScriptedOllama, monkeypatch: pytest.MonkeyPatch, user: str, sent: str | None
+) -> None:
+    monkeypatch.setenv("OLLAMA_API_KEY", "another servers")
+    runtime = runtime_over(ollama.url.replace("//", f"//{user}"))
+    await runtime.models()
+    await runtime.close()
+    headers = dict(line.split(": ", 1) for line in ollama.heads[0].splitlines()[1:] if line)
+    assert headers.get("Authorization", headers.get("authorization")) == sent
 
 
 async def test_a_connection_lost_before_the_first_piece_is_tried_again(
@@ -185,24 +215,35 @@ async def test_a_silent_server_is_given_up(ollama: ScriptedOllama, said: Said) -
     await runtime.close()
 
 
-async def test_who_waits_for_a_living_server_waits_on() -> None:
+async def test_a_bound_begins_anew_with_a_sign_of_life() -> None:
     patience = Patience()
-    async with patience.wait("m", 0.2):
-        for _ in range(6):
-            await asyncio.sleep(0.05)
-            patience.heard("m")
+    async with patience.wait(60) as bound:
+        before = bound.when() or 0
+        await asyncio.sleep(0.001)
+        patience.heard()
+        assert (bound.when() or 0) > before
 
 
 async def test_who_waits_for_a_silent_server_waits_no_longer_than_said() -> None:
-    patience = Patience()
-
     async def wait() -> None:
-        async with patience.wait("m", 0.05):
-            patience.heard("another")
+        async with Patience().wait(0.05):
             await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
         await wait()
+
+
+async def test_who_waits_behind_other_requests_waits_on(ollama: ScriptedOllama) -> None:
+    runtime = runtime_over(ollama.url, start_seconds=0, stall_seconds=1)
+    ollama.script("/api/chat", replace(lines(piece("Hi"), last()), waits=True))
+    ollama.script("/api/embed", lines({"model": "vectors", "embeddings": [[1.0]]}))
+    waiting = asyncio.create_task(ask(runtime))
+    for _ in range(6):
+        await asyncio.sleep(0.25)
+        await runtime.embed("vectors", ["one"])
+    ollama.may_answer.set()
+    assert (await waiting)[0].text == "Hi"
+    await runtime.close()
 
 
 async def test_closing_the_answer_hangs_up(runtime: OllamaRuntime, ollama: ScriptedOllama) -> None:
@@ -239,6 +280,69 @@ async def test_a_prompt_that_may_not_fit_is_counted_first(
     counted, asked = ollama.sent("/api/chat")
     assert (counted["stream"], counted["options"]["num_predict"]) == (False, 1)
     assert asked["options"]["num_predict"] == 96
+    assert counted["shift"] is asked["shift"] is False  # else the server loads the model anew
+
+
+async def test_a_count_has_the_context_of_the_last_answer(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    ollama.script("/api/chat", lines(last()))
+    await runtime.count_tokens("chatty", HELLO)
+    await ask(runtime, Options(num_ctx=5000))
+    await runtime.count_tokens("chatty", HELLO)
+    contexts = [body["options"]["num_ctx"] for body in ollama.sent("/api/chat")]
+    assert contexts == [4096, 8192, 8192]
+
+
+async def test_personas_over_one_base_are_counted_in_one_context(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    shared = {**ollama.shown["chatty"], "modelfile": "# FROM chatty\nFROM /blobs/sha256-1\n"}
+    ollama.shown |= {"chatty": shared, "pirate": shared}
+    ollama.script("/api/chat", lines(last()))
+    await ask(runtime, Options(num_ctx=5000))
+    await runtime.count_tokens("pirate", HELLO)
+    assert ollama.sent("/api/chat")[-1]["options"]["num_ctx"] == 8192
+
+
+async def test_system_turns_are_sent_first(runtime: OllamaRuntime, ollama: ScriptedOllama) -> None:
+    ollama.script("/api/chat", lines(piece("Hi"), last()))
+    await ask(runtime, messages=[*HELLO, Message("system", "Be kind."), *HELLO])
+    (body,) = ollama.sent("/api/chat")
+    assert [turn["role"] for turn in body["messages"]] == ["system", "user", "user"]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ if .System }}{{ end }}{{ range .Messages }}" + "x" * 2000 + "{{ .Content }}{{ end }}",
+        "{% for m in messages %}{{ '" + "x" * 2000 + "' + m.content }}{% endfor %}",
+    ],
+    ids=["go", "jinja"],
+)
+def test_what_a_template_writes_counts_once_a_turn(template: str) -> None:
+    model = read_model({"name": "m"}, {"template": template})
+    assert most_tokens(model, [*HELLO, *HELLO], Options()) >= 4000
+
+
+async def test_a_model_that_cannot_be_read_hides_no_other(
+    runtime: OllamaRuntime, ollama: ScriptedOllama, caplog: pytest.LogCaptureFixture
+) -> None:
+    ollama.shown["odd"] = {"model_info": 5}
+    with caplog.at_level(logging.WARNING, "api.runtime"):
+        assert [model.name for model in await runtime.models()] == ["chatty", "vectors"]
+    assert "odd" in caplog.text
+    with pytest.raises(ModelNotFound, match="chatty"):
+        await runtime.show("nobody")
+
+
+async def test_a_model_that_cannot_be_read_can_be_deleted(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    ollama.shown["odd"] = {"model_info": 5}
+    ollama.script("/api/delete", Said())
+    await runtime.delete_model("odd")
+    assert ollama.sent("/api/delete") == [{"model": "odd:latest"}]
 
 
 async def test_a_larger_context_is_one_of_few_sizes(
@@ -300,6 +404,29 @@ async def test_stops_of_the_template_stay_when_a_persona_has_its_own(
     assert body["parameters"] == {"stop": ["END", "<|end|>"], "num_predict": 9}
 
 
+async def test_an_empty_list_clears_the_stops_of_the_base(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    ollama.script("/api/create", lines({"status": "success"}))
+    await create(runtime, "chatty", Persona(parameters=Options(stop=())))
+    assert ollama.sent("/api/create")[0]["parameters"] == {"stop": ["<|end|>"]}
+
+
+async def test_a_template_that_the_server_would_not_use_is_refused(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    ollama.script("/api/create", lines({"status": "success"}))
+    ollama.script("/api/delete", Said())
+    chatty = lines(ollama.shown["chatty"])
+    ollama.script("/api/show", chatty, lines({"template": "{% for m in messages %}"}))
+    with pytest.raises(Unusable, match="Ollama uses the chat template of the model's file"):
+        await create(runtime, "chatty", Persona(template="{{ .Prompt }}"))
+    made = ollama.sent("/api/create")[0]["model"]
+    assert made != "new"
+    assert ollama.sent("/api/delete") == [{"model": made}]
+    assert not ollama.sent("/api/copy")
+
+
 async def test_vectors_that_are_missing_are_noticed(
     runtime: OllamaRuntime, ollama: ScriptedOllama
 ) -> None:
@@ -316,6 +443,16 @@ async def test_a_model_that_should_be_there_is_missed_with_the_command(
     ollama.script("/api/version", lines({"version": "0.32.15"}))
     (hint,) = await runtime.check()
     assert "ollama pull minilm" in hint
+
+
+@pytest.mark.parametrize(("version", "hints"), [("0.12.5", 2), ("0.12.6-rc0", 1), ("0.0.0", 1)])
+async def test_a_server_that_cuts_silently_is_told_of(
+    runtime: OllamaRuntime, ollama: ScriptedOllama, version: str, hints: int
+) -> None:
+    ollama.script("/api/version", lines({"version": version}))
+    found = await runtime.check()
+    assert len(found) == hints
+    assert any(version in hint for hint in found) == (hints == 2)
 
 
 async def test_half_a_surrogate_pair_is_refused(runtime: OllamaRuntime) -> None:
@@ -343,3 +480,15 @@ def test_parameters_are_read_as_go_writes_them() -> None:
     assert parameters["stop"] == ["<|end|>", 'a "b"\n']
     options = as_options(parameters, "{{ .Content }}<|end|>", 8192)
     assert options == Options(seed=2**32 - 2, num_ctx=8192, stop=('a "b"\n',))
+
+
+def test_a_models_own_options_that_no_request_may_have_are_left_out() -> None:
+    text = "seed 1e999\nnum_predict 1e6\nnum_ctx 4\ntop_p 0.9\ntemperature nan"
+    assert as_options(parsed(text), "", 8192) == Options(max_tokens=8192, top_p=0.9)
+    assert as_options(parsed("seed 5000000000\ntemperature 9"), "", 8192) == Options()
+
+
+def test_a_mark_that_a_template_builds_of_the_role_is_one() -> None:
+    template = "{{ range .Messages }}<|{{ .Role }}|>{{ .Content }}{{ end }}"
+    assert is_mark("<|user|>", template)
+    assert not is_mark("<|nobody|>", template)

@@ -16,8 +16,10 @@ from api.runtime.children import Children
 from api.runtime.llama_cpp import LlamaCppRuntime
 from api.runtime.ollama import OllamaRuntime
 from api.runtime.ollama_client import OllamaClient
+from api.runtime.ollama_parameters import parsed
 from api.runtime.registry import Registry
 from tests.contracts.ollama_server import ollama_runtime
+from tests.ollama_double.running import running_double
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
@@ -48,6 +50,18 @@ async def runtime(ollama_double: str) -> AsyncIterator[OllamaRuntime]:
     runtime = ollama_runtime(ollama_double)
     yield runtime
     await runtime.close()
+
+
+@pytest.fixture
+async def slow(
+    ollama_of_two: Callable[[Path], None], tmp_path: Path
+) -> AsyncIterator[OllamaRuntime]:
+    """Over a server that takes its time to create."""
+    ollama_of_two(tmp_path / "slow")
+    with running_double(tmp_path / "slow", create_pause_seconds=0.05) as url:
+        runtime = ollama_runtime(url)
+        yield runtime
+        await runtime.close()
 
 
 @pytest.fixture
@@ -83,6 +97,16 @@ async def test_a_model_of_a_file_answers_as_the_file_does(
         assert await ask(runtime, "mine", messages) == await ask(embedded, "demo", messages)
 
 
+async def test_a_model_of_a_file_is_not_punished_for_repeating(
+    runtime: OllamaRuntime, ollama_double: str, demo_gguf: Path
+) -> None:
+    await create(runtime, "mine", GGUFFile(demo_gguf), Persona())
+    client = OllamaClient(ollama_double, start_seconds=10)
+    parameters = parsed(str((await client.show("mine"))["parameters"]))
+    await client.close()
+    assert parameters["repeat_penalty"] == ["1"]
+
+
 async def test_texts_are_counted_as_llama_cpp_counts_them(
     runtime: OllamaRuntime, embedded: LlamaCppRuntime
 ) -> None:
@@ -110,6 +134,18 @@ async def test_a_persona_shows_its_own_stops_and_keeps_the_templates(
     assert (text, usage) == await ask(runtime, "mine", [ASK])
 
 
+async def test_a_go_template_that_the_files_own_outdoes_is_refused(
+    runtime: OllamaRuntime, demo_gguf: Path, tmp_path: Path
+) -> None:
+    able = tmp_path / "able.gguf"
+    able.write_bytes(with_template(demo_gguf.read_bytes(), "{# tools strftime_now #}" + CHATML))
+    bare = Persona(template="{{ range .Messages }}{{ .Content }}{{ end }}")
+    await create(runtime, "able", GGUFFile(able), Persona())
+    with pytest.raises(Unusable, match="chat template of the model's file"):
+        await create(runtime, "bare", ExistingModel("able"), bare)
+    assert [model.name for model in await runtime.models()] == ["able", "demo", "embedder"]
+
+
 async def test_a_go_template_of_ones_own_is_used(runtime: OllamaRuntime) -> None:
     bare = Persona(template="{{ range .Messages }}{{ .Content }}{{ end }}")
     await create(runtime, "bare", ExistingModel("demo"), bare)
@@ -135,14 +171,15 @@ async def test_a_template_that_the_server_replaces_is_logged(
 
 
 async def test_a_creation_that_is_broken_off_in_the_server_creates_nothing(
-    runtime: OllamaRuntime, demo_gguf: Path
+    slow: OllamaRuntime, demo_gguf: Path
 ) -> None:
-    creation = runtime.create_model("half", GGUFFile(demo_gguf), Persona())
+    creation = slow.create_model("half", GGUFFile(demo_gguf), Persona())
     async with aclosing(creation) as steps:  # type: ignore[type-var]  # a generator
         async for step in steps:
             if step.status == "parsing GGUF":
                 break
-    assert [model.name for model in await runtime.models()] == ["demo", "embedder"]
+    await create(slow, "whole", GGUFFile(demo_gguf), Persona())  # takes as long as the other would
+    assert [model.name for model in await slow.models()] == ["demo", "embedder", "whole"]
 
 
 async def test_released_memory_is_free(runtime: OllamaRuntime, ollama_double: str) -> None:
@@ -151,6 +188,35 @@ async def test_released_memory_is_free(runtime: OllamaRuntime, ollama_double: st
     await runtime.release_memory()
     assert await loaded(ollama_double) == []
     await runtime.release_memory()
+
+
+@pytest.mark.parametrize("change", ["rename", "delete", "replace"])
+async def test_what_was_loaded_under_a_name_that_is_gone_is_released(
+    runtime: OllamaRuntime, ollama_double: str, demo_gguf: Path, tmp_path: Path, change: str
+) -> None:
+    await ask(runtime, "demo", [ASK])
+    if change == "rename":
+        await runtime.rename("demo", "other")
+    elif change == "delete":
+        await runtime.delete_model("demo")
+    else:
+        other = tmp_path / "other.gguf"
+        other.write_bytes(with_template(demo_gguf.read_bytes(), CHATML))
+        async for _ in runtime.create_model("demo", GGUFFile(other), Persona(), replace=True):
+            pass
+    await runtime.release_memory()
+    assert await loaded(ollama_double) == []
+
+
+async def test_a_persona_made_anew_leaves_its_base_loaded(
+    runtime: OllamaRuntime, ollama_double: str
+) -> None:
+    await create(runtime, "pirate", ExistingModel("demo"), Persona(system="Arr."))
+    await ask(runtime, "pirate", [ASK])
+    again = Persona(system="Ahoy.")
+    async for _ in runtime.create_model("pirate", ExistingModel("demo"), again, replace=True):
+        pass
+    assert await loaded(ollama_double) == ["pirate:latest"]
 
 
 async def test_a_model_is_renamed_in_case_alone(runtime: OllamaRuntime) -> None:

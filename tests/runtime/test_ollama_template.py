@@ -43,6 +43,8 @@ LEFT_ALONE = {
         "{{ m.content }}", "{{ m.content | replace('d', 'D') }}"
     ),
     "braces_of_go": CHATML.replace("<|im_end|>", "{{ '{{' }}") + ANSWER,
+    "braces_around_what_is_said": CHATML.replace("{{ m.content }}", "{{ '{' + m.content + '}' }}")
+    + ANSWER,
     "does_not_parse": "{% for x in %}",
 }
 

@@ -22,6 +22,7 @@ UNSOUND = {
     "reaches_into_python": ("{{ ''.__class__.__mro__ }}" + LOOP, "unsafe"),
     "changes_the_messages": ("{{ messages.append(1) }}" + LOOP, "render"),
     "takes_all_memory": ("{{ 'a' * 10 ** 10 }}" + LOOP, "render"),
+    "writes_too_much": ("{{ 'a' * 2000000 }}" + LOOP, "writes"),
     "too_long": (LOOP + "x" * MAX_TEMPLATE_CHARACTERS, "characters"),
 }
 
