@@ -14,7 +14,7 @@ from api.errors import ApiError
 from api.findings import Finding
 from api.jobs.doctor import examine as examine_jobs
 from api.names import model_key
-from api.runtime.devices import GPU_HINT
+from api.runtime.llama_cpp.devices import GPU_HINT
 from api.services import Services
 from api.settings import Settings
 from api.store import Store, open_store

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from api.runtime import Persona
-from api.runtime.registry import Registry
+from api.runtime.llama_cpp.registry import Registry
 from tests.ollama_double.running import copy_layout, lay_out, running_double
 
 ROOT = Path(__file__).parent.parent

@@ -18,12 +18,12 @@ OWNERS = {
     "tantivy": ("api/index/lexical.py",),
     "pypdf": ("api/documents/",),
     "pypdfium2": ("api/documents/",),
-    "xllamacpp": ("api/runtime/llama_server.py", "finetune/"),
+    "xllamacpp": ("api/runtime/llama_cpp/server.py", "finetune/"),
     "httpx2": ("api/runtime/", "finetune/hub.py"),
-    "httpx": ("api/runtime/ollama_client.py", "api/index/chroma_server.py"),
+    "httpx": ("api/runtime/ollama/", "api/index/chroma_server.py"),
     "huggingface_hub": ("finetune/hub.py",),
-    "ollama": ("api/runtime/ollama",),
-    "tokenizers": ("api/runtime/ollama_tokens.py", "finetune/"),
+    "ollama": ("api/runtime/ollama/",),
+    "tokenizers": ("api/runtime/ollama/tokens.py", "finetune/"),
     "langchain_core": ("api/rag/prompts.py",),
     "uvicorn": ("api/__main__.py", "api/http_protocol.py"),
     "trl": ("finetune/train.py",),
@@ -130,7 +130,11 @@ def test_only_settings_reads_the_environment() -> None:
         if relative(path).startswith("api/") and "os.environ" in path.read_text(encoding="utf-8")
     }
     # a child's environment and the fault points of the tests are no settings
-    children = {"api/runners/local.py", "api/documents/extract.py", "api/runtime/child.py"}
+    children = {
+        "api/runners/local.py",
+        "api/documents/extract.py",
+        "api/runtime/llama_cpp/child.py",
+    }
     assert readers <= {"api/faults.py", *children}
 
 

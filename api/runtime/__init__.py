@@ -1,6 +1,6 @@
 """ModelRuntime: what runs language models, as the rest of the service sees it, with the values it speaks.
 
-Implementations: `llama_cpp.LlamaCppRuntime` (embedded) and `ollama.OllamaRuntime`. One contract suite
+Implementations: `llama_cpp.runtime.LlamaCppRuntime` (embedded) and `ollama.runtime.OllamaRuntime`. One contract suite
 (`tests/contracts/test_model_runtime.py`) runs over each of them and over the fake.
 """
 

@@ -3,10 +3,10 @@
 import os
 
 from api.runtime import ModelRuntime
-from api.runtime.child import Limits
-from api.runtime.children import Children
-from api.runtime.llama_cpp import LlamaCppRuntime
-from api.runtime.registry import Registry
+from api.runtime.llama_cpp.child import Limits
+from api.runtime.llama_cpp.children import Children
+from api.runtime.llama_cpp.registry import Registry
+from api.runtime.llama_cpp.runtime import LlamaCppRuntime
 from api.settings import Settings
 
 
@@ -17,8 +17,8 @@ def open_runtime(settings: Settings) -> ModelRuntime:
 
 def open_ollama(settings: Settings) -> ModelRuntime:
     """The runtime over an Ollama server, which need not be there yet."""
-    from api.runtime.ollama import OllamaRuntime  # takes longer to import than the rest
-    from api.runtime.ollama_client import OllamaClient
+    from api.runtime.ollama.client import OllamaClient
+    from api.runtime.ollama.runtime import OllamaRuntime  # takes longer to import than the rest
 
     return OllamaRuntime(
         OllamaClient(settings.ollama_url, start_seconds=settings.model_start_seconds),

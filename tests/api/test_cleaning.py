@@ -14,8 +14,8 @@ from api.__main__ import main
 from api.data_folder import DataFolder
 from api.index.chroma_server import open_server
 from api.runtime import ExistingModel, Persona
-from api.runtime.ollama import OllamaRuntime
-from api.runtime.ollama_client import OllamaClient
+from api.runtime.ollama.client import OllamaClient
+from api.runtime.ollama.runtime import OllamaRuntime
 from api.settings import Settings
 from api.store import open_store
 from finetune.workspace import JobDirectory

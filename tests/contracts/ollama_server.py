@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from api.runtime import GGUFFile, Persona
-from api.runtime.ollama import OllamaRuntime
-from api.runtime.ollama_client import OllamaClient
+from api.runtime.ollama.client import OllamaClient
+from api.runtime.ollama.runtime import OllamaRuntime
 
 
 def ollama_runtime(url: str) -> OllamaRuntime:

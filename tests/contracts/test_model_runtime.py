@@ -22,10 +22,10 @@ from api.runtime import (
     Persona,
     Piece,
 )
-from api.runtime.child import Limits
-from api.runtime.children import Children
-from api.runtime.llama_cpp import LlamaCppRuntime
-from api.runtime.registry import Registry
+from api.runtime.llama_cpp.child import Limits
+from api.runtime.llama_cpp.children import Children
+from api.runtime.llama_cpp.registry import Registry
+from api.runtime.llama_cpp.runtime import LlamaCppRuntime
 from tests.contracts.ollama_server import clear, furnish, ollama_runtime, refuse_somebodys
 from tests.fakes import FakeRuntime
 

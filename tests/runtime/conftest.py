@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from api.runtime import Message, ModelSource, Options, Persona
-from api.runtime.child import Child, Limits
-from api.runtime.children import Children
-from api.runtime.llama_cpp import LlamaCppRuntime
-from api.runtime.registry import Registry
+from api.runtime.llama_cpp.child import Child, Limits
+from api.runtime.llama_cpp.children import Children
+from api.runtime.llama_cpp.registry import Registry
+from api.runtime.llama_cpp.runtime import LlamaCppRuntime
 
 HELLO = [Message("user", "Hello, who are you?")]
 WORDS: dict[str, Any] = {

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from api.runtime.ollama import OllamaRuntime
-from api.runtime.ollama_client import OllamaClient
+from api.runtime.ollama.client import OllamaClient
+from api.runtime.ollama.runtime import OllamaRuntime
 
 JSONObject = dict[str, Any]
 

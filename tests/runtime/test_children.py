@@ -13,7 +13,7 @@ import pytest
 
 from api.errors import BackEndFailed, Unavailable
 from api.runtime import Message, Options, Piece
-from api.runtime.child import LoadFailed
+from api.runtime.llama_cpp.child import LoadFailed
 from tests.runtime.conftest import HELLO, LONG, Opener, is_gone, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
@@ -247,10 +247,10 @@ _PARENT = """
 import asyncio, sys
 from pathlib import Path
 from api.runtime import Message, Options
-from api.runtime.child import Limits
-from api.runtime.children import Children
-from api.runtime.llama_cpp import LlamaCppRuntime
-from api.runtime.registry import Registry
+from api.runtime.llama_cpp.child import Limits
+from api.runtime.llama_cpp.children import Children
+from api.runtime.llama_cpp.runtime import LlamaCppRuntime
+from api.runtime.llama_cpp.registry import Registry
 
 async def main():
     children = Children(Limits(1), most=1, idle_seconds=60)

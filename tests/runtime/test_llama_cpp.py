@@ -9,7 +9,7 @@ import pytest
 
 from api.errors import BackEndFailed, InvalidOption, Unusable
 from api.runtime import ExistingModel, GGUFFile, Message, Options, Persona
-from api.runtime.devices import GPU_HINT
+from api.runtime.llama_cpp.devices import GPU_HINT
 from tests.runtime.conftest import HELLO, SHORT, Opener, is_gone
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]

@@ -22,11 +22,11 @@ from api.errors import (
     Unusable,
 )
 from api.runtime import ExistingModel, Message, Options, Persona, Piece
-from api.runtime.ollama import OllamaRuntime
-from api.runtime.ollama_chat import most_tokens
-from api.runtime.ollama_models import read_model
-from api.runtime.ollama_parameters import as_options, is_mark, parsed
-from api.runtime.patience import Patience
+from api.runtime.ollama.chat import most_tokens
+from api.runtime.ollama.models import read_model
+from api.runtime.ollama.parameters import as_options, is_mark, parsed
+from api.runtime.ollama.patience import Patience
+from api.runtime.ollama.runtime import OllamaRuntime
 from tests.runtime.scripted_ollama import (
     HANG_UP,
     SILENCE,

@@ -11,13 +11,13 @@ import pytest
 
 from api.errors import Unusable
 from api.runtime import ExistingModel, GGUFFile, Message, ModelRuntime, Options, Persona, Usage
-from api.runtime.child import Limits
-from api.runtime.children import Children
-from api.runtime.llama_cpp import LlamaCppRuntime
-from api.runtime.ollama import OllamaRuntime
-from api.runtime.ollama_client import OllamaClient
-from api.runtime.ollama_parameters import parsed
-from api.runtime.registry import Registry
+from api.runtime.llama_cpp.child import Limits
+from api.runtime.llama_cpp.children import Children
+from api.runtime.llama_cpp.registry import Registry
+from api.runtime.llama_cpp.runtime import LlamaCppRuntime
+from api.runtime.ollama.client import OllamaClient
+from api.runtime.ollama.parameters import parsed
+from api.runtime.ollama.runtime import OllamaRuntime
 from tests.contracts.ollama_server import ollama_runtime
 from tests.ollama_double.running import running_double
 

@@ -3,7 +3,7 @@
 import pytest
 
 from api.runtime.gguf import Header
-from api.runtime.ollama_template import derive
+from api.runtime.ollama.template import derive
 
 TURN = "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
 CHATML = "{% for m in messages %}" + TURN + "{% endfor %}"

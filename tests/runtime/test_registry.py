@@ -10,8 +10,8 @@ import pytest
 
 from api.errors import BackEndFailed, NameTaken, OutOfSpace
 from api.runtime import Options, Persona
-from api.runtime.manifest import Entry
-from api.runtime.registry import Registry
+from api.runtime.llama_cpp.manifest import Entry
+from api.runtime.llama_cpp.registry import Registry
 
 
 @pytest.fixture

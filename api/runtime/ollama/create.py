@@ -11,12 +11,12 @@ from api.errors import ApiError, Unusable
 from api.names import CHECKING
 from api.runtime import Persona, Progress
 from api.runtime.gguf import Header, read_header
-from api.runtime.ollama_client import OllamaClient
-from api.runtime.ollama_models import OllamaModel
-from api.runtime.ollama_parameters import as_parameters
-from api.runtime.ollama_template import derive
-from api.runtime.ollama_transport import JSONObject
-from api.runtime.ollama_upload import Upload
+from api.runtime.ollama.client import OllamaClient
+from api.runtime.ollama.models import OllamaModel
+from api.runtime.ollama.parameters import as_parameters
+from api.runtime.ollama.template import derive
+from api.runtime.ollama.transport import JSONObject
+from api.runtime.ollama.upload import Upload
 from api.runtime.options import check_options
 from api.runtime.personas import inherited
 from api.runtime.threads import in_thread

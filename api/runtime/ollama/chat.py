@@ -10,10 +10,10 @@ from typing import Any
 
 from api.errors import BackEndFailed, InvalidOption, PromptTooLong, Unusable
 from api.runtime import FinishReason, Message, Options, Piece, Usage
-from api.runtime.ollama_client import OllamaClient
-from api.runtime.ollama_models import OllamaModel
-from api.runtime.ollama_parameters import as_parameters
-from api.runtime.ollama_transport import JSONObject
+from api.runtime.ollama.client import OllamaClient
+from api.runtime.ollama.models import OllamaModel
+from api.runtime.ollama.parameters import as_parameters
+from api.runtime.ollama.transport import JSONObject
 from api.runtime.personas import with_system
 
 _TOKENS_AROUND_A_TURN = 32

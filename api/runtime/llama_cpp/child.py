@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from api.errors import BackEndFailed, Unavailable
-from api.runtime.llama_client import LlamaClient
+from api.runtime.llama_cpp.client import LlamaClient
 
-SERVER = Path(__file__).with_name("llama_server.py")
+SERVER = Path(__file__).with_name("server.py")
 _LOG_BYTES = 8000
 
 

@@ -17,16 +17,16 @@ from api.runtime import (
     TokenCount,
 )
 from api.runtime.batches import batches
-from api.runtime.child import Launch, LoadFailed, devices
-from api.runtime.children import Children
-from api.runtime.devices import gpu_hint, nvidia_gpu_present
 from api.runtime.gguf import Header
-from api.runtime.llama_chat import answer, prompt
-from api.runtime.llama_options import as_body
-from api.runtime.manifest import Entry
+from api.runtime.llama_cpp.body import as_body
+from api.runtime.llama_cpp.chat import answer, prompt
+from api.runtime.llama_cpp.child import Launch, LoadFailed, devices
+from api.runtime.llama_cpp.children import Children
+from api.runtime.llama_cpp.devices import gpu_hint, nvidia_gpu_present
+from api.runtime.llama_cpp.manifest import Entry
+from api.runtime.llama_cpp.registry import Registry
 from api.runtime.options import check_options
 from api.runtime.personas import inherited, with_system
-from api.runtime.registry import Registry
 from api.runtime.templates import check_template
 from api.runtime.threads import in_thread
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from api.errors import BackEndFailed, ModelNotFound, NameTaken, Unusable
 from api.runtime import ModelInfo, Persona
 from api.runtime.gguf import Header, read_header
-from api.runtime.incoming import Incoming, storage_errors, sync_folder
-from api.runtime.manifest import Entry, parsed, written
+from api.runtime.llama_cpp.incoming import Incoming, storage_errors, sync_folder
+from api.runtime.llama_cpp.manifest import Entry, parsed, written
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ import httpx
 from ollama import ResponseError
 
 from api.errors import ApiError, BackEndFailed, Unavailable, Unusable
-from api.runtime.ollama_errors import ANOTHER_SERVER, creation_refusal, refusal
-from api.runtime.ollama_transport import JSONObject, Transport
-from api.runtime.patience import Patience
+from api.runtime.ollama.errors import ANOTHER_SERVER, creation_refusal, refusal
+from api.runtime.ollama.patience import Patience
+from api.runtime.ollama.transport import JSONObject, Transport
 
 T = TypeVar("T")
 CONNECT_SECONDS = 5

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from api.errors import Unavailable
-from api.runtime.child import Child, Launch, Limits, spawn
+from api.runtime.llama_cpp.child import Child, Launch, Limits, spawn
 
 logger = logging.getLogger(__name__)
 DEATHS_SECONDS = 60.0

@@ -11,8 +11,8 @@ from weakref import WeakValueDictionary
 
 from api.errors import BackEndFailed, InvalidOption, ModelNotFound, NameTaken
 from api.names import model_key
-from api.runtime.ollama_client import OllamaClient
-from api.runtime.ollama_models import OllamaModel, read_model
+from api.runtime.ollama.client import OllamaClient
+from api.runtime.ollama.models import OllamaModel, read_model
 
 logger = logging.getLogger(__name__)
 _SHOWN_AT_ONCE = 8

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from api.errors import Unusable
 from api.runtime import Progress
-from api.runtime.ollama_client import Lost, OllamaClient
+from api.runtime.ollama.client import Lost, OllamaClient
 from api.runtime.threads import in_thread
 
 _STEP_BYTES = 32 * 2**20

@@ -8,7 +8,7 @@ from typing import Any
 
 from api.errors import BackEndFailed
 from api.runtime import ModelInfo, Persona
-from api.runtime.ollama_parameters import as_options, is_mark, parsed
+from api.runtime.ollama.parameters import as_options, is_mark, parsed
 
 _UNKNOWN_CONTEXT = 4096
 _POOLED = (1, 2, 3)

@@ -21,13 +21,13 @@ from api.runtime import (
     TokenCount,
 )
 from api.runtime.batches import batches
-from api.runtime.ollama_chat import answer, count, most_tokens, readable, request, require_unicode
-from api.runtime.ollama_client import OllamaClient
-from api.runtime.ollama_create import check_template, create_from_file, create_from_model
-from api.runtime.ollama_errors import TextTooLong
-from api.runtime.ollama_library import Library
-from api.runtime.ollama_models import OllamaModel, shown_name
-from api.runtime.ollama_tokens import WORD_PIECE, Counter, estimated, word_pieces
+from api.runtime.ollama.chat import answer, count, most_tokens, readable, request, require_unicode
+from api.runtime.ollama.client import OllamaClient
+from api.runtime.ollama.create import check_template, create_from_file, create_from_model
+from api.runtime.ollama.errors import TextTooLong
+from api.runtime.ollama.library import Library
+from api.runtime.ollama.models import OllamaModel, shown_name
+from api.runtime.ollama.tokens import WORD_PIECE, Counter, estimated, word_pieces
 from api.runtime.options import check_options
 from api.runtime.threads import in_thread
 

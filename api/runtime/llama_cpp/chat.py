@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from api.errors import BackEndFailed
 from api.runtime import FinishReason, Message, Piece, Usage
-from api.runtime.llama_client import LlamaClient
+from api.runtime.llama_cpp.client import LlamaClient
 
 
 @dataclass(frozen=True, slots=True)
