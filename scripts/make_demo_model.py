@@ -3,7 +3,7 @@
     python scripts/make_demo_model.py
     python scripts/make_demo_model.py --measure-only
 
-Training takes about an hour of a recent CPU. No data and no weights are read; the same seed gives the same text.
+Training takes about two hours of one core of a recent CPU. No data and no weights are read; the same seed gives the same text.
 """
 
 import argparse
@@ -36,10 +36,10 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Make the demo model.")
     parser.add_argument("--out", type=Path, default=ROOT / "examples" / "demo_model")
-    parser.add_argument("--tokens", type=float, default=27.0, help="million tokens to train on")
+    parser.add_argument("--tokens", type=float, default=44.0, help="million tokens to train on")
     parser.add_argument("--minutes", type=float, default=math.inf, help="end the schedule early")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--export-minutes", type=float, default=10.0, help="between provisional exports"
     )

@@ -49,8 +49,9 @@ passages above about 60 words and more than six passages are often misread, and 
 | training | {million_tokens:.1f} M tokens in {steps} steps; Muon 0.006, AdamW 0.0006, linear decay |
 | time | {minutes:.0f} minutes, {threads} thread, on a CPU with bfloat16 matrix units |
 
-The first four fifths of the tokens are `--tokens 28 --minutes 51` cut short, the rest `--resume --seed 2`. Loss was
-still falling in the end: more training makes it better, and `--resume` goes on from what is there.
+`python scripts/make_demo_model.py` with its defaults makes it: one run on one learning-rate schedule. Loss was flat in
+the end. What is still wrong is nearly always the choice between two near-equal sentences: a larger model or longer
+training, not more of the decay, would be the next thing to try.
 """
 
 
