@@ -3,7 +3,8 @@
     python scripts/make_demo_model.py
     python scripts/make_demo_model.py --measure-only
 
-Training takes about two hours of one core of a recent CPU. No data and no weights are read; the same seed gives the same text.
+Training takes about two hours of one core of a recent CPU. No data and no weights are read; the same seed gives the
+same text.
 """
 
 import argparse

@@ -1,6 +1,5 @@
 """A real server in a process of its own, over a data folder that outlives it."""
 
-import json
 import os
 import signal
 import socket
@@ -14,6 +13,8 @@ from typing import Any
 
 import httpx2
 import pytest
+
+from tests.events import server_events
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 120
@@ -84,19 +85,9 @@ class Server:
 
     def events(self, method: str, path: str, **arguments: Any) -> list[tuple[str, Any]]:
         """All server-sent events of an answer."""
-        found = []
         with self.client.stream(method, path, **arguments) as response:
             assert response.status_code == 200, response.read()
-            event, data = "message", ""
-            for line in response.iter_lines():
-                if line.startswith("event:"):
-                    event = line[6:].strip()
-                elif line.startswith("data:"):
-                    data += line[5:].strip()
-                elif not line and data:
-                    found.append((event, json.loads(data)))
-                    event, data = "message", ""
-        return found
+            return list(server_events(response))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """A stack of containers of its own: other names, volumes and port than a user's."""
 
-import json
 import os
 import subprocess
 import time
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.events import server_events
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("fastapi", "ollama", "chromadb", "worker")
@@ -77,15 +78,7 @@ class Stack:
         """The server-sent events of an answer as they come."""
         with self.client.stream(method, path, **arguments) as response:
             assert response.status_code == 200, response.read()
-            event, data = "message", ""
-            for line in response.iter_lines():
-                if line.startswith("event:"):
-                    event = line[6:].strip()
-                elif line.startswith("data:"):
-                    data += line[5:].strip()
-                elif not line and data:
-                    yield event, json.loads(data)
-                    event, data = "message", ""
+            yield from server_events(response)
 
     def wait_until(self, holds: Callable[[], bool], seconds: float, what: str) -> None:
         """Ask again and again; an API that is down meanwhile is no answer."""
