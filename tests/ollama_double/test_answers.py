@@ -138,7 +138,7 @@ def test_a_model_with_its_own_template_takes_tools_it_does_not_know(server: Serv
 @pytest.mark.parametrize("model", ["demo", "turns"])
 def test_a_schema_is_enforced(server: Server, model: str) -> None:
     schema = {"type": "string", "pattern": "^b(an){2}a$"}
-    answer = server.chat(model, format=schema, options={**SHORT, "num_predict": 20})
+    answer = server.chat(model, format=schema, options={**SHORT, "num_predict": 60})
     assert json.loads(answer["message"]["content"]) == "banana"
     assert server.chat(model, format="")["status"] == 200
 
