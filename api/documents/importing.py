@@ -167,16 +167,15 @@ class Importer:
         await self._index.catch_up()
         return ready
 
-    async def _pages(self, document_id: str) -> list[Page]:
+    async def _pages(self, document_id: str) -> Sequence[Page]:
         documents = self._store.documents
-        if not (await run_sync(documents.get, document_id)).pages_total:
-            async with self._parsing:
-                found = await extract(self.files.path(document_id), self._bounds)
-            await run_sync(
-                documents.set_pages, document_id, found.pages, found.title, found.unreadable
-            )
-            faults.point("import_pages_stored")
-        return await run_sync(documents.pages, document_id)
+        if (await run_sync(documents.get, document_id)).pages_total:
+            return await run_sync(documents.pages, document_id)
+        async with self._parsing:
+            found = await extract(self.files.path(document_id), self._bounds)
+        await run_sync(documents.set_pages, document_id, found.pages, found.title, found.unreadable)
+        faults.point("import_pages_stored")
+        return found.pages
 
     async def _chunks(self, pages: Sequence[Page]) -> list[Chunk]:
         limit = min(self._chunk_tokens, await self._index.longest_chunk())
