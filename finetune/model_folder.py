@@ -117,15 +117,12 @@ def _object(path: Path) -> dict[str, Any]:
 
 def _missing_bytes(path: Path) -> int:
     """How much shorter a safetensors file is than its header says."""
-    size = path.stat().st_size
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, size)))
-        ends = [tensor["data_offsets"][1] for key, tensor in header.items() if key[:2] != "__"]
+        length, tensors = preflight.safetensors_header(path)
+        ends = [tensor["data_offsets"][1] for tensor in tensors.values()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise StageFailed("Weights damaged", f"{path.name}: {error}") from error
-    return 8 + int(length) + max(ends, default=0) - size
+    return 8 + length + int(max(ends, default=0)) - path.stat().st_size
 
 
 def _instead(there: set[str]) -> str:

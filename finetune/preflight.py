@@ -54,16 +54,21 @@ class Estimate:
         return self.weights + self.adapter + self.activations
 
 
+def safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
+    """The bytes of a file's header, and what it says of each tensor by name."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(min(length, path.stat().st_size)))
+    return length, {name: tensor for name, tensor in header.items() if name != "__metadata__"}
+
+
 def _headers(folder: Path) -> dict[str, Any]:
     tensors: dict[str, Any] = {}
     for path in sorted(folder.glob("*.safetensors")):
         try:
-            with path.open("rb") as file:
-                (length,) = struct.unpack("<Q", file.read(8))
-                header = json.loads(file.read(min(length, path.stat().st_size)))
+            tensors |= safetensors_header(path)[1]
         except (OSError, ValueError, struct.error) as error:
             raise StageFailed("Base model damaged", f"{path.name}: {error}") from error
-        tensors |= {name: tensor for name, tensor in header.items() if name != "__metadata__"}
     if not tensors:
         raise StageFailed(
             "Base model unusable", f"{folder.name} holds no safetensors weights. Fetch them."
