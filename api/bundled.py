@@ -16,10 +16,10 @@ from pathlib import Path
 import anyio.to_thread
 
 from api.base_models import DEMO, DEMO_DELETED
+from api.child_environment import child_environment
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NotReady
 from api.extras import require_finetune
 from api.names import model_key
-from api.runners.local import child_environment
 from api.runtime import GGUFFile, ModelRuntime, Persona
 from api.settings import Settings
 from finetune.workspace import sync_files, sync_folder

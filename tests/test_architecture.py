@@ -131,7 +131,7 @@ def test_only_settings_reads_the_environment() -> None:
     }
     # a child's environment and the fault points of the tests are no settings
     children = {
-        "api/runners/local.py",
+        "api/child_environment.py",
         "api/documents/extract.py",
         "api/runtime/llama_cpp/child.py",
     }

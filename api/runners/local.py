@@ -14,19 +14,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from api.child_environment import child_environment
 from api.errors import BackEndFailed, OutOfSpace
 from finetune.workspace import JobDirectory
 
 PIPELINE = (sys.executable, "-m", "finetune")
 CLOSE_SECONDS = 5.0
 LOOK_SECONDS = 0.05
-
-_PASSED_ON = frozenset({"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
-_PASSED_ON_PREFIXES = (
-    *("LC_", "PYTHON", "VIRTUAL_ENV", "XDG_"),
-    *("CUDA", "NVIDIA", "NCCL", "TORCH", "PYTORCH", "TRITON", "BNB_"),
-    *("OMP_", "MKL_", "OPENBLAS_"),
-)
 
 
 class LocalRunner:
@@ -110,16 +104,6 @@ def _terminate(job: JobDirectory) -> bool:
             os.kill(pid, signal.SIGTERM)
             return True
     return False
-
-
-def child_environment() -> dict[str, str]:
-    """What a pipeline needs of our environment: no key of ours or of anybody else."""
-    passed_on = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
-    }
-    return {**passed_on, "HF_HUB_OFFLINE": "1"}
 
 
 def _translated(error: OSError) -> OutOfSpace | BackEndFailed:

@@ -10,10 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from api.child_environment import child_environment
 from api.errors import BackEndFailed
 from api.jobs.progress import read_progress
 from api.runners import JobRunner
-from api.runners.local import LocalRunner, child_environment
+from api.runners.local import LocalRunner
 from api.runners.worker import WorkerRunner
 from finetune.workspace import JobDirectory, report_worker, workers
 from tests.jobs.workshop import command
