@@ -78,8 +78,8 @@ RUN python -m compileall -q finetune
 # The converter and the quantizer of llama.cpp work, which their packages alone do not promise.
 RUN --mount=type=bind,source=examples/demo_model,target=/demo_model \
     --mount=type=tmpfs,target=/tmp \
-    python -m finetune.convert --model /demo_model --out /tmp/demo.gguf --type f16 \
-    && python -c "from pathlib import Path; from finetune.quantize import quantize_file; \
+    python -m finetune.stages.convert --model /demo_model --out /tmp/demo.gguf --type f16 \
+    && python -c "from pathlib import Path; from finetune.stages.quantize import quantize_file; \
     quantize_file(Path('/tmp/demo.gguf'), Path('/tmp/small.gguf'), 'Q8_0')"
 USER 10001:10001
 CMD ["python", "-m", "finetune.worker", "/data/jobs"]

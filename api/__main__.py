@@ -16,8 +16,8 @@ from api.app import create_app
 from api.cleaning import Item, clean
 from api.doctor import examine
 from api.errors import ApiError, CannotStart
-from api.http_protocol import MAX_HEAD_BYTES, HttpProtocol
-from api.security import require_safe_listening
+from api.http.gate import require_safe_listening
+from api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
 from api.settings import Settings, settings_table
 
 SHOWN = 20

@@ -10,11 +10,11 @@ from typing import Literal
 
 from anyio.to_thread import run_sync
 
-from api.app import open_services
 from api.data_folder import DataFolder
 from api.errors import ModelNotFound
 from api.index import Collection
 from api.names import CHECKING, model_key
+from api.opening import open_services
 from api.runtime import ModelInfo
 from api.services import Services
 from api.settings import Settings

@@ -7,13 +7,12 @@ from typing import TypeVar
 
 import anyio.to_thread
 
-from api.app import open_services
 from api.data_folder import DataFolder
 from api.documents.doctor import examine as examine_documents
-from api.errors import ApiError
-from api.findings import Finding
+from api.errors import ApiError, Finding
 from api.jobs.doctor import examine as examine_jobs
 from api.names import model_key
+from api.opening import open_services
 from api.runtime.llama_cpp.devices import GPU_HINT
 from api.services import Services
 from api.settings import Settings

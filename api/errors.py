@@ -16,7 +16,7 @@ Domain code raises these; adapters translate foreign exceptions into them; `prob
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 MAX_DETAIL_CHARACTERS = 1000
 
@@ -230,3 +230,10 @@ class OutOfSpace(ApiError):
 
 class CannotStart(Exception):
     """The service refuses to start; the message is the one line that says what is wrong and what to do."""
+
+
+class Finding(NamedTuple):
+    """What `doctor` or a start found off, and whether it was put right."""
+
+    text: str
+    repaired: bool

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from api.bundled import BundledModels
     from api.documents.deleting import Deleter
     from api.documents.importing import Importer
     from api.index import Index
     from api.jobs.submit import Submitter
     from api.jobs.supervise import Supervisor
-    from api.models import ModelCatalog
+    from api.models.bundled import BundledModels
+    from api.models.catalog import ModelCatalog
     from api.runtime import ModelRuntime
     from api.settings import Settings
     from api.store import Store

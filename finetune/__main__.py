@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from finetune import pipeline, stage
-from finetune.workspace import JobDirectory, JobLocked
+from finetune.job import pipeline, stage
+from finetune.job.directory import JobDirectory, JobLocked
 
 
 def main(arguments: list[str]) -> int:

@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from finetune.stage import StageFailed
+from finetune.job.stage import StageFailed
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from finetune import stage
-from finetune.pipeline import end_with_parent
-from finetune.spec import JobError, Outcome
-from finetune.workspace import JobDirectory, dismiss_worker, report_worker, workers
+from finetune.job import stage
+from finetune.job.directory import JobDirectory, dismiss_worker, report_worker, workers
+from finetune.job.pipeline import end_with_parent
+from finetune.job.spec import JobError, Outcome
 
 PIPELINE = (sys.executable, "-m", "finetune")
 MOST_STARTS = 3  # of a job whose process ends again and again without an outcome

@@ -18,9 +18,9 @@ from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from finetune.base_model import DEFAULT_MODEL, Wanted, load
-from finetune.spec import Quantization
-from finetune.stage import StageFailed
+from finetune.bases.load import DEFAULT_MODEL, Wanted, load
+from finetune.job.spec import Quantization
+from finetune.job.stage import StageFailed
 
 TYPES = {kind.lower(): kind for kind in get_args(Quantization)}
 

@@ -13,8 +13,8 @@ from fpdf import FPDF
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from finetune.demo.samples import Conversations, Message, turn
-from finetune.demo.text import Shape
+from examples.recipe.samples import Conversations, Message, turn
+from examples.recipe.text import Shape
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 INK, SOFT = (24, 58, 92), (110, 120, 130)

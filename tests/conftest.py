@@ -12,6 +12,7 @@ import pytest
 from api.runtime import Persona
 from api.runtime.llama_cpp.registry import Registry
 from tests.ollama_double.running import copy_layout, lay_out, running_double
+from tests.service import Service, close_service, open_service
 
 ROOT = Path(__file__).parent.parent
 DEMO_MODEL = ROOT / "examples" / "demo_model"
@@ -21,6 +22,14 @@ DEMO_MODEL = ROOT / "examples" / "demo_model"
 def anyio_backend() -> str:
     """Async tests run on asyncio, as the service does."""
     return "asyncio"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """The service that route tests ask, over a fake runtime."""
+    service = open_service(tmp_path)
+    yield service
+    close_service(service)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +88,7 @@ def ollama_double(
 
 
 def _converted(model: str, out: Path) -> Path:
-    command = [sys.executable, "-m", "finetune.convert", "--model", model, "--out", str(out)]
+    command = [sys.executable, "-m", "finetune.stages.convert", "--model", model, "--out", str(out)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return out

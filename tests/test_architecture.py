@@ -19,16 +19,20 @@ OWNERS = {
     "pypdf": ("api/documents/",),
     "pypdfium2": ("api/documents/",),
     "xllamacpp": ("api/runtime/llama_cpp/server.py", "finetune/"),
-    "httpx2": ("api/runtime/", "finetune/hub.py"),
+    "httpx2": ("api/runtime/", "finetune/bases/hub.py"),
     "httpx": ("api/runtime/ollama/", "api/index/chroma_server.py"),
-    "huggingface_hub": ("finetune/hub.py",),
+    "huggingface_hub": ("finetune/bases/hub.py",),
     "ollama": ("api/runtime/ollama/",),
     "tokenizers": ("api/runtime/ollama/tokens.py", "finetune/"),
     "langchain_core": ("api/rag/prompts.py",),
-    "uvicorn": ("api/__main__.py", "api/http_protocol.py"),
-    "trl": ("finetune/train.py",),
-    "peft": ("finetune/train.py", "finetune/merge.py", "finetune/reference.py"),
-    "cyllama": ("finetune/quantize.py",),
+    "uvicorn": ("api/__main__.py", "api/http/protocol.py"),
+    "trl": ("finetune/stages/train.py",),
+    "peft": (
+        "finetune/stages/train.py",
+        "finetune/stages/merge.py",
+        "finetune/checks/reference.py",
+    ),
+    "cyllama": ("finetune/stages/quantize.py",),
 }
 """Each client library and the files that may import it."""
 
@@ -78,7 +82,7 @@ def test_finetune_never_imports_api() -> None:
 
 
 def test_api_imports_only_the_light_part_of_finetune() -> None:
-    light = ("finetune.spec", "finetune.workspace", "finetune.csv_rows")
+    light = ("finetune.job.spec", "finetune.job.directory", "finetune.data.csv")
     guilty = [
         (file, name)
         for file, names in IMPORTS.items()
@@ -116,7 +120,7 @@ def test_only_the_app_opens_things() -> None:
     guilty = [
         (file, name)
         for file, names in IMPORTS.items()
-        if file not in {"api/app.py", "api/doctor.py"} and not file.endswith("opening.py")
+        if file not in {"api/opening.py", "api/app.py"} and not file.endswith("opening.py")
         for name in names
         if name.rpartition(".")[2] in openers
     ]
@@ -131,7 +135,7 @@ def test_only_settings_reads_the_environment() -> None:
     }
     # a child's environment and the fault points of the tests are no settings
     children = {
-        "api/child_environment.py",
+        "api/child_process.py",
         "api/documents/extract.py",
         "api/runtime/llama_cpp/child.py",
     }

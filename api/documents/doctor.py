@@ -5,7 +5,7 @@ from pathlib import Path
 from anyio.to_thread import run_sync
 
 from api.documents.files import Files
-from api.findings import Finding
+from api.errors import Finding
 from api.index import Index
 from api.store import Store
 

@@ -3,11 +3,11 @@
 import shutil
 from pathlib import Path
 
-from api.findings import Finding
+from api.errors import Finding
 from api.jobs.submit import GROWING
 from api.store import Store
 from api.store.jobs import Job, JobStatus
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
 
 _WITHOUT_FOLDER: dict[JobStatus, JobStatus] = {
     "queued": "failed",

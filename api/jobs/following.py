@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import anyio.to_thread
 
-from api.jobs.submit import is_live
+from api.models.naming import is_live
 from api.store import Store
 from api.store.jobs import Job
-from finetune.workspace import Event, JobDirectory
+from finetune.job.directory import Event, JobDirectory
 
 POLL_SECONDS = 0.5
 

@@ -2,11 +2,11 @@
 
 import logging
 
-from api.base_models import BaseModels
 from api.jobs import doctor
 from api.jobs.publish import Publisher
 from api.jobs.submit import Submitter
 from api.jobs.supervise import Supervisor
+from api.models.bases import BaseModels
 from api.runners import JobRunner
 from api.runtime import ModelRuntime
 from api.settings import Settings

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from finetune.workspace import Event, JobDirectory
+from finetune.job.directory import Event, JobDirectory
 
 FIGURES = (
     "step",

@@ -22,8 +22,8 @@ from api.names import CHECKING
 from api.runtime import GGUFFile, Message, ModelRuntime, Options, Persona, Usage
 from api.store import Store
 from api.store.jobs import Job
-from finetune.spec import Probe, Probes
-from finetune.workspace import JobDirectory, read_json, write_atomically
+from finetune.job.directory import JobDirectory, read_json, write_atomically
+from finetune.job.spec import Probe, Probes
 
 FORGIVEN_FROM = 8
 """With so many probes one text may differ: CPU and GPU arithmetic can flip a near tie."""

@@ -17,24 +17,22 @@ from typing import Any, BinaryIO
 import anyio.to_thread
 from pydantic import ValidationError
 
-from api.base_models import BaseModels, TrainableBase
 from api.errors import (
     DatasetUnusable,
     InvalidOption,
-    ModelNotFound,
-    NameTaken,
     OutOfSpace,
     UnsupportedMediaType,
 )
-from api.extras import require_finetune
 from api.faults import point
-from api.names import model_key, valid_model_name
+from api.models.bases import BaseModels, TrainableBase, require_finetune
+from api.models.naming import require_free
+from api.names import valid_model_name
 from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, new_job_id
-from finetune.csv_rows import DatasetError, check_csv
-from finetune.spec import FineTuneSpec, held_out_rows
-from finetune.workspace import JobDirectory, sync_folder, write_atomically
+from finetune.data.csv import DatasetError, check_csv
+from finetune.job.directory import JobDirectory, sync_folder, write_atomically
+from finetune.job.spec import FineTuneSpec, held_out_rows
 
 GROWING = ".new-"
 COPY_BYTES = 2**20
@@ -156,31 +154,6 @@ class Submitter:
             raise
         point("job_added")
         return job
-
-
-def is_live(job: Job) -> bool:
-    """Whether the job is on its way to a model; one that was refused waits for its owner."""
-    return job.status in {"queued", "running", "publishing"} or (
-        job.status == "trained" and job.error is None
-    )
-
-
-async def require_free(
-    store: Store, runtime: ModelRuntime, name: str, *, by: Job | None = None
-) -> None:
-    """`errors.NameTaken` when a model has that name or a job other than `by` is to give it."""
-    with contextlib.suppress(ModelNotFound):
-        info = await runtime.show(name)
-        raise NameTaken(f"A model named {info.name!r} exists. Choose another name, or delete it.")
-    await require_unpromised(store, name, by=by)
-
-
-async def require_unpromised(store: Store, name: str, *, by: Job | None = None) -> None:
-    """`errors.NameTaken` when a job other than `by` is to give a model that name."""
-    for job in await anyio.to_thread.run_sync(store.jobs.all):
-        is_other = by is None or job.id != by.id
-        if is_other and is_live(job) and model_key(job.model_name) == model_key(name):
-            raise NameTaken(f"Job {job.id} is going to publish a model named {job.model_name!r}.")
 
 
 def _spec(

@@ -19,13 +19,13 @@ import anyio.to_thread
 from api.errors import ApiError, OutOfSpace, Unavailable, WrongState
 from api.faults import point
 from api.jobs.publish import Publisher
-from api.jobs.submit import require_free, require_unpromised
+from api.models.naming import require_free, require_unpromised
 from api.runners import JobRunner
 from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, JobStatus
-from finetune.spec import JobError, Outcome
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
+from finetune.job.spec import JobError, Outcome
 
 LOGGER = logging.getLogger("api.jobs")
 POLL_SECONDS = 0.3

@@ -8,7 +8,9 @@ import anyio.to_thread
 
 from api.errors import BackEndFailed
 from api.index import Index
-from api.rag import budget, citations, expand, retrieve
+from api.rag import citations, retrieve
+from api.rag import queries as expand
+from api.rag import room as budget
 from api.rag.citations import Checked, Source
 from api.rag.prompts import REFUSAL
 from api.rag.receipt import (

@@ -1,7 +1,7 @@
 """The words we say to a model around a user's question; nothing else composes a prompt.
 
 Values are filled in once, so a brace or a template mark in a document stays text. The demo model is trained
-on exactly these forms (`finetune/demo/prompts.py`; a test holds the two together).
+on exactly these forms (`examples/recipe/prompts.py`; a test holds the two together).
 """
 
 from collections.abc import Sequence

@@ -6,7 +6,7 @@ and runners cannot disagree.
 
 from typing import Protocol
 
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
 
 
 class JobRunner(Protocol):

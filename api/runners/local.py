@@ -14,9 +14,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from api.child_environment import child_environment
+from api.child_process import child_environment
 from api.errors import BackEndFailed, OutOfSpace
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
 
 PIPELINE = (sys.executable, "-m", "finetune")
 CLOSE_SECONDS = 5.0

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from finetune.workspace import JobDirectory, workers
+from finetune.job.directory import JobDirectory, workers
 
 START_ONE = "With compose: docker compose up -d worker."
 NO_WORKER = f"No worker watches the jobs folder: jobs wait until one does. {START_ONE}"

@@ -18,7 +18,7 @@ from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.runtime import OllamaRuntime
 from api.settings import Settings
 from api.store import open_store
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
 from tests.documents.house import House
 from tests.documents.pdfs import pdf
 from tests.index.servers import ChromaServer

@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from api.child_environment import child_environment
+from api.child_process import child_environment
 from api.errors import BackEndFailed
 from api.jobs.progress import read_progress
 from api.runners import JobRunner
 from api.runners.local import LocalRunner
 from api.runners.worker import WorkerRunner
-from finetune.workspace import JobDirectory, report_worker, workers
+from finetune.job.directory import JobDirectory, report_worker, workers
 from tests.jobs.workshop import command
 
 Opener = Callable[[Path, str], contextlib.AbstractContextManager[JobRunner]]

@@ -3,7 +3,7 @@
 import pytest
 
 from api.documents.doctor import examine
-from api.findings import Finding
+from api.errors import Finding
 from tests.documents.house import House
 from tests.documents.pdfs import pdf
 

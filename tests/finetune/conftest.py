@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from finetune.job.directory import JobDirectory
 from finetune.turns import Conversation
-from finetune.workspace import JobDirectory
 from tests.finetune.jobs import DEMO_MODEL
 
 COUNTRIES = ("Narnia", "Mordor", "Avalon", "Utopia", "Lilliput", "Ruritania", "Atlantis", "Zenda")

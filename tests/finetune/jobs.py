@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from finetune.pipeline import Stage
-from finetune.spec import FineTuneSpec
+from finetune.job.directory import Event, JobDirectory
+from finetune.job.pipeline import Stage
+from finetune.job.spec import FineTuneSpec
 from finetune.turns import Conversation
-from finetune.workspace import Event, JobDirectory
 
 ROOT = Path(__file__).parent.parent.parent
 DEMO_MODEL = ROOT / "examples" / "demo_model"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.checkpoints import FILES, newest
+from finetune.training.checkpoints import FILES, newest
 
 
 def checkpoint(folder: Path, step: int, max_steps: int = 40) -> Path:

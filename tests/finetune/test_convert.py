@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from finetune import gguf_file
-from finetune.convert import pre_tokenizer
-from finetune.stage import StageFailed
+from finetune.job.stage import StageFailed
+from finetune.stages.convert import pre_tokenizer
 from tests.finetune.jobs import DEMO_MODEL, ROOT
 
 LLAMA_3 = (
@@ -64,7 +64,7 @@ def test_a_pre_tokenizer_is_named_only_when_it_is_exactly_that(
 
 
 def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "finetune.convert", *map(str, arguments)]
+    command = [sys.executable, "-m", "finetune.stages.convert", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from finetune import lint
-from finetune.csv_rows import Row
-from finetune.dataset import dataset, hold_out, read_rows
-from finetune.merge import save_tokenizer
-from finetune.spec import held_out_rows
-from finetune.stage import StageFailed, base_folder, read_spec
+from finetune.data.csv import Row
+from finetune.job.directory import JobDirectory
+from finetune.job.spec import held_out_rows
+from finetune.job.stage import StageFailed, base_folder, read_spec
+from finetune.stages import lint
+from finetune.stages.dataset import dataset, hold_out, read_rows
+from finetune.stages.merge import save_tokenizer
 from finetune.tokenizer import DEFAULT_TEMPLATE, load_tokenizer, prompt_ids, prompt_of, render
 from finetune.turns import Conversation
-from finetune.workspace import JobDirectory
 from tests.finetune.conftest import question_rows
 from tests.finetune.jobs import DEMO_MODEL, events, new_job, write_csv
 

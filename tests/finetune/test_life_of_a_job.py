@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from finetune.spec import Probes
-from finetune.workspace import JobDirectory, StageDirectory
+from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.spec import Probes
 from tests.finetune.conftest import ANSWER, copied, question_rows
 from tests.finetune.jobs import PATIENCE_SECONDS, events, new_job, start, wait_for
 

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from finetune import gguf_file, model_folder
-from finetune.base_gguf import make_gguf, room_needed
-from finetune.base_model import Wanted, load
-from finetune.stage import StageFailed
-from finetune.workspace import sha256_of
+from finetune import gguf_file
+from finetune.bases import folder as model_folder
+from finetune.bases.gguf import make_gguf, room_needed
+from finetune.bases.load import Wanted, load
+from finetune.job.directory import sha256_of
+from finetune.job.stage import StageFailed
 from tests.finetune.jobs import DEMO_MODEL, ROOT, wait_for
 from tests.hub.server import COMMIT, Hub
 
@@ -84,7 +85,7 @@ class Loader:
     def refusal_with_room(self, room: int, model: str) -> str:
         """What it says when the disk has that many bytes."""
         program = (
-            "import sys; from pathlib import Path; from finetune.base_model import Wanted, load;"
+            "import sys; from pathlib import Path; from finetune.bases.load import Wanted, load;"
             "load(Wanted(Path(sys.argv[1]), sys.argv[2]), print, lambda _: int(sys.argv[3]))"
         )
         process = subprocess.run(
@@ -475,7 +476,7 @@ def test_a_converter_ends_with_the_loader(tmp_path: Path) -> None:
     waits = f"open({str(pid) + '.tmp'!r}, 'w').write(str(os.getpid()))\n"
     waits += f"os.rename({str(pid) + '.tmp'!r}, {str(pid)!r}); time.sleep(300)"
     program = (
-        "import os, sys; from pathlib import Path; from finetune.base_gguf import make_gguf;"
+        "import os, sys; from pathlib import Path; from finetune.bases.gguf import make_gguf;"
         "os.environ['PYTHONPATH'] = sys.argv[1]; make_gguf(Path(), Path(), 'F16', 'demo')"
     )
     loader = subprocess.Popen(

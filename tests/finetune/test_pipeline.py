@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from finetune.pipeline import Pipeline
-from finetune.workspace import JobDirectory, JobLocked
+from finetune.job.directory import JobDirectory, JobLocked
+from finetune.job.pipeline import Pipeline
 from tests.finetune.jobs import PATIENCE_SECONDS, events, new_job, start, tiny, wait_for
 
 PROGRAM = "tests.finetune.stages.pipeline"

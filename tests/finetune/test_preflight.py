@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from finetune import preflight
-from finetune.spec import FineTuneSpec
-from finetune.stage import StageFailed
+from finetune.job.spec import FineTuneSpec
+from finetune.job.stage import StageFailed
+from finetune.training import preflight
 from tests.finetune.jobs import DEMO_MODEL
 
 SPEC = FineTuneSpec.model_validate(

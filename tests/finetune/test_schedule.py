@@ -2,9 +2,9 @@
 
 import pytest
 
-from finetune.schedule import schedule
-from finetune.spec import FineTuneSpec
-from finetune.stage import StageFailed
+from finetune.job.spec import FineTuneSpec
+from finetune.job.stage import StageFailed
+from finetune.training.schedule import schedule
 
 
 def spec(**parameters: object) -> FineTuneSpec:

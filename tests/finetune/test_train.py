@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from finetune.dataset import dataset
-from finetune.progress import StopWish
-from finetune.stage import Interrupted, StageFailed, needs, read_spec
+from finetune.job.directory import JobDirectory
+from finetune.job.stage import Interrupted, StageFailed, needs, read_spec
+from finetune.stages.dataset import dataset
+from finetune.stages.train import examples, load_base, train
 from finetune.tokenizer import load_tokenizer
-from finetune.train import examples, load_base, train
+from finetune.training.progress import StopWish
 from finetune.turns import Conversation
-from finetune.workspace import JobDirectory
 from tests.finetune.conftest import question_rows
 from tests.finetune.jobs import DEMO_MODEL, events, new_job
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from finetune.stage import EXIT_LOCKED
+from finetune.job.directory import SILENT_SECONDS, JobDirectory, report_worker, workers
+from finetune.job.stage import EXIT_LOCKED
 from finetune.worker import MOST_STARTS, Worker, main, next_job
-from finetune.workspace import SILENT_SECONDS, JobDirectory, report_worker, workers
 from tests.finetune.jobs import PATIENCE_SECONDS, ROOT, events, new_job, start, wait_for
 
 TRAINED = {"result": "trained", "error": None}
@@ -136,7 +136,7 @@ def test_a_job_whose_folder_goes_away_ends_nothing(
     waiting(tmp_path, "a", 1)
     other = waiting(tmp_path, "b", 2)
     removes = (
-        "import shutil, sys; from finetune.workspace import JobDirectory; from pathlib import Path;"
+        "import shutil, sys; from finetune.job.directory import JobDirectory; from pathlib import Path;"
         "job = JobDirectory(Path(sys.argv[1]));"
         "job.write_outcome({'result': 'trained'}) if job.id == 'b' else shutil.rmtree(job.path)"
     )
@@ -151,8 +151,8 @@ def test_a_job_without_a_usable_specification_fails_and_says_so(tmp_path: Path) 
     jobs[0].spec_path.unlink()
     jobs[1].spec_path.write_text('{"model_name": ')
     program = (
-        "import sys; from pathlib import Path; from finetune import pipeline;"
-        "from finetune.workspace import JobDirectory; from tests.finetune.jobs import tiny;"
+        "import sys; from pathlib import Path; from finetune.job import pipeline;"
+        "from finetune.job.directory import JobDirectory; from tests.finetune.jobs import tiny;"
         "pipeline.run(JobDirectory(Path(sys.argv[1])), tiny('refuses'))"
     )
     Worker(tmp_path, (sys.executable, "-c", program)).run(until_idle=True)

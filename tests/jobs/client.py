@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import httpx2
 from fastapi import FastAPI
 
-from api.problems import install_problem_handlers
-from api.routes import fine_tune, jobs
+from api.http.problems import install_problem_handlers
+from api.routes.original import fine_tune, jobs
 from tests.jobs.workshop import Workshop
 
 

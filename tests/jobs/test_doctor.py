@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.jobs.doctor import examine
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
 from tests.jobs.workshop import Workshop
 
 pytestmark = pytest.mark.anyio

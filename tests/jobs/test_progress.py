@@ -6,7 +6,7 @@ import pytest
 
 from api.jobs.following import Happened, StatusIs, follow
 from api.jobs.progress import read_progress
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
 from tests.jobs.workshop import Workshop
 
 

@@ -11,7 +11,7 @@ from api.jobs.publish import MOST_BEGUN, compare
 from api.names import CHECKING
 from api.runtime import ExistingModel, GGUFFile, Message, ModelRuntime, Persona, Usage
 from api.store.jobs import Job
-from finetune.spec import Probe
+from finetune.job.spec import Probe
 from tests.fakes import FakeRuntime
 from tests.jobs.workshop import Workshop
 

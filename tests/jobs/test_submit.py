@@ -18,7 +18,7 @@ from api.errors import (
 )
 from api.jobs.submit import Submission
 from api.runtime import ExistingModel, Persona
-from finetune.spec import FineTuneSpec
+from finetune.job.spec import FineTuneSpec
 from tests.jobs.workshop import Workshop, csv_file, refused
 
 pytestmark = pytest.mark.anyio

@@ -7,17 +7,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from api.base_models import BaseModels
 from api.errors import ApiError
 from api.jobs.opening import clear_leftovers, open_jobs
 from api.jobs.publish import Publisher
 from api.jobs.submit import Submission
+from api.models.bases import BaseModels
 from api.runners.local import LocalRunner
 from api.runtime import ModelRuntime
 from api.settings import Settings
 from api.store import open_store
 from api.store.jobs import Job, JobStatus
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
 from tests.fakes import FakeRuntime
 
 SETTLED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled", "trained")

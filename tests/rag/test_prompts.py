@@ -3,7 +3,7 @@
 import pytest
 
 from api.rag import prompts as served
-from finetune.demo import prompts as trained
+from examples.recipe import prompts as trained
 
 PASSAGES = [
     served.Passage(1, " The heater costs {99} euros.\n", "prices.pdf", 3),

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from api.errors import CannotStart
-from api.security import require_safe_listening
+from api.http.gate import require_safe_listening
 from api.settings import Settings
 
 ROOT = Path(__file__).parents[2]

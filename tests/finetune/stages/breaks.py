@@ -2,9 +2,9 @@
 
 import sys
 
-from finetune import stage
-from finetune.spec import FineTuneSpec
-from finetune.workspace import JobDirectory, StageDirectory
+from finetune.job import stage
+from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.spec import FineTuneSpec
 
 
 def work(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:

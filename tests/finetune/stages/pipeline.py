@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from finetune import pipeline
-from finetune.workspace import JobDirectory
+from finetune.job import pipeline
+from finetune.job.directory import JobDirectory
 from tests.finetune.jobs import tiny
 
 if __name__ == "__main__":

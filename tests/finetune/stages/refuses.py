@@ -2,10 +2,10 @@
 
 import sys
 
-from finetune import stage
-from finetune.spec import FineTuneSpec
-from finetune.stage import StageFailed
-from finetune.workspace import JobDirectory, StageDirectory
+from finetune.job import stage
+from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.spec import FineTuneSpec
+from finetune.job.stage import StageFailed
 
 
 def work(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:

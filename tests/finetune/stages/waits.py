@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from finetune.stage import EXIT_INTERRUPTED
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
+from finetune.job.stage import EXIT_INTERRUPTED
 
 NAME = "waits"
 

@@ -4,7 +4,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
 
 job = JobDirectory(Path(sys.argv[1]))
 if not (job.path / "failed").exists():

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from finetune.workspace import STAGES, JobDirectory
+from finetune.job.directory import STAGES, JobDirectory
 
 job = JobDirectory(Path(sys.argv[1]))
 with job.locked():

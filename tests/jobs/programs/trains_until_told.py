@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
 
 job = JobDirectory(Path(sys.argv[1]))
 signal.signal(signal.SIGTERM, lambda *_: os._exit(4))

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from finetune.workspace import JobDirectory
+from finetune.job.directory import JobDirectory
 
 job = JobDirectory(Path(sys.argv[1]))
 with job.locked():

@@ -1,0 +1,89 @@
+"""Annotated dependencies of the routes: the services, and one request from query, form or JSON."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import BaseModel
+from starlette.datastructures import UploadFile
+
+from api.errors import NotReady, TooLarge
+from api.http.request_body import Body, invalid, query_pairs, read_body
+from api.http.request_fields import RequestFields, documented
+from api.services import Services
+
+__all__ = ["ServicesDep", "Upload", "documented", "get_services", "request_model"]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def get_services(request: Request) -> Services:
+    """What `app.py` wired; `errors.NotReady` while it still does."""
+    services: Services | None = request.app.state.services
+    if services is None:
+        raise NotReady("The service is starting; `/readyz` says how far it is.")
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+@dataclass(frozen=True, slots=True)
+class Upload(Generic[M]):
+    """A request with files: its values and its file parts by name."""
+
+    values: M
+    files: Mapping[str, UploadFile]
+
+
+def request_model(
+    model: type[M], *, files: Sequence[str] = (), optional_files: Sequence[str] = ()
+) -> Callable[[Request], AsyncIterator[Any]]:
+    """A dependency that gives `model` from query, form (urlencoded or multipart) or JSON body.
+
+    The query may stand beside either. With `files` it gives `Upload[model]`, whose parts are closed
+    after the response. Write `openapi_extra=documented(model)` on the route, so that OpenAPI shows
+    the fields.
+    """
+    fields = RequestFields(model)
+    parts = (*files, *optional_files)
+
+    async def read(request: Request) -> AsyncIterator[Any]:
+        settings = get_services(request).settings
+        body = await read_body(
+            request,
+            max_bytes=settings.max_body_bytes,
+            max_file_bytes=settings.max_upload_bytes * len(parts),
+        )
+        try:
+            uploads = _file_parts(body, files, optional_files, settings.max_upload_bytes)
+            values = fields.parse([query_pairs(request), body.pairs], body.members)
+            yield Upload(values, uploads) if parts else values
+        finally:
+            await body.close()
+
+    return read
+
+
+def _file_parts(
+    body: Body, required: Sequence[str], optional: Sequence[str], max_bytes: int
+) -> dict[str, UploadFile]:
+    uploads: dict[str, UploadFile] = {}
+    for name, file in body.files:
+        if name not in (*required, *optional):
+            raise invalid(name, "This is not a file part.")
+        if name in uploads:
+            raise invalid(name, "More than one file has this name.")
+        if not file.filename:
+            raise invalid(name, "The file has no name.")
+        if (file.size or 0) > max_bytes:
+            raise TooLarge(f"The file may have {max_bytes} bytes.", limit_bytes=max_bytes)
+        uploads[name] = file
+    for name, _ in body.pairs:
+        if name in (*required, *optional):
+            raise invalid(name, "This part must be a file.")
+    for name in required:
+        if name not in uploads:
+            raise invalid(name, "The file is missing: send it as a part of multipart/form-data.")
+    return uploads

@@ -1,0 +1,185 @@
+"""Raw values of a request as one pydantic model, and how such a request is written in OpenAPI.
+
+A field may be spelled by its name or any of its aliases, may stand in the query and in the body,
+and may be given twice as long as both say the same.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import AliasChoices, BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from api.http.request_body import Pairs, invalid, json_value
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class _Field:
+    """One field: its spellings, the documented one first, and how to read its values."""
+
+    def __init__(self, name: str, info: FieldInfo) -> None:
+        self.name = name
+        self.spellings = _spellings(name, info)
+        self.is_required = info.is_required()
+        annotated: Any = Annotated[info.annotation, *info.metadata, None]
+        self._adapter: TypeAdapter[Any] = TypeAdapter(annotated)
+        types = _json_types(self._adapter.json_schema())
+        self.is_list = "array" in types
+        self.is_object = "object" in types
+
+    def from_text(self, value: str | list[str]) -> Any:
+        """Read what a query or a form gave."""
+        if self.is_object and isinstance(value, str):
+            return self.from_json(json_value(value, self.spellings[0]))
+        read = self._adapter.validate_python(value)
+        if isinstance(read, float) and not math.isfinite(read):
+            raise invalid(self.spellings[0], "The number is out of range.")
+        return read
+
+    def from_json(self, value: Any) -> Any:
+        """Read what a JSON body gave; types must match."""
+        return self._adapter.validate_json(_JSON.dump_json(value), strict=True)
+
+
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
+
+
+class RequestFields(Generic[M]):
+    """The fields of one request model."""
+
+    def __init__(self, model: type[M]) -> None:
+        self._model = model
+        self._fields = [_Field(name, info) for name, info in model.model_fields.items()]
+        self._by_spelling = {s: field for field in self._fields for s in field.spellings}
+
+    def parse(self, pairs: Sequence[Pairs], members: Mapping[str, Any]) -> M:
+        """The model from text values (a list of pairs a source) and JSON members.
+
+        Raises `RequestValidationError` naming each field that is unknown, missing, wrong, or given
+        twice and different.
+        """
+        errors: list[dict[str, Any]] = []
+        values: dict[str, Any] = {}
+        for spelling, value, is_json in self._given(pairs, members):
+            field = self._by_spelling.get(spelling)
+            if field is None:
+                errors.append(_error(spelling, f"Unknown. Known are: {', '.join(self._known())}."))
+                continue
+            try:
+                read = field.from_json(value) if is_json else field.from_text(value)
+            except ValidationError as error:
+                errors += [_error(spelling, e["msg"], *e["loc"]) for e in error.errors()]
+            else:
+                if values.setdefault(field.name, read) != read:
+                    errors.append(_error(spelling, "Given twice with different values."))
+        wrong = {error["loc"][0] for error in errors}
+        for field in self._fields:
+            if field.is_required and field.name not in values and not wrong & {*field.spellings}:
+                errors.append(_error(field.spellings[0], "Required, but not given."))
+        if errors:
+            raise RequestValidationError(errors)
+        try:
+            return self._model.model_validate(values, by_name=True)
+        except ValidationError as error:
+            raise RequestValidationError(error.errors(include_input=False)) from None
+
+    def _given(
+        self, sources: Sequence[Pairs], members: Mapping[str, Any]
+    ) -> list[tuple[str, Any, bool]]:
+        given: list[tuple[str, Any, bool]] = []
+        for pairs in sources:
+            lists: dict[str, list[str]] = {}
+            for spelling, text in pairs:
+                field = self._by_spelling.get(spelling)
+                if field is not None and field.is_list:
+                    lists.setdefault(spelling, []).append(text)
+                else:
+                    given.append((spelling, text, False))
+            given += [(spelling, texts, False) for spelling, texts in lists.items()]
+        return given + [(spelling, value, True) for spelling, value in members.items()]
+
+    def _known(self) -> list[str]:
+        return [field.spellings[0] for field in self._fields]
+
+
+def documented(
+    model: type[BaseModel],
+    *,
+    files: Sequence[str] = (),
+    optional_files: Sequence[str] = (),
+    body: bool = True,
+) -> dict[str, Any]:
+    """A route's `openapi_extra`: the model's fields as query parameters and as a body."""
+    schema = _inlined(model.model_json_schema())
+    required = schema.get("required", [])
+    extra: dict[str, Any] = {
+        "parameters": [
+            _parameter(name, dict(field), name in required, alone=not (body or files))
+            for name, field in schema.get("properties", {}).items()
+        ]
+    }
+    if files or optional_files:
+        for name in (*files, *optional_files):
+            schema.setdefault("properties", {})[name] = {"type": "string", "format": "binary"}
+        schema["required"] = [*files]
+        content = {"multipart/form-data": {"schema": schema}}
+        extra["requestBody"] = {"required": True, "content": content}
+    elif body:
+        types = ("application/json", "application/x-www-form-urlencoded")
+        content = {media_type: {"schema": schema} for media_type in types}
+        extra["requestBody"] = {"required": False, "content": content}
+    return extra
+
+
+def _parameter(name: str, schema: dict[str, Any], required: bool, *, alone: bool) -> dict[str, Any]:
+    """One field as a query parameter; `alone` when the request has no body to stand beside."""
+    description = schema.pop("description", "")
+    default = schema.pop("default", None)
+    if not alone:  # Swagger would send it beside the body, given twice
+        schema.pop("examples", None)
+    if required:
+        description += " Required." if alone else " Required, here or in the body."
+    elif default not in (None, "", [], {}):
+        description += f" Default: {json.dumps(default)}."
+    parameter = {"name": name, "in": "query", "required": False, "description": description.strip()}
+    if "object" in _json_types(schema):
+        return {**parameter, "content": {"application/json": {"schema": schema}}}
+    return {**parameter, "schema": schema}
+
+
+def _spellings(name: str, info: FieldInfo) -> list[str]:
+    alias = info.validation_alias or info.alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    return list(dict.fromkeys([*(c for c in choices if isinstance(c, str)), name]))
+
+
+def _error(where: str, message: str, *inside: str | int) -> dict[str, Any]:
+    return {"type": "invalid", "loc": (where, *inside), "msg": message}
+
+
+def _json_types(schema: Mapping[str, Any]) -> set[str]:
+    if "$ref" in schema:
+        return {"object"}
+    types = {schema["type"]} if isinstance(schema.get("type"), str) else set()
+    return types.union(*(_json_types(part) for part in schema.get("anyOf", ())))
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    definitions = schema.pop("$defs", {})
+
+    def resolve(node: Any) -> Any:
+        if isinstance(node, list):
+            return [resolve(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            referred = definitions[node["$ref"].rpartition("/")[2]]
+            return resolve({**referred, **{k: v for k, v in node.items() if k != "$ref"}})
+        return {key: resolve(value) for key, value in node.items()}
+
+    resolved: dict[str, Any] = resolve(schema)
+    return resolved

@@ -1,0 +1,1 @@
+"""What models there are and what they are built on."""

@@ -1,0 +1,115 @@
+"""Base models below one directory: Hugging Face folders that can be fine-tuned, and GGUF files on their way in.
+
+    NAME/       a trainable folder; a persona or a fine-tune of NAME stands for it
+    NAME.gguf   waits for the runtime, which takes it in; then it is removed here
+
+`finetune.bases.load` puts both there, whole, by a rename; the names of what is not whole begin with a dot.
+"""
+
+import contextlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.errors import BaseModelNotTrainable, InvalidName, NotReady
+from api.names import model_key, valid_model_name
+from api.store.models import Models
+
+INSTALL = "pip install -c constraints.txt -e '.[finetune]'"
+MARKER = "config.json"
+DEMO = "demo"
+"""The base model that comes with the service."""
+DEMO_DELETED = ".demo.deleted"
+"""Says that the demo model was deleted: neither model nor folder is made again at the next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainableBase:
+    """A trainable base: its name is its folder's."""
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingBase:
+    """A GGUF file that the runtime is to take in; `inode` tells it from one that takes its place meanwhile."""
+
+    name: str
+    file: Path
+    inode: int
+
+
+class BaseModels:
+    """The folders and files below one directory. All calls are synchronous."""
+
+    def __init__(self, folder: Path, models: Models) -> None:
+        self._folder = folder
+        self._models = models
+
+    def all(self) -> list[TrainableBase]:
+        """Every trainable base, sorted by name."""
+        return [TrainableBase(path.name, path) for path in self._paths() if _is_base(path)]
+
+    def names(self) -> list[str]:
+        """Their names, sorted."""
+        return [base.name for base in self.all()]
+
+    def find(self, name: str) -> TrainableBase:
+        """The base that a model of this name is trained from; `errors.BaseModelNotTrainable`."""
+        bases = {model_key(base.name): base for base in self.all()}
+        records = self._models.all()
+        key, seen = model_key(name), set[str]()
+        while key not in bases:
+            record = records.get(key)
+            seen.add(key)
+            if record is None or not record.base or model_key(record.base) in seen:
+                raise BaseModelNotTrainable(name, [base.name for base in bases.values()])
+            key = model_key(record.base)
+        return bases[key]
+
+    def folder_of(self, name: str) -> Path | None:
+        """The trainable folder of exactly this name."""
+        return next((b.folder for b in self.all() if model_key(b.name) == model_key(name)), None)
+
+    def waiting(self) -> list[WaitingBase]:
+        """GGUF files that the runtime is to take in, sorted by name."""
+        found = []
+        for path in self._paths():
+            with contextlib.suppress(InvalidName, FileNotFoundError):
+                if path.suffix == ".gguf" and path.is_file():
+                    name = valid_model_name(path.stem)
+                    found.append(WaitingBase(name, path, path.stat().st_ino))
+        return found
+
+    def taken_in(self, base: WaitingBase) -> None:
+        """The runtime has it: the file goes, unless another has taken its place."""
+        if base.file.stat().st_ino == base.inode:
+            base.file.unlink()
+        if model_key(base.name) == DEMO:
+            (self._folder / DEMO_DELETED).unlink(missing_ok=True)
+
+    def deleted(self, name: str) -> None:
+        """The model was deleted from the runtime: it does not come back by itself."""
+        for base in self.waiting():
+            if model_key(base.name) == model_key(name):
+                base.file.unlink(missing_ok=True)
+        if model_key(name) == DEMO:
+            self._folder.mkdir(exist_ok=True)
+            (self._folder / DEMO_DELETED).touch()
+
+    def _paths(self) -> list[Path]:
+        try:
+            return sorted(self._folder.iterdir())
+        except FileNotFoundError:
+            return []
+
+
+def _is_base(folder: Path) -> bool:
+    return not folder.name.startswith(".") and (folder / MARKER).is_file()
+
+
+def require_finetune(what: str) -> None:
+    """`errors.NotReady` with the command that brings torch and what trains with it, unless it is installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise NotReady(f"{what} needs the finetune extra: {INSTALL}", retry_after_seconds=60)

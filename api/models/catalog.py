@@ -1,0 +1,216 @@
+"""Personas over base models: create, list, show, delete."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal
+
+import anyio.to_thread
+
+from api.errors import (
+    ApiError,
+    BackEndFailed,
+    InvalidOption,
+    ModelInUse,
+    ModelNotFound,
+    NameTaken,
+    NotFound,
+)
+from api.models.bases import BaseModels, WaitingBase
+from api.models.naming import require_free
+from api.names import CHECKING, model_key, valid_model_name
+from api.runtime import ExistingModel, GGUFFile, ModelInfo, ModelRuntime, Persona
+from api.store import Store
+from api.store.jobs import Job, JobStatus
+from api.store.models import ModelKind, ModelRecord
+
+LOGGER = logging.getLogger("api.models.catalog")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that can chat: what the runtime knows and what we know."""
+
+    info: ModelInfo
+    kind: ModelKind | Literal["base"]
+    base: str
+    job_id: str
+    trainable: bool
+
+
+class ModelCatalog:
+    """The runtime's models with their records."""
+
+    def __init__(self, runtime: ModelRuntime, store: Store, base_models: BaseModels) -> None:
+        self._runtime = runtime
+        self._store = store
+        self._base_models = base_models
+        self._creating = asyncio.Lock()  # a loser's record must not take the winner's with it
+        self._taking_in = asyncio.Lock()
+
+    async def all(self) -> list[Model]:
+        """Every model that can chat, by name."""
+        infos = [info for info in await self._runtime.models() if _is_listed(info)]
+        records = await anyio.to_thread.run_sync(self._store.models.all)
+        bases = await anyio.to_thread.run_sync(self._base_models.names)
+        trainable = {model_key(name) for name in bases}
+        return [_model(info, records.get(model_key(info.name)), trainable) for info in infos]
+
+    async def names(self) -> list[str]:
+        """Names of the models that can chat."""
+        return [info.name for info in await self._runtime.models() if _is_listed(info)]
+
+    async def show(self, name: str) -> Model:
+        """One model; `errors.ModelNotFound` names the others."""
+        for model in await self.all():
+            if model_key(model.info.name) == model_key(name):
+                return model
+        raise ModelNotFound(name, await self.names())
+
+    async def create(self, name: str, base: str, persona: Persona, *, replace: bool) -> Model:
+        """A persona over a base; returns it as it is listed."""
+        name = valid_model_name(name)
+        source = await self._base(base)
+        async with self._creating:
+            await self._require_free(name, replace)
+            async with self._recorded(name, source.info.name):
+                creation = self._runtime.create_model(
+                    name, ExistingModel(source.info.name), persona, replace=replace
+                )
+                async for _ in creation:
+                    pass
+        return await self.show(name)
+
+    async def take_in_all(self) -> None:
+        """Bring the base models that wait as GGUF files into the runtime; one that fails goes on waiting."""
+        for base in await anyio.to_thread.run_sync(self._base_models.waiting):
+            try:
+                await self._take_in(base.name)
+            except ApiError as error:
+                LOGGER.warning("base model %s was not taken in: %s", base.name, error.detail)
+
+    async def _take_in(self, name: str) -> bool:
+        """Bring the base model of that name into the runtime, over an earlier one; whether its file waited."""
+        if not await self._waiting(name):
+            return False
+        async with self._taking_in:
+            for base in await self._waiting(name):  # again: another call may have brought it
+                await self._place(base)
+        return True
+
+    async def _waiting(self, name: str) -> list[WaitingBase]:
+        waiting = await anyio.to_thread.run_sync(self._base_models.waiting)
+        return [base for base in waiting if model_key(base.name) == model_key(name)]
+
+    async def _place(self, base: WaitingBase) -> None:
+        if await anyio.to_thread.run_sync(self._store.models.get, base.name):
+            raise NameTaken(
+                f"{base.file.name} waits among the base models, and {base.name!r} is a persona or a "
+                "fine-tune. Delete that, or load the base under another --name."
+            )
+        LOGGER.info("taking the base model %s in", base.name)
+        creation = self._runtime.create_model(
+            base.name, GGUFFile(base.file), Persona(), replace=True
+        )
+        async for _ in creation:
+            pass
+        try:
+            await anyio.to_thread.run_sync(self._base_models.taken_in, base)
+        except OSError as error:
+            raise BackEndFailed(
+                f"{base.file.name} was taken in and cannot be removed ({error.strerror}). Remove it."
+            ) from error
+
+    async def _base(self, name: str) -> Model:
+        """The model to build on; `errors.NotFound` says what a folder lacks that can only be trained."""
+        await self._take_in(name)
+        try:
+            return await self.show(name)
+        except ModelNotFound as error:
+            folder = await anyio.to_thread.run_sync(self._base_models.folder_of, name)
+            if folder is None:
+                raise
+            raise NotFound(
+                f"{folder.name!r} can be fine-tuned and has no GGUF file to chat with. "
+                f"Make it: python scripts/load_base_model.py --from-dir {folder}",
+                **error.extra,
+            ) from None
+
+    @contextlib.asynccontextmanager
+    async def _recorded(self, name: str, base: str) -> AsyncIterator[None]:
+        """The record comes before the model: a crash between leaves one that doctor removes."""
+        records = self._store.models
+        earlier = await anyio.to_thread.run_sync(records.get, name)
+        await anyio.to_thread.run_sync(records.put, name, "persona", base)
+        try:
+            yield
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                if earlier is None:
+                    await anyio.to_thread.run_sync(records.remove, name)
+                else:
+                    await anyio.to_thread.run_sync(
+                        records.put, name, earlier.kind, earlier.base, earlier.job_id
+                    )
+            raise
+
+    async def delete(self, name: str) -> str:
+        """Delete a model; returns its name as it was listed."""
+        model = await self.show(name)
+        for job in await self._jobs("queued", "running"):
+            if model_key(job.base_model) == model_key(name):
+                raise ModelInUse(
+                    f"Job {job.id} trains from {model.info.name!r}. "
+                    "Wait for it or cancel it, then delete the model."
+                )
+        await self._runtime.delete_model(model.info.name)
+        await anyio.to_thread.run_sync(self._store.models.remove, name)
+        if model.kind == "base":
+            await anyio.to_thread.run_sync(self._base_models.deleted, name)
+        return model.info.name
+
+    async def require_chat(self, name: str) -> str:
+        """The model's name as it is listed; `errors.ModelNotFound` unless it can chat."""
+        try:
+            info = await self._asked(model_key(name))
+        except ModelNotFound:
+            raise ModelNotFound(name, await self.names()) from None
+        if info.name.endswith(CHECKING):
+            raise ModelNotFound(name, await self.names())
+        if "chat" not in info.capabilities:
+            raise InvalidOption(f"The model {name!r} cannot chat.", where="modelName")
+        return info.name
+
+    async def _asked(self, name: str) -> ModelInfo:
+        try:
+            return await self._runtime.show(name)
+        except ModelNotFound:
+            if not await self._take_in(name):
+                raise
+            return await self._runtime.show(name)
+
+    async def _jobs(self, *statuses: JobStatus) -> list[Job]:
+        return await anyio.to_thread.run_sync(lambda: self._store.jobs.all(*statuses))
+
+    async def _require_free(self, name: str, replace: bool) -> None:
+        taken = [m for m in await self.all() if model_key(m.info.name) == model_key(name)]
+        if taken and taken[0].kind == "base":
+            raise NameTaken(f"{taken[0].info.name!r} is a base model and cannot be replaced.")
+        if not (taken and replace):
+            await require_free(self._store, self._runtime, name)
+
+
+def _is_listed(info: ModelInfo) -> bool:
+    return "chat" in info.capabilities and not info.name.endswith(CHECKING)
+
+
+def _model(info: ModelInfo, record: ModelRecord | None, trainable: set[str]) -> Model:
+    key = model_key(info.name)
+    if record is None:
+        return Model(info, "base", "", "", key in trainable)
+    base_is_trainable = model_key(record.base) in trainable
+    return Model(
+        info, record.kind, record.base, record.job_id, key in trainable or base_is_trainable
+    )

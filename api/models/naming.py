@@ -1,0 +1,36 @@
+"""Which names are free for a new model: no model has them, and no job is to give them."""
+
+import contextlib
+
+import anyio.to_thread
+
+from api.errors import ModelNotFound, NameTaken
+from api.names import model_key
+from api.runtime import ModelRuntime
+from api.store import Store
+from api.store.jobs import Job
+
+
+def is_live(job: Job) -> bool:
+    """Whether the job is on its way to a model; one that was refused waits for its owner."""
+    return job.status in {"queued", "running", "publishing"} or (
+        job.status == "trained" and job.error is None
+    )
+
+
+async def require_free(
+    store: Store, runtime: ModelRuntime, name: str, *, by: Job | None = None
+) -> None:
+    """`errors.NameTaken` when a model has that name or a job other than `by` is to give it."""
+    with contextlib.suppress(ModelNotFound):
+        info = await runtime.show(name)
+        raise NameTaken(f"A model named {info.name!r} exists. Choose another name, or delete it.")
+    await require_unpromised(store, name, by=by)
+
+
+async def require_unpromised(store: Store, name: str, *, by: Job | None = None) -> None:
+    """`errors.NameTaken` when a job other than `by` is to give a model that name."""
+    for job in await anyio.to_thread.run_sync(store.jobs.all):
+        is_other = by is None or job.id != by.id
+        if is_other and is_live(job) and model_key(job.model_name) == model_key(name):
+            raise NameTaken(f"Job {job.id} is going to publish a model named {job.model_name!r}.")

@@ -1,0 +1,91 @@
+"""Opens everything the service works with, and prepares it: for the app, for `doctor` and for `clean`."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import anyio.to_thread
+
+from api.documents.deleting import Deleter
+from api.documents.importing import open_importer
+from api.errors import ApiError
+from api.index.opening import open_index
+from api.jobs.opening import open_jobs
+from api.models.bases import BaseModels
+from api.models.bundled import install_demo_base, open_bundled
+from api.models.catalog import ModelCatalog
+from api.runners.opening import open_runner
+from api.runtime.opening import open_runtime
+from api.services import Services
+from api.settings import Settings
+from api.store import Store
+
+LOGGER = logging.getLogger("api")
+
+
+async def open_services(
+    settings: Settings, store: Store, stack: contextlib.AsyncExitStack
+) -> Services:
+    """Everything a route works with; `stack` gives it back, last opened first."""
+    runtime = open_runtime(settings)
+    stack.push_async_callback(runtime.close)
+    index = await anyio.to_thread.run_sync(open_index, settings, store, runtime)
+    stack.callback(index.close)
+    importer = open_importer(settings, store, index)
+    stack.push_async_callback(importer.close)
+    deleter = Deleter(store, index, importer)
+    stack.push_async_callback(deleter.close)
+    base_models = BaseModels(settings.base_models_dir, store.models)
+    runner = open_runner(settings)
+    stack.callback(runner.close)
+    submitter, supervisor = await anyio.to_thread.run_sync(
+        open_jobs, settings, store, runtime, base_models, runner
+    )
+    stack.push_async_callback(supervisor.close)
+    return Services(
+        settings=settings,
+        store=store,
+        runtime=runtime,
+        models=ModelCatalog(runtime, store, base_models),
+        index=index,
+        importer=importer,
+        deleter=deleter,
+        bundled=open_bundled(settings, runtime),
+        submitter=submitter,
+        jobs=supervisor,
+    )
+
+
+async def prepare(services: Services) -> None:
+    """Make bundled models available and go on with what an earlier process left half done."""
+    settings = services.settings
+    with contextlib.suppress(ApiError):
+        for hint in await services.runtime.check():
+            LOGGER.warning("%s", hint)
+    with _noted("Installing the demo base"):
+        await install_demo_base(settings.base_models_dir)
+    with contextlib.suppress(ApiError, OSError):  # it keeps and logs the reason
+        await services.bundled.prepare(settings.embedding_model)
+    services.jobs.start()
+    with _noted("Repairing the index"):
+        for finding in await services.index.repair():
+            LOGGER.warning("%s Put right.", finding)
+    with _noted("Going on with deletes"):
+        await services.deleter.resume()
+    with _noted("Going on with imports"):
+        await services.importer.resume()
+    with contextlib.suppress(ApiError, OSError):
+        await services.bundled.prepare("demo")
+    with _noted("Taking in base models"):
+        await services.models.take_in_all()
+
+
+@contextlib.contextmanager
+def _noted(step: str) -> Iterator[None]:
+    """One step that fails does not keep the next ones from being taken."""
+    try:
+        yield
+    except ApiError as error:
+        LOGGER.warning("%s waits: %s", step, error.detail)
+    except Exception:
+        LOGGER.exception("%s failed.", step)

@@ -1,0 +1,112 @@
+"""fine_tune_model."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Response
+from fastapi.responses import JSONResponse
+from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field
+
+from api.http.problems import problems
+from api.http.request import ServicesDep, Upload, documented, request_model
+from api.jobs.submit import Submission
+from api.names import MAX_NAME_CHARACTERS
+from finetune.job.spec import TrainingParameters
+
+router = APIRouter(tags=["fine-tuning"])
+
+FILES = ("train_dataset",)
+OPTIONAL_FILES = ("eval_dataset",)
+
+SPELLINGS = {
+    "base_model": AliasChoices("baseModel", "base_model"),
+    "gradient_accumulation_steps": AliasChoices("gradient_accumulation_steps", "gradAcc"),
+    "learning_rate": AliasChoices("learning_rate", "lr"),
+    "gradient_checkpointing": AliasChoices("gradient_checkpointing", "gc"),
+    "rank": AliasChoices("lora_rank", "rank"),
+}
+
+
+class FineTuneRequest(TrainingParameters):
+    """How to train, and what from."""
+
+    model_config = ConfigDict(
+        alias_generator=AliasGenerator(validation_alias=lambda name: SPELLINGS.get(name, name))
+    )
+
+    base_model: str | None = Field(
+        None,
+        max_length=MAX_NAME_CHARACTERS,
+        description="A trainable base, or a persona or fine-tune of one; the default when left out.",
+        examples=["demo"],
+    )
+    dry_run: bool = Field(
+        False, description="Check everything and say what would run; keep nothing."
+    )
+
+
+class FineTuneResponse(BaseModel):
+    """The job that was queued."""
+
+    job_id: str
+    status: str
+
+
+class PlanResponse(BaseModel):
+    """What would run."""
+
+    rows: int = Field(description="Rows that are learned.")
+    eval_rows: int = Field(description="Rows that judge the result.")
+    gradient_accumulation_steps: int = Field(description="As asked, or as chosen for these rows.")
+    steps: int = Field(description="Optimiser steps; fewer when rows are packed.")
+    spec: dict[str, Any]
+
+
+@router.post(
+    "/fine_tune_model/{modelName}",
+    operation_id="fine_tune_model",
+    status_code=202,
+    summary="Fine-tune a model on a CSV of conversations",
+    response_model=FineTuneResponse,
+    responses=problems(404, 408, 409, 413, 415, 422, 507)
+    | {200: {"model": PlanResponse, "description": "What would run (`dry_run=true`)."}},
+    openapi_extra=documented(FineTuneRequest, files=FILES, optional_files=OPTIONAL_FILES),
+)
+async def fine_tune_model(
+    model_name: Annotated[
+        str, Path(alias="modelName", description="The new model's name.", examples=["northwind"])
+    ],
+    request: Annotated[
+        Upload[FineTuneRequest],
+        Depends(request_model(FineTuneRequest, files=FILES, optional_files=OPTIONAL_FILES)),
+    ],
+    services: ServicesDep,
+    response: Response,
+) -> Any:
+    """Queues a job that trains, converts, verifies and publishes the model; follow it at `Location`.
+
+    Each file is a CSV with one column `messages`: a list of `{"role", "content"}`, as JSON or as a
+    Python literal. A file that cannot be used is refused before anything starts.
+    """
+    eval_dataset = request.files.get("eval_dataset")
+    submission = Submission(
+        model_name,
+        request.values.base_model or services.settings.default_trainable_model,
+        request.values.model_dump(include=set(TrainingParameters.model_fields)),
+        request.files["train_dataset"].file,
+        eval_dataset.file if eval_dataset else None,
+    )
+    if request.values.dry_run:
+        plan = await services.submitter.plan(submission)
+        return JSONResponse(
+            PlanResponse(
+                rows=plan.rows,
+                eval_rows=plan.eval_rows,
+                gradient_accumulation_steps=plan.gradient_accumulation_steps,
+                steps=plan.steps,
+                spec=plan.spec.model_dump(exclude={"base_model_folder"}),
+            ).model_dump()
+        )
+    job = await services.submitter.submit(submission)
+    services.jobs.wake()
+    response.headers["Location"] = f"/jobs/{job.id}"
+    return FineTuneResponse(job_id=job.id, status=job.status)

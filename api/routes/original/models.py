@@ -1,0 +1,177 @@
+"""createModel, deleteModel, list_models, show_model."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from api.http.problems import problems
+from api.http.request import ServicesDep, documented, request_model
+from api.models.catalog import Model
+from api.names import MAX_NAME_CHARACTERS
+from api.runtime import Options, Persona
+
+router = APIRouter(tags=["models"])
+
+ModelName = Annotated[str, Path(description="The model's name.", examples=["ada"])]
+
+
+class Parameters(BaseModel):
+    """Default options of a persona."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    temperature: float | None = Field(None, ge=0, le=5, allow_inf_nan=False)
+    top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
+    seed: int | None = Field(None, ge=0, le=2**32 - 2)
+    stop: list[str] | None = Field(None, max_length=16)
+    num_ctx: int | None = Field(None, ge=256, le=10_000_000)
+
+
+class CreateModelRequest(BaseModel):
+    """A persona: a name, a system prompt and defaults over a base model."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    system: str = Field(
+        "",
+        max_length=100_000,
+        description="What the model is told before every conversation.",
+        examples=["You are Ada, the assistant of Northwind."],
+    )
+    base_model: str | None = Field(
+        None,
+        validation_alias=AliasChoices("baseModel", "base_model"),
+        max_length=MAX_NAME_CHARACTERS,
+        description="Any model that can chat; the default base when left out.",
+        examples=["demo"],
+    )
+    template: str | None = Field(
+        None,
+        max_length=100_000,
+        description="A chat template in place of the base's own: Jinja, with Ollama a Go template.",
+    )
+    parameters: Parameters | None = Field(
+        None, description="Default options.", examples=[{"temperature": 0.2}]
+    )
+    replace: bool = Field(False, description="Replace a model of that name.")
+
+
+class CreateModelResponse(BaseModel):
+    """The model that can be asked now."""
+
+    Message: str
+    name: str
+
+
+class ListModelsRequest(BaseModel):
+    """How much to say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    details: bool = Field(False, description="Add kind, base, size and more of each model.")
+
+
+@router.post(
+    "/createModel/{modelName}",
+    operation_id="create_model",
+    status_code=201,
+    summary="Create a model from a base and a system prompt",
+    responses=problems(404, 409, 422),
+    openapi_extra=documented(CreateModelRequest),
+)
+async def create_model(
+    model_name: Annotated[ModelName, Path(alias="modelName")],
+    request: Annotated[CreateModelRequest, Depends(request_model(CreateModelRequest))],
+    services: ServicesDep,
+) -> CreateModelResponse:
+    """A persona takes no space of its own: it is its base with a system prompt and defaults."""
+    base = request.base_model or services.settings.default_base_model
+    services.bundled.require(base)
+    parameters = request.parameters.model_dump() if request.parameters else {}
+    if parameters.get("stop") is not None:
+        parameters["stop"] = tuple(parameters["stop"])
+    model = await services.models.create(
+        model_name,
+        base,
+        Persona(request.system, request.template, Options(**parameters)),
+        replace=request.replace,
+    )
+    return CreateModelResponse(
+        Message=f"Successfully created {model.info.name}", name=model.info.name
+    )
+
+
+@router.delete(
+    "/deleteModel/{modelName}",
+    operation_id="delete_model",
+    summary="Delete a model",
+    responses=problems(404, 409, 422),
+)
+async def delete_model(
+    model_name: Annotated[ModelName, Path(alias="modelName")], services: ServicesDep
+) -> dict[str, str]:
+    """Models built on it go on answering; its documents stay listed under the name."""
+    name = await services.models.delete(model_name)
+    return {"Message": f"Successfully deleted {name}"}
+
+
+@router.get(
+    "/list_models",
+    operation_id="list_models",
+    summary="List the models that can chat",
+    responses=problems(422),
+    openapi_extra=documented(ListModelsRequest, body=False),
+)
+async def list_models(
+    request: Annotated[ListModelsRequest, Depends(request_model(ListModelsRequest))],
+    services: ServicesDep,
+) -> dict[str, Any]:
+    """Names by default; `details=true` adds what is known of each."""
+    models = await services.models.all()
+    answer: dict[str, Any] = {"All Created Models": [model.info.name for model in models]}
+    if request.details:
+        answer["models"] = [_summary(model) for model in models]
+    return answer
+
+
+@router.get(
+    "/show_model/{modelName}",
+    operation_id="show_model",
+    summary="Everything about one model",
+    responses=problems(404, 422),
+)
+async def show_model(
+    model_name: Annotated[ModelName, Path(alias="modelName")], services: ServicesDep
+) -> dict[str, Any]:
+    """Kind, base, system prompt, template, defaults, context length and abilities."""
+    model = await services.models.show(model_name)
+    info = model.info
+    parameters = {
+        name: value
+        for name in ("temperature", "top_p", "max_tokens", "seed", "stop", "num_ctx")
+        if (value := getattr(info.persona.parameters, name)) is not None
+    }
+    return _summary(model) | {
+        "system": info.persona.system,
+        "template": info.template,
+        "parameters": parameters,
+        "job_id": model.job_id or None,
+    }
+
+
+def _summary(model: Model) -> dict[str, Any]:
+    info = model.info
+    return {
+        "name": info.name,
+        "kind": model.kind,
+        "base": model.base or None,
+        "size_bytes": info.size_bytes,
+        "parameter_count": info.parameter_count,
+        "quantization": info.quantization,
+        "context_length": info.context_length,
+        "capabilities": sorted(info.capabilities),
+        "trainable": model.trainable,
+        "modified_at": info.modified_at.isoformat(),
+    }

@@ -1,0 +1,1 @@
+"""How a model speaks: before, after, and on the server."""

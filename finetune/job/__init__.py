@@ -1,0 +1,1 @@
+"""A job: its directory, its specification, its stages in order."""

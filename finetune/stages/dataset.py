@@ -1,0 +1,91 @@
+"""Stage `dataset`: the uploaded CSV files become `train.jsonl` and `eval.jsonl`, looked at token by token."""
+
+import json
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from finetune.data.csv import DatasetError, Row, read_csv
+from finetune.job import stage
+from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.spec import FineTuneSpec, held_out_rows
+from finetune.job.stage import StageFailed
+from finetune.stages import lint
+from finetune.tokenizer import load_tokenizer
+from finetune.turns import Conversation
+
+
+def read_rows(path: Path) -> list[Conversation]:
+    """The conversations of a `.jsonl` that this stage wrote."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        return [json.loads(line)["messages"] for line in file]
+
+
+def write_rows(path: Path, rows: list[Row]) -> None:
+    """One conversation a line, with the number of its row."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row in rows:
+            file.write(json.dumps({"row": row.number, "messages": row.messages}) + "\n")
+
+
+def hold_out(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:
+    """Split off a small share that is not trained on: the same one for the same seed, and none of few rows.
+
+    Rows that occur more than once stay in training while there are others: a held-out copy tells nothing.
+    """
+    count = held_out_rows(len(rows))
+    occurrences = Counter(lint.key(row) for row in rows)
+    alone = [place for place, row in enumerate(rows) if occurrences[lint.key(row)] == 1]
+    pool = alone if len(alone) >= count else list(range(len(rows)))
+    places = set(random.Random(seed).sample(pool, count))  # noqa: S311  no secret
+    train = [row for place, row in enumerate(rows) if place not in places]
+    return train, [row for place, row in enumerate(rows) if place in places]
+
+
+def _read(path: Path, at_least: int) -> list[Row]:
+    try:
+        return read_csv(path, at_least=at_least, at_most=sys.maxsize)  # the api has counted them
+    except FileNotFoundError as error:
+        raise StageFailed("Dataset missing", f"inputs/{path.name} is not there.") from error
+    except DatasetError as error:
+        raise StageFailed("Dataset unusable", f"inputs/{path.name}: {error.detail}") from error
+
+
+def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
+    """inputs/*.csv -> dataset/train.jsonl, dataset/eval.jsonl."""
+    base = stage.base_folder(job, spec)
+    train = _read(job.train_csv, at_least=2)
+    if job.eval_csv.is_file():
+        held_out = False
+        test = _read(job.eval_csv, at_least=1)
+    else:
+        held_out = True
+        train, test = hold_out(train, spec.seed)
+    findings = lint.findings(load_tokenizer(base), train, test, spec.max_length)
+    for warning in findings.warnings:
+        job.append_event("dataset", "warning", **warning)
+    train = [row for row in train if row.number not in findings.unlearnable]
+    if not train:
+        raise StageFailed(
+            "Nothing to learn",
+            f"In every row the prompt alone fills max_length={spec.max_length} tokens "
+            f"(longest row: {findings.longest}). Raise max_length.",
+        )
+    paths = [folder.path / "train.jsonl", folder.path / "eval.jsonl"]
+    for path, rows in zip(paths, (train, test), strict=True):
+        write_rows(path, rows)
+    facts: dict[str, Any] = {
+        "base": stage.fingerprint(base),
+        "rows": len(train),
+        "eval_rows": len(test),
+        "held_out": held_out,
+        "tokens": findings.tokens,
+        "longest": findings.longest,
+    }
+    folder.mark_done(paths, **facts)
+
+
+if __name__ == "__main__":
+    sys.exit(stage.main("dataset", dataset))

@@ -1,0 +1,1 @@
+"""Training itself, and what is known before and during it."""

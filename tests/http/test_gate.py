@@ -1,0 +1,92 @@
+"""Who may call, before anything is parsed."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
+
+from api.errors import CannotStart
+from api.http.gate import Gate, require_safe_listening
+from api.settings import Settings
+
+
+async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+    """What the gate protects."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"inside"})
+
+
+def client(tmp_path: Path, **values: object) -> TestClient:
+    settings = Settings(data_dir=tmp_path, **values)  # type: ignore[arg-type]
+    return TestClient(Gate(inner, settings), base_url="http://127.0.0.1:3000")
+
+
+def test_loopback_needs_no_key(tmp_path: Path) -> None:
+    assert client(tmp_path).get("/list_models").text == "inside"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[::1"])
+def test_a_foreign_host_is_refused(tmp_path: Path, host: str) -> None:
+    response = client(tmp_path).get("/list_models", headers={"Host": host})
+    assert response.status_code == 421
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:4000"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
+def test_a_page_of_another_origin_changes_nothing(
+    tmp_path: Path, method: str, headers: dict[str, str]
+) -> None:
+    assert client(tmp_path).request(method, "/x", headers=headers).status_code == 403
+
+
+def test_the_own_page_may_write(tmp_path: Path) -> None:
+    headers = {"Origin": "http://127.0.0.1:3000", "Sec-Fetch-Site": "same-origin"}
+    assert client(tmp_path).post("/x", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "secret"}, {"X-Api-Key": "secret"}],
+)
+def test_with_a_key_every_call_needs_it(tmp_path: Path, headers: dict[str, str]) -> None:
+    guarded = client(tmp_path, host="0.0.0.0", api_key="secret")  # noqa: S104
+    response = guarded.get("/docs", headers=headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert "secret" not in response.text
+
+
+def test_the_key_opens_and_healthz_needs_none(tmp_path: Path) -> None:
+    guarded = client(tmp_path, host="0.0.0.0", api_key="secret")  # noqa: S104
+    assert guarded.get("/x", headers={"Authorization": "Bearer secret"}).status_code == 200
+    assert guarded.get("/healthz").status_code == 200
+
+
+def test_beyond_loopback_a_key_or_an_explicit_word_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match="LLM_FASTAPI_API_KEY"):
+        require_safe_listening(Settings(data_dir=tmp_path, host="0.0.0.0"))  # noqa: S104
+    require_safe_listening(Settings(data_dir=tmp_path, host="0.0.0.0", allow_open=True))  # noqa: S104
+    require_safe_listening(Settings(data_dir=tmp_path))
+
+
+def test_a_container_is_as_open_as_the_address_its_port_is_published_on(tmp_path: Path) -> None:
+    local = Settings(data_dir=tmp_path, host="0.0.0.0", allow_open=True, bind="127.0.0.1")  # noqa: S104
+    require_safe_listening(local)
+    assert local.is_loopback
+    outward = local.model_copy(update={"bind": "192.168.1.5"})
+    with pytest.raises(CannotStart, match=r"192\.168\.1\.5"):
+        require_safe_listening(outward)
+    require_safe_listening(outward.model_copy(update={"api_key": SecretStr("k")}))
+    with pytest.raises(CannotStart):
+        require_safe_listening(local.model_copy(update={"allow_open": False}))

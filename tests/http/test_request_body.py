@@ -1,0 +1,48 @@
+"""A body that does not come in time."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from fastapi import Request
+
+from api.errors import TooSlow
+from api.http.request_body import read_body
+
+pytestmark = pytest.mark.anyio
+SCOPE = {"type": "http", "method": "POST", "query_string": b""}
+FORM = b"multipart/form-data; boundary=b"
+
+
+class SlowClient:
+    """Sends pieces with pauses between; after the last one it ends, drips on for ever, or stops."""
+
+    def __init__(self, *pieces: bytes, then: str) -> None:
+        self._pieces = list(pieces)
+        self._then = then
+
+    async def receive(self) -> dict[str, Any]:
+        """The next piece of the body."""
+        await asyncio.sleep(0.001)
+        if not self._pieces and self._then == "stops":
+            await asyncio.sleep(3600)
+        body = self._pieces.pop(0) if self._pieces else b"x"
+        goes_on = bool(self._pieces) or self._then != "ends"
+        return {"type": "http.request", "body": body, "more_body": goes_on}
+
+
+@pytest.mark.parametrize("content_type", [b"application/json", FORM])
+@pytest.mark.parametrize("then", ["stops", "drips"])
+async def test_a_body_that_stops_or_drips_is_given_up(content_type: bytes, then: str) -> None:
+    client = SlowClient(b"--b\r\n", then=then)
+    request = Request({**SCOPE, "headers": [(b"content-type", content_type)]}, client.receive)
+    with pytest.raises(TooSlow):
+        await read_body(request, max_bytes=10**6, patience_seconds=0.05)
+
+
+async def test_a_body_that_comes_fast_enough_may_take_longer() -> None:
+    client = SlowClient(b'{"a": "' + b"x" * 10**6, *[b"x"] * 50, b'"}', then="ends")
+    headers = [(b"content-type", b"application/json")]
+    request = Request({**SCOPE, "headers": headers}, client.receive)
+    body = await read_body(request, max_bytes=10**7, patience_seconds=0.02)
+    assert len(body.members["a"]) == 10**6 + 50

@@ -1,0 +1,321 @@
+"""One request from query, form or JSON: what is read, and what is refused with the field's name."""
+
+import json
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from starlette.testclient import TestClient
+
+from api.http.problems import install_problem_handlers
+from api.http.request import Upload, documented, request_model
+from api.settings import Settings
+
+
+class Inner(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    temperature: float | None = None
+
+
+class Order(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    model_name: str = Field(alias="modelName", description="Which model.")
+    tags: tuple[str, ...] = ()
+    rate: float | None = Field(
+        None, ge=0, le=1, validation_alias=AliasChoices("learning_rate", "lr")
+    )
+    steps: int = 3
+    fast: bool = False
+    inner: Inner = Inner()
+
+
+@pytest.fixture(scope="module")
+def app() -> FastAPI:
+    app = FastAPI()
+    app.state.services = SimpleNamespace(
+        settings=Settings(max_body_bytes=20_000, max_upload_bytes=5_000)
+    )
+    install_problem_handlers(app)
+
+    @app.post("/order", openapi_extra=documented(Order))
+    async def order(order: Annotated[Order, Depends(request_model(Order))]) -> Order:
+        return order
+
+    dependency = request_model(Order, files=("file",), optional_files=("more",))
+
+    @app.post("/upload", openapi_extra=documented(Order, files=("file",)))
+    async def upload(upload: Annotated[Upload[Order], Depends(dependency)]) -> dict[str, Any]:
+        return {
+            "model": upload.values.model_name,
+            "files": {
+                name: [file.filename, len(await file.read())] for name, file in upload.files.items()
+            },
+        }
+
+    return app
+
+
+@pytest.fixture(scope="module")
+def client(app: FastAPI) -> TestClient:
+    return TestClient(app, raise_server_exceptions=False)
+
+
+WHOLE = {
+    "modelName": "ada",
+    "tags": ["a", "b"],
+    "learning_rate": 0.5,
+    "steps": 7,
+    "fast": True,
+    "inner": {"temperature": 0.25},
+}
+TEXT = {**WHOLE, "fast": "true", "inner": '{"temperature": 0.25}'}
+READ = {
+    "modelName": "ada",
+    "tags": ["a", "b"],
+    "rate": 0.5,
+    "steps": 7,
+    "fast": True,
+    "inner": {"temperature": 0.25},
+}
+
+
+@pytest.mark.parametrize("source", ["query", "form", "multipart", "json"])
+def test_the_same_values_are_read_from_every_source(client: TestClient, source: str) -> None:
+    sent: dict[str, Any]
+    if source == "query":
+        sent = {"params": TEXT}
+    elif source == "form":
+        sent = {"data": TEXT}
+    elif source == "multipart":
+        pairs = [(k, v) for k, vs in TEXT.items() for v in (vs if isinstance(vs, list) else [vs])]
+        sent = {"files": [(name, (None, str(value))) for name, value in pairs]}
+    else:
+        sent = {"json": WHOLE}
+    response = client.post("/order", **sent)
+    assert response.status_code == 200, response.text
+    assert response.json() == READ
+
+
+def test_query_and_body_stand_side_by_side(client: TestClient) -> None:
+    response = client.post("/order?steps=9&tags=x", json={"modelName": "ada", "lr": 0.1})
+    assert response.json()["steps"] == 9
+    assert response.json()["tags"] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("lr=0.5&learning_rate=0.50", {}),
+        ("steps=7&steps=7", {}),
+        ("steps=7", {"steps": 7}),
+        ("tags=a&tags=b", {"tags": ["a", "b"]}),
+        ("model_name=ada", {}),
+    ],
+)
+def test_given_twice_and_equal_is_no_error(
+    client: TestClient, query: str, body: dict[str, Any]
+) -> None:
+    response = client.post(f"/order?modelName=ada&{query}", json=body)
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "field"),
+    [
+        ("lr=0.5&learning_rate=0.6", {}, "learning_rate"),
+        ("steps=7&steps=8", {}, "steps"),
+        ("steps=7", {"steps": 8}, "steps"),
+        ("tags=a", {"tags": ["b"]}, "tags"),
+        ("modelName=eva", {}, "modelName"),
+    ],
+)
+def test_given_twice_and_different_names_the_field(
+    client: TestClient, query: str, body: dict[str, Any], field: str
+) -> None:
+    response = client.post(f"/order?modelName=ada&{query}", json=body)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["where"] == field
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"modelName": "a", "learning_rate": NaN}', "learning_rate"),
+        ('{"modelName": "a", "lr": -Infinity}', "lr"),
+        ('{"modelName": "a", "lr": 1e999}', "lr"),
+        ('{"modelName": "a", "steps": ' + "9" * 5000 + "}", "steps"),
+        ('{"modelName": "a", "steps": 99999999999999999999}', "steps"),
+        ('{"modelName": "a", "modelName": "a"}', "modelName"),
+        ('{"modelName": "a", "inner": {"temperature": 1, "temperature": 1}}', "temperature"),
+        ('{"modelName": "\\ud800"}', "modelName"),
+        ('{"modelName": "a", "tags": ["\\udfff"]}', "tags"),
+        ('{"modelName": 5}', "modelName"),
+        ('{"modelName": "a", "steps": "7"}', "steps"),
+        ('{"modelName": "a", "steps": true}', "steps"),
+        ('{"modelName": "a", "fast": 1}', "fast"),
+        ('{"modelName": "a", "tags": "x"}', "tags"),
+        ('{"modelName": "a", "lr": 2}', "lr"),
+        ('{"modelName": "a", "unknown": 1}', "unknown"),
+        ('{"modelName": "a", "inner": {"top": 1}}', "inner.top"),
+        ('{"steps": 1}', "modelName"),
+    ],
+)
+def test_what_json_cannot_mean_names_the_field(client: TestClient, body: str, field: str) -> None:
+    response = client.post("/order", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["where"] == field
+    assert len(response.content) < 1000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"",
+        b"[1]",
+        b'"modelName"',
+        b"\xff\xfe{",
+        b'{"modelName": ' + b"[" * 60 + b"]" * 60 + b"}",
+        b'{"modelName": ' + b"[" * 9000 + b"]" * 9000 + b"}",
+    ],
+)
+def test_what_is_no_json_object_is_malformed(client: TestClient, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    response = client.post("/order", content=body, headers=headers)
+    assert response.status_code == (400 if body else 422)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("modelName=a&lr=nan", "lr"),
+        ("modelName=a&lr=fast", "lr"),
+        ("modelName=a&steps=1.5", "steps"),
+        ("modelName=a&fast=perhaps", "fast"),
+        ("modelName=a&inner={", "inner"),
+        ("modelName=a&who=me", "who"),
+        ("modelName=%ff", "query"),
+        ("", "modelName"),
+    ],
+)
+def test_what_text_cannot_mean_names_the_field(client: TestClient, query: str, field: str) -> None:
+    response = client.post(f"/order?{query}")
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["where"] == field
+
+
+def test_a_long_value_is_not_echoed(client: TestClient) -> None:
+    response = client.post("/order", json={"modelName": "a", "x" * 9000: 1, "steps": "y" * 9000})
+    assert response.status_code == 422
+    assert len(response.content) < 1500
+
+
+def test_a_body_over_its_bound_is_refused(client: TestClient) -> None:
+    declared = client.post("/order", json={"modelName": "a" * 30_000})
+    counted = client.post("/order", content=iter([b"a" * 15_000] * 2))
+    assert (declared.status_code, counted.status_code) == (413, 413)
+
+
+def test_another_media_type_is_refused(client: TestClient) -> None:
+    headers = {"content-type": "text/xml"}
+    assert client.post("/order", content=b"<a/>", headers=headers).status_code == 415
+
+
+def test_while_the_service_starts_it_says_so() -> None:
+    app = FastAPI()
+    app.state.services = None
+    install_problem_handlers(app)
+
+    @app.post("/order")
+    async def order(order: Annotated[Order, Depends(request_model(Order))]) -> Order:
+        return order
+
+    response = TestClient(app).post("/order?modelName=a")
+    assert response.status_code == 503
+    assert "Retry-After" in response.headers
+
+
+def test_files_come_beside_values(client: TestClient) -> None:
+    files = {"file": ("a.pdf", b"x" * 4000), "more": ("b.pdf", b"y")}
+    response = client.post("/upload?steps=2", data={"modelName": "ada"}, files=files)
+    assert response.json() == {
+        "model": "ada",
+        "files": {"file": ["a.pdf", 4000], "more": ["b.pdf", 1]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "where"),
+    [
+        ([("more", ("b.pdf", b"y"))], "file"),
+        ([("file", ("a.pdf", b"x")), ("file", ("b.pdf", b"x"))], "file"),
+        ([("file", (None, "text"))], "file"),
+        ([("file", ("", b"x"))], "file"),
+        ([("file", ("a.pdf", b"x")), ("other", ("a.pdf", b"x"))], "other"),
+        ([("file", ("a.pdf", b"x")), ("who", (None, "me"))], "who"),
+    ],
+)
+def test_a_wrong_part_is_named(client: TestClient, files: list[Any], where: str) -> None:
+    response = client.post("/upload?modelName=a", files=files)
+    assert response.status_code == 422, response.text
+    assert response.json()["errors"][0]["where"] == where
+
+
+@pytest.mark.parametrize("size", [5_001, 100_000])
+def test_a_file_over_its_bound_is_refused(client: TestClient, size: int) -> None:
+    response = client.post("/upload?modelName=a", files={"file": ("a.pdf", b"x" * size)})
+    assert response.status_code == 413
+
+
+def test_a_file_route_wants_multipart(client: TestClient) -> None:
+    assert client.post("/upload", json={"modelName": "a"}).status_code == 415
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("multipart/form-data", b"--b\r\n", 400),
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disp", 400),
+        ("multipart/form-data; boundary=b", b"nonsense", 400),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="\xe9.pdf"\r\n\r\nx\r\n--b--\r\n',
+            422,
+        ),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="modelName"\r\n\r\n\xe9\r\n--b--\r\n',
+            422,
+        ),
+    ],
+)
+def test_a_broken_multipart_body_is_refused(
+    client: TestClient, content_type: str, body: bytes, status: int
+) -> None:
+    response = client.post("/upload", content=body, headers={"content-type": content_type})
+    assert response.status_code == status, response.text
+
+
+def test_openapi_shows_each_field_in_the_query_and_in_the_body(app: FastAPI) -> None:
+    paths = app.openapi()["paths"]
+    order = paths["/order"]["post"]
+    assert [parameter["name"] for parameter in order["parameters"]] == [
+        "modelName",
+        "tags",
+        "learning_rate",
+        "steps",
+        "fast",
+        "inner",
+    ]
+    assert order["parameters"][0]["description"] == "Which model. Required, here or in the body."
+    assert set(order["requestBody"]["content"]) == {
+        "application/json",
+        "application/x-www-form-urlencoded",
+    }
+    upload = paths["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert upload["properties"]["file"] == {"type": "string", "format": "binary"}
+    assert upload["required"] == ["file"]
+    assert "$ref" not in json.dumps(order["parameters"])

@@ -1,0 +1,54 @@
+"""Models that come with the service: what is said while one cannot be made."""
+
+from pathlib import Path
+
+import pytest
+
+from api.errors import BackEndFailed
+from api.models.bundled import BundledModel, BundledModels
+from tests.fakes import FakeRuntime
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_model_that_the_runtime_has_is_ready_at_once(tmp_path: Path) -> None:
+    bundled = BundledModels(FakeRuntime(), [BundledModel("demo", "nowhere", "f16")], tmp_path)
+    missing = bundled.why_missing("Demo")
+    assert missing
+    assert missing.status == 503
+    await bundled.prepare("demo")
+    assert bundled.why_missing("demo") is None
+    assert bundled.states() == {"demo": "ready"}
+
+
+async def test_a_model_that_cannot_be_converted_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    source = str(tmp_path / "nothing_here")
+    work_dir = tmp_path / "converting"
+    bundled = BundledModels(FakeRuntime(), [BundledModel("other", source, "f16")], work_dir)
+    with pytest.raises(BackEndFailed, match="nothing_here"):
+        await bundled.prepare("other")
+    assert "could not be prepared" in bundled.states()["other"]
+    assert bundled.why_missing("other")
+    assert list(work_dir.iterdir()) == []
+
+
+async def test_the_converter_gets_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os; open(__file__ + '.said', 'w').write(' '.join(os.environ)); os._exit(1)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("LLM_FASTAPI_API_KEY", "planted")
+    bundled = BundledModels(FakeRuntime(), [BundledModel("other", "x", "f16")], tmp_path)
+    with pytest.raises(BackEndFailed):
+        await bundled.prepare("other")
+    names = (tmp_path / "sitecustomize.py.said").read_text().split()
+    assert "PYTHONPATH" in names
+    assert "LLM_FASTAPI_API_KEY" not in names
+
+
+async def test_other_models_are_none_of_its_business(tmp_path: Path) -> None:
+    bundled = BundledModels(FakeRuntime(), [], tmp_path)
+    assert bundled.why_missing("anything") is None
+    await bundled.prepare("anything")

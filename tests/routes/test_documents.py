@@ -1,0 +1,191 @@
+"""importDocument, list_documents, documents/{id}, delete_document, deleteAll_Documents over HTTP."""
+
+import time
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.documents.pdfs import drawing_only, encrypted, pdf
+from tests.service import Service, settled
+
+PARKING = pdf("Parking\nThe parking pass costs 40 euros a month.")
+LUNCH = pdf("Lunch\nLunch is served at noon.")
+
+
+@pytest.fixture
+def client(service: Service) -> TestClient:
+    return service.client
+
+
+def bring(
+    client: TestClient, content: bytes = PARKING, name: str = "parking.pdf", **values: Any
+) -> Any:
+    """Import over HTTP."""
+    sent = {"modelName": "demo"} | values
+    return client.post("/importDocument", params=sent, files={"file": (name, content)})
+
+
+def listed(client: TestClient, model: str = "demo") -> list[str]:
+    """What list_documents says."""
+    answer = client.get("/list_documents", params={"modelName": model}).json()
+    names: list[str] = answer[f"Imported Documents for {model}"]
+    return names
+
+
+def test_an_imported_document_is_listed_without_its_ending(client: TestClient) -> None:
+    response = bring(client)
+    assert response.status_code == 201, response.text
+    document = response.json()
+    assert (document["status"], document["pages_total"], document["pages_done"]) == ("ready", 1, 1)
+    assert response.headers["location"] == f"/documents/{document['id']}"
+    assert client.get(response.headers["location"]).json()["name"] == "parking.pdf"
+    assert listed(client) == ["parking"]
+
+
+@pytest.mark.parametrize("source", ["params", "data", "json"])
+def test_documents_are_listed_from_query_form_and_json(client: TestClient, source: str) -> None:
+    bring(client)
+    sent: dict[str, Any] = {source: {"modelName": "demo"}}
+    answer = client.request("GET", "/list_documents", **sent)
+    assert answer.json()["Imported Documents for demo"] == ["parking"], answer.text
+
+
+def test_parameters_of_an_import_may_be_form_fields(client: TestClient) -> None:
+    response = client.post(
+        "/importDocument",
+        data={"modelName": "demo", "wait": "true"},
+        files={"file": ("parking.pdf", PARKING)},
+    )
+    assert response.status_code == 201, response.text
+
+
+def test_the_same_bytes_again_are_the_same_document(client: TestClient) -> None:
+    first = bring(client).json()
+    again = bring(client)
+    assert again.status_code == 200
+    assert again.json()["id"] == first["id"]
+    assert listed(client) == ["parking"]
+
+
+def test_other_bytes_under_the_name_are_a_409(service: Service, client: TestClient) -> None:
+    bring(client)
+    response = bring(client, LUNCH)
+    assert response.status_code == 409
+    assert listed(client) == ["parking"]
+    assert len(service.house.files.all()) == 1
+
+
+def test_without_waiting_the_import_is_accepted_and_ends_behind(client: TestClient) -> None:
+    response = bring(client, wait="false")
+    assert response.status_code == 202
+    deadline = time.monotonic() + 20
+    while client.get(response.headers["location"]).json()["status"] == "importing":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert listed(client) == ["parking"]
+
+
+def test_a_document_for_all_models_is_every_models(client: TestClient) -> None:
+    client.post("/createModel/ada")
+    bring(client, modelName="")
+    assert listed(client) == listed(client, "ada") == ["parking"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "reason"),
+    [
+        (b"<html>not a PDF</html>", 415, None),
+        (b"", 415, None),
+        (b"%PDF-1.7\nbroken", 422, "broken"),
+        (drawing_only(), 422, "no_text"),
+    ],
+)
+def test_what_is_no_readable_pdf_is_refused_and_leaves_nothing(
+    service: Service, client: TestClient, content: bytes, status: int, reason: str | None
+) -> None:
+    response = bring(client, content)
+    assert response.status_code == status, response.text
+    assert response.json().get("reason") == reason
+    assert response.headers["content-type"] == "application/problem+json"
+    assert listed(client) == []
+    assert service.house.is_empty()
+
+
+def test_an_encrypted_pdf_is_refused(service: Service, client: TestClient, tmp_path: Any) -> None:
+    locked = encrypted(PARKING, tmp_path, "secret")
+    response = bring(client, locked)
+    assert (response.status_code, response.json()["reason"]) == (422, "encrypted")
+
+
+def test_too_large_a_file_is_a_413(service: Service, client: TestClient) -> None:
+    assert bring(client, PARKING + b" " * 200_000).status_code == 413
+    assert service.house.is_empty()
+
+
+def test_a_missing_file_or_an_unknown_model_is_named(client: TestClient) -> None:
+    missing = client.post("/importDocument", params={"modelName": "demo"})
+    assert missing.status_code == 422
+    assert "file" in missing.json()["detail"]
+    assert bring(client, modelName="nobody").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd.pdf", "C:\\x\\parking.pdf", "\u00e4\u202e.pdf"])
+def test_a_file_name_is_data_and_never_a_path(
+    service: Service, client: TestClient, name: str
+) -> None:
+    response = bring(client, name=name)
+    assert response.status_code in {201, 422}
+    for path in service.house.folder.rglob("*.pdf"):
+        assert path.parent.name == "documents"
+        assert path.name.startswith("doc_")
+
+
+def test_documents_of_neither_model_nor_document_are_a_404(client: TestClient) -> None:
+    assert client.get("/list_documents", params={"modelName": "nobody"}).status_code == 404
+    assert client.get("/list_documents").status_code == 422
+    assert client.get("/documents/doc_unknown").status_code == 404
+
+
+def test_documents_outlive_their_model(client: TestClient) -> None:
+    client.post("/createModel/ada")
+    bring(client, modelName="ada")
+    client.delete("/deleteModel/ada")
+    assert listed(client, "ada") == ["parking"]
+    assert client.delete("/deleteAll_Documents", params={"modelName": "ada"}).status_code == 200
+    assert client.get("/list_documents", params={"modelName": "ada"}).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["parking", "parking.pdf"])
+def test_a_deleted_document_leaves_nothing(service: Service, client: TestClient, name: str) -> None:
+    bring(client)
+    response = client.delete("/delete_document", params={"document": name, "modelName": "demo"})
+    assert response.status_code == 200
+    assert listed(client) == []
+    settled(service)
+    assert service.house.is_empty()
+    again = client.delete("/delete_document", params={"document": name, "modelName": "demo"})
+    assert again.status_code == 404
+
+
+def test_deleting_all_is_no_error_when_there_are_none(client: TestClient) -> None:
+    bring(client)
+    bring(client, LUNCH, "lunch.pdf")
+    both = client.delete("/deleteAll_Documents", params={"modelName": "demo"})
+    assert sorted(both.json()["deleted"]) == ["lunch.pdf", "parking.pdf"]
+    none = client.delete("/deleteAll_Documents", params={"modelName": "demo"})
+    assert (none.status_code, none.json()["deleted"]) == (200, [])
+    unknown = client.delete("/deleteAll_Documents", params={"modelName": "nobody"})
+    assert unknown.status_code == 404
+
+
+@pytest.mark.parametrize("source", ["params", "data", "json"])
+def test_documents_are_deleted_from_query_form_and_json(client: TestClient, source: str) -> None:
+    bring(client, pdf("One tower."), "one.pdf")
+    bring(client, pdf("Two towers."), "two.pdf")
+    one: dict[str, Any] = {source: {"modelName": "demo", "document": "one"}}
+    assert client.request("DELETE", "/delete_document", **one).status_code == 200
+    assert listed(client) == ["two"]
+    every: dict[str, Any] = {source: {"modelName": "demo"}}
+    assert client.request("DELETE", "/deleteAll_Documents", **every).status_code == 200
+    assert listed(client) == []

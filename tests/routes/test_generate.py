@@ -1,0 +1,391 @@
+"""generate and search over HTTP: whole, streamed, one answer a document, refused, abandoned."""
+
+import asyncio
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from api.errors import BackEndFailed, ModelNotFound
+from api.http.problems import install_problem_handlers
+from api.models.bases import BaseModels
+from api.models.bundled import BundledModels
+from api.models.catalog import ModelCatalog
+from api.rag.prompts import REFUSAL
+from api.routes.original import generate
+from api.runtime import Message
+from api.settings import Settings
+from api.store import open_store
+from tests.fakes import BreaksOff, FakeRuntime
+from tests.rag.conftest import HANDBOOK, Library
+
+QUESTION = "What is the warranty of the Vanta heater?"
+
+
+def app_over(library: Library, folder: Path) -> FastAPI:
+    """The route on an app of its own; nothing but what it needs is open."""
+    base_models = BaseModels(folder / "base_models", library.store.models)
+    app = FastAPI()
+    app.state.services = SimpleNamespace(
+        settings=Settings(data_dir=folder, expansions=1, passages=2),
+        store=library.store,
+        runtime=library.runtime,
+        models=ModelCatalog(library.runtime, library.store, base_models),
+        index=library.index,
+        bundled=BundledModels(library.runtime, [], folder / "converting"),
+    )
+    install_problem_handlers(app)
+    app.include_router(generate.router)
+    return app
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    """Two documents; no test changes them."""
+    folder = tmp_path_factory.mktemp("library")
+    store = open_store(folder / "state.sqlite3")
+    library = Library(store, FakeRuntime(), folder / "lexical")
+    asyncio.run(library.add("handbook.pdf", HANDBOOK))
+    asyncio.run(library.add("prices.pdf", ["The Vanta heater costs 99 euros."]))
+    yield library
+    library.index.close()
+    store.close()
+
+
+@pytest.fixture
+def library(shelf: Library) -> Library:
+    """The documents, with a runtime that nobody has asked yet."""
+    shelf.serve_with(FakeRuntime())
+    return shelf
+
+
+@pytest.fixture
+def client(library: Library, tmp_path: Path) -> TestClient:
+    return TestClient(app_over(library, tmp_path), raise_server_exceptions=False)
+
+
+def knows_the_warranty(messages: Sequence[Message]) -> str:
+    """Find the passage with the value and cite it."""
+    number = re.search(r"\[(\d)\] The Vanta heater has", messages[-1].content)
+    return f"It is 24 months [{number[1]}]." if number else REFUSAL
+
+
+def events_in(text: str) -> list[tuple[str, Any]]:
+    """Name and data of each server-sent event."""
+    events = []
+    for block in text.strip().split("\n\n"):
+        name, data = block.split("\n")
+        events.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return events
+
+
+@pytest.mark.parametrize("source", ["params", "data", "json"])
+def test_plain_chat_from_query_form_and_json(
+    client: TestClient, library: Library, source: str
+) -> None:
+    library.runtime.will_answer("Hello there")
+    sent: dict[str, Any] = {
+        source: {"user_prompt": "Hi", "modelName": "demo", "temperature": 0.5, "stop": ["END"]}
+    }
+    response = client.post("/generate", **sent)
+    assert response.status_code == 200, response.text
+    assert response.json()["message"] == "Hello there"
+    assert response.json()["citations"] == []
+    assert library.runtime.history[0].options.temperature == 0.5
+    assert library.runtime.history[0].options.stop == ("END",)
+
+
+def test_documents_give_citations_and_a_receipt(client: TestClient, library: Library) -> None:
+    library.runtime.will_answer("How long is the Vanta heater covered?")
+    library.runtime.rule = knows_the_warranty
+    response = client.post(
+        "/generate",
+        params={"user_prompt": QUESTION, "modelName": "demo", "documents": ["handbook", "prices"]},
+    )
+    answer = response.json()
+    (citation,) = answer["citations"]
+    assert answer["message"] == f"It is 24 months [{citation['n']}]."
+    assert answer["citations"] == [
+        {
+            "n": citation["n"],
+            "document": "handbook.pdf",
+            "document_id": library.store.documents.find("demo", ["handbook"])[0].id,
+            "page": 1,
+            "quote": "The Vanta heater has a warranty of 24 months.",
+        }
+    ]
+    assert answer["receipt"]["queries"] == [QUESTION, "How long is the Vanta heater covered?"]
+    assert len(answer["receipt"]["passages"]) == 2
+    assert answer["receipt"]["left_out"][0]["reason"] == "rank"
+
+
+def test_the_stream_is_the_whole_answer_in_events(client: TestClient, library: Library) -> None:
+    asked = {"user_prompt": QUESTION, "modelName": "demo", "documents": "*"}
+    library.runtime.will_answer("", "It is 24 months [1].", "", "It is 24 months [1].")
+    whole = client.post("/generate", params=asked).json()
+    response = client.post("/generate", params={**asked, "stream": "true"})
+    assert response.headers["content-type"].startswith("text/event-stream")
+    events = events_in(response.text)
+    names = [name for name, _ in events]
+    assert names == ["token"] * 5 + ["citation", "receipt", "done"]
+    assert "".join(data["text"] for name, data in events if name == "token") == whole["message"]
+    assert events[-3][1] == whole["citations"][0]
+    assert events[-2][1] == whole["receipt"]
+    assert events[-1][1]["finish_reason"] == "stop"
+    assert events[-1][1]["usage"]["completion_tokens"] == 5
+
+
+def test_one_answer_a_document_has_the_documents_as_keys(
+    client: TestClient, library: Library
+) -> None:
+    library.runtime.will_answer("", "24 months [1].", REFUSAL)
+    response = client.post(
+        "/generate",
+        json={
+            "user_prompt": QUESTION,
+            "modelName": "demo",
+            "documents": ["*"],
+            "per_document": True,
+        },
+    )
+    answer = response.json()
+    assert answer["handbook.pdf"] == "24 months [1]."
+    assert answer["prices.pdf"] == REFUSAL
+    assert answer["citations"]["handbook.pdf"][0]["page"] == 1
+    assert answer["receipts"]["prices.pdf"]["refused"] is True
+
+
+def test_documents_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "state.sqlite3")
+    library = Library(store, FakeRuntime(), tmp_path / "lexical")
+    shared = asyncio.run(library.add("a.pdf", ["For all: the heater costs 99 euros."], model=""))
+    odd = asyncio.run(library.add("citations", ["The lamp costs 30 euros."]))
+    asyncio.run(library.add("a.pdf", ["Its own: the heater costs 11 euros."]))
+    library.runtime.will_answer("", "First [1].", "Second [1].", "Third [1].")
+    response = TestClient(app_over(library, tmp_path)).post(
+        "/generate",
+        json={
+            "user_prompt": QUESTION,
+            "modelName": "demo",
+            "documents": ["*"],
+            "per_document": True,
+        },
+    )
+    answer = response.json()
+    keys = {"a.pdf", f"a.pdf ({shared.id})", f"citations ({odd.id})"}
+    assert answer.keys() == {*keys, "citations", "receipts"}
+    assert answer["citations"].keys() == answer["receipts"].keys() == keys
+    for key, one in answer["citations"].items():
+        assert (one[0]["document_id"] == shared.id) == (key == f"a.pdf ({shared.id})")
+        assert answer["receipts"][key]["passages"][0]["document_id"] == one[0]["document_id"]
+    library.index.close()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"user_prompt": "Hi", "modelName": "nobody"}, 404, "demo"),
+        ({"user_prompt": "Hi", "modelName": "all-minilm-l6-v2"}, 422, "cannot chat"),
+        ({"user_prompt": "Hi", "modelName": "demo", "documents": ["x"]}, 404, "handbook.pdf"),
+        ({"user_prompt": "", "modelName": "demo"}, 422, "user_prompt"),
+        ({"user_prompt": " \n ", "modelName": "demo"}, 422, "user_prompt"),
+        ({"modelName": "demo"}, 422, "user_prompt"),
+        ({"user_prompt": "Hi"}, 422, "modelName"),
+        ({"user_prompt": "Hi", "modelName": "demo", "temperature": 9}, 422, "temperature"),
+        ({"user_prompt": "Hi", "modelName": "demo", "top_k": 9}, 422, "top_k"),
+        ({"user_prompt": "Hi", "modelName": "demo", "num_ctx": 9_000_000}, 422, "num_ctx"),
+        ({"user_prompt": "Hi " * 5000, "modelName": "demo"}, 422, "5001 tokens"),
+        ({"user_prompt": "Hi", "modelName": "demo", "per_document": True}, 422, "per_document"),
+        (
+            {
+                "user_prompt": "Hi",
+                "modelName": "demo",
+                "documents": ["*"],
+                "per_document": True,
+                "stream": True,
+            },
+            422,
+            "stream",
+        ),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_refused_keeps_its_status_in_a_stream_too(
+    client: TestClient, body: dict[str, Any], status: int, said: str, stream: bool
+) -> None:
+    if "stream" not in body and not body.get("per_document"):
+        body = {**body, "stream": stream}
+    response = client.post("/generate", json=body)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert said in response.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_runtime_that_is_away_is_said_before_the_first_event(
+    client: TestClient, library: Library, stream: bool
+) -> None:
+    library.runtime.available = False
+    response = client.post(
+        "/generate", json={"user_prompt": "Hi", "modelName": "demo", "stream": stream}
+    )
+    assert response.status_code == 503
+    assert "Retry-After" in response.headers
+
+
+def test_a_model_that_breaks_off_ends_the_stream_with_an_error_event(
+    client: TestClient, library: Library
+) -> None:
+    library.runtime.will_answer(BreaksOff("half an", BackEndFailed("The child died.")))
+    response = client.post(
+        "/generate", json={"user_prompt": "Hi", "modelName": "demo", "stream": True}
+    )
+    events = events_in(response.text)
+    assert [name for name, _ in events] == ["token", "token", "error"]
+    assert (events[-1][1]["status"], events[-1][1]["detail"]) == (502, "The child died.")
+
+
+def test_a_model_that_breaks_off_fails_the_whole_answer(
+    client: TestClient, library: Library
+) -> None:
+    library.runtime.will_answer(BreaksOff("half an", BackEndFailed("The child died.")))
+    response = client.post("/generate", json={"user_prompt": "Hi", "modelName": "demo"})
+    assert response.status_code == 502
+
+
+@pytest.mark.parametrize("source", ["params", "data", "json"])
+def test_search_from_query_form_and_json(client: TestClient, library: Library, source: str) -> None:
+    sent: dict[str, Any] = {
+        source: {"query": "Orlo lamp", "modelName": "demo", "documents": ["handbook"], "limit": 1}
+    }
+    response = client.post("/search", **sent)
+    assert response.status_code == 200, response.text
+    (hit,) = response.json()["hits"]
+    assert (hit["document"], hit["page"], hit["text"]) == ("handbook.pdf", 2, HANDBOOK[1])
+    assert hit["found_by"][0]["query"] == "Orlo lamp"
+    assert library.runtime.history == []
+
+
+def test_search_with_expansion_asks_the_model(client: TestClient, library: Library) -> None:
+    library.runtime.will_answer("light with three colours")
+    body = {"query": "Orlo", "modelName": "demo", "expand": True}
+    hits = client.post("/search", json=body).json()["hits"]
+    assert {found["query"] for found in hits[0]["found_by"]} == {
+        "Orlo",
+        "light with three colours",
+    }
+
+
+def test_search_refuses_what_does_not_exist(client: TestClient) -> None:
+    unknown_model = client.post("/search", json={"query": "x", "modelName": "nobody"})
+    unknown_document = client.post(
+        "/search", json={"query": "x", "modelName": "demo", "documents": ["nothing"]}
+    )
+    assert (unknown_model.status_code, unknown_document.status_code) == (404, 404)
+
+
+# With a real server: only there can a client go away
+
+
+@pytest.fixture
+def address(library: Library, tmp_path: Path) -> Iterator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app_over(library, tmp_path), log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listener.close()
+
+
+def wait_until_open(runtime: FakeRuntime, streams: int) -> None:
+    """Wait until exactly so many answers are being generated; far shorter than they would last."""
+    deadline = time.monotonic() + 10
+    while runtime.open_streams != streams:
+        assert time.monotonic() < deadline, f"{runtime.open_streams} streams are open"
+        time.sleep(0.01)
+
+
+LONG = "word " * 3000
+ASKED = {"user_prompt": "Hi", "modelName": "demo", "max_tokens": 3500}
+
+
+def test_a_client_that_leaves_in_the_middle_stops_the_generation(
+    address: str, library: Library
+) -> None:
+    library.runtime.delay_seconds = 0.05
+    library.runtime.will_answer(LONG)
+    with httpx2.stream("POST", f"{address}/generate", json={**ASKED, "stream": True}) as response:
+        lines = response.iter_lines()  # its end closes the response
+        assert next(lines) == "event: token"
+        wait_until_open(library.runtime, 1)
+    wait_until_open(library.runtime, 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_before_the_first_piece_stops_the_generation(
+    address: str, library: Library, stream: bool
+) -> None:
+    library.runtime.delay_seconds = 60
+    library.runtime.will_answer(LONG)
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{address}/generate", json={**ASKED, "stream": stream}, timeout=0.5)
+    assert len(library.runtime.history) == 1
+    wait_until_open(library.runtime, 0)
+    library.runtime.delay_seconds = 0
+    assert httpx2.post(f"{address}/generate", json=ASKED).status_code == 200
+
+
+def test_a_client_that_leaves_a_whole_answer_stops_the_generation(
+    address: str, library: Library
+) -> None:
+    library.runtime.delay_seconds = 0.05
+    library.runtime.will_answer(LONG)
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{address}/generate", json=ASKED, timeout=0.5)
+    wait_until_open(library.runtime, 0)
+
+
+def test_two_streams_run_side_by_side(address: str, library: Library) -> None:
+    library.runtime.delay_seconds = 0.02
+    library.runtime.will_answer(LONG, LONG)
+    body = {**ASKED, "stream": True}
+    with (
+        httpx2.stream("POST", f"{address}/generate", json=body) as first,
+        httpx2.stream("POST", f"{address}/generate", json=body) as second,
+    ):
+        lines, other_lines = first.iter_lines(), second.iter_lines()
+        assert next(lines) == next(other_lines) == "event: token"
+        wait_until_open(library.runtime, 2)
+    wait_until_open(library.runtime, 0)
+
+
+def test_the_server_answers_while_streams_are_open(address: str, library: Library) -> None:
+    library.runtime.delay_seconds = 0.02
+    library.runtime.will_answer(LONG)
+    with httpx2.stream("POST", f"{address}/generate", json={**ASKED, "stream": True}) as response:
+        lines = response.iter_lines()  # its end closes the response
+        assert next(lines) == "event: token"
+        body = {"query": "Orlo lamp", "modelName": "demo"}
+        assert httpx2.post(f"{address}/search", json=body).status_code == 200
+
+
+def test_an_unknown_model_is_no_broken_stream(address: str) -> None:
+    body = {**ASKED, "modelName": "nobody", "stream": True}
+    response = httpx2.post(f"{address}/generate", json=body)
+    assert response.status_code == ModelNotFound.status
+    assert response.json()["Created Models"] == ["demo"]

@@ -1,0 +1,212 @@
+"""createModel, deleteModel, list_models, show_model over HTTP."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from api.errors import NameTaken
+from api.jobs.opening import open_jobs
+from api.models.bases import BaseModels
+from api.models.bundled import BundledModel, BundledModels
+from api.runners.worker import WorkerRunner
+from api.runtime import ExistingModel, Persona
+from tests.service import Service
+
+
+@pytest.fixture
+def client(service: Service) -> TestClient:
+    return service.client
+
+
+@pytest.mark.parametrize("source", ["params", "data", "json"])
+def test_a_persona_is_created_from_query_form_and_json(
+    service: Service, client: TestClient, source: str
+) -> None:
+    sent: dict[str, Any] = {source: {"system": "You are Ada.", "baseModel": "demo"}}
+    response = client.post("/createModel/ada", **sent)
+    assert response.status_code == 201, response.text
+    assert response.json() == {"Message": "Successfully created ada", "name": "ada"}
+    assert client.get("/show_model/ada").json()["system"] == "You are Ada."
+
+
+def test_parameters_come_as_an_object_or_as_json_text(client: TestClient) -> None:
+    whole = client.post("/createModel/a", json={"parameters": {"temperature": 0.2, "stop": ["x"]}})
+    text = client.post("/createModel/b", params={"parameters": '{"temperature": 0.2}'})
+    assert (whole.status_code, text.status_code) == (201, 201)
+    assert client.get("/show_model/a").json()["parameters"] == {"temperature": 0.2, "stop": ["x"]}
+    assert client.get("/show_model/b").json()["parameters"] == {"temperature": 0.2}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"parameters": {"temperature": "warm"}},
+        {"parameters": {"heat": 1}},
+        {"parameters": "[1]"},
+        {"system": 5},
+        {"sistem": "x"},
+        {"template": "{% if %}"},
+    ],
+)
+def test_what_cannot_be_a_persona_is_a_422_and_makes_nothing(
+    client: TestClient, body: dict[str, Any]
+) -> None:
+    response = client.post("/createModel/ada", json=body)
+    assert response.status_code == 422, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert client.get("/list_models").json() == {"All Created Models": ["demo"]}
+
+
+def test_a_value_given_twice_and_different_is_a_422(client: TestClient) -> None:
+    response = client.post("/createModel/ada?system=one", json={"system": "two"})
+    assert response.status_code == 422
+    assert "system" in response.json()["detail"]
+    same = client.post("/createModel/ada?baseModel=demo", json={"base_model": "demo"})
+    assert same.status_code == 201
+
+
+@pytest.mark.parametrize("name", ["-x", "a b", "a" * 81, "..", "~x", "a\u202eb", "x--checking"])
+def test_a_name_that_breaks_the_rules_is_a_422(client: TestClient, name: str) -> None:
+    assert client.post(f"/createModel/{name}").status_code in {404, 422}
+    assert client.get("/list_models").json() == {"All Created Models": ["demo"]}
+
+
+def test_an_unknown_base_is_a_404_that_lists_the_models(client: TestClient) -> None:
+    response = client.post("/createModel/ada", json={"baseModel": "nothing"})
+    assert response.status_code == 404
+    assert response.json()["Created Models"] == ["demo"]
+
+
+def test_a_taken_name_is_a_409_unless_replaced(client: TestClient) -> None:
+    client.post("/createModel/ada", json={"system": "one"})
+    assert client.post("/createModel/ADA", json={"system": "two"}).status_code == 409
+    assert client.get("/show_model/ada").json()["system"] == "one"
+    replaced = client.post("/createModel/ada", json={"system": "two", "replace": True})
+    assert replaced.status_code == 201
+    assert client.get("/show_model/ada").json()["system"] == "two"
+    base = client.post("/createModel/demo", json={"replace": True, "baseModel": "demo"})
+    assert base.status_code == 409
+
+
+def test_a_name_that_a_job_will_use_is_taken(service: Service, client: TestClient) -> None:
+    service.store.jobs.add("job_1", "tuned", "demo", {})
+    assert client.post("/createModel/tuned").status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("source", "details"),
+    [("params", "true"), ("params", "1"), ("data", "true"), ("json", True)],
+)
+def test_details_tell_kind_and_base(client: TestClient, source: str, details: str | bool) -> None:
+    client.post("/createModel/ada")
+    sent: dict[str, Any] = {source: {"details": details}}
+    listed = client.request("GET", "/list_models", **sent).json()
+    assert listed["All Created Models"] == ["ada", "demo"]
+    assert [(m["kind"], m["base"]) for m in listed["models"]] == [
+        ("persona", "demo"),
+        ("base", None),
+    ]
+
+
+def test_a_deleted_model_is_gone_and_its_personas_answer(
+    service: Service, client: TestClient
+) -> None:
+    client.post("/createModel/ada", json={"system": "You are Ada."})
+    client.post("/createModel/eva", json={"baseModel": "ada"})
+    deleted = client.delete("/deleteModel/ada")
+    assert deleted.json() == {"Message": "Successfully deleted ada"}
+    assert client.get("/show_model/ada").status_code == 404
+    assert client.get("/show_model/eva").json()["system"] == "You are Ada."
+    assert service.store.models.get("ada") is None
+
+
+def test_deleting_an_unknown_model_lists_the_known_ones(client: TestClient) -> None:
+    response = client.delete("/deleteModel/nobody")
+    assert response.status_code == 404
+    assert response.json()["Created Models"] == ["demo"]
+
+
+def test_a_model_that_a_job_trains_from_stays(service: Service, client: TestClient) -> None:
+    service.store.jobs.add("job_1", "tuned", "demo", {})
+    assert client.delete("/deleteModel/demo").status_code == 409
+    assert client.get("/show_model/demo").status_code == 200
+
+
+def test_the_embedding_model_is_not_listed_and_cannot_be_shown(client: TestClient) -> None:
+    assert client.get("/show_model/all-minilm-l6-v2").status_code == 404
+
+
+def test_a_bundled_model_that_is_not_there_yet_is_a_503_that_says_why(
+    service: Service, client: TestClient, tmp_path: Path
+) -> None:
+    state = cast(FastAPI, client.app).state
+    bundled = BundledModels(service.runtime, [BundledModel("soon", "nowhere", "f16")], tmp_path)
+    state.services = replace(state.services, bundled=bundled)
+    persona = client.post("/createModel/ada", json={"baseModel": "soon"})
+    document = client.post("/importDocument?modelName=soon", files={"file": ("a.pdf", b"%PDF-")})
+    for response in (persona, document):
+        assert response.status_code == 503
+        assert "is being converted" in response.json()["detail"]
+        assert int(response.headers["retry-after"]) > 0
+
+
+async def _checked(service: Service) -> None:
+    creation = service.runtime.create_model("ada--checking", ExistingModel("demo"), Persona())
+    async for _ in creation:
+        pass
+
+
+def test_a_model_that_is_being_checked_is_nobodys_to_use(
+    service: Service, client: TestClient
+) -> None:
+    assert client.portal
+    client.portal.call(_checked, service)
+    response = client.post("/importDocument?modelName=ada--checking", files={"file": b"%PDF-"})
+    assert response.status_code == 404
+
+
+def test_a_runtime_that_is_away_is_a_503_with_retry_after(
+    service: Service, client: TestClient, tmp_path: Path
+) -> None:
+    service.runtime.available = False
+    response = client.get("/list_models")
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) > 0
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["runtime"] != "ready"
+    assert ready.json()["checks"]["database"] == "ready"
+    assert client.get("/healthz").json() == {"status": "alive"}
+
+
+def test_a_worker_that_is_away_is_a_hint(service: Service, client: TestClient) -> None:
+    services = service.app.state.services
+    settings, store = services.settings, services.store
+    base_models = BaseModels(settings.base_models_dir, store.models)
+    runner = WorkerRunner(settings.jobs_dir)
+    _, jobs = open_jobs(settings, store, services.runtime, base_models, runner)
+    service.app.state.readiness.services = replace(services, jobs=jobs)
+    ready = client.get("/readyz").json()
+    assert ready["status"] == "ready"
+    assert "No worker watches the jobs folder" in ready["hints"][0]
+
+
+def test_of_two_creations_at_once_one_wins_and_keeps_its_record(service: Service) -> None:
+    catalog = service.app.state.services.models
+
+    async def both() -> list[Any]:
+        made = (catalog.create("ada", "demo", Persona(), replace=False) for _ in range(2))
+        return await asyncio.gather(*made, return_exceptions=True)
+
+    assert service.client.portal
+    outcomes = service.client.portal.call(both)
+    assert [type(one) for one in outcomes].count(NameTaken) == 1
+    assert [one.kind for one in outcomes if not isinstance(one, Exception)] == ["persona"]
+    record = service.store.models.get("ada")
+    assert record
+    assert record.kind == "persona"
