@@ -101,7 +101,7 @@ def test_the_command_serves_speaks_and_ends_with_its_processes(
     copy_layout(layout, tmp_path / "models")
     library = tmp_path / "library"
     library.mkdir()
-    (library / "mistral.gguf").hardlink_to(demo_gguf)
+    (library / "llama3.gguf").hardlink_to(demo_gguf)
     command = [sys.executable, "-m", "tests.ollama_double"]
     options = ["--port", "0", "--models", str(tmp_path / "models"), "--library", str(library)]
     serving = subprocess.Popen([*command, "serve", *options], stdout=subprocess.PIPE, text=True)
@@ -114,7 +114,7 @@ def test_the_command_serves_speaks_and_ends_with_its_processes(
             return subprocess.run([*command, *words], env=env, capture_output=True, text=True)
 
         assert "demo:latest" in run("list").stdout
-        pulled = run("pull", "mistral")
+        pulled = run("pull", "llama3")
         assert (pulled.returncode, pulled.stderr.splitlines()[-1]) == (0, "success")
         missing = run("pull", "nobody")
         assert (missing.returncode, missing.stderr.splitlines()[-1]) == (

@@ -176,11 +176,19 @@ def test_every_other_setting_can_be_given() -> None:
     assert settings_of(given).passages == 3
 
 
+def test_personas_are_made_of_llama_3_and_mistral_7b_is_fine_tuned() -> None:
+    services = merged(GPU)
+    settings = settings_of(services["fastapi"])
+    assert services["ollama"]["environment"]["OLLAMA_BASE_MODEL"] == "llama3"
+    assert settings.default_base_model == "llama3"
+    assert settings.default_trainable_model == "mistral-7b-v0.1"
+
+
 def test_ollama_pulls_what_the_api_asks_for() -> None:
-    services = merged(GPU, LLM_FASTAPI_DEFAULT_BASE_MODEL="llama3")
+    services = merged(GPU, LLM_FASTAPI_DEFAULT_BASE_MODEL="gemma3")
     settings = settings_of(services["fastapi"])
     pulled = services["ollama"]["environment"]
-    assert settings.default_base_model == pulled["OLLAMA_BASE_MODEL"] == "llama3"
+    assert settings.default_base_model == pulled["OLLAMA_BASE_MODEL"] == "gemma3"
     assert settings.embedding_model == pulled["OLLAMA_EMBEDDING_MODEL"]
 
 

@@ -54,7 +54,7 @@ class Container:
         environment = put_on_path(folder, "ollama", OLLAMA) | {
             "OLLAMA_READY_FILE": str(folder / "ready"),
             "OLLAMA_PULL_PAUSE": "0",
-            "OLLAMA_BASE_MODEL": "mistral",
+            "OLLAMA_BASE_MODEL": "llama3",
             "OLLAMA_EMBEDDING_MODEL": "all-minilm",
         }
         with self._log.open("wb") as log:
@@ -92,12 +92,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def test_both_models_are_pulled_and_then_it_is_ready(folder: Path) -> None:
     container = Container(folder)
     container.wait_for("ready")
-    assert container.pulls == ["mistral", "all-minilm"]
+    assert container.pulls == ["llama3", "all-minilm"]
     assert not (folder / "ready-too-early").exists()
 
 
 def test_models_that_are_there_are_not_pulled(folder: Path) -> None:
-    for name in ("mistral", "all-minilm"):
+    for name in ("llama3", "all-minilm"):
         (folder / f"has-{name}").touch()
     container = Container(folder)
     container.wait_for("ready")
@@ -126,9 +126,9 @@ def test_a_pull_that_fails_is_said_and_tried_again(folder: Path) -> None:
     (folder / "fail").touch()
     container = Container(folder)
     container.wait_for("ready")
-    assert container.pulls == ["mistral", "mistral", "all-minilm"]
+    assert container.pulls == ["llama3", "llama3", "all-minilm"]
     assert "Error: no such host" in container.log
-    assert "mistral could not be pulled; trying again in 0 s" in container.log
+    assert "llama3 could not be pulled; trying again in 0 s" in container.log
 
 
 def test_the_mark_of_an_earlier_start_is_taken_away_first(folder: Path) -> None:
