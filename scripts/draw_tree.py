@@ -1,7 +1,7 @@
 """Draws the tree of docs/architecture.md: every file with its one job, which is its docstring's first line.
 
-    python scripts/draw_tree.py            print it
-    python scripts/draw_tree.py --write    put it into docs/architecture.md
+python scripts/draw_tree.py            print it
+python scripts/draw_tree.py --write    put it into docs/architecture.md
 """
 
 import ast

@@ -1,9 +1,12 @@
 """Who may import whom (docs/architecture.md), read from the code's own imports."""
 
 import ast
+import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
+import types
+import typing
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,24 @@ OWNERS = {
 
 PURE = ("api/documents/", "api/index/", "api/rag/", "api/jobs/", "api/store/", "api/runtime/")
 """Folders that know nothing of HTTP."""
+
+
+FLOORS = (
+    ("api.errors", "api.faults", "api.settings", "finetune"),
+    ("api.names", "api.child_process", "api.data_folder"),
+    ("api.store", "api.runtime", "api.runners"),
+    ("api.index", "api.models"),
+    ("api.documents", "api.rag", "api.jobs"),
+    ("api.services",),
+    ("api.opening", "api.readiness", "api.http"),
+    ("api.routes", "api.doctor", "api.cleaning"),
+    ("api.app",),
+    ("api.__main__",),
+)
+"""From the ground up: what stands on a floor imports only from floors below, or from its own room."""
+
+MOST_LINES = 400
+MOST_FILES_AT_THE_TOP = 14
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -177,6 +198,70 @@ def owner_of(name: str, modules: dict[str, str]) -> str | None:
     return name or None
 
 
+def test_an_import_never_runs_back_up() -> None:
+    floors = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    guilty = []
+    for file, names in IMPORTS.items():
+        here = room_of(file.removesuffix(".py").removesuffix("/__init__").replace("/", "."), floors)
+        for name in names:
+            there = room_of(name, floors)
+            if there and there != here and (not here or floors[there] >= floors[here]):
+                guilty.append((file, name))
+    assert not guilty
+
+
+def room_of(module: str, floors: Mapping[str, int]) -> str | None:
+    """The room a module lies in; None for other libraries and for the packages themselves."""
+    return next((room for room in floors if is_import_of(module, room)), None)
+
+
+def test_every_file_stands_on_a_floor() -> None:
+    floors = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    homeless = {
+        file
+        for file in IMPORTS
+        if not room_of(file.removesuffix(".py").removesuffix("/__init__").replace("/", "."), floors)
+    }
+    assert homeless == {"api/__init__.py"}
+
+
+def test_the_top_of_the_api_is_no_hall() -> None:
+    assert len(list((ROOT / "api").glob("*.py"))) <= MOST_FILES_AT_THE_TOP
+
+
+def test_routes_take_nothing_but_values_from_below_the_use_cases() -> None:
+    """A row or a message may be written on the wire; a store, an index or a runtime is not asked there."""
+    rooms = ("api.store", "api.index", "api.runtime", "api.runners")
+    guilty = [
+        (file, name)
+        for file, names in IMPORTS.items()
+        if file.startswith("api/routes/")
+        for name in names
+        if any(is_import_of(name, room) for room in rooms) and not is_value(name)
+    ]
+    assert not guilty
+
+
+def is_value(name: str) -> bool:
+    """A frozen dataclass, or a type that is spelled out."""
+    module, _, attribute = name.rpartition(".")
+    found = getattr(importlib.import_module(module), attribute, None)
+    frozen = getattr(getattr(found, "__dataclass_params__", None), "frozen", False)
+    return frozen or typing.get_origin(found) in (typing.Literal, types.UnionType, typing.Union)
+
+
+def test_http_knows_no_domain_but_the_services() -> None:
+    known = ("api.http", "api.errors", "api.names", "api.settings", "api.services")
+    guilty = [
+        (file, name)
+        for file, names in IMPORTS.items()
+        if file.startswith("api/http/")
+        for name in names
+        if is_import_of(name, "api") and not any(is_import_of(name, room) for room in known)
+    ]
+    assert not guilty
+
+
 def test_the_api_loads_no_heavy_library() -> None:
     program = (
         "import sys, api.app;"
@@ -194,6 +279,6 @@ def test_no_file_outgrows_its_job() -> None:
     long = {
         relative(path): lines
         for path in FILES
-        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MOST_LINES
     }
     assert not long
