@@ -9,12 +9,15 @@ import anyio.to_thread
 from api.documents.deleting import Deleter
 from api.documents.importing import open_importer
 from api.errors import ApiError
+from api.index import Index
 from api.index.opening import open_index
 from api.jobs.opening import open_jobs
 from api.models.bases import BaseModels
 from api.models.bundled import install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
+from api.runners import JobRunner
 from api.runners.opening import open_runner
+from api.runtime import ModelRuntime
 from api.runtime.opening import open_runtime
 from api.services import Services
 from api.settings import Settings
@@ -26,18 +29,30 @@ LOGGER = logging.getLogger("api")
 async def open_services(
     settings: Settings, store: Store, stack: contextlib.AsyncExitStack
 ) -> Services:
-    """Everything a route works with; `stack` gives it back, last opened first."""
+    """Everything a route works with, as the settings say; `stack` gives it back, last opened first."""
     runtime = open_runtime(settings)
     stack.push_async_callback(runtime.close)
     index = await anyio.to_thread.run_sync(open_index, settings, store, runtime)
     stack.callback(index.close)
+    runner = open_runner(settings)
+    stack.callback(runner.close)
+    return await services_over(settings, store, stack, runtime, index, runner)
+
+
+async def services_over(
+    settings: Settings,
+    store: Store,
+    stack: contextlib.AsyncExitStack,
+    runtime: ModelRuntime,
+    index: Index,
+    runner: JobRunner,
+) -> Services:
+    """The services over back ends that are open already; who opened those closes them."""
     importer = open_importer(settings, store, index)
     stack.push_async_callback(importer.close)
     deleter = Deleter(store, index, importer)
     stack.push_async_callback(deleter.close)
     base_models = BaseModels(settings.base_models_dir, store.models)
-    runner = open_runner(settings)
-    stack.callback(runner.close)
     submitter, supervisor = await anyio.to_thread.run_sync(
         open_jobs, settings, store, runtime, base_models, runner
     )

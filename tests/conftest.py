@@ -12,7 +12,7 @@ import pytest
 from api.runtime import Persona
 from api.runtime.llama_cpp.registry import Registry
 from tests.ollama_double.running import copy_layout, lay_out, running_double
-from tests.service import Service, close_service, open_service
+from tests.service import Service, open_service
 
 ROOT = Path(__file__).parent.parent
 DEMO_MODEL = ROOT / "examples" / "demo_model"
@@ -27,9 +27,8 @@ def anyio_backend() -> str:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """The service that route tests ask, over a fake runtime."""
-    service = open_service(tmp_path)
-    yield service
-    close_service(service)
+    with open_service(tmp_path) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")

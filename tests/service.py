@@ -1,33 +1,29 @@
-"""A service over the fake runtime: all routes behind the gate; real store, words, importer and queue.
+"""The service's own app over back ends of a test: what a route, the middleware and a start do is the real thing.
 
-Vectors are in memory, and the queue never starts.
+`serving` runs the app; `open_service` gives all routes over the fake runtime, with vectors in memory and a queue
+that never starts.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
-from api.http.gate import Gate
-from api.http.problems import install_problem_handlers
-from api.http.spelling import Spelling
-from api.jobs.opening import open_jobs
-from api.models.bases import BaseModels
-from api.models.bundled import BundledModels
-from api.models.catalog import ModelCatalog
-from api.readiness import Readiness
-from api.routes import health
-from api.routes.original import documents, fine_tune, generate, jobs, models
+from api.app import Open, create_app
+from api.opening import services_over
 from api.runners.local import LocalRunner
 from api.services import Services
 from api.settings import Settings
 from api.store import Store
-from tests.documents.house import House
+from tests.documents.house import BOUNDS, House
 from tests.fakes import FakeRuntime
+
+OPENING_SECONDS = 20
+ADDRESS = "http://127.0.0.1:3000"
 
 
 @dataclass
@@ -41,49 +37,74 @@ class Service:
     house: House
 
 
-def open_service(folder: Path) -> Service:
-    """Everything over a folder without documents."""
+def settings_of(folder: Path, **values: object) -> Settings:
+    """Settings over a folder, with the bounds of a house."""
+    bounds = {
+        "max_pages": BOUNDS.pages,
+        "max_document_characters": BOUNDS.characters,
+        "extract_seconds": BOUNDS.seconds,
+        "chunk_tokens": 60,
+        "chunk_overlap_tokens": 8,
+    }
+    return Settings.model_validate({"data_dir": folder, **bounds, **values})
+
+
+async def find_models(services: Services) -> None:
+    """Instead of all that a start does: the bundled models are those that the runtime has."""
+    for name in services.bundled.states():
+        await services.bundled.prepare(name)
+
+
+class Opening:
+    """An app that says when it has opened."""
+
+    def __init__(self, settings: Settings, open: Open) -> None:
+        self._opened = threading.Event()
+        self.app = create_app(settings, open, self._prepare)
+
+    async def _prepare(self, services: Services) -> None:
+        await find_models(services)
+        self._opened.set()
+
+    def wait(self) -> None:
+        """Until requests are answered; blocks its thread."""
+        assert self._opened.wait(OPENING_SECONDS), self.app.state.readiness.opening
+
+
+@contextlib.contextmanager
+def serving(settings: Settings, open: Open) -> Iterator[TestClient]:
+    """A client of the app, which has opened; one event loop for all its requests."""
+    opening = Opening(settings, open)
+    with TestClient(opening.app, ADDRESS, raise_server_exceptions=False) as client:
+        opening.wait()
+        yield client
+
+
+@contextlib.contextmanager
+def serving_house(house: House, settings: Settings) -> Iterator[TestClient]:
+    """A client of the app over a house of documents, which is opened with it."""
+
+    async def open(settings: Settings, store: Store, stack: contextlib.AsyncExitStack) -> Services:
+        house.open(store)
+        stack.callback(house.index.close)
+        services = await services_over(
+            settings, store, stack, house.runtime, house.index, LocalRunner()
+        )
+        house.importer, house.deleter = services.importer, services.deleter
+        return services
+
+    with serving(settings, open) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def open_service(folder: Path, **values: object) -> Iterator[Service]:
+    """Everything over a folder without documents; `values` are settings."""
     house = House(folder)
-    settings = Settings(data_dir=folder, max_upload_bytes=200_000, max_body_bytes=500_000)
-    app = FastAPI(redirect_slashes=False, lifespan=lambda app: _opened(app, house, settings))
-    install_problem_handlers(app)
-    for room in (models, documents, generate, fine_tune, jobs, health):
-        app.include_router(room.router)
-    paths = [route.path for route in app.routes if isinstance(route, APIRoute)]
-    app.add_middleware(Spelling, paths=paths)
-    app.add_middleware(Gate, settings=settings)
-    client = TestClient(app, "http://127.0.0.1:3000", raise_server_exceptions=False)
-    client.__enter__()  # one event loop for all its requests
-    return Service(app, client, house.runtime, house.store, house)
-
-
-@contextlib.asynccontextmanager
-async def _opened(app: FastAPI, house: House, settings: Settings) -> AsyncIterator[None]:
-    house.open()
-    settings.uploads_dir.mkdir(parents=True, exist_ok=True)
-    base_models = BaseModels(settings.base_models_dir, house.store.models)
-    runner = LocalRunner()
-    submitter, supervisor = open_jobs(settings, house.store, house.runtime, base_models, runner)
-    app.state.readiness = Readiness()
-    app.state.readiness.services = app.state.services = Services(
-        settings=settings,
-        store=house.store,
-        runtime=house.runtime,
-        models=ModelCatalog(house.runtime, house.store, base_models),
-        index=house.index,
-        importer=house.importer,
-        deleter=house.deleter,
-        bundled=BundledModels(house.runtime, [], house.folder / "converting"),
-        submitter=submitter,
-        jobs=supervisor,
-    )
-    yield
-    await house.close()
-
-
-def close_service(service: Service) -> None:
-    """Give everything back."""
-    service.client.__exit__(None, None, None)
+    bounds = {"max_upload_bytes": 200_000, "max_body_bytes": 500_000}
+    with serving_house(house, settings_of(folder, **{**bounds, **values})) as client:
+        assert isinstance(client.app, FastAPI)
+        yield Service(client.app, client, house.runtime, house.store, house)
 
 
 def settled(service: Service) -> None:

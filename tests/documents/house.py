@@ -32,9 +32,9 @@ class House:
     runtime: FakeRuntime = field(default_factory=FakeRuntime)
     vectors: VectorStore = field(default_factory=MemoryVectors)
 
-    def open(self) -> "House":
-        """Open everything, as at a start."""
-        self.store: Store = open_store(self.folder / "state.sqlite3")
+    def open(self, store: Store | None = None) -> "House":
+        """Open everything, as at a start; over a store that is open already, when given."""
+        self.store: Store = store or open_store(self.folder / "state.sqlite3")
         self.lexical = LexicalIndex(self.folder / "lexical")
         if self.embedded:
             self.vectors = open_embedded(self.folder / "chroma")

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from tests.documents.pdfs import drawing_only, pdf
 from tests.jobs.workshop import csv_file
-from tests.service import Service, close_service, open_service, settled
+from tests.service import Service, open_service, settled
 
 LONG = "long" * 50_000
 ASK = {"user_prompt": "hello", "modelName": "demo"}
@@ -25,9 +25,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     base = folder / "base_models" / "demo"
     base.mkdir(parents=True)
     (base / "config.json").write_text("{}")
-    service = open_service(folder)
-    yield service
-    close_service(service)
+    with open_service(folder) as service:
+        yield service
 
 
 @pytest.fixture(scope="module")

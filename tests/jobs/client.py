@@ -1,23 +1,38 @@
-"""An HTTP client of the fine-tuning routes over a workshop."""
+"""An HTTP client of the service over a workshop."""
 
-from types import SimpleNamespace
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
+import anyio.to_thread
 import httpx2
-from fastapi import FastAPI
 
-from api.http.problems import install_problem_handlers
-from api.routes.original import fine_tune, jobs
+from api.opening import services_over
+from api.services import Services
+from api.settings import Settings
+from api.store import Store
+from tests.documents.house import House
 from tests.jobs.workshop import Workshop
+from tests.service import ADDRESS, Opening
 
 
-def client_of(shop: Workshop) -> httpx2.AsyncClient:
-    """A client whose requests never leave the process."""
-    app = FastAPI()
-    app.state.services = SimpleNamespace(
-        settings=shop.settings, store=shop.store, submitter=shop.submitter, jobs=shop.supervisor
-    )
-    install_problem_handlers(app)
-    for routes in (fine_tune, jobs):
-        app.include_router(routes.router)
-    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-    return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+@contextlib.asynccontextmanager
+async def client_of(shop: Workshop) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client whose requests never leave the process; the jobs behind it are the workshop's."""
+
+    async def open(settings: Settings, _store: Store, stack: contextlib.AsyncExitStack) -> Services:
+        index = House(settings.data_dir).open(shop.store).index
+        stack.callback(index.close)
+        services = await services_over(
+            settings, shop.store, stack, shop.runtime, index, shop.runner
+        )
+        return replace(services, submitter=shop.submitter, jobs=shop.supervisor)
+
+    opening = Opening(shop.settings, open)
+    transport = httpx2.ASGITransport(opening.app, raise_app_exceptions=False)
+    async with (
+        opening.app.router.lifespan_context(opening.app),
+        httpx2.AsyncClient(transport=transport, base_url=ADDRESS) as client,
+    ):
+        await anyio.to_thread.run_sync(opening.wait)
+        yield client

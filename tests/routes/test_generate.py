@@ -1,6 +1,7 @@
 """generate and search over HTTP: whole, streamed, one answer a document, refused, abandoned."""
 
 import asyncio
+import contextlib
 import json
 import re
 import socket
@@ -8,46 +9,41 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
 import uvicorn
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from api.app import Open
 from api.errors import BackEndFailed, ModelNotFound
-from api.http.problems import install_problem_handlers
-from api.models.bases import BaseModels
-from api.models.bundled import BundledModels
-from api.models.catalog import ModelCatalog
+from api.opening import services_over
 from api.rag.prompts import REFUSAL
-from api.routes.original import generate
+from api.runners.local import LocalRunner
 from api.runtime import Message
+from api.services import Services
 from api.settings import Settings
-from api.store import open_store
+from api.store import Store, open_store
 from tests.fakes import BreaksOff, FakeRuntime
 from tests.rag.conftest import HANDBOOK, Library
+from tests.service import Opening, serving
 
 QUESTION = "What is the warranty of the Vanta heater?"
 
 
-def app_over(library: Library, folder: Path) -> FastAPI:
-    """The route on an app of its own; nothing but what it needs is open."""
-    base_models = BaseModels(folder / "base_models", library.store.models)
-    app = FastAPI()
-    app.state.services = SimpleNamespace(
-        settings=Settings(data_dir=folder, expansions=1, passages=2),
-        store=library.store,
-        runtime=library.runtime,
-        models=ModelCatalog(library.runtime, library.store, base_models),
-        index=library.index,
-        bundled=BundledModels(library.runtime, [], folder / "converting"),
-    )
-    install_problem_handlers(app)
-    app.include_router(generate.router)
-    return app
+def settings_of(folder: Path) -> Settings:
+    return Settings(data_dir=folder, expansions=1, passages=2)
+
+
+def open_over(library: Library) -> Open:
+    """Opens the services over a library; what the app opened itself stays empty."""
+
+    async def open(settings: Settings, _: Store, stack: contextlib.AsyncExitStack) -> Services:
+        seams = (library.runtime, library.index, LocalRunner())
+        return await services_over(settings, library.store, stack, *seams)
+
+    return open
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +67,9 @@ def library(shelf: Library) -> Library:
 
 
 @pytest.fixture
-def client(library: Library, tmp_path: Path) -> TestClient:
-    return TestClient(app_over(library, tmp_path), raise_server_exceptions=False)
+def client(library: Library, tmp_path: Path) -> Iterator[TestClient]:
+    with serving(settings_of(tmp_path), open_over(library)) as client:
+        yield client
 
 
 def knows_the_warranty(messages: Sequence[Message]) -> str:
@@ -173,15 +170,16 @@ def test_documents_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> No
     odd = asyncio.run(library.add("citations", ["The lamp costs 30 euros."]))
     asyncio.run(library.add("a.pdf", ["Its own: the heater costs 11 euros."]))
     library.runtime.will_answer("", "First [1].", "Second [1].", "Third [1].")
-    response = TestClient(app_over(library, tmp_path)).post(
-        "/generate",
-        json={
-            "user_prompt": QUESTION,
-            "modelName": "demo",
-            "documents": ["*"],
-            "per_document": True,
-        },
-    )
+    with serving(settings_of(tmp_path / "app"), open_over(library)) as client:
+        response = client.post(
+            "/generate",
+            json={
+                "user_prompt": QUESTION,
+                "modelName": "demo",
+                "documents": ["*"],
+                "per_document": True,
+            },
+        )
     answer = response.json()
     keys = {"a.pdf", f"a.pdf ({shared.id})", f"citations ({odd.id})"}
     assert answer.keys() == {*keys, "citations", "receipts"}
@@ -302,10 +300,11 @@ def test_search_refuses_what_does_not_exist(client: TestClient) -> None:
 @pytest.fixture
 def address(library: Library, tmp_path: Path) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app_over(library, tmp_path), log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
+    opening = Opening(settings_of(tmp_path), open_over(library))
+    server = uvicorn.Server(uvicorn.Config(opening.app, log_level="warning", lifespan="on"))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
+    opening.wait()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
     thread.join()
