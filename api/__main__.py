@@ -1,4 +1,7 @@
-"""`python -m api` (installed as `llm-fastapi`): serve, doctor, clean, settings."""
+"""`python -m api` (installed as `llm-fastapi`): serve, doctor, clean, settings.
+
+Each command imports what it works with by itself: `serve` listens before it loads the app, which takes longest.
+"""
 
 import argparse
 import asyncio
@@ -7,18 +10,21 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
+from starlette.types import ASGIApp
 
-from api.app import create_app
-from api.cleaning import Item, clean
-from api.doctor import examine
 from api.errors import ApiError, CannotStart
 from api.http.gate import require_safe_listening
 from api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
+from api.http.starting import Starting
 from api.settings import Settings, settings_table
+
+if TYPE_CHECKING:
+    from api.cleaning import Item
 
 SHOWN = 20
 """Lines that `clean` shows of what it would delete."""
@@ -71,14 +77,27 @@ def _serve(settings: Settings) -> int:
     for complaining in ("uvicorn.error", "python_multipart"):  # of clients, who are told
         logging.getLogger(complaining).setLevel("ERROR")
     listener = _listen(settings.host, settings.port)
-    server = uvicorn.Server(server_config(create_app(settings), settings.shutdown_seconds))
     host, port = listener.getsockname()[:2]
-    logging.getLogger("api").info("serving on http://%s:%s (try /docs)", host, port)
+
+    def load() -> FastAPI:
+        from api.app import create_app
+
+        app = create_app(settings)
+        logging.getLogger("api").info("serving on http://%s:%s (try /docs)", host, port)
+        return app
+
+    def give_up() -> None:
+        server.should_exit = True
+
+    starting = Starting(load, give_up)
+    server = uvicorn.Server(server_config(starting, settings.shutdown_seconds))
     server.run(sockets=[listener])
+    if starting.failure:
+        raise starting.failure
     return 0 if server.started else 1
 
 
-def server_config(app: FastAPI, shutdown_seconds: int) -> uvicorn.Config:
+def server_config(app: ASGIApp, shutdown_seconds: int) -> uvicorn.Config:
     """How the app is served: one process, HTTP/1.1 within bounds, no log of what clients ask."""
     return uvicorn.Config(
         app,
@@ -108,6 +127,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _doctor(settings: Settings, *, repair: bool) -> int:
+    from api.doctor import examine
+
     logging.basicConfig(level="WARNING")
     findings = asyncio.run(examine(settings, repair=repair))
     for text, repaired in findings:
@@ -119,6 +140,8 @@ def _doctor(settings: Settings, *, repair: bool) -> int:
 
 def _clean(settings: Settings, options: argparse.Namespace) -> int:
     """Status 2: it was not agreed to, and nothing is deleted."""
+    from api.cleaning import clean
+
     logging.basicConfig(level="WARNING")
 
     def agreed(items: Sequence[Item]) -> bool:

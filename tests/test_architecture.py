@@ -275,6 +275,19 @@ def test_the_api_loads_no_heavy_library() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_the_service_listens_before_it_loads_what_answers() -> None:
+    program = (
+        "import sys, api.__main__;"
+        "later = {'api.app', 'sqlalchemy', 'alembic', 'langchain_core', 'langsmith', 'numpy',"
+        "'pygments', 'jinja2', 'httpx', 'httpx2', 'tantivy', 'pypdf'};"
+        "print(sorted(later & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
 def test_no_file_outgrows_its_job() -> None:
     long = {
         relative(path): lines

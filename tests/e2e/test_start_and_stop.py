@@ -54,7 +54,8 @@ def test_a_damaged_database_is_named_and_left_alone(tmp_path: Path, content: byt
     database.write_bytes(content)
     refused = serve(tmp_path)
     assert refused.returncode == 1
-    assert "state.sqlite3" in refused.stderr.splitlines()[-1]
+    assert refused.stderr.count("\n") == 1
+    assert "state.sqlite3" in refused.stderr
     assert database.read_bytes() == content
 
 
@@ -94,6 +95,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
 def test_a_second_server_on_the_folder_is_refused(server: Server) -> None:
     refused = serve(server.data_dir)
     assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
     assert "Another server" in refused.stderr
     assert server.client.get("/healthz").status_code == 200
 

@@ -1,0 +1,65 @@
+"""Listens before the app is there: `/healthz` is answered at once, everything else as soon as the app is loaded."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.http.problems import problem_response
+
+ALIVE = JSONResponse({"status": "alive"})
+GIVEN_UP = {
+    "type": "about:blank",
+    "title": "Cannot start",
+    "status": 503,
+    "detail": "The service cannot start; its log says why.",
+}
+
+
+class Starting:
+    """ASGI: the app that `load` makes in a thread, with the lifespan of that app.
+
+    When `load` fails, `failure` has the exception and `give_up` is called, which is to end the server.
+    """
+
+    def __init__(self, load: Callable[[], Starlette], give_up: Callable[[], None]) -> None:
+        self._load = load
+        self._give_up = give_up
+        self._router = Router(lifespan=self._lifespan)
+        self._app: asyncio.Future[ASGIApp]
+        self.failure: Exception | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer `/healthz` while the app is loaded; what else is asked waits for it."""
+        if scope["type"] == "lifespan":
+            await self._router(scope, receive, send)
+        elif scope["path"] == "/healthz" and not self._app.done():
+            await ALIVE(scope, receive, send)
+        else:
+            app = await asyncio.shield(self._app)
+            await app(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Router) -> AsyncIterator[None]:
+        self._app = asyncio.get_running_loop().create_future()
+        end = asyncio.Event()
+        life = asyncio.create_task(self._live(end))
+        yield
+        end.set()
+        await life
+
+    async def _live(self, end: asyncio.Event) -> None:
+        try:
+            app = await asyncio.to_thread(self._load)
+            async with app.router.lifespan_context(app):
+                self._app.set_result(app)
+                await end.wait()
+        except Exception as error:
+            self.failure = error
+            if not self._app.done():
+                self._app.set_result(problem_response(GIVEN_UP))
+            self._give_up()
