@@ -9,6 +9,7 @@ from pathlib import Path
 from api.store.database import Database, open_database
 from api.store.documents import Documents
 from api.store.index_source import IndexSource
+from api.store.installation import Installation
 from api.store.jobs import Jobs
 from api.store.models import Models
 
@@ -22,6 +23,7 @@ class Store:
     index_source: IndexSource
     models: Models
     jobs: Jobs
+    installation: Installation
 
     def close(self) -> None:
         """Give the connections back."""
@@ -32,5 +34,10 @@ def open_store(path: Path) -> Store:
     """Open the database, brought to the newest schema; `errors.CannotStart` when it is damaged or newer."""
     database = open_database(path)
     return Store(
-        database, Documents(database), IndexSource(database), Models(database), Jobs(database)
+        database,
+        Documents(database),
+        IndexSource(database),
+        Models(database),
+        Jobs(database),
+        Installation(database),
     )

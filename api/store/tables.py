@@ -112,3 +112,12 @@ jobs = Table(
     Column("queued_at", Float, nullable=False),
 )
 Index("jobs_in_order", jobs.c.status, jobs.c.queued_at)
+
+installation = Table(  # one row
+    "installation",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("documents", Integer),
+    Column("jobs", Integer),
+    Column("models", Integer),
+)
