@@ -21,7 +21,7 @@ from api.errors import ApiError, CannotStart
 from api.http.gate import require_safe_listening
 from api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
 from api.http.starting import Starting
-from api.settings import Settings, settings_table
+from api.settings import Settings, settings_table, wrong_settings
 
 if TYPE_CHECKING:
     from api.cleaning import Item
@@ -50,19 +50,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.command == "settings":
             print(settings_table(), end="")
             return 0
-        settings = Settings()
+        settings = _settings()
         if chosen.command == "doctor":
             return _doctor(settings, repair=not chosen.check)
         if chosen.command == "clean":
             return _clean(settings, chosen)
         return _serve(settings)
     except (CannotStart, ApiError) as error:
-        print(f"llm-fastapi: {error}", file=sys.stderr)
-    except ValidationError as error:
-        for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"llm-fastapi: LLM_FASTAPI_{name}: {problem['msg']}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"llm-fastapi: {line}", file=sys.stderr)
     return 1
+
+
+def _settings() -> Settings:
+    """`errors.CannotStart` with a line for each setting that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise CannotStart("\n".join(wrong_settings(error))) from None
+    except UnicodeDecodeError:
+        raise CannotStart("The file .env is not UTF-8; save it as UTF-8.") from None
+    except OSError as error:
+        raise CannotStart(f"The file .env cannot be read ({error.strerror}).") from None
 
 
 def _serve(settings: Settings) -> int:

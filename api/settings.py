@@ -3,18 +3,98 @@
 `docs/settings.md` is generated from these descriptions (`python -m api settings`) and a test compares the two.
 """
 
+import ipaddress
+import json
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+def _listed(value: object) -> object:
+    """A list as people write it: JSON, or texts with commas or white space between them."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value) if value.lstrip().startswith("[") else _split(value)
+    except ValueError:  # brackets, but no JSON
+        return _split(value.strip("[] "))
+
+
+def _split(text: str) -> list[str]:
+    return [part for part in (part.strip("'\"") for part in re.split(r"[,\s]+", text)) if part]
+
+
+def _host_name(value: str) -> str:
+    """As a browser sends it; a scheme or a port that came along is dropped."""
+    try:
+        host = urlsplit(value if "://" in value else f"//{value}").hostname or ""
+        name = host.encode("idna").decode()
+    except ValueError:
+        name = ""
+    if not re.fullmatch(r"[a-z0-9._:-]+", name):
+        raise ValueError("is no host name; write names such as llm.example.org")
+    return name
+
+
+def _origin(value: str) -> str:
+    """As a browser sends it: without a path, and without a port that its scheme implies."""
+    scheme, _, rest = value.lower().partition("://")
+    host = rest.removesuffix("/")
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) or not re.fullmatch(r"[^/?#@*\s]+", host):
+        raise ValueError("is no origin; write origins such as https://app.example.org")
+    implied = {"http": ":80", "https": ":443"}.get(scheme, "")
+    return f"{scheme}://{host.removesuffix(implied)}"
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        reason = "is no address; write addresses or networks such as 172.16.0.0/12"
+        raise ValueError(reason) from None
+
+
+def _root_path(value: str) -> str:
+    path = "/" + value.strip("/") if value.strip("/") else ""
+    if not re.fullmatch(ROOT_PATH, path):
+        raise ValueError("is no path; write one such as /llm")
+    return path
+
+
+def _sendable(key: SecretStr) -> SecretStr:
+    """A header carries ASCII; another character would be refused for ever."""
+    text = key.get_secret_value().strip()
+    if not (text.isascii() and text.isprintable() and text):
+        raise ValueError(
+            "may hold only ASCII letters, digits and signs: a header carries no others"
+        )
+    return SecretStr(text)
+
+
+ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
+"""What a path prefix may look like."""
+
+Listed = BeforeValidator(_listed)
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], Listed]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], Listed]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], Listed]
+
+
 class Settings(BaseSettings):
-    """Read from `LLM_FASTAPI_...` in the environment or `.env`."""
+    """Read from `LLM_FASTAPI_...` in the environment or `.env`; what is empty is as not set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LLM_FASTAPI_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="LLM_FASTAPI_",
+        env_file=".env",
+        env_ignore_empty=True,
+        enable_decoding=False,  # lists are read by `Listed`
+        extra="ignore",
+        frozen=True,
+        str_strip_whitespace=True,
     )
 
     data_dir: Path = Field(
@@ -22,13 +102,34 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(3000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    api_key: SecretStr | None = Field(
+    api_key: Annotated[SecretStr, AfterValidator(_sendable)] | None = Field(
         None,
-        description="Bearer key that every call but `/healthz` must carry. Needed beyond loopback.",
+        description="Bearer key, of ASCII characters, that every call but `/healthz` and the Swagger "
+        "page must carry. Needed beyond loopback.",
     )
     allow_open: bool = Field(False, description="Allow listening beyond loopback without a key.")
-    allowed_hosts: tuple[str, ...] = Field(
-        (), description="Host names accepted beside loopback names and `host`, as a JSON list."
+    allowed_hosts: HostNames = Field(
+        (),
+        description="Names under which callers reach the service, beside loopback names and `host`; "
+        "with commas between them, or as a JSON list.",
+    )
+    allowed_origins: Origins = Field(
+        (),
+        description="Origins of browser pages elsewhere that may call (CORS), such as "
+        "`https://app.example.org`; a list too.",
+    )
+    trusted_proxies: Networks = Field(
+        ("127.0.0.1/32", "::1/128"),
+        description="Addresses or networks of proxies whose `X-Forwarded-For`, `-Proto` and `-Prefix` "
+        "are believed; a list too.",
+    )
+    root_path: Annotated[str, AfterValidator(_root_path)] = Field(
+        "",
+        description="Path under which a proxy serves the service, such as `/llm`; the proxy takes it "
+        "off, or says it in `X-Forwarded-Prefix`.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How log lines are written: for people, or one JSON object a line."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level that is logged."
@@ -183,6 +284,21 @@ class Settings(BaseSettings):
         return self.data_dir / "state.sqlite3"
 
 
+def wrong_settings(error: ValidationError) -> list[str]:
+    """A line for each setting that cannot be used, with its variable, its value and what is wanted."""
+    return [_wrong(problem["loc"], problem["msg"], problem["input"]) for problem in error.errors()]
+
+
+def _wrong(place: tuple[int | str, ...], reason: str, value: object) -> str:
+    name = str(place[0]) if place else ""
+    reason = reason.removeprefix("Value error, ").partition(", unable to")[0]
+    is_secret = name in Settings.model_fields and "Secret" in str(
+        Settings.model_fields[name].annotation
+    )
+    shown = "" if is_secret or not place else f"{str(value)[:60]!r} "
+    return f"LLM_FASTAPI_{name.upper()}: {shown}{reason.replace('Input should', 'should')}"
+
+
 def settings_table() -> str:
     """`docs/settings.md`: every setting with its default and meaning."""
     lines = [
@@ -194,6 +310,7 @@ def settings_table() -> str:
         "|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None or field.default == () else f"`{field.default}`"
+        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        default = "" if default in (None, "") else f"`{default}`"
         lines.append(f"| `LLM_FASTAPI_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(lines) + "\n"
