@@ -33,6 +33,7 @@ from api.runtime import (
     TokenCount,
     Usage,
 )
+from api.runtime.options import check_options
 from api.runtime.personas import inherited, with_system
 
 DIMENSION = 64
@@ -118,7 +119,7 @@ class FakeRuntime:
         except jinja2.TemplateError as error:
             raise Unusable(f"The chat template does not parse: {error}.") from error
         made = _made(name, base, persona)
-        _check_options(made.persona.parameters, base.context_length)
+        check_options(made.persona.parameters, base.context_length)
         yield Progress("copying", base.size_bytes, base.size_bytes)
         await asyncio.sleep(0)
         self._refuse_taken(name, replace)
@@ -244,7 +245,7 @@ class FakeRuntime:
         chosen = options.over(model.persona.parameters)
         if any(turn.images for turn in turns):
             raise InvalidOption("This model cannot see.")
-        _check_options(chosen, model.context_length)
+        check_options(chosen, model.context_length)
         tokens, context = _tokens(turns), chosen.num_ctx or model.context_length
         wanted = options.max_tokens or 1
         if context - tokens < wanted:
@@ -262,17 +263,6 @@ def _made(name: str, base: ModelInfo, persona: Persona) -> ModelInfo:
         template=persona.template or base.template,
         modified_at=datetime.now(UTC),
     )
-
-
-def _check_options(options: Options, context_length: int) -> None:
-    if options.tools is not None:
-        raise InvalidOption("This model cannot call tools.")
-    if options.temperature is not None and not 0 <= options.temperature <= 5:
-        raise InvalidOption(f"temperature: {options.temperature} is out of range.")
-    if not 1 <= (options.num_ctx or 1) <= context_length:
-        raise InvalidOption(f"num_ctx: {options.num_ctx} is out of range.")
-    if options.max_tokens is not None and options.max_tokens < 1:
-        raise InvalidOption(f"max_tokens: {options.max_tokens} is out of range.")
 
 
 def _tokens(messages: Sequence[Message]) -> int:

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -222,12 +222,12 @@ async def test_a_persona_speaks_first_unless_the_conversation_has_a_system_turn(
 
 async def test_a_persona_over_a_persona_inherits_what_it_does_not_set(case: Case) -> None:
     runtime = case.runtime
-    parameters = Options(max_tokens=3, temperature=0)
+    parameters = Options(max_tokens=3, temperature=0, top_k=5, min_p=0.25, repeat_penalty=1.5)
     await create(runtime, "first", ExistingModel("demo"), system="Be brief.", parameters=parameters)
     await create(runtime, "second", ExistingModel("first"), parameters=Options(seed=7))
     second = await runtime.show("second")
     assert second.persona.system == "Be brief."
-    assert second.persona.parameters == Options(max_tokens=3, temperature=0, seed=7)
+    assert second.persona.parameters == replace(parameters, seed=7)
     _, pieces = await ask(runtime, "second", HELLO, Options())
     assert pieces[-1].usage is not None
     assert pieces[-1].usage.completion_tokens <= 3
@@ -274,6 +274,17 @@ async def test_the_same_seed_gives_the_same_answer(case: Case) -> None:
     assert first == second
 
 
+@pytest.mark.parametrize("narrow", [Options(top_k=1), Options(min_p=1.0)], ids=["top_k", "min_p"])
+async def test_an_answer_from_the_likeliest_token_alone_is_the_same_at_any_temperature(
+    case: Case, narrow: Options
+) -> None:
+    cold, _ = await ask(case.runtime, "demo", HELLO, Options(temperature=0, max_tokens=12))
+    hot, _ = await ask(
+        case.runtime, "demo", HELLO, replace(narrow, temperature=5, seed=3, max_tokens=12)
+    )
+    assert hot == cold
+
+
 async def test_an_answer_ends_before_a_stop_text(case: Case) -> None:
     whole, _ = await ask(case.runtime, "demo", HELLO)
     stop = whole[len(whole) // 2 :][:3]
@@ -301,11 +312,14 @@ async def test_a_prompt_that_does_not_fit_is_refused_before_the_first_piece(case
     [
         Options(temperature=math.nan),
         Options(temperature=-1),
+        Options(top_k=-1),
+        Options(min_p=1.5),
+        Options(repeat_penalty=0),
         Options(max_tokens=0),
         Options(num_ctx=10_000_000),
         Options(tools=({"type": "function"},)),
     ],
-    ids=["temperature_nan", "temperature_negative", "no_tokens", "huge_context", "tools"],
+    ids=lambda options: next(k for k, v in asdict(options).items() if v is not None),
 )
 async def test_an_option_out_of_range_is_refused(case: Case, options: Options) -> None:
     with pytest.raises(InvalidOption):

@@ -131,7 +131,7 @@ def test_a_bad_path_or_query_is_refused(
         ('{"user_prompt": "a", "user_prompt": "b"}', 422, "user_prompt"),
         ('{"user_prompt": "\\ud800"}', 422, "user_prompt"),
         (json.dumps({**ASK, "max_tokens": 1.5}), 422, "max_tokens"),
-        (json.dumps({**ASK, "top_k": 1}), 422, "top_k"),
+        (json.dumps({**ASK, "top_a": 1}), 422, "top_a"),
         (json.dumps({**ASK, LONG: 1}), 422, "Unknown"),
         (json.dumps({**ASK, "modelName": LONG}), 422, "modelName"),
         (json.dumps({**ASK, "modelName": "nobody"}), 404, "nobody"),

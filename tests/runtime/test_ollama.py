@@ -479,7 +479,7 @@ def test_parameters_are_read_as_go_writes_them() -> None:
     parameters = parsed(text)
     assert parameters["stop"] == ["<|end|>", 'a "b"\n']
     options = as_options(parameters, "{{ .Content }}<|end|>", 8192)
-    assert options == Options(seed=2**32 - 2, num_ctx=8192, stop=('a "b"\n',))
+    assert options == Options(seed=2**32 - 2, num_ctx=8192, top_k=40, stop=('a "b"\n',))
 
 
 def test_a_models_own_options_that_no_request_may_have_are_left_out() -> None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
+from api.http.options import GenerationOptions
 from api.http.problems import problems
 from api.http.request import ServicesDep, documented, request_model
 from api.http.request_body import invalid
@@ -17,7 +18,7 @@ from api.names import MAX_NAME_CHARACTERS
 from api.rag.answer import Answering, Limits, whole
 from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Receipt, Token
 from api.rag.retrieve import Found
-from api.runtime import Message, Options
+from api.runtime import Message
 from api.services import Services
 from api.store.documents import Document
 
@@ -33,17 +34,10 @@ Name = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS)]
 _MODEL_NAME = AliasChoices("modelName", "model_name")
 
 
-class GenerateRequest(BaseModel):
-    """What to ask which model, over which documents, and how to answer."""
+class AskRequest(BaseModel):
+    """What to ask which model, over which documents."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"user_prompt": "How long is the warranty?", "modelName": "ada", "documents": ["*"]}
-            ]
-        },
-    )
+    model_config = ConfigDict(extra="forbid")
 
     user_prompt: Text = Field(
         description="The question, or whatever the model is to answer.",
@@ -68,21 +62,18 @@ class GenerateRequest(BaseModel):
     system: str | None = Field(
         None, description="System prompt in place of the model's own.", max_length=100_000
     )
-    temperature: float | None = Field(
-        None, ge=0, le=5, description="0 always takes the likeliest token."
-    )
-    top_p: float | None = Field(
-        None, gt=0, le=1, description="Sample from the likeliest tokens up to this share."
-    )
-    max_tokens: int | None = Field(
-        None, ge=1, le=1_000_000, description="Longest answer, in tokens."
-    )
-    seed: int | None = Field(None, ge=0, le=2**32 - 2, description="Seed of the sampling.")
-    stop: tuple[str, ...] | None = Field(
-        None, max_length=16, description="Texts that end the answer."
-    )
-    num_ctx: int | None = Field(
-        None, ge=256, le=10_000_000, description="Context for prompt and answer, in tokens."
+
+
+class GenerateRequest(GenerationOptions, AskRequest):
+    """What to ask which model, over which documents, and how to answer."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"user_prompt": "How long is the warranty?", "modelName": "ada", "documents": ["*"]}
+            ]
+        },
     )
 
 
@@ -158,7 +149,7 @@ async def generate(
     _require_sense(request)
     over_documents = bool(request.documents)
     model = await _ready_model(services, request.model_name, over_documents=over_documents)
-    answering, messages, options = _answering(services), _messages(request), _options(request)
+    answering, messages, options = _answering(services), _messages(request), request.options()
     asked = (model, messages, request.documents, options)
     if request.per_document:
         return JSONResponse(_each(await while_connected(http, answering.answer_each(*asked))))
@@ -249,17 +240,6 @@ def _answering(services: Services) -> Answering:
 def _messages(request: GenerateRequest) -> list[Message]:
     asking = Message("user", request.user_prompt)
     return [asking] if request.system is None else [Message("system", request.system), asking]
-
-
-def _options(request: GenerateRequest) -> Options:
-    return Options(
-        temperature=request.temperature,
-        top_p=request.top_p,
-        max_tokens=request.max_tokens,
-        seed=request.seed,
-        stop=request.stop,
-        num_ctx=request.num_ctx,
-    )
 
 
 async def _stream(http: Request, answer: AsyncGenerator[AnswerEvent, None]) -> EventStream:

@@ -5,28 +5,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from api.http.options import GenerationOptions, chosen
 from api.http.problems import problems
 from api.http.request import ServicesDep, documented, request_model
 from api.models.catalog import Model
 from api.names import MAX_NAME_CHARACTERS
-from api.runtime import Options, Persona
+from api.runtime import Persona
 
 router = APIRouter(tags=["models"])
 
 ModelName = Annotated[str, Path(description="The model's name.", examples=["ada"])]
-
-
-class Parameters(BaseModel):
-    """Default options of a persona."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    temperature: float | None = Field(None, ge=0, le=5, allow_inf_nan=False)
-    top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
-    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
-    seed: int | None = Field(None, ge=0, le=2**32 - 2)
-    stop: list[str] | None = Field(None, max_length=16)
-    num_ctx: int | None = Field(None, ge=256, le=10_000_000)
 
 
 class CreateModelRequest(BaseModel):
@@ -52,7 +40,7 @@ class CreateModelRequest(BaseModel):
         max_length=100_000,
         description="A chat template in place of the base's own: Jinja, with Ollama a Go template.",
     )
-    parameters: Parameters | None = Field(
+    parameters: GenerationOptions | None = Field(
         None, description="Default options.", examples=[{"temperature": 0.2}]
     )
     replace: bool = Field(False, description="Replace a model of that name.")
@@ -89,13 +77,11 @@ async def create_model(
     """A persona takes no space of its own: it is its base with a system prompt and defaults."""
     base = request.base_model or services.settings.default_base_model
     services.bundled.require(base)
-    parameters = request.parameters.model_dump() if request.parameters else {}
-    if parameters.get("stop") is not None:
-        parameters["stop"] = tuple(parameters["stop"])
+    parameters = request.parameters or GenerationOptions()
     model = await services.models.create(
         model_name,
         base,
-        Persona(request.system, request.template, Options(**parameters)),
+        Persona(request.system, request.template, parameters.options()),
         replace=request.replace,
     )
     return CreateModelResponse(
@@ -148,15 +134,10 @@ async def show_model(
     """Kind, base, system prompt, template, defaults, context length and abilities."""
     model = await services.models.show(model_name)
     info = model.info
-    parameters = {
-        name: value
-        for name in ("temperature", "top_p", "max_tokens", "seed", "stop", "num_ctx")
-        if (value := getattr(info.persona.parameters, name)) is not None
-    }
     return _summary(model) | {
         "system": info.persona.system,
         "template": info.template,
-        "parameters": parameters,
+        "parameters": chosen(info.persona.parameters),
         "job_id": model.job_id or None,
     }
 

@@ -10,6 +10,9 @@ def as_body(options: Options) -> dict[str, Any]:
     body = {
         "temperature": options.temperature,
         "top_p": options.top_p,
+        "top_k": options.top_k,
+        "min_p": options.min_p,
+        "repeat_penalty": options.repeat_penalty,
         "seed": options.seed,
         "stop": list(options.stop) if options.stop else None,
         "json_schema": options.json_schema,

@@ -13,7 +13,7 @@ from api.runtime import Persona, Progress
 from api.runtime.gguf import Header, read_header
 from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.models import OllamaModel
-from api.runtime.ollama.parameters import as_parameters
+from api.runtime.ollama.parameters import NO_PENALTY, as_parameters
 from api.runtime.ollama.template import derive
 from api.runtime.ollama.transport import JSONObject
 from api.runtime.ollama.upload import Upload
@@ -105,7 +105,7 @@ async def _wording(header: Header, persona: Persona) -> dict[str, Any]:
         return {"parameters": as_parameters(persona.parameters)}
     form = None if persona.template else await in_thread(derive, header)
     marks = form.stops if form else ()
-    parameters = {"repeat_penalty": 1.0, **as_parameters(persona.parameters, marks)}
+    parameters = {"repeat_penalty": NO_PENALTY, **as_parameters(persona.parameters, marks)}
     if marks:
         parameters.setdefault("stop", list(marks))
     return {"parameters": parameters, **({"template": form.go_template} if form else {})}

@@ -13,6 +13,8 @@ from api.runtime.options import check_options
 
 Parameters = dict[str, list[str]]
 """What a model keeps: the texts that follow each name, in order."""
+NO_PENALTY = 1.0
+"""The `repeat_penalty` that each model of ours is made with, where nobody chose one."""
 _ROLE = re.compile(r"\{\{-?\s*[$\w]*\.Role\s*-?\}\}")
 
 
@@ -24,6 +26,9 @@ def as_parameters(options: Options, marks: Iterable[str] = ()) -> dict[str, Any]
     named = {
         "temperature": options.temperature,
         "top_p": options.top_p,
+        "top_k": options.top_k,
+        "min_p": options.min_p,
+        "repeat_penalty": options.repeat_penalty,
         "seed": options.seed,
         "num_predict": options.max_tokens,
         "num_ctx": options.num_ctx,
@@ -54,16 +59,19 @@ def as_options(parameters: Parameters, template: str, context_length: int) -> Op
     may ask for is left out, for the server keeps it without us.
     """
     stops = tuple(stop for stop in parameters.get("stop", ()) if not is_mark(stop, template))
-    num_ctx = _number(parameters, "num_ctx")
-    num_predict = _number(parameters, "num_predict")
-    seed = _number(parameters, "seed")
+    num_ctx = _whole(parameters, "num_ctx")
+    num_predict = _whole(parameters, "num_predict")
+    repeat_penalty = _number(parameters, "repeat_penalty")
     return _allowed(
         Options(
             temperature=_number(parameters, "temperature"),
             top_p=_number(parameters, "top_p"),
-            seed=int(seed) if seed is not None else None,
-            max_tokens=min(int(num_predict), context_length) if num_predict else None,
-            num_ctx=min(int(num_ctx), context_length) if num_ctx else None,
+            top_k=_whole(parameters, "top_k"),
+            min_p=_number(parameters, "min_p"),
+            repeat_penalty=None if repeat_penalty == NO_PENALTY else repeat_penalty,
+            seed=_whole(parameters, "seed"),
+            max_tokens=min(num_predict, context_length) if num_predict else None,
+            num_ctx=min(num_ctx, context_length) if num_ctx else None,
             stop=stops or None,
         ),
         context_length,
@@ -86,6 +94,11 @@ def _number(parameters: Parameters, name: str) -> float | None:
     except (KeyError, ValueError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _whole(parameters: Parameters, name: str) -> int | None:
+    number = _number(parameters, name)
+    return None if number is None else int(number)
 
 
 def _unquoted(value: str) -> str:

@@ -1,0 +1,88 @@
+"""How to generate, on the wire: one model of the options, for a question and for a persona's defaults."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from api.runtime import Options
+
+ELSEWHERE = {
+    "frequency_penalty": "repeat_penalty",
+    "max_completion_tokens": "max_tokens",
+    "max_length": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "n_ctx": "num_ctx",
+    "n_predict": "max_tokens",
+    "num_predict": "max_tokens",
+    "presence_penalty": "repeat_penalty",
+    "repetition_penalty": "repeat_penalty",
+    "stop_sequences": "stop",
+}
+"""What other services call them, or their next of kin: a message points from there to here."""
+
+
+def _as_texts(stop: object) -> object:
+    """One text is a list of one."""
+    if isinstance(stop, str):
+        return (stop,)
+    return tuple(stop) if isinstance(stop, list) else stop
+
+
+class GenerationOptions(BaseModel):
+    """Each may be left out: the persona's default holds then, else the runtime's."""
+
+    model_config = ConfigDict(extra="forbid")
+    elsewhere: ClassVar[Mapping[str, str]] = ELSEWHERE
+
+    temperature: float | None = Field(
+        None, ge=0, le=5, allow_inf_nan=False, description="0 always takes the likeliest token."
+    )
+    top_p: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Sample from the likeliest tokens up to this share.",
+    )
+    top_k: int | None = Field(
+        None, ge=0, le=1_000_000, description="Sample from this many likeliest tokens; 0 from all."
+    )
+    min_p: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Leave out tokens below this share of the likeliest one's probability.",
+    )
+    repeat_penalty: float | None = Field(
+        None,
+        ge=0.1,
+        le=10,
+        allow_inf_nan=False,
+        description="Above 1 makes tokens that were just said less likely; 1 changes nothing.",
+    )
+    max_tokens: int | None = Field(
+        None, ge=1, le=1_000_000, description="Longest answer, in tokens."
+    )
+    seed: int | None = Field(None, ge=0, le=2**32 - 2, description="Seed of the sampling.")
+    stop: Annotated[tuple[str, ...] | None, BeforeValidator(_as_texts)] = Field(
+        None, max_length=16, description="Texts that end the answer; one, or a list."
+    )
+    num_ctx: int | None = Field(
+        None, ge=256, le=10_000_000, description="Context for prompt and answer, in tokens."
+    )
+
+    def options(self) -> Options:
+        """As the runtimes take them."""
+        names = GenerationOptions.model_fields
+        return Options(**{name: getattr(self, name) for name in names})
+
+
+def chosen(options: Options) -> dict[str, Any]:
+    """Those of a persona's options that are set, as they are written on the wire."""
+    values = asdict(options)
+    return {
+        name: values[name] for name in GenerationOptions.model_fields if values[name] is not None
+    }
