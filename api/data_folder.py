@@ -1,11 +1,11 @@
 """The data folder: made, locked for one process, and swept of what a dead one has left half done."""
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
 
 from api.errors import CannotStart
+from finetune.job.locks import take
 
 
 class DataFolder:
@@ -15,20 +15,18 @@ class DataFolder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = take(path / "lock")
         except OSError as error:
             raise CannotStart(
                 f"The data folder {path} cannot be written ({error.strerror}). "
                 "Set LLM_FASTAPI_DATA_DIR to a folder that can."
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
+        if lock is None:
             raise CannotStart(
                 f"Another server or doctor works on the data folder {path}. "
                 "Stop it, or set LLM_FASTAPI_DATA_DIR to another folder."
-            ) from error
+            )
+        self._lock = lock
 
     def sweep(self, *folders: Path) -> None:
         """Empty folders of files that were being received or made."""

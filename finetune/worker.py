@@ -20,9 +20,10 @@ from pathlib import Path
 from types import FrameType
 
 from finetune.job import stage
-from finetune.job.directory import JobDirectory, dismiss_worker, report_worker, workers
+from finetune.job.directory import JobDirectory
 from finetune.job.pipeline import end_with_parent
 from finetune.job.spec import JobError, Outcome
+from finetune.job.workers import dismiss_worker, report_worker, workers
 
 PIPELINE = (sys.executable, "-m", "finetune")
 MOST_STARTS = 3  # of a job whose process ends again and again without an outcome

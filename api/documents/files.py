@@ -1,7 +1,8 @@
 """Where the imported files lie, under generated names; a user's file name never becomes a path."""
 
-import os
 from pathlib import Path
+
+from finetune.job.locks import sync_file, sync_folder
 
 
 class Files:
@@ -17,14 +18,9 @@ class Files:
 
     def keep(self, file: Path, document_id: str) -> None:
         """Move a received file here; it survives a power cut."""
-        with file.open("rb") as data:
-            os.fsync(data.fileno())
-        os.replace(file, self.path(document_id))
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_file(file)
+        file.replace(self.path(document_id))
+        sync_folder(self._folder)
 
     def remove(self, document_id: str) -> None:
         """Take a document's file away; idempotent."""

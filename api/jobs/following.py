@@ -9,17 +9,10 @@ import anyio.to_thread
 from api.models.naming import is_live
 from api.store import Store
 from api.store.jobs import Job
-from finetune.job.directory import Event, JobDirectory
+from finetune.job.directory import JobDirectory
+from finetune.job.events import Event
 
 POLL_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """An event of the job's directory, counted from 1."""
-
-    number: int
-    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +24,18 @@ class StatusIs:
 
 async def follow(
     store: Store, directory: JobDirectory, job: Job, after: int = 0
-) -> AsyncIterator[Happened | StatusIs]:
+) -> AsyncIterator[Event | StatusIs]:
     """Events from number `after` + 1 on; ends when the job needs somebody's decision or nothing more."""
-    offset = number = 0
+    place = await anyio.to_thread.run_sync(directory.place_before, after + 1)
     told = None
     while True:
-        events, offset = await anyio.to_thread.run_sync(directory.events, offset)
+        events, behind = await anyio.to_thread.run_sync(directory.some_events, place)
         for event in events:
-            number += 1
-            if number > after:
-                yield Happened(number, event)
+            if event.number > after:
+                yield event
+        if behind != place:
+            place = behind
+            continue
         if job.status != told:
             told = job.status
             yield StatusIs(job)

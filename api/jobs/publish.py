@@ -22,7 +22,8 @@ from api.names import CHECKING
 from api.runtime import GGUFFile, Message, ModelRuntime, Options, Persona, Usage
 from api.store import Store
 from api.store.jobs import Job
-from finetune.job.directory import JobDirectory, read_json, write_atomically
+from finetune.job.directory import JobDirectory
+from finetune.job.locks import read_json, write_atomically
 from finetune.job.spec import Probe, Probes
 
 FORGIVEN_FROM = 8

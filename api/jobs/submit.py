@@ -31,7 +31,8 @@ from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, new_job_id
 from finetune.data.csv import DatasetError, check_csv
-from finetune.job.directory import JobDirectory, sync_folder, write_atomically
+from finetune.job.directory import JobDirectory
+from finetune.job.locks import sync_folder, write_atomically
 from finetune.job.spec import FineTuneSpec, held_out_rows
 
 GROWING = ".new-"

@@ -8,7 +8,6 @@ want the machine's memory.
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -25,6 +24,7 @@ from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 from finetune.job.directory import JobDirectory
+from finetune.job.locks import take
 from finetune.job.spec import JobError, Outcome
 
 LOGGER = logging.getLogger("api.jobs")
@@ -146,7 +146,7 @@ class Supervisor:
     async def _supervises(self) -> bool:
         """Whether the lock is ours; when its holder is gone it becomes ours."""
         if self._lock is None:
-            self._lock = await anyio.to_thread.run_sync(_locked, self._lock_path)
+            self._lock = await anyio.to_thread.run_sync(take, self._lock_path)
         return self._lock is not None
 
     async def _pass(self) -> bool:
@@ -271,17 +271,6 @@ class Supervisor:
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _locked(path: Path) -> int | None:
-    """A descriptor that holds the lock, or None when another process does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def _as_job_error(error: Exception) -> JobError:

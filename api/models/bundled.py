@@ -21,7 +21,7 @@ from api.models.bases import DEMO, DEMO_DELETED, require_finetune
 from api.names import model_key
 from api.runtime import GGUFFile, ModelRuntime, Persona
 from api.settings import Settings
-from finetune.job.directory import sync_files, sync_folder
+from finetune.job.locks import sync_files, sync_folder
 
 LOGGER = logging.getLogger("api.models.bundled")
 DEMO_FOLDER = Path(__file__).parents[2] / "examples" / "demo_model"

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from finetune.job.directory import JobDirectory, workers
+from finetune.job.directory import JobDirectory
+from finetune.job.workers import workers
 
 START_ONE = "With compose: docker compose up -d worker."
 NO_WORKER = f"No worker watches the jobs folder: jobs wait until one does. {START_ONE}"

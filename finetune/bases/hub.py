@@ -24,7 +24,8 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import http_get
 
-from finetune.job.directory import sha256_of, sync_folder
+from finetune.job.directory import sha256_of
+from finetune.job.locks import sync_folder
 from finetune.job.stage import StageFailed
 from finetune.training.preflight import gib
 

@@ -8,7 +8,6 @@ Both appear whole or not at all, by a rename.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from finetune.bases import folder as model_folder
 from finetune.bases.gguf import make_gguf, room_needed
-from finetune.job.directory import read_json, sync_files, sync_folder, write_atomically
+from finetune.job.locks import read_json, sync_file, sync_files, sync_folder, take, write_atomically
 from finetune.job.spec import Quantization
 from finetune.job.stage import StageFailed
 from finetune.training.preflight import gib
@@ -227,8 +226,7 @@ class _Load:
             shutil.rmtree(work, ignore_errors=True)
 
     def _publish(self, gguf: Path) -> None:
-        with gguf.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(gguf)
         placed = gguf.replace(self._base_models / f"{self._name}.gguf")
         sync_folder(self._base_models)
         self._say(
@@ -284,14 +282,13 @@ def _require_gguf(path: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    lock = take(folder)
+    if lock is None:
+        raise StageFailed("Busy", f"Another load works in {folder}. Wait for it.")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-    except BlockingIOError as error:
-        raise StageFailed("Busy", f"Another load works in {folder}. Wait for it.") from error
     finally:
-        os.close(descriptor)
+        os.close(lock)
 
 
 def _emptied(folder: Path) -> None:

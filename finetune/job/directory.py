@@ -1,90 +1,41 @@
 """The job directory: its paths, its lock, its events and its markers. Standard library only; the api imports it.
 
-    spec.json  start  cancel  lock  pid  events.jsonl  log.txt  inputs/train.csv  inputs/eval.csv
+    spec.json  start  cancel  lock  pid  events.jsonl  progress.json  log.txt  inputs/train.csv  inputs/eval.csv
     dataset/ train/ merge/ convert/ quantize/ verify/     each ends with done.json, written last (sizes, hashes)
     outcome.json                                          last of all
 
-Beside the jobs lies `.workers/`: a file for each worker, touched as long as it lives.
+Beside the jobs lies `.workers/` (`workers`).
 
-Whether a job runs is a fact that can be tested: its lock is an `flock` on a descriptor that every process of the
-job inherits, so it is free exactly when the last of them is gone.
+Whether a job runs is a fact that can be tested: its lock is on a descriptor that every process of the job inherits,
+so it is free exactly when the last of them is gone.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-STAGES = ("dataset", "train", "merge", "convert", "quantize", "verify")
+from finetune.job.events import BLOCK_BYTES, START, Event, EventLog, Place
+from finetune.job.locks import is_held, read_json, sync_file, sync_folder, take, write_atomically
+from finetune.job.progress import Fold, JobProgress, fold
+
 INTERMEDIATES = ("merge", "convert")
 """Stages whose files, about four bytes a parameter, nobody needs once the model is published."""
-
-SILENT_SECONDS = 30.0
-"""A worker that has not touched its file for so long is dead or hangs."""
 
 
 class JobLocked(Exception):
     """Another process works on this job."""
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or nothing: a crash leaves the old one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder last."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_files(folder: Path) -> None:
-    """Make the files of a folder last, before a rename gives it its name."""
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    sync_folder(folder)
-
-
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_json(path: Path) -> Any | None:
-    """The parsed file, or None when it is missing or cut."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line of `events.jsonl`: when, which stage, what, and the fields of that type."""
-
-    at: str
-    stage: str
-    type: str
-    fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +59,34 @@ class StageDirectory:
             for file in files
         }
         for file in files:
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
+            sync_file(file)
         write_atomically(self.done_path, json.dumps({"files": entries, **facts}, indent=1))
 
     def done(self) -> dict[str, Any] | None:
         """The marker when it is whole and each file has its size and hash, else None: then the stage runs again."""
-        marker = read_json(self.done_path)
-        if not isinstance(marker, dict) or not isinstance(marker.get("files"), dict):
+        marker = self._marker()
+        try:
+            same = marker and all(
+                sha256_of(self.path / name) == entry["sha256"]
+                for name, entry in marker["files"].items()
+            )
+        except (OSError, KeyError):
             return None
-        for name, entry in marker["files"].items():
-            file = self.path / name
-            try:
-                if file.stat().st_size != entry["bytes"] or sha256_of(file) != entry["sha256"]:
-                    return None
-            except (OSError, KeyError, TypeError):
-                return None
-        return marker
+        return marker if same else None
+
+    def has_ended(self) -> bool:
+        """The same of a stage that ended a moment ago, and has hashed its files itself: by their sizes alone."""
+        return self._marker() is not None
+
+    def _marker(self) -> dict[str, Any] | None:
+        """The marker when it is whole and each file has its size."""
+        marker = read_json(self.done_path)
+        try:
+            sizes = {name: entry["bytes"] for name, entry in marker["files"].items()}
+            whole = all((self.path / name).stat().st_size == size for name, size in sizes.items())
+        except (OSError, KeyError, TypeError, AttributeError):
+            return None
+        return marker if whole and isinstance(marker, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +131,12 @@ class JobDirectory:
         return self.path / "verify" / "probes.json"
 
     @property
-    def _events_path(self) -> Path:
-        return self.path / "events.jsonl"
+    def _log(self) -> EventLog:
+        return EventLog(self.path / "events.jsonl")
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.path / "lock"
 
     @property
     def _outcome_path(self) -> Path:
@@ -212,12 +178,10 @@ class JobDirectory:
     @contextlib.contextmanager
     def locked(self) -> Iterator[int]:
         """Hold the job; yields the descriptor, inheritable, so that children hold it too. Raises `JobLocked`."""
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = take(self._lock_path)
+        if descriptor is None:
+            raise JobLocked(self.id)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise JobLocked(self.id) from error
             os.set_inheritable(descriptor, True)
             yield descriptor
         finally:
@@ -225,18 +189,7 @@ class JobDirectory:
 
     def is_locked(self) -> bool:
         """Whether some process works on the job now."""
-        try:
-            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        else:
-            return False
-        finally:
-            os.close(descriptor)
+        return is_held(self._lock_path)
 
     # Log, events and outcome
 
@@ -250,41 +203,32 @@ class JobDirectory:
             return ""
 
     def append_event(self, stage: str, type: str, **fields: Any) -> None:
-        """Add one event; a single write, so lines of several processes do not mix."""
-        event = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "stage": stage,
-            "type": type,
-            **fields,
-        }
-        line = (json.dumps(event, allow_nan=False, default=str) + "\n").encode()
-        descriptor = os.open(
-            self._events_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
-        )
-        try:
-            os.write(descriptor, line)
-        finally:
-            os.close(descriptor)
+        """Add one event; the first of a block also has those before it folded."""
+        if self._log.append(stage, type, fields):
+            self._fold()
 
-    def events(self, offset: int = 0) -> tuple[list[Event], int]:
-        """Events from a byte offset on and the offset to go on from; a line that is not whole yet waits."""
-        try:
-            with self._events_path.open("rb") as file:
-                file.seek(offset)
-                data = file.read()
-        except FileNotFoundError:
-            return [], offset
-        whole, newline, _ = data.rpartition(b"\n")
-        events = []
-        for line in whole.splitlines() if newline else []:
-            try:
-                fields = json.loads(line)
-                events.append(
-                    Event(fields.pop("at"), fields.pop("stage"), fields.pop("type"), fields)
-                )
-            except (ValueError, KeyError, AttributeError):
-                continue
-        return events, offset + len(whole) + len(newline)
+    def events(self, place: Place = START) -> tuple[list[Event], Place]:
+        """All events from a place on, and the place to go on from; a line that is not whole yet waits."""
+        return self._log.read(place)
+
+    def some_events(self, place: Place) -> tuple[list[Event], Place]:
+        """The next block of them."""
+        return self._log.read(place, BLOCK_BYTES)
+
+    def last_place(self) -> Place:
+        """The place behind every event so far."""
+        return self._fold().place
+
+    def place_before(self, number: int) -> Place:
+        """A place before the event of this number, near it."""
+        return self._fold().block_of(number)
+
+    def progress(self) -> JobProgress:
+        """How far the job is."""
+        return self._fold().progress
+
+    def _fold(self) -> Fold:
+        return fold(self._log, self.path / "progress.json")
 
     def write_outcome(self, outcome: Mapping[str, Any]) -> None:
         """Say how it ended (`spec.Outcome` as a mapping)."""
@@ -299,31 +243,3 @@ class JobDirectory:
         """How it ended, or None."""
         outcome = read_json(self._outcome_path)
         return outcome if isinstance(outcome, dict) else None
-
-
-# Workers
-
-
-def report_worker(jobs_dir: Path, name: str) -> None:
-    """Say that the worker of this name lives; to be repeated well within `SILENT_SECONDS`."""
-    file = _workers(jobs_dir) / name
-    file.parent.mkdir(exist_ok=True)
-    file.touch()
-
-
-def dismiss_worker(jobs_dir: Path, name: str) -> None:
-    """Say that it has ended; idempotent."""
-    (_workers(jobs_dir) / name).unlink(missing_ok=True)
-
-
-def workers(jobs_dir: Path) -> dict[str, bool]:
-    """Every worker that was not dismissed, and whether it lives."""
-    found = {}
-    for file in _workers(jobs_dir).glob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            found[file.name] = time.time() - file.stat().st_mtime < SILENT_SECONDS
-    return found
-
-
-def _workers(jobs_dir: Path) -> Path:
-    return jobs_dir / ".workers"

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from finetune.job import directory as workspace
 from finetune.job import stage
 from finetune.job.directory import JobDirectory
-from finetune.job.spec import JobError, Outcome
+from finetune.job.events import Place
+from finetune.job.spec import JobError, Outcome, stages_of
+from finetune.job.stage import StageFailed
 
 POLL_SECONDS = 0.1
 CANCEL_GRACE_SECONDS = 300.0  # what a training step and its checkpoint may take
@@ -32,15 +33,11 @@ class Stage:
     command: tuple[str, ...]
 
 
-STAGES = tuple(
-    Stage(name, (sys.executable, "-m", f"finetune.stages.{name}")) for name in workspace.STAGES
-)
-
-
 class Pipeline:
     """Runs the stages of one job; `stop` ends it at the next safe point, to be resumed later."""
 
-    def __init__(self, job: JobDirectory, stages: Sequence[Stage] = STAGES) -> None:
+    def __init__(self, job: JobDirectory, stages: Sequence[Stage] | None = None) -> None:
+        """`stages` are those of the job's specification when left out."""
         self._job = job
         self._stages = stages
         self._child: subprocess.Popen[bytes] | None = None
@@ -58,13 +55,18 @@ class Pipeline:
             earlier = self._job.outcome()
             if earlier is not None and earlier.get("result") == "trained":
                 return Outcome.model_validate(earlier)
-            outcome = self._run_stages(lock)
+            try:
+                outcome = self._run_stages(lock)
+            except StageFailed as error:
+                outcome = Outcome(
+                    result="failed", error=JobError(title=error.title, detail=error.detail)
+                )
             if outcome is not None:
                 self._job.write_outcome(outcome.model_dump())
             return outcome
 
     def _run_stages(self, lock: int) -> Outcome | None:
-        for step in self._stages:
+        for step in _stages(self._job) if self._stages is None else self._stages:
             if self._is_stopping:
                 return None
             if self._job.is_cancel_requested():
@@ -78,7 +80,7 @@ class Pipeline:
 
     def _run_stage(self, step: Stage, lock: int) -> Outcome | None:
         """None when the stage is done, or when it was stopped."""
-        _, offset = self._job.events()
+        before = self._job.last_place()
         self._job.append_event(step.name, "stage_started")
         started = time.monotonic()
         code = self._process(step, lock)
@@ -87,13 +89,13 @@ class Pipeline:
         if self._is_stopping:
             return None
         if code == 0:
-            if self._job.stage(step.name).done() is not None:
+            if self._job.stage(step.name).has_ended():
                 seconds = round(time.monotonic() - started, 1)
                 self._job.append_event(step.name, "stage_done", seconds=seconds)
                 return None
         elif self._job.is_cancel_requested():
             return Outcome(result="cancelled")
-        return Outcome(result="failed", error=self._error(step, code, offset))
+        return Outcome(result="failed", error=self._error(step, code, before))
 
     def _process(self, step: Stage, lock: int) -> int:
         """Run the stage's process to its end; a wish to cancel is passed on as SIGTERM."""
@@ -123,9 +125,9 @@ class Pipeline:
                 elif cancelled_at and time.monotonic() - cancelled_at > CANCEL_GRACE_SECONDS:
                     self._child.kill()
 
-    def _error(self, step: Stage, code: int, offset: int) -> JobError:
+    def _error(self, step: Stage, code: int, before: Place) -> JobError:
         """What the stage said, or what its end tells."""
-        events, _ = self._job.events(offset)
+        events, _ = self._job.events(before)
         for event in reversed(events):
             if event.stage == step.name and event.type == "failed":
                 title = str(event.fields.get("title", "Failed"))
@@ -141,6 +143,14 @@ class Pipeline:
     def _log_tail(self, lines: int = 10) -> str:
         _, _, text = self._job.log_tail(8192).rpartition("--- ")
         return "\n".join(line[:300] for line in text.splitlines()[1:][-lines:])
+
+
+def _stages(job: JobDirectory) -> tuple[Stage, ...]:
+    """The stages that the job's specification asks for. Raises `StageFailed`."""
+    return tuple(
+        Stage(name, (sys.executable, "-m", f"finetune.stages.{name}"))
+        for name in stages_of(stage.read_spec(job))
+    )
 
 
 def _how_it_ended(code: int) -> tuple[str, str]:
@@ -170,7 +180,7 @@ def end_with_parent(parent: int) -> Callable[[], None]:
     return hook
 
 
-def run(job: JobDirectory, stages: Sequence[Stage] = STAGES) -> Outcome | None:
+def run(job: JobDirectory, stages: Sequence[Stage] | None = None) -> Outcome | None:
     """Run a job in this process; SIGTERM and SIGINT stop it so that it can be resumed."""
     pipeline = Pipeline(job, stages)
 

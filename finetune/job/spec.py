@@ -1,5 +1,9 @@
-"""FineTuneSpec: everything that decides a fine-tuning run, as it stands in `spec.json`. Pydantic only."""
+"""FineTuneSpec: everything that decides a fine-tuning run, as it stands in `spec.json`, and the stages it has.
 
+Pydantic only; the api imports it.
+"""
+
+import json
 import math
 from typing import Annotated, Literal
 
@@ -79,14 +83,51 @@ class TrainingParameters(BaseModel):
         return int(math.ceil(sequences / self.batch_size) * self.epochs)
 
 
-class FineTuneSpec(TrainingParameters):
-    """One run: the parameters, what they are applied to and what comes out."""
+class SftSpec(TrainingParameters):
+    """A run of supervised fine-tuning: the parameters, what they are applied to and what comes out."""
 
+    version: Literal[1] = Field(1, description="Of this form; without it 1.")
+    method: Literal["sft"] = Field("sft", description="How it learns; without it `sft`.")
     model_name: str = Field(description="Name under which the tuned model is published.")
     base_model: str = Field(description="Name of the trainable base.")
     base_model_folder: str = Field(
         description="Its Hugging Face folder, relative to the job directory."
     )
+
+
+FineTuneSpec = SftSpec
+"""What `spec.json` can hold: the union of the methods' specifications, told apart by `method`."""
+
+METHODS: dict[str, type[FineTuneSpec]] = {"sft": SftSpec}
+VERSIONS = (1,)
+
+STAGES: dict[str, tuple[str, ...]] = {
+    "sft": ("dataset", "train", "merge", "convert", "quantize", "verify")
+}
+
+
+def parse_spec(text: bytes) -> FineTuneSpec:
+    """The content of a `spec.json`; without a version it is of version 1, without a method `sft`.
+
+    Raises `ValueError` (a `ValidationError` is one).
+    """
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("It is no JSON object.")
+    version, method = content.get("version", 1), content.get("method", "sft")
+    if version not in VERSIONS:
+        known = ", ".join(map(str, VERSIONS))
+        raise ValueError(
+            f"Its version is {version!r}; known: {known}. A newer release wrote it: train with that."
+        )
+    if not isinstance(method, str) or method not in METHODS:
+        raise ValueError(f"Its method is {method!r}; known: {', '.join(METHODS)}.")
+    return METHODS[method].model_validate(content)
+
+
+def stages_of(spec: FineTuneSpec) -> tuple[str, ...]:
+    """The names of the stages a run has, in their order."""
+    return STAGES[spec.method]
 
 
 class JobError(BaseModel):

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from finetune.job.directory import JobDirectory, StageDirectory, read_json
-from finetune.job.spec import FineTuneSpec
+from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.locks import read_json
+from finetune.job.spec import FineTuneSpec, parse_spec
 
 FINGERPRINT_BYTES = 2**20
 
@@ -41,8 +40,8 @@ class Interrupted(Exception):
 def read_spec(job: JobDirectory) -> FineTuneSpec:
     """The job's parameters. Raises `StageFailed`."""
     try:
-        return FineTuneSpec.model_validate_json(job.spec_path.read_bytes())
-    except (OSError, ValidationError) as error:
+        return parse_spec(job.spec_path.read_bytes())
+    except (OSError, ValueError) as error:
         raise StageFailed("No usable spec.json", f"{job.spec_path.name}: {error}") from error
 
 

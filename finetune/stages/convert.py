@@ -17,7 +17,8 @@ from typing import Any
 
 from finetune import gguf_file
 from finetune.job import stage
-from finetune.job.directory import JobDirectory, StageDirectory, sha256_of, sync_folder
+from finetune.job.directory import JobDirectory, StageDirectory, sha256_of
+from finetune.job.locks import sync_file, sync_folder
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 
@@ -126,8 +127,7 @@ def to_gguf(model: Path, out: Path, file_type: str, name: str | None = None) -> 
         _recognise_own_vocabularies()
         sys.argv = [script.name, *arguments]
         runpy.run_path(str(script), run_name="__main__")
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(temporary)
         temporary.replace(out)
         sync_folder(out.parent)
     except SystemExit as error:

@@ -15,7 +15,8 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from finetune.job import stage
-from finetune.job.directory import JobDirectory, StageDirectory, write_atomically
+from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.locks import write_atomically
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.tokenizer import load_tokenizer

@@ -22,7 +22,8 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.job import stage
-from finetune.job.directory import JobDirectory, StageDirectory, read_json, write_atomically
+from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.locks import read_json, write_atomically
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import Cancelled, Interrupted, StageFailed
 from finetune.stages.dataset import read_rows

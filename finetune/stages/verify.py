@@ -18,7 +18,8 @@ from finetune.checks.engine import Engine
 from finetune.checks.reference import Greedy, Reference
 from finetune.checks.samples import TEXTS, choose_prompts, renderable
 from finetune.job import stage
-from finetune.job.directory import JobDirectory, StageDirectory, write_atomically
+from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.locks import write_atomically
 from finetune.job.spec import FineTuneSpec, Probe, Probes
 from finetune.job.stage import StageFailed
 from finetune.stages.dataset import read_rows

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from finetune.job.directory import read_json
+from finetune.job.locks import read_json
 
 FILES = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt")
 

@@ -12,11 +12,11 @@ import pytest
 
 from api.child_process import child_environment
 from api.errors import BackEndFailed
-from api.jobs.progress import read_progress
 from api.runners import JobRunner
 from api.runners.local import LocalRunner
 from api.runners.worker import WorkerRunner
-from finetune.job.directory import JobDirectory, report_worker, workers
+from finetune.job.directory import JobDirectory
+from finetune.job.workers import report_worker, workers
 from tests.jobs.workshop import command
 
 Opener = Callable[[Path, str], contextlib.AbstractContextManager[JobRunner]]
@@ -217,7 +217,7 @@ def test_a_job_that_no_worker_has_taken_is_withdrawn(job: JobDirectory) -> None:
 def test_a_job_that_no_worker_watches_says_so(job: JobDirectory) -> None:
     runner = WorkerRunner(job.path.parent)
     runner.start(job)
-    (warning,) = read_progress(job).warnings
+    (warning,) = job.progress().warnings
     assert "No worker" in warning["detail"]
     (hint,) = runner.check()
     assert "No worker" in hint
@@ -226,4 +226,4 @@ def test_a_job_that_no_worker_watches_says_so(job: JobDirectory) -> None:
 def test_a_job_that_a_worker_watches_says_nothing_of_it(job: JobDirectory) -> None:
     report_worker(job.path.parent, "gpu0")
     WorkerRunner(job.path.parent).start(job)
-    assert read_progress(job).warnings == ()
+    assert job.progress().warnings == ()

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from finetune.job.directory import Event, JobDirectory
+from finetune.job.directory import JobDirectory
+from finetune.job.events import Event
 from finetune.job.pipeline import Stage
 from finetune.job.spec import FineTuneSpec
 from finetune.turns import Conversation
@@ -48,6 +49,12 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.02)
+
+
+def bytes_read() -> int:
+    """All that this process and its ended children have read from files, as the kernel counts it."""
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counts["rchar"])
 
 
 def events(job: JobDirectory, type: str) -> list[Event]:

@@ -8,7 +8,16 @@ import pytest
 
 from finetune.job.directory import JobDirectory, JobLocked
 from finetune.job.pipeline import Pipeline
-from tests.finetune.jobs import PATIENCE_SECONDS, events, new_job, start, tiny, wait_for
+from tests.finetune.jobs import (
+    PATIENCE_SECONDS,
+    bytes_read,
+    events,
+    new_job,
+    start,
+    tiny,
+    wait_for,
+)
+from tests.finetune.stages.makes_a_large_file import LARGE_BYTES
 
 PROGRAM = "tests.finetune.stages.pipeline"
 
@@ -69,6 +78,19 @@ def test_a_failed_stage_ends_the_job_with_its_reason(
     failed = events(job, "failed")
     assert [event.fields["title"] for event in failed] in ([title], [])
     assert not (job.path / "runs.txt").exists()
+
+
+def test_what_a_stage_has_made_is_hashed_once_and_again_at_the_next_start(
+    job: JobDirectory,
+) -> None:
+    stages = tiny("makes_a_large_file")
+    before = bytes_read()
+    Pipeline(job, stages).run()
+    assert bytes_read() - before < 1.5 * LARGE_BYTES
+    job.request_start()
+    before = bytes_read()
+    Pipeline(job, stages).run()
+    assert LARGE_BYTES <= bytes_read() - before < 1.5 * LARGE_BYTES
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "other bytes", "file gone"])

@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from finetune.job.directory import SILENT_SECONDS, JobDirectory, report_worker, workers
+from finetune.job.directory import JobDirectory
 from finetune.job.stage import EXIT_LOCKED
+from finetune.job.workers import SILENT_SECONDS, report_worker, workers
 from finetune.worker import MOST_STARTS, Worker, main, next_job
 from tests.finetune.jobs import PATIENCE_SECONDS, ROOT, events, new_job, start, wait_for
 

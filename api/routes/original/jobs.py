@@ -12,10 +12,11 @@ from pydantic import BaseModel, Field
 from api.http.problems import problems
 from api.http.request import ServicesDep
 from api.http.sse import EventStream, ServerEvent
-from api.jobs.following import Happened, StatusIs, follow
-from api.jobs.progress import JobProgress, read_progress
+from api.jobs.following import StatusIs, follow
 from api.services import Services
 from api.store.jobs import Job, JobStatus
+from finetune.job.events import Event
+from finetune.job.progress import JobProgress
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -81,7 +82,7 @@ async def get_job(job_id: JobId, services: ServicesDep) -> JobResponse:
         return JobResponse(
             **_summary(job),
             queue_position=services.store.jobs.queue_position(job) if is_queued else None,
-            progress=read_progress(services.jobs.directory(job.id)),
+            progress=services.jobs.directory(job.id).progress(),
             gate=job.gate,
             spec={key: value for key, value in job.spec.items() if key != "base_model_folder"},
         )
@@ -174,9 +175,8 @@ async def publish_job(job_id: JobId, services: ServicesDep, response: Response) 
 async def _events(services: Services, job: Job, after: int) -> AsyncGenerator[ServerEvent, None]:
     async for news in follow(services.store, services.jobs.directory(job.id), job, after):
         match news:
-            case Happened(number, event):
-                data = {"at": event.at, "stage": event.stage, **event.fields}
-                yield ServerEvent(event.type, data, str(number))
+            case Event(number, at, stage, type, fields):
+                yield ServerEvent(type, {"at": at, "stage": stage, **fields}, str(number))
             case StatusIs(current):
                 yield ServerEvent("status", {"status": current.status, "error": current.error})
 

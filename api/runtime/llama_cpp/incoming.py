@@ -49,15 +49,6 @@ class Incoming:
         self.temporary.unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames and removals in a folder last."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def storage_errors() -> Iterator[None]:
     """Failures of the disk as errors of ours."""

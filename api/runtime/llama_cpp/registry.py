@@ -8,7 +8,6 @@ Names never become paths. A crash leaves at most temporary files and unreference
 
 import json
 import logging
-import os
 import threading
 import unicodedata
 import uuid
@@ -20,8 +19,9 @@ from pathlib import Path
 from api.errors import BackEndFailed, ModelNotFound, NameTaken, Unusable
 from api.runtime import ModelInfo, Persona
 from api.runtime.gguf import Header, read_header
-from api.runtime.llama_cpp.incoming import Incoming, storage_errors, sync_folder
+from api.runtime.llama_cpp.incoming import Incoming, storage_errors
 from api.runtime.llama_cpp.manifest import Entry, parsed, written
+from finetune.job.locks import sync_folder, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -200,17 +200,8 @@ class Registry:
                 self._headers.pop(blob, None)
 
     def _write(self, entry: Entry) -> None:
-        temporary = self._manifests / f"{uuid.uuid4().hex}.tmp"
-        try:
-            with storage_errors():
-                with temporary.open("x", encoding="utf-8") as file:
-                    json.dump(written(entry), file, indent=1)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.rename(self._manifests / entry.manifest)
-                sync_folder(self._manifests)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with storage_errors():
+            write_atomically(self._manifests / entry.manifest, json.dumps(written(entry), indent=1))
 
 
 def _key(name: str) -> str:

@@ -4,11 +4,12 @@ import json
 import sys
 from pathlib import Path
 
-from finetune.job.directory import STAGES, JobDirectory
+from finetune.job.directory import JobDirectory
+from finetune.job.spec import STAGES
 
 job = JobDirectory(Path(sys.argv[1]))
 with job.locked():
-    for stage in STAGES:
+    for stage in STAGES["sft"]:
         job.append_event(stage, "stage_started")
         if stage == "train":
             job.append_event(stage, "warning", detail="2 rows are alike")
