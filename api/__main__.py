@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from api.errors import ApiError, CannotStart
 from api.http.gate import require_safe_listening
+from api.http.observe import log_handler
 from api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
 from api.http.starting import Starting
 from api.settings import Settings, settings_table, wrong_settings
@@ -79,7 +80,7 @@ def _serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again when it has ended
         signal.signal(number, lambda *_: sys.exit(0))
     logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=settings.log_level.upper(), handlers=[log_handler(settings.log_format)]
     )
     for chatty in ("httpx", "httpx2", "alembic"):
         logging.getLogger(chatty).setLevel("WARNING")

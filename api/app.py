@@ -13,7 +13,8 @@ from fastapi_offline import FastAPIOffline
 from api.data_folder import DataFolder
 from api.errors import ApiError
 from api.http.gate import Gate
-from api.http.problems import install_problem_handlers
+from api.http.observe import Observe
+from api.http.problems import defect_response, install_problem_handlers
 from api.http.spelling import Spelling
 from api.jobs.opening import clear_leftovers
 from api.opening import open_services, prepare
@@ -81,6 +82,7 @@ def create_app(
     paths = [route.path for one in routers for route in one.routes if isinstance(route, APIRoute)]
     app.add_middleware(Spelling, paths=paths)
     app.add_middleware(Gate, settings=settings)
+    app.add_middleware(Observe, on_defect=defect_response)  # the last one added is the outermost
     return app
 
 

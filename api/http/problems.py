@@ -1,7 +1,5 @@
 """Errors on the wire: RFC 9457 problem+json, with the request's id as `instance` and never an echo of the input."""
 
-import logging
-import secrets
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from api.errors import ApiError
+from api.http.observe import seen
 
 PROBLEM_JSON = "application/problem+json"
 TITLES = {400: "Malformed request", 404: "Not found", 405: "Method not allowed", 413: "Too large"}
@@ -31,7 +30,6 @@ PROBLEM_SCHEMA = {
         "errors": {"type": "array", "items": {"type": "object"}},
     },
 }
-LOGGER = logging.getLogger("api")
 
 
 def problem_response(
@@ -45,10 +43,10 @@ def problem_response(
 
 
 def stamped(problem: dict[str, Any]) -> dict[str, Any]:
-    """The problem with a fresh id as `instance`, under which the log has it too."""
-    problem = {**problem, "instance": f"urn:request:{secrets.token_hex(8)}"}
-    LOGGER.info("%s %s (%s)", problem["status"], problem["title"], problem["instance"])
-    return problem
+    """The problem with the request's id as `instance`; the request's log line tells its title."""
+    now = seen()
+    now.problem = problem["title"]
+    return {**problem, "instance": f"urn:request:{now.id}"}
 
 
 def api_error_response(error: ApiError) -> JSONResponse:
@@ -88,11 +86,10 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Answer every failure of the app with problem+json."""
+    """Answer every failure that is no defect with problem+json."""
     app.add_exception_handler(ApiError, _on_api_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_defect)
 
 
 async def _on_api_error(_request: Request, error: Exception) -> JSONResponse:
@@ -116,7 +113,8 @@ async def _on_http_exception(_request: Request, error: Exception) -> JSONRespons
     return problem_response(problem, dict(error.headers or {}))
 
 
-async def _on_defect(_request: Request, _error: Exception) -> JSONResponse:
+def defect_response() -> JSONResponse:
+    """The answer to what nobody caught."""
     problem = {
         "type": "about:blank",
         "title": "Internal error",

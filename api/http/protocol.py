@@ -8,6 +8,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from api.http.observe import REQUEST_ID, log
 from api.http.problems import PROBLEM_JSON, stamped
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -64,8 +65,22 @@ class HttpProtocol(H11Protocol):
 
     def _send_problem(self, status: int, title: str, detail: str) -> None:
         problem: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
-        body = json.dumps(stamped({**problem, "detail": detail})).encode()
+        problem = stamped({**problem, "detail": detail})
+        id = problem["instance"].rpartition(":")[2]
+        client = self.client[0] if self.client else "-"
+        log(
+            {
+                "method": "-",
+                "route": "-",
+                "status": status,
+                "id": id,
+                "client": client,
+                "problem": title,
+            }
+        )
+        body = json.dumps(problem).encode()
         headers = [
+            (REQUEST_ID.lower(), id),
             ("content-type", PROBLEM_JSON),
             ("content-length", str(len(body))),
             ("connection", "close"),

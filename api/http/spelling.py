@@ -29,7 +29,7 @@ class Spelling:
             if rest and rest[-1] == "":
                 rest.pop()
             first = self._spellings.get(_key(first), first)
-            scope = {**scope, "path": "/" + "/".join([first, *rest])}
+            scope["path"] = "/" + "/".join([first, *rest])
         await self._app(scope, receive, send)
 
 

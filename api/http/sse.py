@@ -14,6 +14,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from api.errors import ApiError, BadRequest, Unavailable
+from api.http.problems import stamped
 
 LOGGER = logging.getLogger("api.http.sse")
 PING_SECONDS = 15.0
@@ -105,7 +106,7 @@ class EventStream(Response):
             raise _Stalled
 
     async def _send_last(self, send: Send, error: ApiError) -> None:
-        chunk = _encoded(ServerEvent("error", error.as_problem()))
+        chunk = _encoded(ServerEvent("error", stamped(error.as_problem())))
         await send({"type": "http.response.body", "body": chunk, "more_body": False})
 
     async def _ping(self, send: Send) -> None:

@@ -9,9 +9,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.http.problems import problem_response
+from api.http.observe import Observe
+from api.http.problems import defect_response, problem_response
 
-ALIVE = JSONResponse({"status": "alive"})
+ALIVE = Observe(JSONResponse({"status": "alive"}), defect_response)
 GIVEN_UP = {
     "type": "about:blank",
     "title": "Cannot start",
@@ -61,5 +62,9 @@ class Starting:
         except Exception as error:
             self.failure = error
             if not self._app.done():
-                self._app.set_result(problem_response(GIVEN_UP))
+                self._app.set_result(Observe(_given_up, defect_response))
             self._give_up()
+
+
+async def _given_up(scope: Scope, receive: Receive, send: Send) -> None:
+    await problem_response(GIVEN_UP)(scope, receive, send)

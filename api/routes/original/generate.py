@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
+from api.http.observe import seen
 from api.http.options import GenerationOptions
 from api.http.problems import problems
 from api.http.request import ServicesDep, documented, request_model
@@ -152,11 +153,15 @@ async def generate(
     answering, messages, options = _answering(services), _messages(request), request.options()
     asked = (model, messages, request.documents, options)
     if request.per_document:
-        return JSONResponse(_each(await while_connected(http, answering.answer_each(*asked))))
+        answers = await while_connected(http, answering.answer_each(*asked))
+        for _, answer in answers:
+            seen().add_tokens(answer.done.prompt_tokens, answer.done.completion_tokens)
+        return JSONResponse(_each(answers))
     events = answering.answer(*asked)
     if request.stream:
         return await _stream(http, events)
     answer = await while_connected(http, whole(events))
+    seen().add_tokens(answer.done.prompt_tokens, answer.done.completion_tokens)
     return GenerateResponse(
         message=answer.message, citations=list(answer.citations), receipt=answer.receipt
     )
@@ -222,7 +227,8 @@ def _require_sense(request: GenerateRequest) -> None:
 async def _ready_model(services: Services, model: str, *, over_documents: bool) -> str:
     """The model as it is listed; 404 when unknown, 503 for a bundled one that is still being made."""
     services.bundled.require(model, *([services.settings.embedding_model] * over_documents))
-    return await services.models.require_chat(model)
+    seen().model = found = await services.models.require_chat(model)
+    return found
 
 
 def _answering(services: Services) -> Answering:
@@ -270,6 +276,7 @@ def _on_the_wire(event: AnswerEvent) -> ServerEvent:
         case Receipt():
             return ServerEvent("receipt", asdict(event))
         case Done():
+            seen().add_tokens(event.prompt_tokens, event.completion_tokens)
             usage = {
                 "prompt_tokens": event.prompt_tokens,
                 "completion_tokens": event.completion_tokens,
