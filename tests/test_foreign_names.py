@@ -30,13 +30,13 @@ class ForeignName:
 
 FOREIGN = [
     ForeignName(
-        "api/http/request_body.py",
+        "api/http/multipart.py",
         "_current_part",
         "starlette.formparsers:MultiPartParser",
         "Starlette's parser refuses names, file names and texts that are not UTF-8",
     ),
     ForeignName(
-        "api/http/request_body.py",
+        "api/http/multipart.py",
         "_charset",
         "starlette.formparsers:MultiPartParser",
         "Starlette's parser reads multipart texts as UTF-8 whatever the Content-Type says",

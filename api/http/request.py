@@ -42,9 +42,9 @@ def request_model(
 ) -> Callable[[Request], AsyncIterator[Any]]:
     """A dependency that gives `model` from query, form (urlencoded or multipart) or JSON body.
 
-    The query may stand beside either. With `files` it gives `Upload[model]`, whose parts are closed
-    after the response. Write `openapi_extra=documented(model)` on the route, so that OpenAPI shows
-    the fields.
+    The query may stand beside either; an empty text or part and a JSON null are as left out. With
+    `files` it gives `Upload[model]`, whose parts are closed after the response. Write
+    `openapi_extra=documented(model)` on the route, so that OpenAPI shows the fields.
     """
     fields = RequestFields(model)
     parts = (*files, *optional_files)
@@ -58,7 +58,8 @@ def request_model(
         )
         try:
             uploads = _file_parts(body, files, optional_files, settings.max_upload_bytes)
-            values = fields.parse([query_pairs(request), body.pairs], body.members)
+            texts = [pair for pair in body.pairs if pair[0] not in parts]
+            values = fields.parse([query_pairs(request), texts], body.members)
             yield Upload(values, uploads) if parts else values
         finally:
             await body.close()
@@ -69,10 +70,12 @@ def request_model(
 def _file_parts(
     body: Body, required: Sequence[str], optional: Sequence[str], max_bytes: int
 ) -> dict[str, UploadFile]:
+    known = (*required, *optional)
     uploads: dict[str, UploadFile] = {}
     for name, file in body.files:
-        if name not in (*required, *optional):
-            raise invalid(name, "This is not a file part.")
+        if name not in known:
+            parts = f"There is no such file part. Known are: {', '.join(known)}."
+            raise invalid(name, parts if known else "No file is taken here.")
         if name in uploads:
             raise invalid(name, "More than one file has this name.")
         if not file.filename:
@@ -80,10 +83,9 @@ def _file_parts(
         if (file.size or 0) > max_bytes:
             raise TooLarge(f"The file may have {max_bytes} bytes.", limit_bytes=max_bytes)
         uploads[name] = file
-    for name, _ in body.pairs:
-        if name in (*required, *optional):
+    for name, text in body.pairs:
+        if name in known and text:
             raise invalid(name, "This part must be a file.")
-    for name in required:
-        if name not in uploads:
-            raise invalid(name, "The file is missing: send it as a part of multipart/form-data.")
+    if missing := [name for name in required if name not in uploads]:
+        raise invalid(missing[0], "The file is missing: send it as a part of multipart/form-data.")
     return uploads

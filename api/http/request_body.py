@@ -4,7 +4,6 @@ What the values mean is decided in `request_fields.py`.
 """
 
 import asyncio
-import errno
 import json
 import math
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -14,21 +13,24 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from api.errors import BadRequest, OutOfSpace, TooLarge, TooSlow, UnsupportedMediaType
+from api.errors import BadRequest, TooLarge, TooSlow, UnsupportedMediaType
+from api.http.compressed import is_compressed, unpacked
+from api.http.multipart import read_multipart
 
 MAX_PAIRS = 1000
-MAX_FILES = 16
 MAX_DEPTH = 32
 PATIENCE_SECONDS = 60.0
 """Time a body may take, and one second more for each `SLOWEST_BYTES_PER_SECOND` that have come."""
 SLOWEST_BYTES_PER_SECOND = 1000
 PART_HEADERS_BYTES = 2**16
 """What the headers and borders of a multipart body may add to its files."""
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
 
 Pairs = list[tuple[str, str]]
 
@@ -64,24 +66,40 @@ async def read_body(
     max_file_bytes: int = 0,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Body:
-    """The body by its media type; `max_file_bytes` is the room for files, 0 where none may come."""
+    """The body by its media type; `max_file_bytes` is the room for files, 0 where none may come.
+
+    JSON is understood under a form's media type too, and under none: so `curl -d` sends it.
+    """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     limit = max_bytes
-    if max_file_bytes and media_type == "multipart/form-data":
+    if max_file_bytes and media_type == MULTIPART:
         limit += max_file_bytes + PART_HEADERS_BYTES
     chunks = _bounded(request, limit, patience_seconds)
-    if media_type == "multipart/form-data":
-        return await _multipart(request, chunks, max_bytes)
+    if is_compressed(request.headers.get("content-encoding", "")):
+        chunks = unpacked(chunks, limit)
+    if media_type == MULTIPART:
+        return _body_of(await read_multipart(request, chunks, max_bytes))
     content = b"".join([chunk async for chunk in chunks])
     if not content:
         return Body()
     if max_file_bytes:
         raise UnsupportedMediaType("Send the file as multipart/form-data.")
-    if media_type == "application/json" or media_type.endswith("+json"):
+    is_unsaid = media_type in {"", "text/plain", FORM} and content.lstrip().startswith(b"{")
+    if is_unsaid or media_type == JSON or media_type.endswith("+json"):
         return Body(members=_json_members(content))
-    if media_type == "application/x-www-form-urlencoded":
+    if media_type == FORM:
         return Body(pairs=_decoded_pairs(content, "body"))
     raise UnsupportedMediaType("Send parameters in the query, as a form, or as application/json.")
+
+
+def _body_of(parts: list[tuple[str, str | UploadFile]]) -> Body:
+    body = Body()
+    for name, value in parts:
+        if isinstance(value, str):
+            body.pairs.append((name, value))
+        elif value.filename or value.size:  # else a browser's, for a file that nobody chose
+            body.files.append((name, value))
+    return body
 
 
 async def _bounded(
@@ -121,64 +139,6 @@ def _decoded_pairs(content: bytes, where: str) -> Pairs:
         raise invalid(where, "The text is not UTF-8.") from None
     except ValueError:
         raise BadRequest(f"More than {MAX_PAIRS} parameters in the {where}.") from None
-
-
-class _StrictMultiPartParser(MultiPartParser):
-    """Refuses what is not UTF-8 and what has no end; Starlette would take both in silence."""
-
-    is_whole = False
-
-    def on_end(self) -> None:
-        self.is_whole = True
-
-    def on_headers_finished(self) -> None:
-        self._charset = "utf-8"  # whatever the Content-Type says
-        _, options = parse_options_header(self._current_part.content_disposition)
-        for key in (b"name", b"filename"):
-            _require_utf8(options.get(key, b""), key.decode())
-        super().on_headers_finished()
-
-    def on_part_end(self) -> None:
-        if self._current_part.file is None:
-            _require_utf8(bytes(self._current_part.data), self._current_part.field_name)
-        super().on_part_end()
-
-
-def _require_utf8(content: bytes, where: str) -> None:
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise invalid(where, "The text is not UTF-8.") from None
-
-
-async def _multipart(
-    request: Request, chunks: AsyncGenerator[bytes, None], max_part_size: int
-) -> Body:
-    parser = _StrictMultiPartParser(
-        request.headers,
-        chunks,
-        max_files=MAX_FILES,
-        max_fields=MAX_PAIRS,
-        max_part_size=max_part_size,
-    )
-    try:
-        form = await parser.parse()
-        if not parser.is_whole:
-            await form.close()
-            raise BadRequest("The multipart body ends before its last boundary.")
-    except MultiPartException as error:
-        raise BadRequest(f"The multipart body cannot be read: {error.message}") from error
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise OutOfSpace("The disk is full: the upload was not stored.") from error
-    body = Body()
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            body.files.append((name, value))
-        else:
-            body.pairs.append((name, value))
-    return body
 
 
 def json_value(text: str, where: str) -> Any:

@@ -7,11 +7,12 @@ and may be given twice as long as both say the same.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, get_args
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import AliasChoices, BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from api.http.request_body import Pairs, invalid, json_value
 
@@ -28,12 +29,13 @@ class _Field:
         annotated: Any = Annotated[info.annotation, *info.metadata, None]
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotated)
         types = _json_types(self._adapter.json_schema())
-        self.is_list = "array" in types
-        self.is_object = "object" in types
+        self.inner = _model_in(info.annotation)
+        self.is_list = "array" in types and self.inner is None
+        self.is_json = self.inner is not None or "object" in types
 
     def from_text(self, value: str | list[str]) -> Any:
         """Read what a query or a form gave."""
-        if self.is_object and isinstance(value, str):
+        if self.is_json and isinstance(value, str):
             return self.from_json(json_value(value, self.spellings[0]))
         read = self._adapter.validate_python(value)
         if isinstance(read, float) and not math.isfinite(read):
@@ -43,6 +45,13 @@ class _Field:
     def from_json(self, value: Any) -> Any:
         """Read what a JSON body gave; types must match."""
         return self._adapter.validate_json(_JSON.dump_json(value), strict=True)
+
+    def error(self, spelling: str, found: ErrorDetails) -> dict[str, Any]:
+        """What is wrong with a value of this field, in our words where we have better ones."""
+        message = found["msg"]
+        if found["type"] == "extra_forbidden" and self.inner is not None:
+            message = unknown(self.inner, str(found["loc"][-1]))
+        return _error(spelling, message, *found["loc"])
 
 
 _JSON: TypeAdapter[Any] = TypeAdapter(Any)
@@ -67,12 +76,12 @@ class RequestFields(Generic[M]):
         for spelling, value, is_json in self._given(pairs, members):
             field = self._by_spelling.get(spelling)
             if field is None:
-                errors.append(_error(spelling, f"Unknown. Known are: {', '.join(self._known())}."))
+                errors.append(_error(spelling, unknown(self._model, spelling)))
                 continue
             try:
                 read = field.from_json(value) if is_json else field.from_text(value)
             except ValidationError as error:
-                errors += [_error(spelling, e["msg"], *e["loc"]) for e in error.errors()]
+                errors += [field.error(spelling, one) for one in error.errors()]
             else:
                 if values.setdefault(field.name, read) != read:
                     errors.append(_error(spelling, "Given twice with different values."))
@@ -96,14 +105,20 @@ class RequestFields(Generic[M]):
             for spelling, text in pairs:
                 field = self._by_spelling.get(spelling)
                 if field is not None and field.is_list:
-                    lists.setdefault(spelling, []).append(text)
+                    lists.setdefault(spelling, []).extend([text] if text else [])
                 else:
                     given.append((spelling, text, False))
             given += [(spelling, texts, False) for spelling, texts in lists.items()]
-        return given + [(spelling, value, True) for spelling, value in members.items()]
+        given += [(spelling, value, True) for spelling, value in members.items()]
+        return [one for one in given if one[0] not in self._by_spelling or not _is_left_out(*one)]
 
-    def _known(self) -> list[str]:
-        return [field.spellings[0] for field in self._fields]
+
+def unknown(model: type[BaseModel], spelling: str) -> str:
+    """What to say of a field that the model does not have; its `elsewhere` may know what is meant."""
+    known = [_spellings(name, info)[0] for name, info in model.model_fields.items()]
+    meant = getattr(model, "elsewhere", {}).get(spelling)
+    pointer = f"Use {meant}. " if meant else ""
+    return f"Unknown. {pointer}Known are: {', '.join(known)}."
 
 
 def documented(
@@ -155,6 +170,19 @@ def _spellings(name: str, info: FieldInfo) -> list[str]:
     alias = info.validation_alias or info.alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
     return list(dict.fromkeys([*(c for c in choices if isinstance(c, str)), name]))
+
+
+def _is_left_out(_spelling: str, value: Any, is_json: bool) -> bool:
+    """An empty text of a query or a form, and a JSON null."""
+    return value is None if is_json else not value
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field's values are, or hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_model_in(argument) for argument in get_args(annotation))
+    return next((model for model in inner if model), None)
 
 
 def _error(where: str, message: str, *inside: str | int) -> dict[str, Any]:

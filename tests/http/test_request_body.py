@@ -15,15 +15,18 @@ FORM = b"multipart/form-data; boundary=b"
 
 
 class SlowClient:
-    """Sends pieces with pauses between; after the last one it ends, drips on for ever, or stops."""
+    """Sends its first piece at once, the others with pauses; then it ends, drips on for ever, or stops."""
 
     def __init__(self, *pieces: bytes, then: str) -> None:
         self._pieces = list(pieces)
         self._then = then
+        self._has_begun = False
 
     async def receive(self) -> dict[str, Any]:
         """The next piece of the body."""
-        await asyncio.sleep(0.001)
+        if self._has_begun:
+            await asyncio.sleep(0.001)
+        self._has_begun = True
         if not self._pieces and self._then == "stops":
             await asyncio.sleep(3600)
         body = self._pieces.pop(0) if self._pieces else b"x"

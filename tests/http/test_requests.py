@@ -1,8 +1,11 @@
 """One request from query, form or JSON: what is read, and what is refused with the field's name."""
 
+import gzip
 import json
+import zlib
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from fastapi import Depends, FastAPI
@@ -16,6 +19,7 @@ from api.settings import Settings
 
 class Inner(BaseModel):
     model_config = ConfigDict(extra="forbid")
+    elsewhere: ClassVar[Mapping[str, str]] = {"heat": "temperature"}
     temperature: float | None = None
 
 
@@ -297,6 +301,179 @@ def test_a_broken_multipart_body_is_refused(
 ) -> None:
     response = client.post("/upload", content=body, headers={"content-type": content_type})
     assert response.status_code == status, response.text
+
+
+EMPTY = Order(modelName="ada").model_dump(mode="json", by_alias=True)
+BODY = json.dumps({"modelName": "ada", "steps": 9})
+
+
+@pytest.mark.parametrize("media_type", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_json_is_understood_where_nobody_says_that_it_is(
+    client: TestClient, media_type: str
+) -> None:
+    headers = {"content-type": media_type} if media_type else {}
+    response = client.post("/order", content=f" {BODY}", headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.json()["steps"] == 9
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("x-gzip", gzip.compress),
+        ("GZIP", gzip.compress),
+        ("deflate", zlib.compress),
+        ("identity", bytes),
+    ],
+)
+def test_a_compressed_body_is_read(
+    client: TestClient, encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    response = client.post("/order", content=pack(BODY.encode()), headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.json()["steps"] == 9
+
+
+def test_a_compressed_upload_is_read(client: TestClient) -> None:
+    plain = client.build_request("POST", "/upload?modelName=a", files={"file": ("a.pdf", b"x" * 9)})
+    response = client.post(
+        plain.url,
+        content=gzip.compress(plain.read()),
+        headers={"content-type": plain.headers["content-type"], "content-encoding": "gzip"},
+    )
+    assert response.json()["files"] == {"file": ["a.pdf", 9]}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "status"),
+    [
+        ("br", BODY.encode(), 415),
+        ("gzip, br", BODY.encode(), 415),
+        ("gzip", BODY.encode(), 400),
+        ("gzip", gzip.compress(BODY.encode())[:-9], 400),
+        ("gzip", gzip.compress(b" " * 20_001), 413),
+        ("gzip", gzip.compress(b" " * 15_000) * 2, 413),
+        ("gzip", gzip.compress(b" " * 50_000_000), 413),
+    ],
+    ids=["unknown", "two", "plain", "cut off", "too large", "twice", "bomb"],
+)
+def test_a_compressed_body_has_the_bounds_of_a_plain_one(
+    client: TestClient, encoding: str, content: bytes, status: int
+) -> None:
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    response = client.post("/order", content=content, headers=headers)
+    assert response.status_code == status, response.text
+    assert status != 415 or "Content-Encoding" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("source", ["params", "data", "files"])
+def test_empty_fields_are_as_left_out(client: TestClient, source: str) -> None:
+    fields = {"modelName": "ada", "lr": "", "steps": "", "fast": "", "inner": "", "tags": ""}
+    values: Any = fields
+    if source == "files":
+        values = [(name, (None, text)) for name, text in fields.items()]
+    response = client.post("/order", **{source: values})
+    assert response.status_code == 200, response.text
+    assert response.json() == EMPTY
+
+
+def test_null_is_as_left_out(client: TestClient) -> None:
+    nothing = dict.fromkeys(("lr", "learning_rate", "steps", "fast", "inner", "tags"))
+    response = client.post("/order", json={"modelName": "ada", **nothing})
+    assert response.status_code == 200, response.text
+    assert response.json() == EMPTY
+    twice = client.post("/order?steps=9", json={"modelName": "ada", "steps": None})
+    assert twice.json()["steps"] == 9
+
+
+@pytest.mark.parametrize("sent", [{"json": {"modelName": None}}, {"data": {"modelName": ""}}])
+def test_nothing_for_a_required_field_is_as_left_out(
+    client: TestClient, sent: dict[str, Any]
+) -> None:
+    problem = client.post("/order", **sent).json()
+    assert problem["errors"] == [{"where": "modelName", "reason": "Required, but not given."}]
+
+
+def test_an_unknown_field_is_met_with_those_that_are_known(client: TestClient) -> None:
+    outer = client.post("/order", json={"modelName": "a", "top": 1}).json()
+    assert outer["detail"] == (
+        "top: Unknown. Known are: modelName, tags, learning_rate, steps, fast, inner."
+    )
+    inner = client.post("/order", json={"modelName": "a", "inner": {"heat": 1}}).json()
+    assert inner["detail"] == "inner.heat: Unknown. Use temperature. Known are: temperature."
+
+
+@pytest.mark.parametrize(
+    "part", [("", b""), (None, b"")], ids=["a form's empty file", "an empty text"]
+)
+def test_an_empty_part_is_a_file_that_nobody_chose(client: TestClient, part: Any) -> None:
+    optional = [("file", ("a.pdf", b"x")), ("more", part)]
+    response = client.post("/upload?modelName=a", files=optional)
+    assert response.json()["files"] == {"file": ["a.pdf", 1]}
+    required = client.post("/upload?modelName=a", files=[("file", part), ("more", ("b", b"x"))])
+    assert required.status_code == 422
+    assert required.json()["errors"][0]["where"] == "file"
+
+
+@pytest.mark.parametrize("name", ["document", "files", "pdf"])
+def test_a_part_of_another_name_is_told_which_there_are(client: TestClient, name: str) -> None:
+    problem = client.post("/upload?modelName=a", files={name: ("a.pdf", b"x")}).json()
+    assert problem["detail"] == f"{name}: There is no such file part. Known are: file, more."
+
+
+def test_where_no_file_is_taken_a_file_is_refused(client: TestClient) -> None:
+    problem = client.post("/order?modelName=a", files={"file": ("a.pdf", b"x")}).json()
+    assert problem["detail"] == "file: No file is taken here."
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        (
+            """name=file; filename="=?utf-8?B?w5xiZXIgdW5zLnBkZg==?="; filename*=utf-8''%C3%9Cber%20uns.pdf""",
+            "Über uns.pdf",
+        ),
+        ("""name=file; filename="=?utf-8?B?w5xiZXIgdW5zLnBkZg==?=\"""", "Über uns.pdf"),
+        ("""name=file; filename="=?iso-8859-1?Q?=DCber_uns.pdf?=\"""", "Über uns.pdf"),
+        ("""name="file"; filename*=UTF-8'de'%C3%9Cber%20uns.pdf""", "Über uns.pdf"),
+        ("""name="file"; filename="Über uns.pdf\"""", "Über uns.pdf"),
+        ("""name="file"; filename="=?odd?.pdf\"""", "=?odd?.pdf"),
+    ],
+)
+def test_a_file_has_the_name_that_its_sender_means(
+    client: TestClient, disposition: str, name: str
+) -> None:
+    head = f"--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n"
+    response = client.post(
+        "/upload?modelName=a",
+        content=head.encode() + b"x\r\n--b--\r\n",
+        headers={"content-type": "multipart/form-data; boundary=b"},
+    )
+    assert response.json()["files"] == {"file": [name, 1]}
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        "name=file; filename*=utf-8''%DCber.pdf",
+        "name=file; filename*=klingon''%DCber.pdf",
+        'name=file; filename="=?utf-8?B?3A==?="',
+        'name=file; filename="=?klingon?B?3A==?="',
+    ],
+)
+def test_a_file_name_that_cannot_be_decoded_is_refused(
+    client: TestClient, disposition: str
+) -> None:
+    head = f"--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n"
+    response = client.post(
+        "/upload?modelName=a",
+        content=head.encode() + b"x\r\n--b--\r\n",
+        headers={"content-type": "multipart/form-data; boundary=b"},
+    )
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["where"] == "filename"
 
 
 def test_openapi_shows_each_field_in_the_query_and_in_the_body(app: FastAPI) -> None:
