@@ -113,6 +113,7 @@ def server_config(app: ASGIApp, shutdown_seconds: int) -> uvicorn.Config:
         app,
         log_config=None,
         access_log=False,  # paths carry prompts in their query
+        proxy_headers=False,  # read by the app, from whom the settings trust
         server_header=False,
         timeout_graceful_shutdown=shutdown_seconds,
         http=HttpProtocol,

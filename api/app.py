@@ -12,14 +12,16 @@ from fastapi_offline import FastAPIOffline
 
 from api.data_folder import DataFolder
 from api.errors import ApiError
-from api.http.gate import Gate
+from api.http.forwarded import Forwarded
+from api.http.gate import AllowedOrigins, Gate
+from api.http.head import Head
 from api.http.observe import Observe
 from api.http.problems import defect_response, install_problem_handlers
 from api.http.spelling import Spelling
 from api.jobs.opening import clear_leftovers
 from api.opening import open_services, prepare
 from api.readiness import Readiness
-from api.routes import health
+from api.routes import docs, health
 from api.routes.original import documents, fine_tune, generate, jobs, models
 from api.services import Services
 from api.settings import Settings
@@ -65,8 +67,10 @@ def create_app(
                     await opening
 
     app = FastAPIOffline(  # the Swagger page works without a way to the internet
+        docs_url=None,
         redoc_url=None,
-        static_url="/swagger",
+        static_url=docs.PARTS,
+        servers=docs.SERVERS,
         title="LLM-FastAPI",
         version="0.1.0",
         description=DESCRIPTION,
@@ -80,8 +84,15 @@ def create_app(
     for router in routers:
         app.include_router(router)
     paths = [route.path for one in routers for route in one.routes if isinstance(route, APIRoute)]
+    docs.add_swagger_page(app)
+    if settings.api_key:
+        docs.describe_key(app)
     app.add_middleware(Spelling, paths=paths)
+    app.add_middleware(Head)
     app.add_middleware(Gate, settings=settings)
+    if settings.allowed_origins:
+        app.add_middleware(AllowedOrigins, settings=settings)
+    app.add_middleware(Forwarded, settings=settings)
     app.add_middleware(Observe, on_defect=defect_response)  # the last one added is the outermost
     return app
 

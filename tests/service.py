@@ -1,18 +1,23 @@
 """The service's own app over back ends of a test: what a route, the middleware and a start do is the real thing.
 
 `serving` runs the app; `open_service` gives all routes over the fake runtime, with vectors in memory and a queue
-that never starts.
+that never starts; `listening_service` gives the same behind a real port.
 """
 
 import contextlib
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
+from api.__main__ import server_config
 from api.app import Open, create_app
 from api.opening import services_over
 from api.runners.local import LocalRunner
@@ -23,6 +28,7 @@ from tests.documents.house import BOUNDS, House
 from tests.fakes import FakeRuntime
 
 OPENING_SECONDS = 20
+SHUTDOWN_SECONDS = 5
 ADDRESS = "http://127.0.0.1:3000"
 
 
@@ -80,9 +86,8 @@ def serving(settings: Settings, open: Open) -> Iterator[TestClient]:
         yield client
 
 
-@contextlib.contextmanager
-def serving_house(house: House, settings: Settings) -> Iterator[TestClient]:
-    """A client of the app over a house of documents, which is opened with it."""
+def over_house(house: House) -> Open:
+    """Opens an app's services over a house of documents, which is opened with them."""
 
     async def open(settings: Settings, store: Store, stack: contextlib.AsyncExitStack) -> Services:
         house.open(store)
@@ -93,8 +98,40 @@ def serving_house(house: House, settings: Settings) -> Iterator[TestClient]:
         house.importer, house.deleter = services.importer, services.deleter
         return services
 
-    with serving(settings, open) as client:
+    return open
+
+
+@contextlib.contextmanager
+def serving_house(house: House, settings: Settings) -> Iterator[TestClient]:
+    """A client of the app over a house of documents."""
+    with serving(settings, over_house(house)) as client:
         yield client
+
+
+@contextlib.contextmanager
+def listening(app: ASGIApp) -> Iterator[int]:
+    """The port of a real server on loopback, in a thread of this process."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(server_config(app, SHUTDOWN_SECONDS))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextlib.contextmanager
+def listening_service(folder: Path, **values: object) -> Iterator[tuple[int, House]]:
+    """All routes over the fake runtime behind a real port; `values` are settings."""
+    house = House(folder)
+    opening = Opening(settings_of(folder, **values), over_house(house))
+    with listening(opening.app) as port:
+        opening.wait()
+        yield port, house
 
 
 @contextlib.contextmanager

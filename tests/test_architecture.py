@@ -28,7 +28,7 @@ OWNERS = {
     "ollama": ("api/runtime/ollama/",),
     "tokenizers": ("api/runtime/ollama/tokens.py", "finetune/"),
     "langchain_core": ("api/rag/prompts.py",),
-    "uvicorn": ("api/__main__.py", "api/http/protocol.py"),
+    "uvicorn": ("api/__main__.py", "api/http/protocol.py", "api/http/forwarded.py"),
     "trl": ("finetune/stages/train.py",),
     "peft": (
         "finetune/stages/train.py",

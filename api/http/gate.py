@@ -6,15 +6,30 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import CannotStart
+from api.http.observe import REQUEST_ID
 from api.http.problems import problem_response
 from api.settings import Settings
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-OPEN_PATHS = frozenset({"/healthz"})
+OPEN_PATHS = frozenset({"/healthz", "/docs", "/openapi.json"})
+OPEN_FOLDER = "/swagger/"
+"""Where no key is needed: a browser has none until the Swagger page, its parts and the description are there."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+OWN_SITES = frozenset({"none", "same-origin"})
+
+FOREIGN_HOST = (
+    "This service does not answer under that Host name. If callers reach it under that name, through a "
+    "proxy for example, add it to LLM_FASTAPI_ALLOWED_HOSTS."
+)
+FOREIGN_ORIGIN = (
+    "A page of another origin may not call this service. If a proxy serves the service there, add the "
+    "page's host name to LLM_FASTAPI_ALLOWED_HOSTS; if it is another site's page, add its origin to "
+    "LLM_FASTAPI_ALLOWED_ORIGINS."
+)
 
 
 def require_safe_listening(settings: Settings) -> None:
@@ -39,7 +54,7 @@ class Gate:
 
     Host and Origin are checked while only loopback may call, or when host names are listed: a page in
     a browser on this machine must not reach the service under a name of its own (DNS rebinding) nor
-    send forms to it.
+    send forms to it. An origin whose host is listed is the service's own page behind a proxy.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -48,7 +63,9 @@ class Gate:
         self._key_hash = hashlib.sha256(key.encode()).digest() if key else None
         self._hosts: frozenset[str] | None = None
         if settings.is_loopback or settings.allowed_hosts:
-            self._hosts = LOOPBACK_NAMES | {settings.host} | set(settings.allowed_hosts)
+            self._hosts = LOOPBACK_NAMES | {settings.host.lower(), *settings.allowed_hosts}
+        self._page_hosts = frozenset(settings.allowed_hosts)
+        self._origins = frozenset(settings.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through or answer it."""
@@ -65,21 +82,21 @@ class Gate:
         if "content-length" in headers and "transfer-encoding" in headers:
             return 400, "Malformed request", "The body has both a length and chunks."
         if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
-            return 421, "Foreign host", "This service does not answer under that Host name."
-        if not self._same_origin(headers, scope["method"]):
-            return 403, "Foreign origin", "A page of another origin may not call this service."
-        if self._key_hash is None or scope["path"] in OPEN_PATHS:
+            return 421, "Foreign host", FOREIGN_HOST
+        if not self._may_call_from_page(headers, scope["method"]):
+            return 403, "Foreign origin", FOREIGN_ORIGIN
+        if self._key_hash is None or _is_open(scope["path"]):
             return None
         return self._key_refusal(headers.getlist("authorization"))
 
-    def _same_origin(self, headers: Headers, method: str) -> bool:
-        is_of_here = headers.get("sec-fetch-site", "none") in {"none", "same-origin"}
-        if not is_of_here and method not in READING:  # a link from elsewhere may be followed
-            return False
+    def _may_call_from_page(self, headers: Headers, method: str) -> bool:
         origin = headers.get("origin")
-        if origin is None:
-            return True
-        return origin.lower().partition("://")[2] == headers.get("host", "").lower()
+        if origin is None:  # a link from elsewhere may be followed
+            return method in READING or headers.get("sec-fetch-site", "none") in OWN_SITES
+        origin = origin.lower()
+        place = origin.partition("://")[2]
+        is_own = place == headers.get("host", "").lower() or _host_name(place) in self._page_hosts
+        return is_own or origin in self._origins
 
     def _key_refusal(self, values: Iterable[str]) -> tuple[int, str, str] | None:
         for value in values:
@@ -95,3 +112,28 @@ def _host_name(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _is_open(path: str) -> bool:
+    return path.rstrip("/") in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+
+
+class AllowedOrigins(CORSMiddleware):
+    """ASGI middleware: CORS for the listed origins; whoever else comes is the gate's to refuse."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        super().__init__(
+            app,
+            allow_origins=settings.allowed_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("*",),
+            allow_private_network=True,
+            expose_headers=(REQUEST_ID, "Location", "Retry-After"),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a preflight, or let the page read the answer."""
+        is_listed = scope["type"] == "http" and self.is_allowed_origin(
+            Headers(scope=scope).get("origin", "")
+        )
+        await (super().__call__ if is_listed else self.app)(scope, receive, send)

@@ -2,24 +2,22 @@
 
 import json
 import socket
-import threading
-import time
 from collections.abc import Iterator
 from http.client import HTTPResponse
 from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
-import uvicorn
 from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
-from api.__main__ import server_config
 from api.http.gate import Gate
-from api.http.problems import install_problem_handlers
+from api.http.observe import Observe
+from api.http.problems import defect_response, install_problem_handlers
 from api.http.request import request_model
 from api.http.spelling import Spelling
 from api.settings import Settings
+from tests.service import listening
 
 HOST = b"Host: 127.0.0.1\r\n"
 POST = b"POST /order HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
@@ -46,15 +44,9 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
     app.add_middleware(Spelling, paths=["/order"])
     app.add_middleware(Gate, settings=settings)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(server_config(app, settings.shutdown_seconds))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join()
+    app.add_middleware(Observe, on_defect=defect_response)
+    with listening(app) as port:
+        yield port
 
 
 def answer(line: socket.socket) -> tuple[int, Any]:
@@ -66,6 +58,7 @@ def answer(line: socket.socket) -> tuple[int, Any]:
         assert response.getheader("content-type") == "application/problem+json"
         assert body["status"] == response.status
         assert body["detail"]
+        assert body["instance"] == f"urn:request:{response.getheader('x-request-id')}"
     return response.status, body
 
 

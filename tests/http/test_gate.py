@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from api.errors import CannotStart
 from api.http.gate import Gate, require_safe_listening
 from api.settings import Settings
+from tests.service import open_service
 
 
 async def inner(scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +62,7 @@ def test_the_own_page_may_write(tmp_path: Path) -> None:
 )
 def test_with_a_key_every_call_needs_it(tmp_path: Path, headers: dict[str, str]) -> None:
     guarded = client(tmp_path, host="0.0.0.0", api_key="secret")  # noqa: S104
-    response = guarded.get("/docs", headers=headers)
+    response = guarded.get("/list_models", headers=headers)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
     assert "secret" not in response.text
@@ -71,6 +72,85 @@ def test_the_key_opens_and_healthz_needs_none(tmp_path: Path) -> None:
     guarded = client(tmp_path, host="0.0.0.0", api_key="secret")  # noqa: S104
     assert guarded.get("/x", headers={"Authorization": "Bearer secret"}).status_code == 200
     assert guarded.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs", "/docs/", "/openapi.json", "/swagger/swagger-ui-bundle.js", "/healthz"]
+)
+def test_what_a_browser_needs_before_it_has_a_key_is_open(tmp_path: Path, path: str) -> None:
+    guarded = client(tmp_path, host="0.0.0.0", api_key="secret")  # noqa: S104
+    assert guarded.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs/x", "/swagger", "/openapi.json/x", "/readyz", "/jobs"]
+)
+def test_what_is_beside_the_page_is_not_open(tmp_path: Path, path: str) -> None:
+    guarded = client(tmp_path, host="0.0.0.0", api_key="secret")  # noqa: S104
+    assert guarded.get(path).status_code == 401
+
+
+def test_who_is_refused_by_name_learns_which_setting_decides(tmp_path: Path) -> None:
+    refused = client(tmp_path).get("/list_models", headers={"Host": "llm.example.test"})
+    assert "LLM_FASTAPI_ALLOWED_HOSTS" in refused.json()["detail"]
+    refused = client(tmp_path).post("/x", headers={"Origin": "https://llm.example.test"})
+    assert "LLM_FASTAPI_ALLOWED_HOSTS" in refused.json()["detail"]
+    assert "LLM_FASTAPI_ALLOWED_ORIGINS" in refused.json()["detail"]
+
+
+def test_a_page_under_a_listed_host_is_the_services_own_behind_a_proxy(tmp_path: Path) -> None:
+    """A proxy may pass the address it calls as Host, and leaves the browser's Origin."""
+    behind = client(tmp_path, allowed_hosts=["llm.example.test"])
+    own = {"Host": "127.0.0.1:3000", "Sec-Fetch-Site": "same-origin"}
+    for origin in ("https://llm.example.test", "https://LLM.example.test:8443"):
+        assert behind.post("/x", headers={**own, "Origin": origin}).status_code == 200
+    for origin in ("https://evil.test", "https://llm.example.test.evil.test", "null", "https://["):
+        assert behind.post("/x", headers={**own, "Origin": origin}).status_code == 403
+
+
+def test_a_listed_host_is_answered_whatever_its_case(tmp_path: Path) -> None:
+    behind = client(tmp_path, allowed_hosts=["LLM.example.test"])
+    assert behind.get("/x", headers={"Host": "llm.EXAMPLE.test:443"}).status_code == 200
+
+
+PAGE = "https://app.example.test"
+PREFLIGHT = {
+    "Origin": PAGE,
+    "Sec-Fetch-Site": "cross-site",
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization,content-type",
+}
+
+
+def test_no_other_page_may_call_by_default(tmp_path: Path) -> None:
+    with open_service(tmp_path) as service:
+        asked = service.client.options("/generate", headers=PREFLIGHT)
+        called = service.client.get("/list_models", headers={"Origin": PAGE})
+    assert (asked.status_code, called.status_code) == (403, 403)
+    assert "access-control-allow-origin" not in {*asked.headers, *called.headers}
+
+
+def test_a_listed_page_may_call_and_read_the_answer_and_the_refusal(tmp_path: Path) -> None:
+    with open_service(tmp_path, api_key="secret", allowed_origins=[PAGE]) as service:
+        asked = service.client.options("/generate", headers=PREFLIGHT)
+        sent = {"Origin": PAGE, "Sec-Fetch-Site": "cross-site"}
+        with_key = {**sent, "Authorization": "Bearer secret"}
+        called = service.client.post(
+            "/generate", json={"modelName": "demo", "user_prompt": "hi"}, headers=with_key
+        )
+        refused = service.client.post("/generate", headers=sent)
+        stranger = service.client.options(
+            "/generate", headers={**PREFLIGHT, "Origin": "https://evil.test"}
+        )
+    assert asked.status_code == 200
+    assert "POST" in asked.headers["access-control-allow-methods"]
+    assert asked.headers["access-control-allow-headers"] == "authorization,content-type"
+    assert (called.status_code, refused.status_code, stranger.status_code) == (200, 401, 403)
+    for answer in (asked, called, refused):
+        assert answer.headers["access-control-allow-origin"] == PAGE
+    assert "X-Request-ID" in called.headers["access-control-expose-headers"]
+    assert "access-control-allow-origin" not in stranger.headers
+    assert stranger.headers["content-type"] == "application/problem+json"
 
 
 def test_beyond_loopback_a_key_or_an_explicit_word_is_needed(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """The Swagger page tells all of each operation, and comes without a way to the internet."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from api.app import create_app
@@ -87,3 +90,30 @@ def test_before_it_is_open_the_service_says_so(app: FastAPI) -> None:
     assert starting.status_code == 503
     assert "retry-after" in starting.headers
     assert client.get("/readyz").status_code == 503
+
+
+def test_the_page_asks_for_its_parts_by_relative_addresses(app: FastAPI) -> None:
+    client = TestClient(app, base_url="http://127.0.0.1:3000")
+    for path in ("/docs", "/docs/"):
+        page = client.get(path)
+        asked = re.findall(r"""(?:href|src)="([^"]+)"|'?url'?: '([^']+)'""", page.text)
+        addresses = [one or other for one, other in asked]
+        assert len(addresses) == 4
+        for address in addresses:
+            assert not address.startswith(("/", "http"))
+            assert client.get(urljoin(path, address)).status_code == 200
+    servers = client.get("/openapi.json").json()["servers"]
+    assert [server["url"] for server in servers] == ["."]
+
+
+def test_with_a_key_every_operation_but_healthz_asks_for_it(tmp_path: Path) -> None:
+    schema = create_app(Settings(data_dir=tmp_path, api_key=SecretStr("secret"))).openapi()
+    assert schema["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    assert schema["security"] == [{"key": []}]
+    open_ones = [name for name, one in operations(schema) if one.get("security") == []]
+    assert open_ones == ["GET /healthz"]
+
+
+def test_without_a_key_there_is_no_button_for_it(schema: dict[str, Any]) -> None:
+    assert "security" not in schema
+    assert "securitySchemes" not in schema["components"]

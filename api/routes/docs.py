@@ -1,0 +1,46 @@
+"""The Swagger page: its addresses are relative, so that it works under any path; with a key it gets a button for it."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse
+
+PAGE = "/docs"
+PARTS = "/swagger"
+SERVERS = [{"url": ".", "description": "the service that this description comes from"}]
+
+
+def add_swagger_page(app: FastAPI) -> None:
+    """Serve the page at `/docs`; its parts are there already."""
+
+    async def page(request: Request) -> HTMLResponse:
+        up = "../" if request.scope["raw_path"].endswith(b"/") else ""
+        return get_swagger_ui_html(
+            title=app.title,
+            openapi_url=f"{up}{(app.openapi_url or '').removeprefix('/')}",
+            swagger_js_url=f"{up}{PARTS.removeprefix('/')}/swagger-ui-bundle.js",
+            swagger_css_url=f"{up}{PARTS.removeprefix('/')}/swagger-ui.css",
+            swagger_favicon_url=f"{up}{PARTS.removeprefix('/')}/favicon.png",
+        )
+
+    app.add_route(PAGE, page, include_in_schema=False)
+
+
+def describe_key(app: FastAPI) -> None:
+    """Say in OpenAPI that calls need the key: the page gets its Authorize button from that."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = describe()
+        schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
+        schemes["key"] = {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The value of LLM_FASTAPI_API_KEY.",
+        }
+        schema["security"] = [{"key": []}]
+        schema["paths"]["/healthz"]["get"]["security"] = []
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
