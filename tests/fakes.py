@@ -4,8 +4,9 @@
     runtime.will_answer("first answer", BackEndFailed("gone"))             # the second chat fails at once
     runtime.will_answer(BreaksOff("half an", BackEndFailed("gone")))       # fails in mid-stream
 
-A token is a word. Similar texts get similar vectors. `history` holds every chat as the model got it, and
-`open_streams` counts the answers that have begun and not ended.
+A token is a word. Similar texts get similar vectors. `history` holds every chat as the model got it, `calls` each
+call by its name, `loads` each model that a call had to load, with its context; `open_streams` counts the answers that
+have begun and not ended.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from api.runtime import (
     FinishReason,
     Message,
     ModelInfo,
+    ModelRef,
     ModelSource,
     Options,
     Persona,
@@ -32,7 +34,9 @@ from api.runtime import (
     Progress,
     TokenCount,
     Usage,
+    name_of,
 )
+from api.runtime.lengths import loaded_context
 from api.runtime.options import check_options
 from api.runtime.personas import inherited, with_system
 
@@ -73,6 +77,7 @@ class FakeRuntime:
         *,
         delay_seconds: float = 0.0,
         context_length: int = 4096,
+        usual_context: int = 4096,
         embedding_model: str = "all-minilm-l6-v2",
         embedding_context: int = 512,
     ) -> None:
@@ -80,11 +85,15 @@ class FakeRuntime:
         self.delay_seconds = delay_seconds
         self.history: list[Call] = []
         self.embedded: list[str] = []
+        self.calls: list[str] = []
+        self.loads: list[tuple[str, int]] = []
         self.open_streams = 0
         self.memory_releases = 0
         self.available = True
         self.hints: tuple[str, ...] = ()
         self.closed = False
+        self._usual_context = usual_context
+        self._loaded: dict[str, int] = {}
         self._answers: deque[str | Exception | BreaksOff] = deque()
         self._models: dict[str, ModelInfo] = {}
         self._put("demo", context_length, {"chat", "json_schema"})
@@ -99,10 +108,11 @@ class FakeRuntime:
         self._require_available()
         return [self._models[key] for key in sorted(self._models)]
 
-    async def show(self, name: str) -> ModelInfo:
+    async def show(self, model: ModelRef) -> ModelInfo:
         """One model."""
+        self.calls.append("show")
         self._require_available()
-        return self._get(name)
+        return self._get(name_of(model))
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
@@ -139,11 +149,19 @@ class FakeRuntime:
         del self._models[name.casefold()]
 
     async def chat(
-        self, name: str, messages: Sequence[Message], options: Options
+        self,
+        model: ModelRef,
+        messages: Sequence[Message],
+        options: Options,
+        *,
+        least_tokens: int | None = None,
+        prompt_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Answer word by word."""
+        self.calls.append("chat")
         self._require_available()
-        call, prompt_tokens, most = self._accepted(name, messages, options)
+        call, tokens, most = self._accepted(name_of(model), messages, options, least_tokens)
+        assert prompt_tokens in (None, tokens), "the count belongs to another conversation"
         self.history.append(call)
         answer = self._answers.popleft() if self._answers else self.rule(call.messages)
         if isinstance(answer, Exception):
@@ -161,28 +179,37 @@ class FakeRuntime:
             if error:
                 raise error
             completion_tokens = len(text.split())
-            yield Piece("", Usage(finish_reason, prompt_tokens, completion_tokens))
+            yield Piece("", Usage(finish_reason, tokens, completion_tokens))
         finally:
             self.open_streams -= 1
 
-    async def count_tokens(self, name: str, messages: Sequence[Message]) -> TokenCount:
+    async def count_tokens(
+        self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
+    ) -> TokenCount:
         """One token a word, and one a message."""
-        model = self._get_chat(name)
-        return TokenCount(_tokens(with_system(model.persona, messages)), exact=True)
+        self.calls.append("count_tokens")
+        found = self._get_chat(name_of(model))
+        self._load(found, num_ctx or found.persona.parameters.num_ctx)
+        return TokenCount(_tokens(with_system(found.persona, messages)), exact=True)
 
-    async def tokenize_lengths(self, name: str, texts: Sequence[str]) -> list[int]:
+    async def tokenize_lengths(
+        self, model: ModelRef, texts: Sequence[str], num_ctx: int | None = None
+    ) -> list[int]:
         """One token a word."""
-        self._get(name)
+        self.calls.append("tokenize_lengths")
+        found = self._get(name_of(model))
+        self._load(found, num_ctx or found.persona.parameters.num_ctx)
         return [len(text.split()) for text in texts]
 
-    async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """Bags of words, hashed into a few dimensions."""
+        self.calls.append("embed")
         self._require_available()
-        model = self._get(name)
-        if "embed" not in model.capabilities:
-            raise InvalidOption(f"Model {name!r} makes text, no vectors.")
-        for index, length in enumerate(await self.tokenize_lengths(name, texts)):
-            if length > model.context_length:
+        found = self._get(name_of(model))
+        if "embed" not in found.capabilities:
+            raise InvalidOption(f"Model {found.name!r} makes text, no vectors.")
+        for index, length in enumerate(len(text.split()) for text in texts):
+            if length > found.context_length:
                 raise Unusable(f"Text {index} has {length} tokens.", index=index, tokens=length)
         self.embedded += texts
         return [_vector(text) for text in texts]
@@ -190,6 +217,7 @@ class FakeRuntime:
     async def release_memory(self) -> None:
         """Count the call."""
         self.memory_releases += 1
+        self._loaded.clear()
 
     async def check(self) -> tuple[str, ...]:
         """The hints a test has set."""
@@ -210,6 +238,14 @@ class FakeRuntime:
             persona=Persona(),
             modified_at=datetime.now(UTC),
         )
+
+    def _load(self, model: ModelInfo, num_ctx: int | None) -> int:
+        """The context that the model is loaded with now; another one than before is another load."""
+        context = loaded_context(self._usual_context, model.context_length, num_ctx)
+        if self._loaded.get(model.name) != context:
+            self._loaded[model.name] = context
+            self.loads.append((model.name, context))
+        return context
 
     def _require_available(self) -> None:
         if not self.available:
@@ -237,7 +273,7 @@ class FakeRuntime:
         return replace(self._models["demo"], size_bytes=len(content), persona=Persona())
 
     def _accepted(
-        self, name: str, messages: Sequence[Message], options: Options
+        self, name: str, messages: Sequence[Message], options: Options, least_tokens: int | None
     ) -> tuple[Call, int, int]:
         """The call as the model gets it, its prompt tokens, and the most tokens its answer may have."""
         model = self._get_chat(name)
@@ -246,10 +282,12 @@ class FakeRuntime:
         if any(turn.images for turn in turns):
             raise InvalidOption("This model cannot see.")
         check_options(chosen, model.context_length)
-        tokens, context = _tokens(turns), chosen.num_ctx or model.context_length
-        wanted = options.max_tokens or 1
-        if context - tokens < wanted:
-            raise PromptTooLong(tokens, max(0, context - wanted))
+        tokens = _tokens(turns)
+        loaded = self._load(model, chosen.num_ctx)
+        context = chosen.num_ctx or loaded
+        least = least_tokens or options.max_tokens or 1
+        if context - tokens < least:
+            raise PromptTooLong(tokens, max(0, context - least))
         most = min(chosen.max_tokens or context, context - tokens)
         return Call(model.name, tuple(turns), chosen), tokens, most
 

@@ -136,7 +136,11 @@ class Answering:
     ) -> AsyncGenerator[AnswerEvent, None]:
         room = await self._room(model, options)
         usage: Usage | None = None
-        async with aclosing(self._runtime.chat(model, messages, options)) as pieces:
+        most = replace(options, max_tokens=options.max_tokens or self._limits.max_answer_tokens)
+        least = options.max_tokens or 1
+        async with aclosing(
+            self._runtime.chat(model, messages, most, least_tokens=least)
+        ) as pieces:
             async for piece in pieces:
                 usage = piece.usage or usage
                 if piece.text:

@@ -99,6 +99,15 @@ class ModelInfo:
     parameter_count: int = 0
 
 
+ModelRef = str | ModelInfo
+"""A model by its name, or as `show` found it: that one is not looked for again."""
+
+
+def name_of(model: ModelRef) -> str:
+    """What a model is called."""
+    return model if isinstance(model, str) else model.name
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """How a generation ended and what it cost, in tokens."""
@@ -133,8 +142,8 @@ class ModelRuntime(Protocol):
         """All models, embedding models included, sorted by name."""
         ...
 
-    async def show(self, name: str) -> ModelInfo:
-        """One model."""
+    async def show(self, model: ModelRef) -> ModelInfo:
+        """One model. What was found before is given back as long as nobody has said that it changed."""
         ...
 
     def create_model(
@@ -155,24 +164,43 @@ class ModelRuntime(Protocol):
         ...
 
     def chat(
-        self, name: str, messages: Sequence[Message], options: Options
+        self,
+        model: ModelRef,
+        messages: Sequence[Message],
+        options: Options,
+        *,
+        least_tokens: int | None = None,
+        prompt_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces; the last carries `usage`, and a stream that ends without it raises
-        `errors.BackEndFailed`. Closing it (`contextlib.aclosing`) cancels the generation. `errors.PromptTooLong` before
-        the first piece when prompt and answer cannot fit; `errors.InvalidOption` for what the model cannot take.
+        `errors.BackEndFailed`. Closing it (`contextlib.aclosing`) cancels the generation. `errors.InvalidOption` for
+        what the model cannot take.
+
+        The answer has at most `options.max_tokens` (or the persona's), and where none says so as many as the context
+        surely leaves. `errors.PromptTooLong` before the first piece when the prompt leaves fewer than `least_tokens`
+        (`options.max_tokens` when left out). `prompt_tokens` is what `count_tokens` said of the same messages, which
+        are then not counted again.
         """
         ...
 
-    async def count_tokens(self, name: str, messages: Sequence[Message]) -> TokenCount:
-        """Tokens of the conversation as the model will read it, persona and template included."""
+    async def count_tokens(
+        self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
+    ) -> TokenCount:
+        """Tokens of the conversation as the model will read it, persona and template included. `num_ctx` is that of
+        the answer to come: another one could load the model a second time.
+        """
         ...
 
-    async def tokenize_lengths(self, name: str, texts: Sequence[str]) -> list[int]:
+    async def tokenize_lengths(
+        self, model: ModelRef, texts: Sequence[str], num_ctx: int | None = None
+    ) -> list[int]:
         """Tokens of each text by itself, without those that the model puts around a text."""
         ...
 
-    async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
-        """One L2-normalised vector a text; `errors.InvalidOption` for a model that cannot embed."""
+    async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
+        """One L2-normalised vector a text; `errors.InvalidOption` for a model that cannot embed, `errors.Unusable`
+        with `index` and `tokens` for a text that it cannot read whole.
+        """
         ...
 
     async def release_memory(self) -> None:

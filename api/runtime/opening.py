@@ -23,7 +23,6 @@ def open_ollama(settings: Settings) -> ModelRuntime:
     return OllamaRuntime(
         OllamaClient(settings.ollama_url, start_seconds=settings.model_start_seconds),
         context_length=settings.context_length,
-        max_answer_tokens=settings.max_answer_tokens,
         idle_unload_seconds=settings.idle_unload_seconds,
         expected={
             "LLM_FASTAPI_DEFAULT_BASE_MODEL": settings.default_base_model,
@@ -44,7 +43,6 @@ def open_llama_cpp(settings: Settings) -> LlamaCppRuntime:
         Children(limits, most=settings.loaded_models, idle_seconds=settings.idle_unload_seconds),
         context_length=settings.context_length,
         parallel_requests=settings.parallel_requests,
-        max_answer_tokens=settings.max_answer_tokens,
     )
 
 

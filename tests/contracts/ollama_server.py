@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from api.runtime import GGUFFile, Persona
@@ -12,6 +13,13 @@ from api.runtime.ollama.runtime import OllamaRuntime
 def ollama_runtime(url: str) -> OllamaRuntime:
     """A runtime over a server, double or real."""
     return OllamaRuntime(OllamaClient(url, start_seconds=60), context_length=2048)
+
+
+async def loaded_in(url: str) -> list[tuple[str, int]]:
+    """What a server has loaded, with which context."""
+    async with httpx2.AsyncClient(base_url=url) as client:
+        models = (await client.get("/api/ps")).json()["models"]
+    return [(model["name"], model["context_length"]) for model in models]
 
 
 async def refuse_somebodys(runtime: OllamaRuntime) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,7 +26,13 @@ from api.runtime.llama_cpp.child import Limits
 from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.registry import Registry
 from api.runtime.llama_cpp.runtime import LlamaCppRuntime
-from tests.contracts.ollama_server import clear, furnish, ollama_runtime, refuse_somebodys
+from tests.contracts.ollama_server import (
+    clear,
+    furnish,
+    loaded_in,
+    ollama_runtime,
+    refuse_somebodys,
+)
 from tests.fakes import FakeRuntime
 
 pytestmark = pytest.mark.anyio
@@ -37,10 +43,13 @@ SHORT = Options(temperature=0, seed=1, max_tokens=8)
 
 @dataclass(frozen=True)
 class Case:
-    """A runtime that has a chat model `demo` and an embedding model `embedder`, and a GGUF to create from."""
+    """A runtime that has a chat model `demo` and an embedding model `embedder`, a GGUF to create from, and a look at
+    what was loaded with which context.
+    """
 
     runtime: ModelRuntime
     gguf: Path
+    loaded: Callable[[], Awaitable[list[tuple[str, int]]]]
 
 
 @asynccontextmanager
@@ -48,7 +57,12 @@ async def fake(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Ca
     gguf = folder / "model.gguf"
     gguf.write_bytes(b"GGUF and nothing else")
     numbers = " ".join(str(number) for number in range(4000))
-    yield Case(FakeRuntime(lambda _: numbers, embedding_model="embedder"), gguf)
+    runtime = FakeRuntime(lambda _: numbers, usual_context=2048, embedding_model="embedder")
+
+    async def loaded() -> list[tuple[str, int]]:
+        return runtime.loads
+
+    yield Case(runtime, gguf, loaded)
 
 
 @asynccontextmanager
@@ -56,25 +70,32 @@ async def llama_cpp(request: pytest.FixtureRequest, folder: Path) -> AsyncIterat
     request.getfixturevalue("registry_of_two")(folder / "models")
     children = Children(Limits(threads=1), most=4, idle_seconds=60)
     runtime = LlamaCppRuntime(Registry(folder / "models"), children, context_length=2048)
-    yield Case(runtime, request.getfixturevalue("demo_gguf"))
+
+    async def loaded() -> list[tuple[str, int]]:
+        launches = [child.launch for child in children.loaded()]
+        return [(launch.path.name, launch.context_length) for launch in launches]
+
+    yield Case(runtime, request.getfixturevalue("demo_gguf"), loaded)
     await runtime.close()
 
 
 @asynccontextmanager
 async def ollama_double(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Case]:
-    runtime = ollama_runtime(request.getfixturevalue("ollama_double"))
-    yield Case(runtime, request.getfixturevalue("demo_gguf"))
+    url = request.getfixturevalue("ollama_double")
+    runtime = ollama_runtime(url)
+    yield Case(runtime, request.getfixturevalue("demo_gguf"), lambda: loaded_in(url))
     await runtime.close()
 
 
 @asynccontextmanager
 async def ollama(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Case]:
-    runtime = ollama_runtime(os.environ["OLLAMA_TEST_URL"])
+    url = os.environ["OLLAMA_TEST_URL"]
+    runtime = ollama_runtime(url)
     gguf = request.getfixturevalue("demo_gguf")
     await refuse_somebodys(runtime)
     try:
         await furnish(runtime, gguf, request.getfixturevalue("embedding_gguf"))
-        yield Case(runtime, gguf)
+        yield Case(runtime, gguf, lambda: loaded_in(url))
     finally:
         await clear(runtime)
         await runtime.close()
@@ -369,6 +390,41 @@ async def test_it_answers_again_after_its_memory_was_released(case: Case) -> Non
     await case.runtime.release_memory()
     after, _ = await ask(case.runtime, "demo", HELLO)
     assert before == after
+
+
+async def test_one_question_loads_its_model_once(case: Case) -> None:
+    larger = 3000
+    await case.runtime.count_tokens("demo", HELLO, larger)
+    loaded = list(await case.loaded())
+    assert len(loaded) == 1
+    await ask(case.runtime, "demo", HELLO, Options(num_ctx=larger, max_tokens=4))
+    await case.runtime.tokenize_lengths("demo", ["one", "two"], larger)
+    assert await case.loaded() == loaded
+
+
+async def test_an_answer_ends_where_the_context_does(case: Case) -> None:
+    number = (await case.runtime.count_tokens("demo", HELLO)).number
+    endless = {"type": "string", "minLength": 400}
+    options = Options(num_ctx=number + 10, json_schema=endless, max_tokens=50)
+    stream = case.runtime.chat("demo", HELLO, options, least_tokens=10, prompt_tokens=number)
+    async with aclosing(stream):
+        usage = [piece async for piece in stream][-1].usage
+    assert usage is not None
+    assert (usage.finish_reason, usage.completion_tokens) == ("length", 10)
+    with pytest.raises(PromptTooLong):
+        await anext(case.runtime.chat("demo", HELLO, options, least_tokens=11))
+
+
+async def test_a_model_that_was_found_is_found(case: Case) -> None:
+    found = await case.runtime.show("DEMO")
+    assert await case.runtime.show(found) == found
+    by_name = await case.runtime.count_tokens("demo", HELLO)
+    assert await case.runtime.count_tokens(found, HELLO) == by_name
+    embedder = await case.runtime.show("embedder")
+    assert await case.runtime.embed(embedder, ["a"]) == await case.runtime.embed("embedder", ["a"])
+    await case.runtime.delete_model("demo")
+    with pytest.raises(ModelNotFound):
+        await anext(case.runtime.chat(found, HELLO, SHORT))
 
 
 async def test_a_check_gives_hints(case: Case) -> None:

@@ -16,6 +16,7 @@ from api.errors import (
     Unavailable,
 )
 from api.index.embeddings import Embedder
+from api.runtime import ModelRef
 from api.store.documents import Document
 from tests.documents.house import BOUNDS, House
 from tests.documents.pdfs import drawing_only, encrypted, handbook, pdf
@@ -188,11 +189,11 @@ async def test_a_failed_import_ends_when_the_vector_store_fails_too(
     failing: FailingVectors, tmp_path: Path, wait: bool, error: Exception
 ) -> None:
     class BreakingRuntime(FakeRuntime):
-        async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
+        async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
             if self.embedded:
                 failing.error = error
                 raise BackEndFailed("The embedder died.")
-            return await super().embed(name, texts)
+            return await super().embed(model, texts)
 
     house = House(tmp_path, vectors=failing, runtime=BreakingRuntime()).open()
     if wait:
@@ -225,9 +226,9 @@ async def test_half_done_imports_are_finished_at_the_next_start(house: House) ->
 class TiredRuntime(FakeRuntime):
     """A fake that embeds one batch and is away from then on."""
 
-    async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """Vectors, as long as it is there."""
-        vectors = await super().embed(name, texts)
+        vectors = await super().embed(model, texts)
         self.available = False
         return vectors
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.errors import NameTaken, WrongState
-from api.runtime import Message, Options, Piece
+from api.runtime import Message, ModelRef, Options, Piece
 from tests.fakes import FakeRuntime
 from tests.jobs.workshop import Workshop
 
@@ -24,12 +24,12 @@ class HeldRuntime(FakeRuntime):
         self.may_answer = asyncio.Event()
 
     async def chat(
-        self, name: str, messages: Sequence[Message], options: Options
+        self, model: ModelRef, messages: Sequence[Message], options: Options, **tokens: int | None
     ) -> AsyncGenerator[Piece, None]:
         """Answer once it may."""
         self.asked.set()
         await self.may_answer.wait()
-        async for piece in super().chat(name, messages, options):
+        async for piece in super().chat(model, messages, options, **tokens):
             yield piece
 
 

@@ -22,7 +22,7 @@ from api.errors import (
     Unusable,
 )
 from api.runtime import ExistingModel, Message, Options, Persona, Piece
-from api.runtime.ollama.chat import most_tokens
+from api.runtime.lengths import most_tokens
 from api.runtime.ollama.models import read_model
 from api.runtime.ollama.parameters import as_options, is_mark, parsed
 from api.runtime.ollama.patience import Patience
@@ -283,13 +283,13 @@ async def test_a_prompt_that_may_not_fit_is_counted_first(
     assert counted["shift"] is asked["shift"] is False  # else the server loads the model anew
 
 
-async def test_a_count_has_the_context_of_the_last_answer(
+async def test_a_count_has_the_context_of_its_answer(
     runtime: OllamaRuntime, ollama: ScriptedOllama
 ) -> None:
     ollama.script("/api/chat", lines(last()))
     await runtime.count_tokens("chatty", HELLO)
+    await runtime.count_tokens("chatty", HELLO, 5000)
     await ask(runtime, Options(num_ctx=5000))
-    await runtime.count_tokens("chatty", HELLO)
     contexts = [body["options"]["num_ctx"] for body in ollama.sent("/api/chat")]
     assert contexts == [4096, 8192, 8192]
 
@@ -301,7 +301,7 @@ async def test_personas_over_one_base_are_counted_in_one_context(
     ollama.shown |= {"chatty": shared, "pirate": shared}
     ollama.script("/api/chat", lines(last()))
     await ask(runtime, Options(num_ctx=5000))
-    await runtime.count_tokens("pirate", HELLO)
+    await runtime.count_tokens("pirate", HELLO, 5000)
     assert ollama.sent("/api/chat")[-1]["options"]["num_ctx"] == 8192
 
 
@@ -322,7 +322,7 @@ async def test_system_turns_are_sent_first(runtime: OllamaRuntime, ollama: Scrip
 )
 def test_what_a_template_writes_counts_once_a_turn(template: str) -> None:
     model = read_model({"name": "m"}, {"template": template})
-    assert most_tokens(model, [*HELLO, *HELLO], Options()) >= 4000
+    assert most_tokens(model.info.template, [*HELLO, *HELLO], Options()) >= 4000
 
 
 async def test_a_model_that_cannot_be_read_hides_no_other(

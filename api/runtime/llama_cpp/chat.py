@@ -1,4 +1,4 @@
-"""One conversation with a loaded child: exact prompt tokens, then the streamed answer in pieces."""
+"""One conversation with a loaded child: how it is sent, its exact tokens, and the streamed answer in pieces."""
 
 import re
 import secrets
@@ -14,25 +14,28 @@ from api.runtime.llama_cpp.client import LlamaClient
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A rendered conversation: how many tokens it has, and how it is sent."""
+    """A conversation as it is sent. Only where its tokens are sent themselves are they known already."""
 
-    tokens: int
     path: str
     body: Mapping[str, Any]
+    tokens: int | None = None
 
 
 async def prompt(
     client: LlamaClient, messages: Sequence[Message], markers: frozenset[str]
 ) -> Prompt:
-    """Render a conversation. The template's control tokens in what people wrote stay mere text."""
+    """A conversation, ready to be sent. The template's control tokens in what people wrote stay mere text."""
     if any(marker in message.content for message in messages for marker in markers):
         ids = await _tokens_with_literal_contents(client, messages)
-        return Prompt(len(ids), "/completion", {"prompt": ids})
+        return Prompt("/completion", {"prompt": ids}, len(ids))
     turns = [{"role": message.role, "content": message.content} for message in messages]
-    rendered = await client.render(turns)
-    ids = await client.tokenize(rendered, add_special=True, parse_special=True)
     body = {"messages": turns, "stream_options": {"include_usage": True}}
-    return Prompt(len(ids), "/v1/chat/completions", body)
+    return Prompt("/v1/chat/completions", body)
+
+
+async def count(client: LlamaClient, asked: Prompt) -> int:
+    """Exactly the tokens of a prompt, by the model's own template and tokenizer."""
+    return await client.count(asked.body["messages"]) if asked.tokens is None else asked.tokens
 
 
 async def answer(

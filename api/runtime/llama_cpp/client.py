@@ -29,6 +29,11 @@ class LlamaClient:
             trust_env=False,
         )
 
+    async def count(self, messages: Sequence[JSONObject]) -> int:
+        """Tokens of the prompt that the chat template makes of a conversation."""
+        path = "/v1/chat/completions/input_tokens"
+        return int((await self._post(path, {"messages": messages}))["input_tokens"])
+
     async def render(self, messages: Sequence[JSONObject]) -> str:
         """The prompt that the chat template makes of a conversation."""
         answer = await self._post("/apply-template", {"messages": messages})

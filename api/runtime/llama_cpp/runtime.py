@@ -9,17 +9,20 @@ from api.runtime import (
     ExistingModel,
     Message,
     ModelInfo,
+    ModelRef,
     ModelSource,
     Options,
     Persona,
     Piece,
     Progress,
     TokenCount,
+    name_of,
 )
 from api.runtime.batches import batches
 from api.runtime.gguf import Header
+from api.runtime.lengths import answer_length, loaded_context, most_tokens
 from api.runtime.llama_cpp.body import as_body
-from api.runtime.llama_cpp.chat import answer, prompt
+from api.runtime.llama_cpp.chat import answer, count, prompt
 from api.runtime.llama_cpp.child import Launch, LoadFailed, devices
 from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.devices import gpu_hint, nvidia_gpu_present
@@ -43,14 +46,12 @@ class LlamaCppRuntime:
         *,
         context_length: int = 4096,
         parallel_requests: int = 4,
-        max_answer_tokens: int = 1024,
         gpu_present: Callable[[], bool] = nvidia_gpu_present,
     ) -> None:
         self._registry = registry
         self._children = children
         self._context_length = context_length
         self._parallel_requests = parallel_requests
-        self._max_answer_tokens = max_answer_tokens
         self._gpu_present = gpu_present
         self._devices: list[str] | None = None
 
@@ -58,9 +59,9 @@ class LlamaCppRuntime:
         """All models, embedding models included, sorted by name."""
         return await in_thread(lambda: [self._registry.info(e) for e in self._registry.entries()])
 
-    async def show(self, name: str) -> ModelInfo:
+    async def show(self, model: ModelRef) -> ModelInfo:
         """One model; of size 0 when its file is missing or damaged."""
-        return await in_thread(self._registry.info, self._registry.get(name))
+        return await in_thread(self._registry.info, self._registry.get(name_of(model)))
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
@@ -105,21 +106,31 @@ class LlamaCppRuntime:
         await self._release(self._registry.hold(entry.blob))
 
     async def chat(
-        self, name: str, messages: Sequence[Message], options: Options
+        self,
+        model: ModelRef,
+        messages: Sequence[Message],
+        options: Options,
+        *,
+        least_tokens: int | None = None,
+        prompt_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces; closing the iterator stops the generation in the child."""
-        entry, header = await self._find(name, embeds=False)
+        entry, header = await self._find(model, embeds=False)
         chosen = options.over(entry.persona.parameters)
         check_options(chosen, header.context_length)
         turns = _readable(entry.persona, messages)
         launch = self._launch(entry.blob, header, entry.persona, chosen.num_ctx)
-        context = min(launch.context_length, chosen.num_ctx or launch.context_length)
+        context = chosen.num_ctx or launch.context_length
+        template = entry.persona.template or header.template
         async with self._children.use(launch) as child:
             asked = await prompt(child.client, turns, header.markers)
-            room = context - asked.tokens
-            if room < (options.max_tokens or 1):
-                raise PromptTooLong(asked.tokens, max(0, context - (options.max_tokens or 1)))
-            most = min(chosen.max_tokens or self._max_answer_tokens, room)
+            most = await answer_length(
+                context,
+                chosen.max_tokens,
+                least_tokens or options.max_tokens or 1,
+                prompt_tokens or most_tokens(template, turns, chosen),
+                lambda: count(child.client, asked),
+            )
             async with (
                 child.turns,
                 aclosing(answer(child.client, asked, as_body(chosen), most)) as pieces,
@@ -127,27 +138,33 @@ class LlamaCppRuntime:
                 async for piece in pieces:
                     yield piece
 
-    async def count_tokens(self, name: str, messages: Sequence[Message]) -> TokenCount:
+    async def count_tokens(
+        self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
+    ) -> TokenCount:
         """The exact number of tokens, by the model's own template and tokenizer."""
-        entry, header = await self._find(name, embeds=False)
+        entry, header = await self._find(model, embeds=False)
         turns = _readable(entry.persona, messages)
-        async with self._children.use(self._launch(entry.blob, header, entry.persona)) as child:
+        launch = self._launch(entry.blob, header, entry.persona, num_ctx)
+        async with self._children.use(launch) as child:
             asked = await prompt(child.client, turns, header.markers)
-            return TokenCount(asked.tokens, exact=True)
+            return TokenCount(await count(child.client, asked), exact=True)
 
-    async def tokenize_lengths(self, name: str, texts: Sequence[str]) -> list[int]:
+    async def tokenize_lengths(
+        self, model: ModelRef, texts: Sequence[str], num_ctx: int | None = None
+    ) -> list[int]:
         """Tokens of each text, without those that a model puts around it."""
-        entry, header = await self._find(name)
+        entry, header = await self._find(model)
+        launch = self._launch(entry.blob, header, entry.persona, num_ctx)
         lengths: list[int] = []
-        async with self._children.use(self._launch(entry.blob, header, entry.persona)) as child:
+        async with self._children.use(launch) as child:
             for start in range(0, len(texts), _TOKENIZE_TEXTS):
                 some = texts[start : start + _TOKENIZE_TEXTS]
                 lengths += await child.client.token_counts(some)
         return lengths
 
-    async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """One normalised vector a text; a text that does not fit is refused, never cut."""
-        entry, header = await self._find(name, embeds=True)
+        entry, header = await self._find(model, embeds=True)
         launch = self._launch(entry.blob, header, entry.persona)
         vectors: list[list[float]] = []
         async with self._children.use(launch) as child:
@@ -156,7 +173,7 @@ class LlamaCppRuntime:
                     async with child.turns:
                         vectors += await child.client.embed(batch)
                 except PromptTooLong as error:
-                    lengths = await self.tokenize_lengths(name, batch)
+                    lengths = await self.tokenize_lengths(entry.name, batch)
                     longest = max(range(len(batch)), key=lambda n: lengths[n])
                     raise Unusable(
                         f"Text {start + longest} has {lengths[longest]} tokens; the embedding "
@@ -196,9 +213,9 @@ class LlamaCppRuntime:
         """End all children; open requests end with an error."""
         await self._children.close()
 
-    async def _find(self, name: str, *, embeds: bool | None = None) -> tuple[Entry, Header]:
+    async def _find(self, model: ModelRef, *, embeds: bool | None = None) -> tuple[Entry, Header]:
         """A model and its header; `InvalidOption` when it is not of the kind that is asked for."""
-        entry = self._registry.get(name)
+        entry = self._registry.get(name_of(model))  # in memory, so it is found each time
         header = await in_thread(self._registry.header, entry.blob)
         if embeds is not None and header.embeds != embeds:
             makes = "vectors, no text" if header.embeds else "text, no vectors"
@@ -209,11 +226,10 @@ class LlamaCppRuntime:
         self, blob: str, header: Header, persona: Persona, num_ctx: int | None = None
     ) -> Launch:
         """The child for a model: with the usual context, or a larger one that holds `num_ctx` tokens."""
-        wanted = num_ctx or persona.parameters.num_ctx or 1
-        context, slots = min(self._context_length, header.context_length), self._parallel_requests
-        while context < min(wanted, header.context_length):
-            larger = min(2 * context, header.context_length)
-            context, slots = larger, max(1, slots * context // larger)
+        wanted = num_ctx or persona.parameters.num_ctx
+        context = loaded_context(self._context_length, header.context_length, wanted)
+        usual = min(self._context_length, header.context_length)
+        slots = max(1, self._parallel_requests * usual // context)
         path = self._registry.path(blob)
         return Launch(path, persona.template or "", context, slots, header.embeds)
 
@@ -222,7 +238,8 @@ class LlamaCppRuntime:
         try:
             async with self._children.use(self._launch(blob, header, persona)) as child:
                 if not header.embeds:
-                    await prompt(child.client, [Message("user", "Hello")], frozenset())
+                    hello = await prompt(child.client, [Message("user", "Hello")], frozenset())
+                    await count(child.client, hello)
         except LoadFailed as error:
             raise Unusable(error.detail) from error
 

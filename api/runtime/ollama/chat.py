@@ -1,9 +1,6 @@
 """One conversation with a model of Ollama: how it is sent, what it costs, and the answer in pieces."""
 
 import base64
-import json
-import math
-import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -15,12 +12,6 @@ from api.runtime.ollama.models import OllamaModel
 from api.runtime.ollama.parameters import as_parameters
 from api.runtime.ollama.transport import JSONObject
 from api.runtime.personas import with_system
-
-_TOKENS_AROUND_A_TURN = 32
-_TOKENS_AROUND_ALL = 256
-_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-_LOOP = re.compile(r"\{[{%]-?\s*(?:range|for)\b")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 
 
 def readable(model: OllamaModel, messages: Sequence[Message]) -> list[Message]:
@@ -67,16 +58,6 @@ def request(
     return body
 
 
-def most_tokens(model: OllamaModel, turns: Sequence[Message], options: Options) -> float:
-    """More tokens than the prompt has: no token is shorter than a byte."""
-    if any(turn.images for turn in turns):
-        return math.inf
-    said = sum(len(turn.content.encode()) + _TOKENS_AROUND_A_TURN for turn in turns)
-    schema = len(json.dumps(options.json_schema)) if options.json_schema is not None else 0
-    written = _written_bytes(model.info.template, len(turns))
-    return said + schema + model.said_bytes + written + _TOKENS_AROUND_ALL
-
-
 async def count(client: OllamaClient, body: JSONObject) -> int:
     """Exactly the tokens of a prompt, which Ollama tells only of one that it has read."""
     for most in (1, 16):  # an answer that ends within a letter ends without a count
@@ -105,23 +86,6 @@ async def answer(client: OllamaClient, body: JSONObject, most: int) -> AsyncGene
         "Ollama broke the answer off. It does so after many equal pieces in a row and at broken "
         "characters: ask again, with another temperature or another schema."
     )
-
-
-def _written_bytes(template: str, turns: int) -> int:
-    """Bytes that a template, of either kind, may put around so many turns: its text and what it quotes in tags, that
-    from its first loop on once a turn.
-    """
-    loop = _LOOP.search(template)
-    parts = (template[: loop.start()], template[loop.start() :]) if loop else (template, "")
-    before, within = (
-        len((_TAG.sub("", part) + "".join(map(_quoted, _TAG.findall(part)))).encode())
-        for part in parts
-    )
-    return before + within * turns
-
-
-def _quoted(tag: str) -> str:
-    return "".join(_QUOTED.findall(tag))
 
 
 def _turn(message: Message) -> dict[str, Any]:

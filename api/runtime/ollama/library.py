@@ -4,15 +4,16 @@ a model is kept until the model is made anew.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 from weakref import WeakValueDictionary
 
 from api.errors import BackEndFailed, InvalidOption, ModelNotFound, NameTaken
 from api.names import model_key
+from api.runtime import ModelRef, name_of
 from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.models import OllamaModel, read_model
+from api.runtime.ollama.transport import JSONObject
 
 logger = logging.getLogger(__name__)
 _SHOWN_AT_ONCE = 8
@@ -29,22 +30,20 @@ class Library:
 
     async def models(self) -> list[OllamaModel]:
         """All models that can be read, sorted by name."""
-        tags = await self._client.tags()
-        found = await asyncio.gather(*(self._readable(tag) for tag in tags))
-        there = {_version(tag) for tag in tags}
-        self._known = {key: model for key, model in self._known.items() if key in there}
+        found = await asyncio.gather(*(self._readable(tag) for tag in await self._tags()))
         return sorted((model for model in found if model), key=lambda m: model_key(m.info.name))
 
     async def keys(self) -> set[str]:
         """What the names of all models are compared by."""
-        return {_key(tag) for tag in await self._client.tags()}
+        return {_key(tag) for tag in await self._tags()}
 
-    async def find(self, name: str, capability: str | None = None) -> OllamaModel:
-        """One model; `ModelNotFound` names those that can chat, `InvalidOption` says that it is of another kind."""
-        tag = await self._tag(name)
-        model = await self._model(tag) if tag else None
+    async def find(self, asked: ModelRef, capability: str | None = None) -> OllamaModel:
+        """One model; `ModelNotFound` names those that can chat, `InvalidOption` says that it is of another kind. The
+        server is not asked for one that was found before, unless it has said since that it is another one now.
+        """
+        model = self._found_before(asked) or await self._found(asked)
         if model is None:
-            raise await self._missing(name)
+            raise await self._missing(name_of(asked))
         if capability and capability not in model.info.capabilities:
             makes = "text, no vectors" if capability == "embed" else "vectors, no text"
             raise InvalidOption(f"Model {model.info.name!r} makes {makes}. Use another model.")
@@ -69,16 +68,28 @@ class Library:
                 await held.enter_async_context(self._locks.setdefault(key, asyncio.Lock()))
             yield
 
-    async def _tag(self, name: str) -> Mapping[str, Any] | None:
-        return next(
-            (tag for tag in await self._client.tags() if _key(tag) == model_key(name)), None
-        )
+    def _found_before(self, asked: ModelRef) -> OllamaModel | None:
+        return next((model for model in self._known.values() if model.info == asked), None)
+
+    async def _found(self, asked: ModelRef) -> OllamaModel | None:
+        tag = await self._tag(name_of(asked))
+        return await self._model(tag) if tag else None
+
+    async def _tags(self) -> list[JSONObject]:
+        """What the server has, asked now; what is known of models that it has no longer is forgotten."""
+        tags = await self._client.tags()
+        there = {_version(tag) for tag in tags}
+        self._known = {key: model for key, model in self._known.items() if key in there}
+        return tags
+
+    async def _tag(self, name: str) -> JSONObject | None:
+        return next((tag for tag in await self._tags() if _key(tag) == model_key(name)), None)
 
     async def _missing(self, name: str) -> ModelNotFound:
         infos = [model.info for model in await self.models()]
         return ModelNotFound(name, [info.name for info in infos if "chat" in info.capabilities])
 
-    async def _readable(self, tag: Mapping[str, Any]) -> OllamaModel | None:
+    async def _readable(self, tag: JSONObject) -> OllamaModel | None:
         """What is known of a model; None, and a line in the log, when that cannot be read."""
         try:
             return await self._model(tag)
@@ -86,7 +97,7 @@ class Library:
             logger.warning("Model %r is not listed: %s", tag.get("name"), error.detail)
             return None
 
-    async def _model(self, tag: Mapping[str, Any]) -> OllamaModel | None:
+    async def _model(self, tag: JSONObject) -> OllamaModel | None:
         """What is known of a model; None when it was deleted a moment ago."""
         version = _version(tag)
         if version not in self._known:
@@ -99,9 +110,9 @@ class Library:
         return self._known[version]
 
 
-def _key(tag: Mapping[str, Any]) -> str:
+def _key(tag: JSONObject) -> str:
     return model_key(str(tag.get("name", "")))
 
 
-def _version(tag: Mapping[str, Any]) -> tuple[str, ...]:
+def _version(tag: JSONObject) -> tuple[str, ...]:
     return tuple(str(tag.get(name)) for name in ("name", "digest", "modified_at"))

@@ -13,6 +13,7 @@ from api.runtime import (
     ExistingModel,
     Message,
     ModelInfo,
+    ModelRef,
     ModelSource,
     Options,
     Persona,
@@ -21,7 +22,8 @@ from api.runtime import (
     TokenCount,
 )
 from api.runtime.batches import batches
-from api.runtime.ollama.chat import answer, count, most_tokens, readable, request, require_unicode
+from api.runtime.lengths import answer_length, loaded_context, most_tokens
+from api.runtime.ollama.chat import answer, count, readable, request, require_unicode
 from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.create import check_template, create_from_file, create_from_model
 from api.runtime.ollama.errors import TextTooLong
@@ -46,26 +48,23 @@ class OllamaRuntime:
         client: OllamaClient,
         *,
         context_length: int = 4096,
-        max_answer_tokens: int = 1024,
         idle_unload_seconds: float = 600,
         expected: Mapping[str, str] | None = None,
     ) -> None:
         self._client = client
         self._context_length = context_length
-        self._max_answer_tokens = max_answer_tokens
         self._keep_alive = idle_unload_seconds
         self._expected = dict(expected or {})
         self._library = Library(client)
         self._counters: dict[str, Counter] = {}
-        self._contexts: dict[str, int] = {}
 
     async def models(self) -> list[ModelInfo]:
         """All models, embedding models included, sorted by name."""
         return [model.info for model in await self._library.models()]
 
-    async def show(self, name: str) -> ModelInfo:
+    async def show(self, model: ModelRef) -> ModelInfo:
         """One model."""
-        return (await self._library.find(name)).info
+        return (await self._library.find(model)).info
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
@@ -109,59 +108,67 @@ class OllamaRuntime:
             await self._client.delete(there)
 
     async def chat(
-        self, name: str, messages: Sequence[Message], options: Options
+        self,
+        model: ModelRef,
+        messages: Sequence[Message],
+        options: Options,
+        *,
+        least_tokens: int | None = None,
+        prompt_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces; closing the iterator stops the generation in the server."""
-        model = await self._library.find(name, "chat")
-        chosen = options.over(model.info.persona.parameters)
-        check_options(chosen, model.info.context_length)
-        turns = readable(model, messages)
-        loaded = self._context(model, chosen.num_ctx)
-        context = min(loaded, chosen.num_ctx or loaded)
-        self._contexts[model.weights] = loaded
-        body = request(model, turns, chosen, loaded, self._keep_alive)
-        most = chosen.max_tokens or self._max_answer_tokens
-        if most_tokens(model, turns, chosen) + most > context:
-            number = await count(self._client, body)
-            room, least = context - number, options.max_tokens or 1
-            if room < least:
-                raise PromptTooLong(number, max(0, context - least))
-            most = min(most, room)
+        found = await self._library.find(model, "chat")
+        chosen = options.over(found.info.persona.parameters)
+        check_options(chosen, found.info.context_length)
+        turns = readable(found, messages)
+        loaded = self._context(found, chosen.num_ctx)
+        context = chosen.num_ctx or loaded
+        body = request(found, turns, chosen, loaded, self._keep_alive)
+        most = await answer_length(
+            context,
+            chosen.max_tokens,
+            least_tokens or options.max_tokens or 1,
+            prompt_tokens or most_tokens(found.info.template, turns, chosen, found.said_bytes),
+            lambda: count(self._client, body),
+        )
         async with aclosing(answer(self._client, body, most)) as pieces:
             async for piece in pieces:
                 yield piece
 
-    async def count_tokens(self, name: str, messages: Sequence[Message]) -> TokenCount:
-        """The exact number of tokens, by having the model read the prompt; it keeps what it has read. Any context will
-        do, so it is the one that the last answer had, lest the server load the model anew.
-        """
-        model = await self._library.find(name, "chat")
-        turns = readable(model, messages)
-        loaded = self._contexts.get(model.weights)
-        if loaded is None:
-            loaded = self._context(model, model.info.persona.parameters.num_ctx)
-        body = request(model, turns, Options(), loaded, self._keep_alive)
+    async def count_tokens(
+        self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
+    ) -> TokenCount:
+        """The exact number of tokens, by having the model read the prompt; it keeps what it has read."""
+        found = await self._library.find(model, "chat")
+        turns = readable(found, messages)
+        loaded = self._context(found, num_ctx or found.info.persona.parameters.num_ctx)
+        body = request(found, turns, Options(), loaded, self._keep_alive)
         return TokenCount(await count(self._client, body), exact=True)
 
-    async def tokenize_lengths(self, name: str, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text: exact for WordPiece vocabularies, else a high estimate."""
+    async def tokenize_lengths(
+        self,
+        model: ModelRef,
+        texts: Sequence[str],
+        num_ctx: int | None = None,  # noqa: ARG002
+    ) -> list[int]:
+        """Tokens of each text, for which nothing is loaded: exact for WordPiece vocabularies, else a high estimate."""
         require_unicode(texts)
-        counter = await self._counter(await self._library.find(name))
+        counter = await self._counter(await self._library.find(model))
         return await in_thread(counter, texts)
 
-    async def embed(self, name: str, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """One normalised vector a text; a text that does not fit is refused, never cut."""
         require_unicode(texts)
-        model = await self._library.find(name, "embed")
-        context = self._context(model)
+        found = await self._library.find(model, "embed")
+        context = self._context(found)
         vectors: list[list[float]] = []
         for start, batch in batches(texts):
             try:
                 some = await self._client.embed(
-                    model.name, list(batch), {"num_ctx": context}, self._keep_alive
+                    found.name, list(batch), {"num_ctx": context}, self._keep_alive
                 )
             except (TextTooLong, PromptTooLong) as error:
-                lengths = await self.tokenize_lengths(name, batch)
+                lengths = await self.tokenize_lengths(found.info, batch)
                 longest = max(range(len(batch)), key=lambda n: lengths[n])
                 raise Unusable(
                     f"Text {start + longest} has {lengths[longest]} tokens; the embedding model "
@@ -206,15 +213,7 @@ class OllamaRuntime:
         await self._client.close()
 
     def _context(self, model: OllamaModel, num_ctx: int | None = None) -> int:
-        """The context a model is loaded with: the usual one, or a larger one that holds `num_ctx` tokens.
-
-        Few sizes, for Ollama loads a model anew when it is asked for another one.
-        """
-        longest = model.info.context_length
-        context = min(self._context_length, longest)
-        while context < min(num_ctx or 1, longest):
-            context = min(2 * context, longest)
-        return context
+        return loaded_context(self._context_length, model.info.context_length, num_ctx)
 
     async def _counter(self, model: OllamaModel) -> Counter:
         """What counts tokens of texts for a model, made once."""
