@@ -1,20 +1,24 @@
-"""The environment of the training and converting processes that are started here."""
+"""Every child of the service starts here: `start` beside the event loop, `run` to its end, in a thread.
 
-import os
+A child knows what its `env` says: nothing at all when it reads what a stranger wrote, else `environment()`, which holds
+no secret. It ends with us, whatever happens; `finetune/job/child_process.py` says how, for it has children too.
+"""
 
-_PASSED_ON = frozenset({"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
-_PASSED_ON_PREFIXES = (
-    *("LC_", "PYTHON", "VIRTUAL_ENV", "XDG_"),
-    *("CUDA", "NVIDIA", "NCCL", "TORCH", "PYTORCH", "TRITON", "BNB_"),
-    *("OMP_", "MKL_", "OPENBLAS_"),
-)
+import asyncio
+from asyncio.subprocess import Process
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from finetune.job.child_process import Limits, bound, environment, run
+from finetune.job.child_process import start as start_detached
+
+__all__ = ["NOTHING", "Limits", "environment", "run", "start", "start_detached"]
+
+NOTHING: Mapping[str, str] = {}
 
 
-def child_environment() -> dict[str, str]:
-    """What it needs of our environment: no key of ours or of anybody else."""
-    passed_on = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
-    }
-    return {**passed_on, "HF_HUB_OFFLINE": "1"}
+async def start(
+    command: Sequence[str], *, env: Mapping[str, str], limits: Limits | None = None, **streams: Any
+) -> Process:
+    """Start a child of this event loop's thread. `streams` are those of `asyncio.create_subprocess_exec`."""
+    return await asyncio.create_subprocess_exec(*bound(command, limits=limits), env=env, **streams)

@@ -8,7 +8,6 @@ running job's checkpoint and ends; the job goes on at the next start. `--check` 
 import argparse
 import contextlib
 import logging
-import os
 import signal
 import socket
 import subprocess
@@ -19,9 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from finetune.job import stage
+from finetune.job import child_process, stage
 from finetune.job.directory import JobDirectory
-from finetune.job.pipeline import end_with_parent
 from finetune.job.spec import JobError, Outcome
 from finetune.job.workers import dismiss_worker, report_worker, workers
 
@@ -113,11 +111,8 @@ class Worker:
 
     def _pipeline(self, job: JobDirectory) -> int:
         """Run the job in a process that ends with this one; returns its exit code."""
-        self._child = subprocess.Popen(  # noqa: S603  the command is ours
-            [*self._command, str(job.path)],
-            stdin=subprocess.DEVNULL,
-            env=stage.environment(),
-            preexec_fn=end_with_parent(os.getpid()),
+        self._child = child_process.start(
+            [*self._command, str(job.path)], env=child_process.environment()
         )
         if self._is_stopping:
             self._child.terminate()

@@ -154,13 +154,7 @@ def test_only_settings_reads_the_environment() -> None:
         for path in FILES
         if relative(path).startswith("api/") and "os.environ" in path.read_text(encoding="utf-8")
     }
-    # a child's environment and the fault points of the tests are no settings
-    children = {
-        "api/child_process.py",
-        "api/documents/extract.py",
-        "api/runtime/llama_cpp/child.py",
-    }
-    assert readers <= {"api/faults.py", *children}
+    assert readers <= {"api/faults.py"}, "the fault points of the tests are no settings"
 
 
 def test_there_is_no_import_circle() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import anyio
 
+from api import child_process
+from api.documents.extract_child import CPU_SECONDS, CPU_SECONDS_PER_PAGE
 from api.errors import DocumentUnusable
 from api.store.documents import Page
 
@@ -37,13 +39,14 @@ class Extracted:
 
 async def extract(file: Path, bounds: Bounds) -> Extracted:
     """Read a PDF; `errors.DocumentUnusable` says why it cannot be used."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", CHILD, file),
-        *map(str, (bounds.pages, bounds.characters, bounds.memory_bytes)),
+    seconds = CPU_SECONDS + int(bounds.pages * CPU_SECONDS_PER_PAGE)
+    child = await child_process.start(
+        [sys.executable, "-I", *map(str, (CHILD, file, bounds.pages, bounds.characters))],
+        env=child_process.NOTHING,
+        limits=child_process.Limits(bounds.memory_bytes, CPU_SECONDS, seconds),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={},  # a parser of foreign files gets no secrets
     )
     try:
         async with asyncio.timeout(bounds.seconds):

@@ -1,9 +1,9 @@
-"""The process that parses one PDF: run by path, never imported by the service.
+"""The process that parses one PDF: run by path, with limits, in an environment that holds nothing.
 
-    python -I extract_child.py FILE MAX_PAGES MAX_CHARACTERS MEMORY_BYTES
+    python -I extract_child.py FILE MAX_PAGES MAX_CHARACTERS
 
-It limits itself before it looks at the file, then writes one JSON object: the pages, or a reason and a detail.
-A parser that breaks a limit ends this process; whoever started it reads the reason from the way it ended.
+It writes one JSON object: the pages, or a reason and a detail. A parser that breaks a limit ends this process; whoever
+started it reads the reason from the way it ended.
 """
 
 import json
@@ -42,8 +42,7 @@ class Text:
 
 def main() -> None:
     """Parse the file named on the command line."""
-    file, pages, characters, memory = sys.argv[1], *map(int, sys.argv[2:5])
-    limit(memory, CPU_SECONDS + int(pages * CPU_SECONDS_PER_PAGE))
+    file, pages, characters = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     try:
         answer = vars(read(file, pages, characters))
     except Unusable as error:
@@ -53,14 +52,6 @@ def main() -> None:
     sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode())
     sys.stdout.buffer.flush()
     os._exit(0)  # a parser's own clean-up after a hostile file is not worth the risk
-
-
-def limit(memory_bytes: int, most_cpu_seconds: int) -> None:
-    """Bound this process; the CPU time grows later with the number of pages."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, most_cpu_seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
 def read(file: str, max_pages: int, max_characters: int) -> Text:
@@ -142,7 +133,7 @@ def collect(
     max_pages: int,
     max_characters: int,
 ) -> Text:
-    """All pages with text; one that fails does not fail the document."""
+    """All pages with text; one that fails does not fail the document. The CPU time grows with their number."""
     if count > max_pages:
         raise Unusable("too_many_pages", f"The PDF has {count} pages; {max_pages} are allowed.")
     _, most = resource.getrlimit(resource.RLIMIT_CPU)

@@ -7,7 +7,6 @@ thrown away, and `Index.repair` fills it again.
 import contextlib
 import logging
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.config import Settings
 from chromadb.errors import InvalidArgumentError, NotFoundError
 
+from api import child_process
 from api.errors import ApiError, BackEndFailed, EmbeddingMismatch, OutOfSpace, Unavailable
 from api.index.embeddings import Vectors
 from api.index.values import Collection, Scored
@@ -189,10 +189,8 @@ def _probe(folder: Path) -> str:
     """What is wrong with a folder, empty when it can be opened."""
     command = [sys.executable, "-I", str(Path(__file__).with_name("probe.py")), str(folder)]
     try:
-        ended = subprocess.run(  # noqa: S603
-            command, capture_output=True, env={}, timeout=PROBE_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
+        ended = child_process.run(command, env=child_process.NOTHING, seconds=PROBE_SECONDS)
+    except TimeoutError:
         return f"opening it took more than {PROBE_SECONDS} s"
     if ended.returncode == 0:
         return ""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from api.child_process import child_environment
+from api import child_process
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NotReady
 from api.models.bases import DEMO, DEMO_DELETED, require_finetune
 from api.names import model_key
@@ -93,10 +93,10 @@ class BundledModels:
 
     async def _run_converter(self, model: BundledModel, target: Path) -> None:
         LOGGER.info("converting the bundled model %s, once", model.name)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "finetune.stages.convert"),
-            *("--model", model.source, "--out", str(target), "--type", model.gguf_type),
-            env=child_environment(),
+        converter = (sys.executable, "-m", "finetune.stages.convert")
+        process = await child_process.start(
+            [*converter, "--model", model.source, "--out", str(target), "--type", model.gguf_type],
+            env=child_process.environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

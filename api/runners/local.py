@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from api.child_process import child_environment
+from api import child_process
 from api.errors import BackEndFailed, OutOfSpace
 from finetune.job.directory import JobDirectory
 
@@ -80,12 +80,12 @@ class LocalRunner:
 
     def _started(self, job: JobDirectory) -> subprocess.Popen[bytes]:
         with job.log_path.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603  the command is ours, the folder's name generated
+            return child_process.start_detached(
                 [*self._command, str(job.path.absolute())],
-                stdin=subprocess.DEVNULL,
+                env=child_process.environment(),
+                ending=None,
                 stdout=log,
                 stderr=log,
-                env=child_environment(),
                 start_new_session=True,
             )
 

@@ -5,14 +5,13 @@ python -m finetune.bases.gguf FOLDER OUT TYPE NAME
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import cast
 
-from finetune.job.pipeline import end_with_parent
+from finetune.job import child_process
 from finetune.job.spec import Quantization
-from finetune.job.stage import EXIT_FAILED, StageFailed, environment
+from finetune.job.stage import EXIT_FAILED, StageFailed
 from finetune.training.preflight import BITS_OF_TYPE
 
 CONVERTED: dict[Quantization, str] = {"F16": "f16", "Q8_0": "q8_0"}
@@ -35,17 +34,15 @@ def make_gguf(folder: Path, out: Path, quantization: Quantization, name: str) ->
     `StageFailed`.
     """
     paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    ended = subprocess.run(  # noqa: S603
+    ended = child_process.run(
         [sys.executable, "-m", "finetune.bases.gguf", str(folder), str(out), quantization, name],
-        env=environment() | {"PYTHONPATH": os.pathsep.join(paths)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        preexec_fn=end_with_parent(os.getpid()),
+        env=child_process.environment() | {"PYTHONPATH": os.pathsep.join(paths)},
+        ending=signal.SIGTERM,
     )
     if ended.returncode:
-        raise StageFailed("No GGUF made", _why(ended.returncode, ended.stderr))
+        raise StageFailed(
+            "No GGUF made", _why(ended.returncode, ended.stderr.decode(errors="replace"))
+        )
 
 
 def _why(code: int, chatter: str) -> str:

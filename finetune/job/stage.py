@@ -1,7 +1,6 @@
 """What every stage shares: how it starts, how it fails, and the marker it ends with. No machine learning here."""
 
 import hashlib
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -127,19 +126,3 @@ def failure(error: Exception) -> dict[str, Any]:
     if isinstance(error, OSError) and error.errno == 28:
         return {"title": "No space left", "detail": "The disk is full. Free space, then resume."}
     return {"title": "Unexpected error", "detail": f"{type(error).__name__}: {error}"[:2000]}
-
-
-def environment() -> dict[str, str]:
-    """For pipelines and stages: no token, the Hugging Face libraries call nobody, and threads that wait do not spin.
-
-    Two threads that spin for each other on two busy cores make a small training ten times slower.
-    """
-    return {
-        "OMP_WAIT_POLICY": "PASSIVE",
-        **{name: value for name, value in os.environ.items() if name != "HF_TOKEN"},
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "HF_DATASETS_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }

@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 from finetune import gguf_file
-from finetune.job import stage
+from finetune.job import child_process, stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.spec import FineTuneSpec, Quantization
 from finetune.job.stage import StageFailed
@@ -33,10 +32,11 @@ def _threads() -> int:
 
 def _by_program(program: str, source: Path, target: Path, quantization: Quantization) -> None:
     command = [program, str(source), str(target), quantization, str(_threads())]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    sys.stderr.write(done.stderr)
+    done = child_process.run(command, env=child_process.environment())
+    said = done.stderr.decode(errors="replace")
+    sys.stderr.write(said)
     if done.returncode:
-        lines = done.stderr.strip().splitlines()
+        lines = said.strip().splitlines()
         raise StageFailed("Quantizing failed", lines[-1] if lines else f"exit {done.returncode}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from api.child_process import child_environment
+from api.child_process import environment
 from api.errors import BackEndFailed
 from api.runners import JobRunner
 from api.runners.local import LocalRunner
@@ -182,7 +182,7 @@ def test_a_pipeline_gets_no_secret(job: JobDirectory, monkeypatch: pytest.Monkey
         names = set((job.path / "environment").read_text().split())
     assert {"PATH", "OMP_NUM_THREADS", "HF_HUB_OFFLINE"} <= names
     assert not {"LLM_FASTAPI_API_KEY", "AWS_SECRET_ACCESS_KEY"} & names
-    assert "planted" not in child_environment().values()
+    assert "planted" not in environment().values()
 
 
 def test_a_pipeline_gets_no_token_of_the_hub(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from api import child_process
 from api.errors import BackEndFailed, Unavailable
 from api.runtime.llama_cpp.client import LlamaClient
 
@@ -182,12 +183,16 @@ async def devices() -> list[str]:
 
 
 async def _start(program: Path, *arguments: str) -> asyncio.subprocess.Process:
-    secret_free = {k: v for k, v in os.environ.items() if not k.startswith("LLM_FASTAPI_")}
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-P", str(program), *arguments)
     try:
-        return await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=pipe, env=secret_free, start_new_session=True
+        return await child_process.start(
+            command,
+            env=child_process.environment(),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
         )
     except OSError as error:
         raise Unavailable(f"No process can be started for the model: {error.strerror}.") from error

@@ -1,18 +1,14 @@
 """The child program that runs one model: llama.cpp's own HTTP server on a free loopback port.
 
 Reads one JSON line from its standard input, writes one to its standard output (its address, or why there is none),
-serves, and ends when its standard input closes or its parent dies. Depends on the binding alone. With `--devices`
+serves, and ends when its standard input closes. Depends on the binding alone. With `--devices`
 it only lists what the binding can compute on.
 """
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from typing import Any, TextIO
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -27,7 +23,6 @@ def main() -> None:
         kinds = [device["type"].name for device in xllamacpp.get_device_info()]
         _say(answers, {"devices": [kind.rpartition("_")[2] for kind in kinds]})
         return
-    _die_with_parent()
     config = json.loads(sys.stdin.readline())
     try:
         server = xllamacpp.Server(_parameters(xllamacpp, config))
@@ -49,11 +44,6 @@ def _take_standard_output() -> TextIO:
 def _say(answers: TextIO, message: dict[str, Any]) -> None:
     answers.write(json.dumps(message) + "\n")
     answers.flush()
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _parameters(xllamacpp: Any, config: dict[str, Any]) -> Any:
