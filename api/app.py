@@ -16,6 +16,7 @@ from api.http.forwarded import Forwarded
 from api.http.gate import AllowedOrigins, Gate
 from api.http.head import Head
 from api.http.observe import Observe
+from api.http.openapi import describe_problems
 from api.http.problems import defect_response, install_problem_handlers
 from api.http.spelling import Spelling
 from api.jobs.opening import clear_leftovers
@@ -34,7 +35,17 @@ Prepare = Callable[[Services], Awaitable[None]]
 
 DESCRIPTION = """Customise language models on your own hardware: give a base model a persona, import
 PDFs and get answers with page citations, fine-tune on a CSV of conversations, and ask the result.
-Parameters may stand in the query, in a form, or in a JSON body. Errors are problem+json (RFC 9457)."""
+
+Parameters may stand in the query, in a form or in a JSON body, files in a multipart form; an empty
+field and a `null` are as left out. Every refusal is a `Problem` (RFC 9457, `application/problem+json`)."""
+TAGS = [
+    {"name": "models", "description": "Personas over base models, and what was fine-tuned."},
+    {"name": "documents", "description": "PDFs that a model can be asked about."},
+    {"name": "generate", "description": "Answers from a model, with documents or without."},
+    {"name": "fine-tuning", "description": "Train a model of your own."},
+    {"name": "jobs", "description": "What fine-tuning does: follow, cancel, resume, publish."},
+    {"name": "health", "description": "Is it alive, is it ready."},
+]
 
 
 def create_app(
@@ -74,9 +85,11 @@ def create_app(
         title="LLM-FastAPI",
         version="0.1.0",
         description=DESCRIPTION,
+        openapi_tags=TAGS,
         lifespan=lifespan,
         redirect_slashes=False,
     )
+    describe_problems(app)
     app.state.readiness = Readiness()
     app.state.services = None
     install_problem_handlers(app)

@@ -1,7 +1,6 @@
 """Errors on the wire: RFC 9457 problem+json, with the request's id as `instance` and never an echo of the input."""
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,18 +17,37 @@ DETAILS = {
     404: "There is nothing at this path; /docs shows what there is.",
     405: "This path takes other methods; the header Allow names them.",
 }
+PROBLEM = "Problem"
 PROBLEM_SCHEMA = {
+    "title": PROBLEM,
+    "description": "Every refusal, as RFC 9457 writes it. It may have more members, such as the known names.",
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance"],
     "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string"},
-        "errors": {"type": "array", "items": {"type": "object"}},
+        "type": {"type": "string", "description": "Always `about:blank`: `title` says the kind."},
+        "title": {"type": "string", "description": "The kind of refusal."},
+        "status": {"type": "integer", "description": "The status of the answer."},
+        "detail": {"type": "string", "description": "What is wrong, where, and what to do."},
+        "instance": {"type": "string", "description": "The request's id, which the log has too."},
+        "errors": {
+            "type": "array",
+            "description": "What is wrong with each field or row.",
+            "items": {"type": "object"},
+        },
     },
 }
+REFUSALS = {
+    404: "There is no such thing: `detail` names what there is.",
+    408: "The upload stopped or came too slowly.",
+    409: "The name is taken, or the state of things does not allow it.",
+    413: "Larger than is allowed.",
+    415: "Not the kind of file or body that is expected.",
+    422: "A value cannot be used: `errors` names each field.",
+    502: "A back end failed.",
+    503: "Something is away or not ready yet: ask again after `Retry-After`.",
+    507: "The disk is full.",
+}
+"""What the statuses of refusals mean, a line each."""
 
 
 def problem_response(
@@ -78,9 +96,9 @@ def validation_problem(errors: Sequence[Any]) -> dict[str, Any]:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may refuse with these statuses."""
-    content = {PROBLEM_JSON: {"schema": PROBLEM_SCHEMA}}
+    content = {PROBLEM_JSON: {"schema": {"$ref": f"#/components/schemas/{PROBLEM}"}}}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": content}
+        status: {"description": REFUSALS[status], "content": content}
         for status in sorted({*statuses, 503})
     }
 

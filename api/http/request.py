@@ -1,6 +1,6 @@
 """Annotated dependencies of the routes: the services, and one request from query, form or JSON."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -10,10 +10,8 @@ from starlette.datastructures import UploadFile
 
 from api.errors import NotReady, TooLarge
 from api.http.request_body import Body, invalid, query_pairs, read_body
-from api.http.request_fields import RequestFields, documented
+from api.http.request_fields import RequestFields
 from api.services import Services
-
-__all__ = ["ServicesDep", "Upload", "documented", "get_services", "request_model"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -38,7 +36,7 @@ class Upload(Generic[M]):
 
 
 def request_model(
-    model: type[M], *, files: Sequence[str] = (), optional_files: Sequence[str] = ()
+    model: type[M], *, files: Iterable[str] = (), optional_files: Iterable[str] = ()
 ) -> Callable[[Request], AsyncIterator[Any]]:
     """A dependency that gives `model` from query, form (urlencoded or multipart) or JSON body.
 
@@ -68,7 +66,7 @@ def request_model(
 
 
 def _file_parts(
-    body: Body, required: Sequence[str], optional: Sequence[str], max_bytes: int
+    body: Body, required: Iterable[str], optional: Iterable[str], max_bytes: int
 ) -> dict[str, UploadFile]:
     known = (*required, *optional)
     uploads: dict[str, UploadFile] = {}

@@ -1,10 +1,9 @@
-"""Raw values of a request as one pydantic model, and how such a request is written in OpenAPI.
+"""Raw values of a request as one pydantic model; `openapi.py` describes such a request.
 
 A field may be spelled by its name or any of its aliases, may stand in the query and in the body,
 and may be given twice as long as both say the same.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar, get_args
@@ -121,51 +120,6 @@ def unknown(model: type[BaseModel], spelling: str) -> str:
     return f"Unknown. {pointer}Known are: {', '.join(known)}."
 
 
-def documented(
-    model: type[BaseModel],
-    *,
-    files: Sequence[str] = (),
-    optional_files: Sequence[str] = (),
-    body: bool = True,
-) -> dict[str, Any]:
-    """A route's `openapi_extra`: the model's fields as query parameters and as a body."""
-    schema = _inlined(model.model_json_schema())
-    required = schema.get("required", [])
-    extra: dict[str, Any] = {
-        "parameters": [
-            _parameter(name, dict(field), name in required, alone=not (body or files))
-            for name, field in schema.get("properties", {}).items()
-        ]
-    }
-    if files or optional_files:
-        for name in (*files, *optional_files):
-            schema.setdefault("properties", {})[name] = {"type": "string", "format": "binary"}
-        schema["required"] = [*files]
-        content = {"multipart/form-data": {"schema": schema}}
-        extra["requestBody"] = {"required": True, "content": content}
-    elif body:
-        types = ("application/json", "application/x-www-form-urlencoded")
-        content = {media_type: {"schema": schema} for media_type in types}
-        extra["requestBody"] = {"required": False, "content": content}
-    return extra
-
-
-def _parameter(name: str, schema: dict[str, Any], required: bool, *, alone: bool) -> dict[str, Any]:
-    """One field as a query parameter; `alone` when the request has no body to stand beside."""
-    description = schema.pop("description", "")
-    default = schema.pop("default", None)
-    if not alone:  # Swagger would send it beside the body, given twice
-        schema.pop("examples", None)
-    if required:
-        description += " Required." if alone else " Required, here or in the body."
-    elif default not in (None, "", [], {}):
-        description += f" Default: {json.dumps(default)}."
-    parameter = {"name": name, "in": "query", "required": False, "description": description.strip()}
-    if "object" in _json_types(schema):
-        return {**parameter, "content": {"application/json": {"schema": schema}}}
-    return {**parameter, "schema": schema}
-
-
 def _spellings(name: str, info: FieldInfo) -> list[str]:
     alias = info.validation_alias or info.alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
@@ -194,20 +148,3 @@ def _json_types(schema: Mapping[str, Any]) -> set[str]:
         return {"object"}
     types = {schema["type"]} if isinstance(schema.get("type"), str) else set()
     return types.union(*(_json_types(part) for part in schema.get("anyOf", ())))
-
-
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    definitions = schema.pop("$defs", {})
-
-    def resolve(node: Any) -> Any:
-        if isinstance(node, list):
-            return [resolve(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        if "$ref" in node:
-            referred = definitions[node["$ref"].rpartition("/")[2]]
-            return resolve({**referred, **{k: v for k, v in node.items() if k != "$ref"}})
-        return {key: resolve(value) for key, value in node.items()}
-
-    resolved: dict[str, Any] = resolve(schema)
-    return resolved

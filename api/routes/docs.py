@@ -8,6 +8,12 @@ from starlette.responses import HTMLResponse
 
 PAGE = "/docs"
 PARTS = "/swagger"
+STYLE = """
+.responses-table tr:is([data-code^="4"], [data-code^="5"]) .response-col_description
+  > :not(.response-col_description__inner) { display: none; }
+"""
+"""A refusal is a line of the page: all have one schema, which stands once among the schemas."""
+LOOKS = {"defaultModelsExpandDepth": 0, "displayRequestDuration": True}
 SERVERS = [{"url": ".", "description": "the service that this description comes from"}]
 
 
@@ -16,13 +22,16 @@ def add_swagger_page(app: FastAPI) -> None:
 
     async def page(request: Request) -> HTMLResponse:
         up = "../" if request.scope["raw_path"].endswith(b"/") else ""
-        return get_swagger_ui_html(
+        html = get_swagger_ui_html(
             title=app.title,
             openapi_url=f"{up}{(app.openapi_url or '').removeprefix('/')}",
             swagger_js_url=f"{up}{PARTS.removeprefix('/')}/swagger-ui-bundle.js",
             swagger_css_url=f"{up}{PARTS.removeprefix('/')}/swagger-ui.css",
             swagger_favicon_url=f"{up}{PARTS.removeprefix('/')}/favicon.png",
+            swagger_ui_parameters=LOOKS,
         )
+        styled = bytes(html.body).replace(b"</head>", f"<style>{STYLE}</style></head>".encode())
+        return HTMLResponse(styled)
 
     app.add_route(PAGE, page, include_in_schema=False)
 

@@ -49,6 +49,23 @@ def test_every_refusal_is_a_problem(schema: dict[str, Any]) -> None:
                 assert response["content"].keys() == {"application/problem+json"}, (name, status)
 
 
+def test_all_refusals_have_one_schema(schema: dict[str, Any]) -> None:
+    assert schema["components"]["schemas"]["Problem"]["required"]
+    for name, operation in operations(schema):
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}).get("application/problem+json")
+            if content:
+                assert content["schema"] == {"$ref": "#/components/schemas/Problem"}, (name, status)
+
+
+def test_every_parameter_is_asked_for_once(schema: dict[str, Any]) -> None:
+    for name, operation in operations(schema):
+        asked = [parameter["name"] for parameter in operation.get("parameters", [])]
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            asked += content["schema"]["properties"]
+        assert len(asked) == len(set(asked)), name
+
+
 def test_every_operation_with_parameters_has_an_example(schema: dict[str, Any]) -> None:
     for name, operation in operations(schema):
         if operation["operationId"] not in WITHOUT_EXAMPLE and operation.get("parameters"):

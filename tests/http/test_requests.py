@@ -12,8 +12,9 @@ from fastapi import Depends, FastAPI
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from starlette.testclient import TestClient
 
+from api.http.openapi import documented
 from api.http.problems import install_problem_handlers
-from api.http.request import Upload, documented, request_model
+from api.http.request import Upload, request_model
 from api.settings import Settings
 
 
@@ -49,7 +50,7 @@ def app() -> FastAPI:
 
     dependency = request_model(Order, files=("file",), optional_files=("more",))
 
-    @app.post("/upload", openapi_extra=documented(Order, files=("file",)))
+    @app.post("/upload", openapi_extra=documented(Order, files={"file": "A file."}))
     async def upload(upload: Annotated[Upload[Order], Depends(dependency)]) -> dict[str, Any]:
         return {
             "model": upload.values.model_name,
@@ -476,23 +477,36 @@ def test_a_file_name_that_cannot_be_decoded_is_refused(
     assert response.json()["errors"][0]["where"] == "filename"
 
 
-def test_openapi_shows_each_field_in_the_query_and_in_the_body(app: FastAPI) -> None:
-    paths = app.openapi()["paths"]
-    order = paths["/order"]["post"]
-    assert [parameter["name"] for parameter in order["parameters"]] == [
-        "modelName",
-        "tags",
-        "learning_rate",
-        "steps",
-        "fast",
-        "inner",
-    ]
-    assert order["parameters"][0]["description"] == "Which model. Required, here or in the body."
-    assert set(order["requestBody"]["content"]) == {
-        "application/json",
-        "application/x-www-form-urlencoded",
+def test_openapi_asks_for_each_field_once_in_the_query(app: FastAPI) -> None:
+    order = app.openapi()["paths"]["/order"]["post"]
+    assert "requestBody" not in order
+    model, tags, rate, steps, fast, inner = order["parameters"]
+    assert (model["name"], model["in"], model["required"]) == ("modelName", "query", True)
+    assert model["description"] == "Which model."
+    assert tags["schema"] == {"type": "array", "items": {"type": "string"}}
+    assert rate["name"] == "learning_rate"
+    assert rate["schema"] == {"type": "number", "minimum": 0, "maximum": 1}
+    assert rate["required"] is False
+    assert steps["schema"] == {"type": "integer"}
+    assert steps["description"] == "Default: `3`."
+    assert fast["description"] == "Default: `false`."
+    assert inner["schema"] == {"type": "string"}
+    assert inner["description"] == "JSON with `temperature`."
+
+
+def test_openapi_asks_for_each_field_once_beside_the_files(app: FastAPI) -> None:
+    upload = app.openapi()["paths"]["/upload"]["post"]
+    assert "parameters" not in upload
+    form = upload["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["properties"]["file"] == {
+        "type": "string",
+        "format": "binary",
+        "description": "A file.",
     }
-    upload = paths["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert upload["properties"]["file"] == {"type": "string", "format": "binary"}
-    assert upload["required"] == ["file"]
-    assert "$ref" not in json.dumps(order["parameters"])
+    assert form["required"] == ["file", "modelName"]
+    assert list(form["properties"])[:2] == ["file", "modelName"]
+    assert form["properties"]["steps"] == {
+        "type": "integer",
+        "description": "Default: `3`.",
+        "examples": [""],
+    }

@@ -7,14 +7,16 @@ from fastapi import APIRouter, Depends, Path, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from api.documents.receiving import receive
+from api.http.openapi import documented
 from api.http.problems import problems
-from api.http.request import ServicesDep, Upload, documented, request_model
+from api.http.request import ServicesDep, Upload, request_model
 from api.names import MAX_NAME_CHARACTERS
 from api.services import Services
 from api.store.documents import Document
 
 router = APIRouter(tags=["documents"])
 
+FILES = {"file": "The PDF."}
 _NAME = AliasChoices("modelName", "model_name")
 
 
@@ -27,7 +29,7 @@ class ForModelRequest(BaseModel):
         validation_alias=_NAME,
         max_length=MAX_NAME_CHARACTERS,
         description="The model the documents belong to.",
-        examples=["ada"],
+        examples=["demo"],
     )
 
 
@@ -41,7 +43,7 @@ class ImportDocumentRequest(BaseModel):
         validation_alias=_NAME,
         max_length=MAX_NAME_CHARACTERS,
         description="The model that can be asked about it; all models when left out.",
-        examples=["ada"],
+        examples=["demo"],
     )
     wait: bool = Field(
         True, description="Answer when it can be searched; `false` answers 202 at once."
@@ -84,12 +86,12 @@ class DocumentResponse(BaseModel):
         200: {"model": DocumentResponse, "description": "The same bytes are there already."},
         202: {"model": DocumentResponse, "description": "Being imported (`wait=false`)."},
     },
-    openapi_extra=documented(ImportDocumentRequest, files=("file",)),
+    openapi_extra=documented(ImportDocumentRequest, files=FILES),
 )
 async def import_document(
     request: Annotated[
         Upload[ImportDocumentRequest],
-        Depends(request_model(ImportDocumentRequest, files=("file",))),
+        Depends(request_model(ImportDocumentRequest, files=FILES)),
     ],
     services: ServicesDep,
     response: Response,
@@ -122,7 +124,7 @@ async def import_document(
     operation_id="list_documents",
     summary="List the documents of a model",
     responses=problems(404, 422),
-    openapi_extra=documented(ForModelRequest, body=False),
+    openapi_extra=documented(ForModelRequest),
 )
 async def list_documents(
     request: Annotated[ForModelRequest, Depends(request_model(ForModelRequest))],
@@ -163,7 +165,7 @@ async def get_document(
     operation_id="delete_document",
     summary="Delete a document",
     responses=problems(404, 422),
-    openapi_extra=documented(DeleteDocumentRequest, body=False),
+    openapi_extra=documented(DeleteDocumentRequest),
 )
 async def delete_document(
     request: Annotated[DeleteDocumentRequest, Depends(request_model(DeleteDocumentRequest))],
@@ -179,7 +181,7 @@ async def delete_document(
     operation_id="delete_all_documents",
     summary="Delete all documents of a model",
     responses=problems(404, 422),
-    openapi_extra=documented(ForModelRequest, body=False),
+    openapi_extra=documented(ForModelRequest),
 )
 async def delete_all_documents(
     request: Annotated[ForModelRequest, Depends(request_model(ForModelRequest))],

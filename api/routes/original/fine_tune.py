@@ -6,16 +6,19 @@ from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field
 
+from api.http.openapi import documented
 from api.http.problems import problems
-from api.http.request import ServicesDep, Upload, documented, request_model
+from api.http.request import ServicesDep, Upload, request_model
 from api.jobs.submit import Submission
 from api.names import MAX_NAME_CHARACTERS
 from finetune.job.spec import TrainingParameters
 
 router = APIRouter(tags=["fine-tuning"])
 
-FILES = ("train_dataset",)
-OPTIONAL_FILES = ("eval_dataset",)
+FILES = {"train_dataset": "What is learned: a CSV with one column `messages`."}
+OPTIONAL_FILES = {
+    "eval_dataset": "What judges the result, of the same form; some rows are held out when left out."
+}
 
 SPELLINGS = {
     "base_model": AliasChoices("baseModel", "base_model"),
@@ -26,8 +29,8 @@ SPELLINGS = {
 }
 
 
-class FineTuneRequest(TrainingParameters):
-    """How to train, and what from."""
+class StartRequest(BaseModel):
+    """What to train from, and whether to."""
 
     model_config = ConfigDict(
         alias_generator=AliasGenerator(validation_alias=lambda name: SPELLINGS.get(name, name))
@@ -42,6 +45,10 @@ class FineTuneRequest(TrainingParameters):
     dry_run: bool = Field(
         False, description="Check everything and say what would run; keep nothing."
     )
+
+
+class FineTuneRequest(TrainingParameters, StartRequest):
+    """What to train from, and how."""
 
 
 class FineTuneResponse(BaseModel):

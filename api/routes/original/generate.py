@@ -10,9 +10,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.http.observe import seen
+from api.http.openapi import documented
 from api.http.options import GenerationOptions
 from api.http.problems import problems
-from api.http.request import ServicesDep, documented, request_model
+from api.http.request import ServicesDep, request_model
 from api.http.request_body import invalid
 from api.http.sse import EventStream, ServerEvent, while_connected
 from api.names import MAX_NAME_CHARACTERS
@@ -45,14 +46,14 @@ class AskRequest(BaseModel):
         examples=["How long is the warranty?"],
     )
     model_name: Name = Field(
-        validation_alias=_MODEL_NAME, description="The model to ask.", examples=["ada"]
+        validation_alias=_MODEL_NAME, description="The model to ask.", examples=["demo"]
     )
     documents: tuple[Name, ...] = Field(
         (),
         max_length=1000,
         description="Documents to answer from, by name or id; `*` for all of the model's. "
         "None: plain chat.",
-        examples=[["handbook"]],
+        examples=[["*"]],
     )
     per_document: bool = Field(
         False,
@@ -68,15 +69,6 @@ class AskRequest(BaseModel):
 class GenerateRequest(GenerationOptions, AskRequest):
     """What to ask which model, over which documents, and how to answer."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"user_prompt": "How long is the warranty?", "modelName": "ada", "documents": ["*"]}
-            ]
-        },
-    )
-
 
 class GenerateResponse(BaseModel):
     """The answer, what its markers [n] stand for, and how it came about."""
@@ -89,16 +81,13 @@ class GenerateResponse(BaseModel):
 class SearchRequest(BaseModel):
     """What to look for in which documents."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"query": "warranty period", "modelName": "ada"}]},
-    )
+    model_config = ConfigDict(extra="forbid")
 
     query: Text = Field(description="What to look for.", examples=["warranty period"])
     model_name: Name = Field(
         validation_alias=_MODEL_NAME,
         description="The model whose documents are searched.",
-        examples=["ada"],
+        examples=["demo"],
     )
     documents: tuple[Name, ...] = Field(
         (), max_length=1000, description="Only these, by name or id; all when left out."
@@ -146,7 +135,10 @@ async def generate(
     request: Annotated[GenerateRequest, Depends(request_model(GenerateRequest))],
     services: ServicesDep,
 ) -> Response | GenerateResponse:
-    """One answer over all documents, each statement with its page, and a receipt of how it came about."""
+    """One answer over all documents, each statement with its page, and a receipt of how it came about.
+
+    The parameters may come as a form or as JSON too: `{"modelName": "demo", "user_prompt": "Hello"}`.
+    """
     _require_sense(request)
     over_documents = bool(request.documents)
     model = await _ready_model(services, request.model_name, over_documents=over_documents)
@@ -178,7 +170,10 @@ async def search(
     request: Annotated[SearchRequest, Depends(request_model(SearchRequest))],
     services: ServicesDep,
 ) -> SearchResponse:
-    """The passages that `generate` would choose from, without an answer."""
+    """The passages that `generate` would choose from, without an answer.
+
+    The parameters may come as a form or as JSON too: `{"modelName": "demo", "query": "warranty"}`.
+    """
     model = await _ready_model(services, request.model_name, over_documents=True)
     hits = await _answering(services).search(
         model,

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from api.http.openapi import documented
 from api.http.options import GenerationOptions, chosen
 from api.http.problems import problems
-from api.http.request import ServicesDep, documented, request_model
+from api.http.request import ServicesDep, request_model
 from api.models.catalog import Model
 from api.names import MAX_NAME_CHARACTERS
 from api.runtime import Persona
@@ -74,7 +75,10 @@ async def create_model(
     request: Annotated[CreateModelRequest, Depends(request_model(CreateModelRequest))],
     services: ServicesDep,
 ) -> CreateModelResponse:
-    """A persona takes no space of its own: it is its base with a system prompt and defaults."""
+    """A persona takes no space of its own: it is its base with a system prompt and defaults.
+
+    The parameters may come as a form or as JSON too: `{"system": "You are Ada.", "baseModel": "demo"}`.
+    """
     base = request.base_model or services.settings.default_base_model
     services.bundled.require(base)
     parameters = request.parameters or GenerationOptions()
@@ -89,26 +93,12 @@ async def create_model(
     )
 
 
-@router.delete(
-    "/deleteModel/{modelName}",
-    operation_id="delete_model",
-    summary="Delete a model",
-    responses=problems(404, 409, 422),
-)
-async def delete_model(
-    model_name: Annotated[ModelName, Path(alias="modelName")], services: ServicesDep
-) -> dict[str, str]:
-    """Models built on it go on answering; its documents stay listed under the name."""
-    name = await services.models.delete(model_name)
-    return {"Message": f"Successfully deleted {name}"}
-
-
 @router.get(
     "/list_models",
     operation_id="list_models",
     summary="List the models that can chat",
     responses=problems(422),
-    openapi_extra=documented(ListModelsRequest, body=False),
+    openapi_extra=documented(ListModelsRequest),
 )
 async def list_models(
     request: Annotated[ListModelsRequest, Depends(request_model(ListModelsRequest))],
@@ -140,6 +130,20 @@ async def show_model(
         "parameters": chosen(info.persona.parameters),
         "job_id": model.job_id or None,
     }
+
+
+@router.delete(
+    "/deleteModel/{modelName}",
+    operation_id="delete_model",
+    summary="Delete a model",
+    responses=problems(404, 409, 422),
+)
+async def delete_model(
+    model_name: Annotated[ModelName, Path(alias="modelName")], services: ServicesDep
+) -> dict[str, str]:
+    """Models built on it go on answering; its documents stay listed under the name."""
+    name = await services.models.delete(model_name)
+    return {"Message": f"Successfully deleted {name}"}
 
 
 def _summary(model: Model) -> dict[str, Any]:
