@@ -87,7 +87,7 @@ def ollama_double(
 
 
 def _converted(model: str, out: Path) -> Path:
-    command = [sys.executable, "-m", "finetune.stages.convert", "--model", model, "--out", str(out)]
+    command = [sys.executable, "-m", "finetune.bundled", "--model", model, "--out", str(out)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return out

