@@ -9,10 +9,7 @@ scripts/install.sh
 .venv/bin/shellcheck ./*.sh scripts/*.sh .ci/run
 .venv/bin/hadolint --failure-threshold warning Dockerfile tests/stack/*/Dockerfile
 
-scripts/install_compose.sh
-if [ -x .venv/bin/docker-compose ]; then
-    for files in docker-compose.yml docker-compose.yml:docker-compose.cpu.yml; do
-        COMPOSE_FILE=$files .venv/bin/docker-compose --env-file /dev/null config --format json |
-            .venv/bin/check-jsonschema --builtin-schema vendor.compose-spec -
-    done
-fi
+for files in docker-compose.yml docker-compose.yml:docker-compose.cpu.yml; do
+    COMPOSE_FILE=$files .venv/bin/docker-compose --env-file /dev/null config --format json |
+        .venv/bin/check-jsonschema --builtin-schema vendor.compose-spec -
+done

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 STATE = ROOT / ".quickstart"
 PID_FILE = STATE / "server.pid"
+INSTALL_LOG = STATE / "install.log"
 TERMINAL = sys.stdout.isatty()
 BOLD, DIM, GREEN, RESET = ("\033[1m", "\033[2m", "\033[32m", "\033[0m") if TERMINAL else [""] * 4
 
@@ -40,15 +41,19 @@ def main() -> int:
     questions = json.loads((EXAMPLES / "questions.json").read_text())
     started = time.monotonic()
     base_url, server = start_server()
+    installation = install_training()
     try:
         with httpx2.Client(base_url=base_url, timeout=300) as client:
             wait_until_ready(client)
             forget_earlier_run(client, questions)
             make_persona(client, questions["persona"])
             ask_document(client, questions)
+            print(f"{DIM}({time.monotonic() - started:.0f} s until here){RESET}")
+            wait_for_training(installation)
             fine_tune(client, questions)
     except (Unexpected, httpx2.HTTPError) as error:
         print(f"\nQuickstart failed: {error}\nThe server's log: {STATE / 'server.log'}")
+        installation.terminate()
         stop_server(server.pid)
         return 1
     print(f"\n{GREEN}All of it worked, in {time.monotonic() - started:.0f} s.{RESET}")
@@ -88,6 +93,24 @@ def start_server() -> tuple[str, subprocess.Popen[bytes]]:
         )
     PID_FILE.write_text(str(server.pid))
     return f"http://127.0.0.1:{port}", server
+
+
+def install_training() -> subprocess.Popen[bytes]:
+    """Bring what fine-tuning needs, which takes longer than the first answers."""
+    with INSTALL_LOG.open("wb") as log:
+        return subprocess.Popen(
+            [ROOT / "scripts" / "install.sh", "finetune"], stdout=log, stderr=log
+        )
+
+
+def wait_for_training(installation: subprocess.Popen[bytes]) -> None:
+    """Say so while it lasts."""
+    began = time.monotonic()
+    while installation.poll() is None:
+        passing(f"what trains is being installed: {time.monotonic() - began:.0f} s")
+        time.sleep(0.3)
+    if installation.returncode:
+        raise Unexpected(f"scripts/install.sh finetune to succeed; its log: {INSTALL_LOG}")
 
 
 def stop_server(pid: int) -> None:

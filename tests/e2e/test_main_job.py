@@ -84,7 +84,8 @@ def test_a_fine_tune_learns_what_its_base_did_not_know(server: Server) -> None:
     before = server.client.post("/generate", json={"modelName": "demo", **ask}).json()
     assert question["value"] not in before["message"]
 
-    submitted = _fine_tune(server, "tuned", QUESTIONS["fine_tune_parameters"])
+    parameters = {**QUESTIONS["fine_tune_parameters"], "bits": 4}  # the default
+    submitted = _fine_tune(server, "tuned", parameters)
     assert submitted.status_code == 202, submitted.text
     job_id = submitted.json()["job_id"]
     assert submitted.headers["Location"] == f"/jobs/{job_id}"
