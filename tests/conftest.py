@@ -53,7 +53,7 @@ def registry_of_two(
     registry = Registry(folder)
     for name, gguf in (("demo", demo_gguf), ("embedder", embedding_gguf)):
         incoming = registry.receive(gguf)
-        while incoming.step():
+        while incoming.copy_part():
             pass
         registry.record(name, registry.place(incoming), Persona(), None, may_replace=False)
         incoming.discard()

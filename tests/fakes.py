@@ -14,7 +14,7 @@ import hashlib
 import math
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -31,7 +31,6 @@ from api.runtime import (
     Options,
     Persona,
     Piece,
-    Progress,
     TokenCount,
     Usage,
     name_of,
@@ -116,7 +115,7 @@ class FakeRuntime:
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
-    ) -> AsyncIterator[Progress]:
+    ) -> None:
         """Create a model; a GGUF file need only begin like one."""
         self._require_available()
         self._refuse_taken(name, replace)
@@ -130,7 +129,6 @@ class FakeRuntime:
             raise Unusable(f"The chat template does not parse: {error}.") from error
         made = _made(name, base, persona)
         check_options(made.persona.parameters, base.context_length)
-        yield Progress("copying", base.size_bytes, base.size_bytes)
         await asyncio.sleep(0)
         self._refuse_taken(name, replace)
         self._models[name.casefold()] = made

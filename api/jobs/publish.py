@@ -144,8 +144,7 @@ class Publisher:
         started = time.monotonic()
         probes = await anyio.to_thread.run_sync(_probes, directory)
         source = GGUFFile(directory.gguf_path)
-        async for _ in self._runtime.create_model(checking, source, Persona()):
-            pass
+        await self._runtime.create_model(checking, source, Persona())
         point("publish_created")
         answers = []
         for number, probe in enumerate(probes, 1):

@@ -83,9 +83,7 @@ class BundledModels:
         target = self._work_dir / f"{model_key(model.name)}.gguf"
         try:
             await self._run_converter(model, target)
-            creation = self._runtime.create_model(model.name, GGUFFile(target), Persona())
-            async for _ in creation:
-                pass
+            await self._runtime.create_model(model.name, GGUFFile(target), Persona())
         finally:
             target.unlink(missing_ok=True)
 

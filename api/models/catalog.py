@@ -76,11 +76,9 @@ class ModelCatalog:
         async with self._creating:
             await self._require_free(name, replace)
             async with self._recorded(name, source.info.name):
-                creation = self._runtime.create_model(
+                await self._runtime.create_model(
                     name, ExistingModel(source.info.name), persona, replace=replace
                 )
-                async for _ in creation:
-                    pass
         return await self.show(name)
 
     async def take_in_all(self) -> None:
@@ -111,11 +109,7 @@ class ModelCatalog:
                 "fine-tune. Delete that, or load the base under another --name."
             )
         LOGGER.info("taking the base model %s in", base.name)
-        creation = self._runtime.create_model(
-            base.name, GGUFFile(base.file), Persona(), replace=True
-        )
-        async for _ in creation:
-            pass
+        await self._runtime.create_model(base.name, GGUFFile(base.file), Persona(), replace=True)
         try:
             await anyio.to_thread.run_sync(self._base_models.taken_in, base)
         except OSError as error:

@@ -4,7 +4,7 @@ Implementations: `llama_cpp.runtime.LlamaCppRuntime` (embedded) and `ollama.runt
 (`tests/contracts/test_model_runtime.py`) runs over each of them and over the fake.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -74,15 +74,6 @@ ModelSource = ExistingModel | GGUFFile
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a creation is."""
-
-    status: str
-    done_bytes: int = 0
-    total_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What the runtime knows about one model. `capabilities` holds "chat", "embed", "images", "tools",
     "json_schema".
@@ -146,12 +137,12 @@ class ModelRuntime(Protocol):
         """One model. What was found before is given back as long as nobody has said that it changed."""
         ...
 
-    def create_model(
+    async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
-    ) -> AsyncIterator[Progress]:
-        """Create a model; visible only when the iterator has ended. `errors.NameTaken` unless `replace`;
-        `errors.Unusable` for a file that is no sound GGUF or a template that does not parse. A persona over a
-        persona inherits what it does not set.
+    ) -> None:
+        """Create a model, visible only when it is whole; broken off, it leaves nothing, and a model that it was to
+        replace as it is. `errors.NameTaken` unless `replace`; `errors.Unusable` for a file that is no sound GGUF or a
+        template that does not parse. A persona over a persona inherits what it does not set.
         """
         ...
 

@@ -176,8 +176,7 @@ def test_in_ollama_created_models_go_and_pulled_ones_stay(
 ) -> None:
     async def create(*names: str) -> None:
         for name in names:
-            async for _ in runtime.create_model(name, ExistingModel("demo"), Persona()):
-                pass
+            await runtime.create_model(name, ExistingModel("demo"), Persona())
 
     runtime = OllamaRuntime(OllamaClient(ollama_double, start_seconds=60))
     monkeypatch.setenv("LLM_FASTAPI_RUNTIME", "ollama")

@@ -31,8 +31,7 @@ async def refuse_somebodys(runtime: OllamaRuntime) -> None:
 async def furnish(runtime: OllamaRuntime, demo: Path, embedder: Path) -> None:
     """Create `demo` and `embedder`."""
     for name, gguf in (("demo", demo), ("embedder", embedder)):
-        async for _ in runtime.create_model(name, GGUFFile(gguf), Persona()):
-            pass
+        await runtime.create_model(name, GGUFFile(gguf), Persona())
 
 
 async def clear(runtime: OllamaRuntime) -> None:

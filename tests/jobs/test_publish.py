@@ -96,10 +96,7 @@ async def test_a_name_taken_meanwhile_leaves_the_job_trained_and_the_stranger_al
     async with Workshop(tmp_path, "trains_until_told", runtime=runtime) as shop:
         job = await shop.submit()
         await shop.begun(job)
-        async for _ in runtime.create_model(
-            "Tuned", ExistingModel("demo"), Persona("I was first.")
-        ):
-            pass
+        await runtime.create_model("Tuned", ExistingModel("demo"), Persona("I was first."))
     async with Workshop(tmp_path, runtime=runtime) as shop:
         refused = await shop.until(job)
         assert refused.status == "trained"
@@ -181,8 +178,7 @@ class CopiesToRename(FakeRuntime):
 
     async def rename(self, name: str, new_name: str) -> None:
         """Copy, and no more."""
-        async for _ in self.create_model(new_name, ExistingModel(name), Persona()):
-            pass
+        await self.create_model(new_name, ExistingModel(name), Persona())
         self.copied.set()
         await asyncio.Event().wait()
 
@@ -215,8 +211,7 @@ async def test_what_an_earlier_attempt_left_is_replaced(tmp_path: Path) -> None:
     runtime = FakeRuntime()
     left = tmp_path / "left.gguf"
     left.write_bytes(b"GGUF of an earlier attempt")
-    async for _ in runtime.create_model(f"tuned{CHECKING}", GGUFFile(left), Persona()):
-        pass
+    await runtime.create_model(f"tuned{CHECKING}", GGUFFile(left), Persona())
     _, job = await trained(tmp_path, runtime)
     assert job.status == "succeeded"
     assert await names(runtime) == {"demo", "tuned"}

@@ -102,8 +102,7 @@ async def test_a_name_that_breaks_the_rules_is_refused(shop: Workshop) -> None:
 
 
 async def test_a_persona_stands_for_its_base(shop: Workshop) -> None:
-    async for _ in shop.runtime.create_model("ada", ExistingModel("demo"), Persona("Be Ada.")):
-        pass
+    await shop.runtime.create_model("ada", ExistingModel("demo"), Persona("Be Ada."))
     shop.store.models.put("ada", "persona", "demo")
     job = await shop.submitter.submit(Submission("tuned", "ADA", {}, csv_file()))
     assert job.base_model == "demo"

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from api.jobs.submit import Submission
 from api.models.bases import BaseModels
 from api.models.bundled import install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
-from api.runtime import GGUFFile, Message, ModelSource, Options, Persona, Progress
+from api.runtime import GGUFFile, Message, ModelSource, Options, Persona
 from api.runtime.opening import open_llama_cpp
 from api.settings import Settings
 from api.store import open_store
@@ -215,13 +214,12 @@ class Slow(FakeRuntime):
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
-    ) -> AsyncIterator[Progress]:
+    ) -> None:
         """Create a model; from a file, once it may."""
         if isinstance(source, GGUFFile):
             self.has_begun.set()
             await self.may_end.wait()
-        async for progress in super().create_model(name, source, persona, replace=replace):
-            yield progress
+        await super().create_model(name, source, persona, replace=replace)
 
 
 @pytest.mark.anyio

@@ -40,10 +40,31 @@ class Creator:
         self._store = store
         self._library = library
         self._pause_seconds = pause_seconds
+        self._making: set[asyncio.Task[None]] = set()
 
     async def create(self, asked: JSONObject) -> Lines:
-        """The lines of a creation. Who stops reading before `writing manifest` was written makes nothing."""
+        """The lines of a creation, which goes on when nobody reads them any more."""
         name = self._name(asked)
+        lines: asyncio.Queue[JSONObject | Failure | None] = asyncio.Queue()
+        task = asyncio.create_task(self._make(asked, name, lines))
+        self._making.add(task)
+        task.add_done_callback(self._making.discard)
+        while (line := await lines.get()) is not None:
+            if isinstance(line, Failure):
+                raise line
+            yield line
+
+    async def _make(
+        self, asked: JSONObject, name: Name, said: "asyncio.Queue[JSONObject | Failure | None]"
+    ) -> None:
+        try:
+            async for line in self._steps(asked, name):
+                said.put_nowait(line)
+        except Failure as failure:
+            said.put_nowait(failure)
+        said.put_nowait(None)
+
+    async def _steps(self, asked: JSONObject, name: Name) -> Lines:
         if asked.get("quantize") or (
             asked.get("adapters") and (asked.get("from") or asked.get("files"))
         ):

@@ -100,10 +100,9 @@ async def test_the_longest_answer_asked_for_is_reserved(library: Library) -> Non
 
 async def test_answers_from_documents_are_greedy_unless_asked_otherwise(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
-    creation = library.runtime.create_model(
+    await library.runtime.create_model(
         "bold", ExistingModel("demo"), Persona(parameters=Options(temperature=1.5))
     )
-    assert [progress async for progress in creation]
     await library.add("bold.pdf", HANDBOOK, model="bold")
     used = []
     for model, options in (

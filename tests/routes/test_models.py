@@ -156,9 +156,7 @@ def test_a_bundled_model_that_is_not_there_yet_is_a_503_that_says_why(
 
 
 async def _checked(service: Service) -> None:
-    creation = service.runtime.create_model("ada--checking", ExistingModel("demo"), Persona())
-    async for _ in creation:
-        pass
+    await service.runtime.create_model("ada--checking", ExistingModel("demo"), Persona())
 
 
 def test_a_model_that_is_being_checked_is_nobodys_to_use(

@@ -48,8 +48,17 @@ class Embedded:
 
     async def create(self, name: str, source: ModelSource, persona: Persona | None = None) -> None:
         """Create a model to the end."""
-        async for _ in self.runtime.create_model(name, source, persona or Persona()):
-            pass
+        await self.runtime.create_model(name, source, persona or Persona())
+
+    async def slots(self) -> list[dict[str, Any]]:
+        """What the only child says of each of its slots."""
+        http = (await self.child()).client._http
+        slots: list[dict[str, Any]] = (await http.get("/slots")).json()
+        return slots
+
+    async def busy(self) -> int:
+        """Generations that go on now, by the child's own word."""
+        return sum(slot["is_processing"] for slot in await self.slots())
 
 
 Opener = Callable[..., Embedded]

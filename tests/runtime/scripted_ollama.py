@@ -115,6 +115,8 @@ class ScriptedOllama:
         script = self._script[path]
         if script:
             return script.popleft() if len(script) > 1 else script[0]
+        if path in ("/api/copy", "/api/delete"):
+            return Said()
         if path == "/api/tags":
             return lines({"models": [{"name": f"{name}:latest"} for name in self.shown]})
         if path == "/api/show":

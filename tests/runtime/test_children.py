@@ -41,14 +41,13 @@ async def test_a_stream_that_is_closed_stops_the_generation(open_embedded: Opene
     embedded = open_embedded()
     async with aclosing(embedded.runtime.chat("demo", HELLO, LONG)) as stream:
         await anext(stream)
-        assert await embedded.runtime.busy() == 1
+        assert await embedded.busy() == 1
 
     async def is_idle() -> bool:
-        return await embedded.runtime.busy() == 0
+        return await embedded.busy() == 0
 
     await until(is_idle, seconds=2)
-    child = await embedded.child()
-    tokens = max(slot.get("n_prompt_tokens", 0) for slot in await child.client.slots())
+    tokens = max(slot.get("n_prompt_tokens", 0) for slot in await embedded.slots())
     assert 0 < tokens < 700
 
 

@@ -79,8 +79,7 @@ async def ask(
 
 
 async def create(runtime: OllamaRuntime, base: str, persona: Persona) -> None:
-    async for _ in runtime.create_model("new", ExistingModel(base), persona):
-        pass
+    await runtime.create_model("new", ExistingModel(base), persona)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Models made in an Ollama server speak like the file they were made of. Runs over the double."""
 
 import asyncio
+import hashlib
 import logging
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from api.errors import Unusable
+from api.names import CHECKING
 from api.runtime import ExistingModel, GGUFFile, Message, ModelRuntime, Options, Persona, Usage
 from api.runtime.llama_cpp.child import Limits
 from api.runtime.llama_cpp.children import Children
@@ -77,8 +79,8 @@ async def embedded(
 
 async def create(
     runtime: OllamaRuntime, name: str, source: ExistingModel | GGUFFile, persona: Persona
-) -> list[str]:
-    return [step.status async for step in runtime.create_model(name, source, persona)]
+) -> None:
+    await runtime.create_model(name, source, persona)
 
 
 async def ask(
@@ -115,10 +117,15 @@ async def test_texts_are_counted_as_llama_cpp_counts_them(
 
 
 async def test_a_file_that_the_server_has_is_not_sent_again(
-    runtime: OllamaRuntime, demo_gguf: Path
+    runtime: OllamaRuntime, demo_gguf: Path, tmp_path: Path
 ) -> None:
-    assert "uploading" in await create(runtime, "one", GGUFFile(demo_gguf), Persona())
-    assert "uploading" not in await create(runtime, "two", GGUFFile(demo_gguf), Persona())
+    mine = tmp_path / "mine.gguf"
+    mine.write_bytes(demo_gguf.read_bytes())
+    await create(runtime, "one", GGUFFile(mine), Persona())
+    blob = next((tmp_path / "ollama" / "blobs").glob(f"sha256-{_sha256(mine)}"))
+    sent_at = blob.stat().st_mtime_ns
+    await create(runtime, "two", GGUFFile(mine), Persona())
+    assert blob.stat().st_mtime_ns == sent_at
 
 
 async def test_a_persona_shows_its_own_stops_and_keeps_the_templates(
@@ -170,16 +177,49 @@ async def test_a_template_that_the_server_replaces_is_logged(
     assert "template of its own" in caplog.text
 
 
-async def test_a_creation_that_is_broken_off_in_the_server_creates_nothing(
+async def test_a_creation_that_is_broken_off_is_taken_back_though_the_server_goes_on(
     slow: OllamaRuntime, demo_gguf: Path
 ) -> None:
-    creation = slow.create_model("half", GGUFFile(demo_gguf), Persona())
-    async with aclosing(creation) as steps:  # type: ignore[type-var]  # a generator
-        async for step in steps:
-            if step.status == "parsing GGUF":
-                break
-    await create(slow, "whole", GGUFFile(demo_gguf), Persona())  # takes as long as the other would
-    assert [model.name for model in await slow.models()] == ["demo", "embedder", "whole"]
+    creation = asyncio.create_task(create(slow, "half", GGUFFile(demo_gguf), Persona()))
+    await asyncio.wait([creation], timeout=0.2)  # the server is at it
+    creation.cancel()
+    await asyncio.wait([creation])
+    await create(slow, "whole", GGUFFile(demo_gguf), Persona())  # takes as long as the other does
+    await until_there_are(slow, ["demo", "embedder", "whole"])
+
+
+async def test_a_creation_that_is_broken_off_leaves_what_it_was_to_replace(
+    slow: OllamaRuntime,
+) -> None:
+    await create(slow, "ada", ExistingModel("demo"), Persona(system="One."))
+    again = slow.create_model("ada", ExistingModel("demo"), Persona(system="Two."), replace=True)
+    creation = asyncio.create_task(again)
+    await asyncio.wait([creation], timeout=0.1)
+    creation.cancel()
+    await asyncio.wait([creation])
+    await asyncio.sleep(0.5)
+    await until_there_are(slow, ["ada", "demo", "embedder"])
+    assert (await slow.show("ada")).persona.system == "One."
+
+
+async def test_what_was_broken_off_is_not_taken_back_once_it_is_made_anew(
+    slow: OllamaRuntime,
+) -> None:
+    checked = f"ada{CHECKING}"
+    creation = asyncio.create_task(create(slow, checked, ExistingModel("demo"), Persona()))
+    await asyncio.wait([creation], timeout=0.1)
+    creation.cancel()
+    await asyncio.wait([creation])
+    await create(slow, checked, ExistingModel("demo"), Persona(system="Anew."))
+    await asyncio.sleep(1)
+    assert (await slow.show(checked)).persona.system == "Anew."
+
+
+async def until_there_are(runtime: OllamaRuntime, names: list[str]) -> None:
+    """Wait until the server has these models and no other; fails when that takes too long."""
+    async with asyncio.timeout(10):
+        while [model.name for model in await runtime.models()] != names:
+            await asyncio.sleep(0.05)
 
 
 async def test_released_memory_is_free(runtime: OllamaRuntime, ollama_double: str) -> None:
@@ -202,8 +242,7 @@ async def test_what_was_loaded_under_a_name_that_is_gone_is_released(
     else:
         other = tmp_path / "other.gguf"
         other.write_bytes(with_template(demo_gguf.read_bytes(), CHATML))
-        async for _ in runtime.create_model("demo", GGUFFile(other), Persona(), replace=True):
-            pass
+        await runtime.create_model("demo", GGUFFile(other), Persona(), replace=True)
     await runtime.release_memory()
     assert await loaded(ollama_double) == []
 
@@ -214,8 +253,7 @@ async def test_a_persona_made_anew_leaves_its_base_loaded(
     await create(runtime, "pirate", ExistingModel("demo"), Persona(system="Arr."))
     await ask(runtime, "pirate", [ASK])
     again = Persona(system="Ahoy.")
-    async for _ in runtime.create_model("pirate", ExistingModel("demo"), again, replace=True):
-        pass
+    await runtime.create_model("pirate", ExistingModel("demo"), again, replace=True)
     assert await loaded(ollama_double) == ["pirate:latest"]
 
 
@@ -245,3 +283,7 @@ async def loaded(url: str) -> list[str]:
         return await client.loaded()
     finally:
         await client.close()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

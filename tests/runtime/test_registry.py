@@ -27,7 +27,7 @@ def names(registry: Registry) -> list[str]:
 def add(registry: Registry, name: str, source: Path) -> Entry:
     incoming = registry.receive(source)
     try:
-        while incoming.step():
+        while incoming.copy_part():
             pass
         blob = registry.place(incoming)
     finally:
@@ -82,7 +82,7 @@ def test_opening_removes_what_a_crash_left(folder: Path, demo_gguf: Path) -> Non
 def test_a_copy_that_is_broken_off_leaves_nothing(folder: Path, demo_gguf: Path) -> None:
     sound = files(folder)
     incoming = Registry(folder).receive(demo_gguf)
-    incoming.step()
+    incoming.copy_part()
     incoming.discard()
     assert files(folder) == sound
 

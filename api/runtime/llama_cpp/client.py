@@ -63,13 +63,6 @@ class LlamaClient:
         rows = sorted(answer["data"], key=lambda row: row["index"])
         return [row["embedding"] for row in rows]
 
-    async def slots(self) -> Sequence[JSONObject]:
-        """What the server says of each of its slots."""
-        async with self._translated():
-            answer = await self._http.get("/slots", timeout=_CONNECT_SECONDS)
-            slots: Sequence[JSONObject] = answer.json()
-            return slots
-
     async def stream(self, path: str, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
         """The chunks of a streamed generation; closing the iterator stops it in the server."""
         async with (

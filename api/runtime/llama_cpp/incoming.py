@@ -16,23 +16,25 @@ _STEP_BYTES = 32 * 2**20
 
 
 class Incoming:
-    """A GGUF file on its way in: `step` until it answers False, then `Registry.place`; `discard` in any case."""
+    """A GGUF file on its way in: `copy_part` until it says False, then `Registry.place`; `discard` in any case."""
 
     def __init__(self, source: Path, blobs: Path) -> None:
-        self.done_bytes = 0
         self.digest = hashlib.sha256()
         self.temporary = blobs / f"{uuid.uuid4().hex}.tmp"
         self._source = source.open("rb")
-        self.total_bytes = os.fstat(self._source.fileno()).st_size
         self._target = self.temporary.open("xb")
 
-    def step(self) -> bool:
+    @property
+    def blob(self) -> str:
+        """The name of the weights in the registry, once the copy is whole."""
+        return f"sha256-{self.digest.hexdigest()}.gguf"
+
+    def copy_part(self) -> bool:
         """Copy the next part; False when the copy is whole and on disk."""
         with storage_errors():
             part = self._source.read(_STEP_BYTES)
             self.digest.update(part)
             self._target.write(part)
-            self.done_bytes += len(part)
             if part:
                 return True
             self._target.flush()

@@ -104,16 +104,13 @@ class Registry:
                 )
 
     def receive(self, source: Path) -> Incoming:
-        """Begin to copy a GGUF file in; `Unusable` when its header is not sound."""
-        if not source.is_file():
-            raise Unusable("There is no such GGUF file.")
+        """Begin to copy a GGUF file in, whose header is sound."""
         with storage_errors():
-            read_header(source)
             return Incoming(source, self._blobs)
 
     def place(self, incoming: Incoming) -> str:
         """Make a whole copy part of the registry and hold it there until `release`; its blob name."""
-        blob = f"sha256-{incoming.digest.hexdigest()}.gguf"
+        blob = incoming.blob
         with self._lock, storage_errors():
             self._pinned[blob] += 1
             if not (self._blobs / blob).exists():
@@ -202,6 +199,14 @@ class Registry:
     def _write(self, entry: Entry) -> None:
         with storage_errors():
             write_atomically(self._manifests / entry.manifest, json.dumps(written(entry), indent=1))
+
+
+def check_file(path: Path) -> None:
+    """`Unusable` when a GGUF file is missing or its header is not sound."""
+    if not path.is_file():
+        raise Unusable("There is no such GGUF file.")
+    with storage_errors():
+        read_header(path)
 
 
 def _key(name: str) -> str:

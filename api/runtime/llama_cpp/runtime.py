@@ -1,8 +1,8 @@
 """The embedded runtime: models from a folder of GGUF files, each served by llama.cpp in a child process."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 from api.errors import InvalidOption, PromptTooLong, Unusable
 from api.runtime import (
@@ -14,7 +14,6 @@ from api.runtime import (
     Options,
     Persona,
     Piece,
-    Progress,
     TokenCount,
     name_of,
 )
@@ -27,7 +26,7 @@ from api.runtime.llama_cpp.child import Launch, LoadFailed, devices
 from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.devices import gpu_hint, nvidia_gpu_present
 from api.runtime.llama_cpp.manifest import Entry
-from api.runtime.llama_cpp.registry import Registry
+from api.runtime.llama_cpp.registry import Registry, check_file
 from api.runtime.options import check_options
 from api.runtime.personas import inherited, with_system
 from api.runtime.templates import check_template
@@ -65,7 +64,7 @@ class LlamaCppRuntime:
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
-    ) -> AsyncIterator[Progress]:
+    ) -> None:
         """Create a model from another one or from a GGUF file. What is new, file or template, is loaded once."""
         if not replace:
             self._registry.refuse_taken(name)
@@ -79,18 +78,11 @@ class LlamaCppRuntime:
             persona = inherited(persona, entry.persona)
         else:
             has_news = True
-            incoming = await in_thread(self._registry.receive, source.path)
-            try:
-                while await in_thread(incoming.step):
-                    yield Progress("copying", incoming.done_bytes, incoming.total_bytes)
-                blob = await in_thread(self._registry.place, incoming)
-            finally:
-                await in_thread(incoming.discard)
+            blob = await self._received(source.path)
         try:
             header = await in_thread(self._registry.header, blob)
             check_options(persona.parameters, header.context_length)
             if has_news:
-                yield Progress("loading")
                 await self._try_out(blob, header, persona)
             await in_thread(self._registry.record, name, blob, persona, base, may_replace=replace)
         finally:
@@ -187,13 +179,6 @@ class LlamaCppRuntime:
         """Stop every child, after the requests that are open."""
         await self._children.stop_all()
 
-    async def busy(self) -> int:
-        """Generations that go on now, by the children's own word."""
-        asked = [child.client.slots() for child in self._children.loaded()]
-        return sum(
-            slot["is_processing"] for slots in await asyncio.gather(*asked) for slot in slots
-        )
-
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator; `Unavailable` when llama.cpp cannot be loaded at all."""
         if self._devices is None:
@@ -212,6 +197,21 @@ class LlamaCppRuntime:
     async def close(self) -> None:
         """End all children; open requests end with an error."""
         await self._children.close()
+
+    async def _received(self, path: Path) -> str:
+        """Copy a GGUF file in, part by part; the blob that is held."""
+        await in_thread(check_file, path)
+        incoming = self._registry.receive(path)
+        try:
+            while await in_thread(incoming.copy_part):
+                pass
+            try:
+                return await in_thread(self._registry.place, incoming)
+            except BaseException:  # it is held from the first moment on
+                await self._release(incoming.blob)
+                raise
+        finally:
+            await in_thread(incoming.discard)
 
     async def _find(self, model: ModelRef, *, embeds: bool | None = None) -> tuple[Entry, Header]:
         """A model and its header; `InvalidOption` when it is not of the kind that is asked for."""

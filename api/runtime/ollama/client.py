@@ -143,8 +143,8 @@ class OllamaClient:
 
         return await self._safe(ask, body["model"], seconds=None)
 
-    async def create(self, name: str, body: JSONObject) -> AsyncGenerator[str, None]:
-        """What the server says while it creates a model; closing the iterator before its end creates nothing."""
+    async def create(self, name: str, body: JSONObject) -> None:
+        """Have the server create a model. Broken off, it may make the model all the same, now or later."""
         status = ""
         with self._translated(name, creation_refusal):
             body = {**body, "model": name, "stream": True}
@@ -155,7 +155,6 @@ class OllamaClient:
                     if step is None:
                         break
                     status = str(step.get("status"))
-                    yield status
         if status != "success":
             raise BackEndFailed("Ollama broke the creation off without saying why. Try again.")
 
@@ -173,15 +172,14 @@ class OllamaClient:
 
         return await self._safe(ask)
 
-    async def upload(self, digest: str, path: Path, sent: Callable[[int], None]) -> None:
-        """Send a file that the server has not; `sent` is told of each part's size."""
+    async def upload(self, digest: str, path: Path) -> None:
+        """Send a file that the server has not."""
         patience = Patience()
 
         async def content() -> AsyncIterator[bytes]:
             async with await anyio.open_file(path, "rb") as file:
                 while part := await file.read(_STEP_BYTES):
                     yield part
-                    sent(len(part))
                     patience.heard()
 
         with self._translated("", creation_refusal):

@@ -1,22 +1,18 @@
 """Makes models in Ollama: personas over a model that is there, and models of GGUF files."""
 
 import logging
-import uuid
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
-from api.errors import ApiError, Unusable
+from api.errors import Unusable
 from api.names import CHECKING
-from api.runtime import Persona, Progress
+from api.runtime import Persona
 from api.runtime.gguf import Header, read_header
 from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.models import OllamaModel
 from api.runtime.ollama.parameters import NO_PENALTY, as_parameters
 from api.runtime.ollama.template import derive
-from api.runtime.ollama.transport import JSONObject
-from api.runtime.ollama.upload import Upload
+from api.runtime.ollama.upload import upload
 from api.runtime.options import check_options
 from api.runtime.personas import inherited
 from api.runtime.threads import in_thread
@@ -35,66 +31,44 @@ def check_template(template: str | None) -> None:
 
 async def create_from_model(
     client: OllamaClient, name: str, base: OllamaModel, persona: Persona
-) -> AsyncGenerator[Progress, None]:
+) -> None:
     """A persona over a model. What it does not set, Ollama takes from the base."""
     whole = inherited(persona, base.info.persona)
     check_options(whole.parameters, base.info.context_length)
     parameters = as_parameters(persona.parameters, base.marks)
-    body = {"from": base.name, **_persona(persona), "parameters": parameters}
-    async with aclosing(_create(client, name, body, persona.template)) as steps:
-        async for step in steps:
-            yield step
+    await client.create(name, {"from": base.name, **_persona(persona), "parameters": parameters})
+    await _require_template(client, name, persona)
 
 
-async def create_from_file(
-    client: OllamaClient, name: str, path: Path, persona: Persona
-) -> AsyncGenerator[Progress, None]:
+async def create_from_file(client: OllamaClient, name: str, path: Path, persona: Persona) -> None:
     """A model of a GGUF file, with the prompts that the file's chat template writes where they can be had."""
     if not path.is_file():
         raise Unusable("There is no such GGUF file.")
     header = await in_thread(read_header, path)
     check_options(persona.parameters, header.context_length)
     body = {**await _wording(header, persona), **_persona(persona)}
-    upload = Upload(client, path)
-    async with aclosing(upload.steps()) as steps:
-        async for step in steps:
-            yield step
-    body["files"] = {"model.gguf": upload.digest}
-    async with aclosing(_create(client, name, body, persona.template)) as steps:
-        async for step in steps:
-            yield step
+    body["files"] = {"model.gguf": await upload(client, path)}
+    await client.create(name, body)
+    await _require_template(client, name, persona)
     if header.template and "template" not in body:
         template = (await client.show(name)).get("template")
         if template != header.template:
             logger.warning(
                 "Ollama gave model %r a chat template of its own; its prompts may differ from "
                 "those of the file",
-                name,
+                name.removesuffix(CHECKING),
             )
 
 
-async def _create(
-    client: OllamaClient, name: str, body: JSONObject, template: str | None
-) -> AsyncGenerator[Progress, None]:
-    """Have the server make a model. One that must have a template of its own is made under another name first, for
-    Ollama prefers the file's template where that can do more, and says nothing.
+async def _require_template(client: OllamaClient, name: str, persona: Persona) -> None:
+    """`Unusable` when the model does not use the template that it must have: Ollama prefers the file's where that can
+    do more, and says nothing.
     """
-    made = f"{uuid.uuid4().hex}{CHECKING}" if template else name
-    try:
-        async with aclosing(client.create(made, body)) as statuses:
-            async for status in statuses:
-                yield Progress(status)
-        if template:
-            if (await client.show(made)).get("template") != template:
-                raise Unusable(
-                    "Ollama uses the chat template of the model's file, which knows tools or thinking, and not this "
-                    "one, which does not. Leave the template out, or give one that does."
-                )
-            await client.copy(made, name)
-    finally:
-        if template:
-            with suppress(ApiError):
-                await client.delete(made)
+    if persona.template and (await client.show(name)).get("template") != persona.template:
+        raise Unusable(
+            "Ollama uses the chat template of the model's file, which knows tools or thinking, and not this "
+            "one, which does not. Leave the template out, or give one that does."
+        )
 
 
 async def _wording(header: Header, persona: Persona) -> dict[str, Any]:

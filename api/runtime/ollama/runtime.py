@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 
 from api.errors import ApiError, BackEndFailed, ModelNotFound, PromptTooLong, Unusable
@@ -18,7 +18,6 @@ from api.runtime import (
     Options,
     Persona,
     Piece,
-    Progress,
     TokenCount,
 )
 from api.runtime.batches import batches
@@ -27,6 +26,7 @@ from api.runtime.ollama.chat import answer, count, readable, request, require_un
 from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.create import check_template, create_from_file, create_from_model
 from api.runtime.ollama.errors import TextTooLong
+from api.runtime.ollama.half_made import HalfMade, half_made_name
 from api.runtime.ollama.library import Library
 from api.runtime.ollama.models import OllamaModel, shown_name
 from api.runtime.ollama.tokens import WORD_PIECE, Counter, estimated, word_pieces
@@ -56,6 +56,7 @@ class OllamaRuntime:
         self._keep_alive = idle_unload_seconds
         self._expected = dict(expected or {})
         self._library = Library(client)
+        self._half_made = HalfMade(client)
         self._counters: dict[str, Counter] = {}
 
     async def models(self) -> list[ModelInfo]:
@@ -68,25 +69,31 @@ class OllamaRuntime:
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
-    ) -> AsyncIterator[Progress]:
+    ) -> None:
         """Create a model from another one or from a GGUF file, which is sent to the server unless it has it."""
         check_template(persona.template)
         base_name = source.name if isinstance(source, ExistingModel) else name
-        async with self._library.alone(name, base_name):
+        made = half_made_name(name)
+        async with self._library.alone(name, base_name, made):
             if not replace:
                 await self._library.refuse_taken(name)
-            if isinstance(source, ExistingModel):  # looked for here: the server would download it
-                base = await self._library.find(source.name)
+            async with self._half_made.whole_or_gone(made):
+                weights = await self._make(made, source, persona)
+            if made != name:
                 if replace:
-                    await self._let_go(name, base.weights)
-                steps = create_from_model(self._client, name, base, persona)
-            else:
-                if replace:
-                    await self._let_go(name)
-                steps = create_from_file(self._client, name, source.path, persona)
-            async with aclosing(steps):
-                async for step in steps:
-                    yield step
+                    await self._let_go(name, weights)
+                await self._half_made.give_name(made, name, is_new=not replace)
+
+    async def _make(self, name: str, source: ModelSource, persona: Persona) -> str:
+        """Make a model; returns its weights, unknown for a file."""
+        if not isinstance(source, ExistingModel):
+            await create_from_file(self._client, name, source.path, persona)
+            return ""
+        base = await self._library.find(
+            source.name
+        )  # looked for here: the server would download it
+        await create_from_model(self._client, name, base, persona)
+        return base.weights
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give a model another name: copied, then deleted; by way of a third name when only its case changes."""
@@ -210,6 +217,7 @@ class OllamaRuntime:
 
     async def close(self) -> None:
         """Close the connections; the server goes on."""
+        await self._half_made.close()
         await self._client.close()
 
     def _context(self, model: OllamaModel, num_ctx: int | None = None) -> int:

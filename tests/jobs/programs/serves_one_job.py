@@ -3,11 +3,10 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from api.jobs.doctor import examine
-from api.runtime import ModelSource, Persona, Progress
+from api.runtime import ModelSource, Persona
 from tests.fakes import FakeRuntime
 from tests.jobs.workshop import Workshop
 
@@ -23,10 +22,9 @@ class KeptRuntime(FakeRuntime):
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
-    ) -> AsyncIterator[Progress]:
+    ) -> None:
         """Create a model and keep it."""
-        async for progress in super().create_model(name, source, persona, replace=replace):
-            yield progress
+        await super().create_model(name, source, persona, replace=replace)
         await self._keep()
 
     async def rename(self, name: str, new_name: str) -> None:
