@@ -125,9 +125,11 @@ def listening(app: ASGIApp) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def listening_service(folder: Path, **values: object) -> Iterator[tuple[int, House]]:
-    """All routes over the fake runtime behind a real port; `values` are settings."""
-    house = House(folder)
+def listening_service(
+    folder: Path, runtime: FakeRuntime | None = None, **values: object
+) -> Iterator[tuple[int, House]]:
+    """All routes over a fake runtime behind a real port; `values` are settings."""
+    house = House(folder, runtime=runtime or FakeRuntime())
     opening = Opening(settings_of(folder, **values), over_house(house))
     with listening(opening.app) as port:
         opening.wait()
