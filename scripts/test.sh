@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/install.sh
+scripts/install_browser.sh
 selection=(-m "not soak and not stack")
 arguments=()
 for argument in "$@"; do

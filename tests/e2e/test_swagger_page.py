@@ -1,0 +1,66 @@
+"""The main job on the Swagger page: what is required is filled in and nothing else, and the answers are read."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.conftest import ROOT, Server
+from tests.e2e.swagger import CHROMIUM, SwaggerPage, swagger_page
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not here: apt-get install chromium"),
+]
+HANDBOOK = ROOT / "examples" / "handbook.pdf"
+TRAIN = ROOT / "examples" / "train.csv"
+
+
+@pytest.fixture
+def page(server: Server) -> Iterator[SwaggerPage]:
+    with swagger_page(str(server.client.base_url).rstrip("/")) as page:
+        yield page
+
+
+def test_the_main_job_is_done_on_the_swagger_page(page: SwaggerPage) -> None:
+    status, created = page.execute("create_model", modelName="ada")
+    assert (status, created["name"]) == (201, "ada")
+    status, imported = page.execute("import_document", file=HANDBOOK)
+    assert (status, imported["status"]) == (201, "ready")
+    status, found = page.execute("search", query="parking pass", modelName="ada")
+    assert (status, found["hits"][0]["document"]) == (200, "handbook.pdf")
+
+    question = "What does a parking pass cost?"
+    status, answer = page.execute("generate", user_prompt=question, modelName="ada", documents="*")
+    assert status == 200
+    assert "40 euros" in answer["message"]
+    assert answer["citations"][0]["page"] == 2
+
+    status, listed = page.execute("list_models")
+    assert (status, listed) == (200, {"All Created Models": ["ada", "demo"]})
+    status, documents = page.execute("list_documents", modelName="ada")
+    assert (status, documents["Imported Documents for ada"]) == (200, ["handbook"])
+    status, document = page.execute("get_document", document_id=imported["id"])
+    assert (status, document["name"]) == (200, "handbook.pdf")
+    status, shown = page.execute("show_model", modelName="ada")
+    assert (status, shown["base"]) == (200, "demo")
+
+    status, deleted = page.execute("delete_document", modelName="ada", document="handbook")
+    assert (status, deleted) == (200, {"message": "Successfully deleted handbook.pdf of ada"})
+    status, emptied = page.execute("delete_all_documents", modelName="ada")
+    assert (status, emptied["deleted"]) == (200, [])
+    status, gone = page.execute("delete_model", modelName="ada")
+    assert (status, gone) == (200, {"Message": "Successfully deleted ada"})
+    status, refused = page.execute("show_model", modelName="ada")
+    assert (status, refused["Created Models"]) == (404, ["demo"])
+
+
+def test_a_model_is_fine_tuned_on_the_swagger_page(page: SwaggerPage) -> None:
+    status, queued = page.execute("fine_tune_model", modelName="northwind", train_dataset=TRAIN)
+    assert status == 202, queued
+    job_id = queued["job_id"]
+    status, listed = page.execute("list_jobs")
+    assert (status, [job["job_id"] for job in listed["jobs"]]) == (200, [job_id])
+    status, job = page.execute("get_job", id=job_id)
+    assert (status, job["model"], job["spec"]["rank"]) == (200, "northwind", 24)
+    status, cancelled = page.execute("cancel_job", id=job_id)
+    assert (status, cancelled["job_id"]) == (202, job_id)
