@@ -15,6 +15,7 @@ from api.jobs.opening import open_jobs
 from api.models.bases import BaseModels
 from api.models.bundled import install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
+from api.rag.opening import open_answers
 from api.runners import JobRunner
 from api.runners.opening import open_runner
 from api.runtime import ModelRuntime
@@ -57,15 +58,18 @@ async def services_over(
         open_jobs, settings, store, runtime, base_models, runner
     )
     stack.push_async_callback(supervisor.close)
+    models = ModelCatalog(runtime, store, base_models)
+    bundled = open_bundled(settings, runtime)
     return Services(
         settings=settings,
         store=store,
         runtime=runtime,
-        models=ModelCatalog(runtime, store, base_models),
+        models=models,
+        answers=open_answers(settings, store, runtime, index, models, bundled),
         index=index,
         importer=importer,
         deleter=deleter,
-        bundled=open_bundled(settings, runtime),
+        bundled=bundled,
         submitter=submitter,
         jobs=supervisor,
     )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from api.jobs.supervise import Supervisor
     from api.models.bundled import BundledModels
     from api.models.catalog import ModelCatalog
+    from api.rag import Answers
     from api.runtime import ModelRuntime
     from api.settings import Settings
     from api.store import Store
@@ -26,6 +27,7 @@ class Services:
     store: Store
     runtime: ModelRuntime
     models: ModelCatalog
+    answers: Answers
     index: Index
     importer: Importer
     deleter: Deleter

@@ -218,6 +218,11 @@ class Settings(BaseSettings):
     max_answer_tokens: int = Field(
         1024, ge=1, description="Tokens an answer may have when a request names none."
     )
+    max_answers: int = Field(
+        100,
+        ge=1,
+        description="Most answers that one `per_document` request may ask for, one a document.",
+    )
 
     runner: Literal["local", "worker"] = Field(
         "local",

@@ -109,7 +109,8 @@ class FakeRuntime:
 
     async def show(self, model: ModelRef) -> ModelInfo:
         """One model."""
-        self.calls.append("show")
+        if isinstance(model, str):
+            self.calls.append("show")
         self._require_available()
         return self._get(name_of(model))
 

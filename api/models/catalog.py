@@ -167,6 +167,10 @@ class ModelCatalog:
 
     async def require_chat(self, name: str) -> str:
         """The model's name as it is listed; `errors.ModelNotFound` unless it can chat."""
+        return (await self.chat_model(name)).name
+
+    async def chat_model(self, name: str) -> ModelInfo:
+        """A model to chat with, found once; `errors.ModelNotFound` names the others."""
         try:
             info = await self._asked(model_key(name))
         except ModelNotFound:
@@ -175,7 +179,7 @@ class ModelCatalog:
             raise ModelNotFound(name, await self.names())
         if "chat" not in info.capabilities:
             raise InvalidOption(f"The model {name!r} cannot chat.", where="modelName")
-        return info.name
+        return info
 
     async def _asked(self, name: str) -> ModelInfo:
         try:

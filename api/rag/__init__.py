@@ -1,0 +1,146 @@
+"""Answers to a conversation, from documents or plain, and search alone: what every route asks, whatever its manners."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from api.errors import BackEndFailed, InvalidOption
+from api.models.bundled import BundledModels
+from api.models.catalog import ModelCatalog
+from api.rag.chat import chat
+from api.rag.grounded import ALL, Grounded
+from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Receipt, Token
+from api.rag.retrieve import Hit
+from api.rag.room import Asked, Limits, settled
+from api.runtime import Message, ModelInfo, ModelRuntime, Options
+from api.store.documents import Document
+
+__all__ = ["Answers", "Question"]
+
+RESERVED = ("citations", "receipts")
+"""Names that stand beside those of documents where answers are listed by document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a model; the last message asks. Over the documents (names or ids, `*` for all of the model's),
+    or plain chat when none is named.
+    """
+
+    model: ModelInfo
+    messages: Sequence[Message]
+    documents: Sequence[str] = ()
+    options: Options = field(default_factory=Options)
+
+
+class Answers:
+    """Answers with a model. What can be refused is refused before the first event of an answer."""
+
+    def __init__(
+        self,
+        runtime: ModelRuntime,
+        models: ModelCatalog,
+        bundled: BundledModels,
+        grounded: Grounded,
+        limits: Limits,
+        embedding_model: str,
+    ) -> None:
+        self._runtime = runtime
+        self._models = models
+        self._bundled = bundled
+        self._grounded = grounded
+        self._limits = limits
+        self._embedding_model = embedding_model
+
+    async def model(self, name: str, *, over_documents: bool) -> ModelInfo:
+        """The model that a request means, found once; `errors.ModelNotFound`, or `errors.NotReady` for one that comes
+        with the service and is still being made.
+        """
+        self._bundled.require(name, *([self._embedding_model] * over_documents))
+        return await self._models.chat_model(name)
+
+    async def stream(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        """Tokens, then citations, the receipt, the end. Closing it cancels the generation."""
+        messages = question.messages
+        asked = self._settled(question)
+        if not question.documents:
+            events = chat(self._runtime, asked, messages)
+        else:
+            selected = await self._grounded.select(asked.model.name, question.documents)
+            queries = await self._grounded.queries(asked, messages)
+            events = self._grounded.answer(asked, messages, selected, queries)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def whole(self, question: Question) -> Answer:
+        """One answer; the same as its events, joined."""
+        return await _whole(self.stream(question))
+
+    async def each(self, question: Question) -> Mapping[str, Answer]:
+        """One whole answer a document, by its name; the question is rephrased once for all. A document whose name is
+        another one's too goes by `NAME (ID)`: the model's own comes first.
+        """
+        asked = self._settled(question)
+        selected = await self._grounded.select(asked.model.name, question.documents)
+        if selected is None:
+            selected = await self._grounded.all(asked.model.name)
+        self._require_few(selected)
+        queries = await self._grounded.queries(asked, question.messages)
+        answers: dict[str, Answer] = {}
+        for document in sorted(selected, key=lambda one: one.model == ""):
+            events = self._grounded.answer(asked, question.messages, [document], queries)
+            answers[_name(document, answers)] = await _whole(events)
+        return answers
+
+    async def search(
+        self, model: ModelInfo, query: str, documents: Sequence[str], limit: int, *, rephrase: bool
+    ) -> list[Hit]:
+        """The best passages without an answer; no documents named means all of the model's."""
+        selected = await self._grounded.select(model.name, documents or [ALL])
+        queries = [query]
+        if rephrase:
+            asked = settled(model, Options(), self._limits)
+            queries = await self._grounded.queries(asked, [Message("user", query)])
+        hits = await self._grounded.hits(model.name, queries, selected, limit)
+        return [hit for hit in hits if not hit.is_duplicate]
+
+    def _settled(self, question: Question) -> Asked:
+        over_documents = bool(question.documents)
+        return settled(
+            question.model, question.options, self._limits, over_documents=over_documents
+        )
+
+    def _require_few(self, documents: Sequence[Document]) -> None:
+        most = self._limits.max_answers
+        if len(documents) > most:
+            raise InvalidOption(
+                f"per_document: an answer for each of {len(documents)} documents, and "
+                f"LLM_FASTAPI_MAX_ANSWERS allows {most}. Name fewer documents.",
+                where="per_document",
+                limit=most,
+            )
+
+
+def _name(document: Document, taken: Mapping[str, Answer]) -> str:
+    is_taken = document.name in {*taken, *RESERVED}
+    return f"{document.name} ({document.id})" if is_taken else document.name
+
+
+async def _whole(events: AsyncGenerator[AnswerEvent, None]) -> Answer:
+    """The events of one answer, joined."""
+    text: list[str] = []
+    cited: list[Citation] = []
+    receipt: Receipt | None = None
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Token():
+                    text.append(event.text)
+                case Citation():
+                    cited.append(event)
+                case Receipt():
+                    receipt = event
+                case Done() if receipt:
+                    return Answer("".join(text), tuple(cited), receipt, event)
+    raise BackEndFailed("The answer ended without its receipt.")

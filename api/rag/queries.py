@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from api.errors import ApiError, ModelNotFound
 from api.rag.prompts import expand_prompt
-from api.runtime import Message, ModelRuntime, Options
+from api.runtime import Message, ModelRef, ModelRuntime, Options
 
 LOGGER = logging.getLogger("api.rag")
 MAX_TOKENS = 200
@@ -27,7 +27,7 @@ _ECHO = re.compile(
 
 async def queries(
     runtime: ModelRuntime,
-    model: str,
+    model: ModelRef,
     question: str,
     turns: Sequence[Message],
     count: int,
@@ -58,7 +58,7 @@ async def queries(
     return [question, *ways] if ways else alone
 
 
-async def _answer(runtime: ModelRuntime, model: str, prompt: str, options: Options) -> str:
+async def _answer(runtime: ModelRuntime, model: ModelRef, prompt: str, options: Options) -> str:
     async with aclosing(runtime.chat(model, [Message("user", prompt)], options)) as pieces:
         return "".join([piece.text async for piece in pieces])
 

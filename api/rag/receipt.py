@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from api.rag.retrieve import Found, Hit
+from api.rag.fuse import Found
+from api.rag.retrieve import Hit
+from api.rag.room import Asked
 from api.runtime import FinishReason, Usage
 
 Reason = Literal["rank", "no room", "duplicate"]
@@ -30,7 +32,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class UsedPassage:
-    """A passage that was put into the prompt, and what it cost."""
+    """A passage that was put into the prompt, and its share of the prompt's tokens, by its length."""
 
     n: int
     document: str
@@ -54,7 +56,9 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Where the context went. `exact` is false where the runtime can only estimate before it answers."""
+    """Where the context went: `prompt` and `reserved_for_answer` fit into `context`, and `completion` into what was
+    reserved. `exact` is false where the runtime can only estimate before it answers.
+    """
 
     prompt: int
     context: int
@@ -102,25 +106,17 @@ class Answer:
     done: Done
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """The context and what of it is kept for the answer, in tokens."""
-
-    context: int
-    answer: int
-
-
-def plain_receipt(model: str, room: Room, usage: Usage) -> Receipt:
+def plain_receipt(asked: Asked, usage: Usage) -> Receipt:
     """The receipt of plain chat; one over documents adds to it."""
     tokens = Tokens(
         prompt=usage.prompt_tokens,
-        context=room.context,
-        reserved_for_answer=room.answer,
+        context=asked.context,
+        reserved_for_answer=min(asked.answer, asked.context - usage.prompt_tokens),
         completion=usage.completion_tokens,
         exact=True,
     )
     return Receipt(
-        model=model,
+        model=asked.model.name,
         queries=(),
         passages=(),
         left_out=(),

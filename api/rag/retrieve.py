@@ -1,21 +1,13 @@
-"""The passages that fit a question best: candidates by meaning and by words, fused into one order.
+"""The passages that fit a question best: what the index finds, fused into one order, and read from the store."""
 
-For each query and each side the scores of the best 100 are min-max normalised to 0..1; a chunk that a
-side did not find has 0 there. Fused: weight * dense + (1 - weight) * lexical (the convex combination of
-Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", 2023). With weight 0.5 it
-reached nDCG@10 .53 and hit@5 .68 on our test libraries; reciprocal rank fusion .51 and .67, either side
-alone .44. A query none of whose words occur is ranked by meaning alone. Over the queries a mean is
-taken in which the first one counts as much as all the others together, so that a rephrasing that went
-wrong cannot put its own finds in front.
-"""
-
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio.to_thread
 
-from api.index import Candidates, Index, Scored
+from api.errors import Unusable
+from api.index import Candidates, Index
+from api.rag.fuse import Found, Ranked, fuse, is_alike, words_of
 from api.store import Store
 from api.store.documents import Document, StoredChunk
 
@@ -24,17 +16,6 @@ SHORT = 100
 """Characters that any embedding model reads."""
 MARKS = 8
 """Tokens that a model may put around a text."""
-SAME = 0.9
-"""Share of common words from which two passages count as one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Which query found a passage, with its cosine similarity and BM25 score (None: not among the best)."""
-
-    query: str
-    dense: float | None
-    lexical: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +53,41 @@ async def hits(
     The first query matters most. Only text that is ready in the store; duplicates are marked and do
     not count.
     """
-    searched = await _shortened(index, queries)
-    candidates = await index.candidates(model, searched, documents, CANDIDATES)
-    scores = _fused(candidates, dense_weight)
-    ranked = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))
-    chunks = await anyio.to_thread.run_sync(store.documents.chunks, ranked)
-    found_by = _found_by(candidates)
+    ranked = fuse(await _candidates(index, model, queries, documents), dense_weight)
+    chunks = await anyio.to_thread.run_sync(
+        store.documents.chunks, [one.chunk_id for one in ranked]
+    )
     best: list[Hit] = []
     different: list[frozenset[str]] = []
-    for chunk_id in ranked:
+    for one in ranked:
         if len(different) == limit:
             break
-        if (chunk := chunks.get(chunk_id)) is None:
+        if (chunk := chunks.get(one.chunk_id)) is None:
             continue
-        words = frozenset(re.findall(r"\w+", chunk.text.casefold()))
-        is_duplicate = any(_alike(words, other) for other in different)
+        words = words_of(chunk.text)
+        is_duplicate = any(is_alike(words, other) for other in different)
         if not is_duplicate:
             different.append(words)
-        best.append(_hit(chunk, scores[chunk_id], found_by[chunk_id], is_duplicate))
+        best.append(_hit(chunk, one, is_duplicate))
     return best
 
 
-async def _shortened(index: Index, queries: Sequence[str]) -> list[str]:
-    """The queries, each as far as the embedding model reads: the beginning and the end of a long one."""
-    if all(len(query) <= SHORT for query in queries):
-        return list(queries)
-    room = await index.embedder.longest() - MARKS
-    lengths = await index.embedder.lengths(queries)
-    while any(length > room for length in lengths):
-        queries = [
-            query if length <= room else _without_middle(query, room / length)
-            for query, length in zip(queries, lengths, strict=True)
-        ]
-        lengths = await index.embedder.lengths(queries)
-    return list(queries)
+async def _candidates(
+    index: Index, model: str, queries: Sequence[str], documents: Sequence[Document] | None
+) -> list[Candidates]:
+    """What is found for each query, as far as the embedding model reads it: the beginning and the end of a long one.
+    Tokens are counted only by who refuses it.
+    """
+    queries = list(queries)
+    while True:
+        try:
+            return await index.candidates(model, queries, documents, CANDIDATES)
+        except Unusable as error:
+            number, tokens = error.extra.get("index"), error.extra.get("tokens")
+            if number is None or tokens is None or len(queries[number]) <= SHORT:
+                raise
+            room = await index.embedder.longest() - MARKS
+            queries[number] = _without_middle(queries[number], min(1, room / tokens))
 
 
 def _without_middle(query: str, share: float) -> str:
@@ -113,59 +95,7 @@ def _without_middle(query: str, share: float) -> str:
     return f"{query[:half]} {query[len(query) - half :]}"
 
 
-def _fused(candidates: Sequence[Candidates], dense_weight: float) -> dict[int, float]:
-    """The mean over the queries of each chunk's convex combination; the first query counts half."""
-    scores: dict[int, float] = {}
-    for position, one in enumerate(candidates):
-        weight = dense_weight if one.lexical else 1.0
-        for side, share in ((one.dense, weight), (one.lexical, 1 - weight)):
-            for chunk_id, score in _normalised(side):
-                counts = share * _share(position, len(candidates))
-                scores[chunk_id] = scores.get(chunk_id, 0.0) + counts * score
-    return scores
-
-
-def _share(position: int, count: int) -> float:
-    if count == 1:
-        return 1.0
-    return 0.5 if position == 0 else 0.5 / (count - 1)
-
-
-def _normalised(side: Sequence[Scored]) -> list[tuple[int, float]]:
-    if not side:
-        return []
-    values = [scored.score for scored in side]
-    low, high = min(values), max(values)
-    if high == low:
-        return [(scored.chunk_id, 1.0) for scored in side]
-    return [(scored.chunk_id, (scored.score - low) / (high - low)) for scored in side]
-
-
-def _found_by(candidates: Iterable[Candidates]) -> dict[int, tuple[Found, ...]]:
-    found: dict[int, tuple[Found, ...]] = {}
-    for one in candidates:
-        dense = {scored.chunk_id: scored.score for scored in one.dense}
-        lexical = {scored.chunk_id: scored.score for scored in one.lexical}
-        for chunk_id in dense.keys() | lexical.keys():
-            evidence = Found(
-                one.query, _rounded(dense.get(chunk_id)), _rounded(lexical.get(chunk_id))
-            )
-            found[chunk_id] = (*found.get(chunk_id, ()), evidence)
-    return found
-
-
-def _rounded(score: float | None) -> float | None:
-    return None if score is None else round(score, 4)
-
-
-def _alike(words: frozenset[str], others: frozenset[str]) -> bool:
-    if len(words & others) < SAME * len(words | others):
-        return False
-    # two reports that differ in a year or an amount do not say the same
-    return not any(any(c.isdigit() for c in word) for word in words ^ others)
-
-
-def _hit(chunk: StoredChunk, score: float, found_by: tuple[Found, ...], is_duplicate: bool) -> Hit:
+def _hit(chunk: StoredChunk, ranked: Ranked, is_duplicate: bool) -> Hit:
     return Hit(
         chunk_id=chunk.id,
         document_id=chunk.document_id,
@@ -173,7 +103,7 @@ def _hit(chunk: StoredChunk, score: float, found_by: tuple[Found, ...], is_dupli
         page=chunk.page,
         heading=chunk.heading,
         text=chunk.text,
-        score=round(score, 4),
-        found_by=found_by,
+        score=ranked.score,
+        found_by=ranked.found_by,
         is_duplicate=is_duplicate,
     )

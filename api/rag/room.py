@@ -1,69 +1,137 @@
-"""What fits into the context: passages in their order, then earlier turns, the newest first."""
+"""The one place that decides how long prompt and answer may be, and what of a conversation finds room.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+A request is settled once: the model as it was found, the context, the longest answer. Tokens are counted once with
+everything, and again, by halves, only when that does not fit.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
 from api.errors import PromptTooLong
-from api.rag.prompts import Passage, answer_prompt
+from api.rag.prompts import Passage, answer_prompt, passage_block
 from api.rag.retrieve import Hit
-from api.runtime import Message, ModelRuntime
+from api.runtime import Message, ModelInfo, ModelRuntime, Options, TokenCount
+from api.runtime.options import check_options
+
+Step = tuple[Sequence[Hit], int]
+"""Passages, and how many of the newest turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is searched, used and answered where a request does not say."""
+
+    expansions: int
+    passages: int
+    dense_weight: float
+    max_answer_tokens: int
+    context_length: int
+    max_answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request means, settled once. Of `context` tokens the answer has at most `answer`, and must have room for
+    `least`; `options` say so to the runtime, with the persona's in the place of what the request leaves out.
+    """
+
+    model: ModelInfo
+    options: Options
+    context: int
+    answer: int
+    least: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The conversation to send, the passages in it with their cost, and what found no room."""
+    """The conversation to send with its tokens, the passages in it, and what found no room."""
 
     messages: tuple[Message, ...]
-    used: tuple[tuple[Hit, int], ...]
+    tokens: TokenCount
+    used: tuple[Hit, ...]
     no_room: tuple[Hit, ...]
     turns_left_out: int
-    exact: bool
+
+
+def settled(
+    model: ModelInfo, options: Options, limits: Limits, *, over_documents: bool = False
+) -> Asked:
+    """The context and the longest answer of a request; `errors.InvalidOption` for what is out of range.
+
+    An answer that the request gives a length to must have all of it. Else plain chat answers in what the prompt leaves;
+    over documents, which fill what they get, a quarter of the context is kept (for a persona's own length up to half).
+    """
+    persona = model.persona.parameters
+    trained = model.context_length or limits.context_length  # of a damaged model nothing is known
+    chosen = options.over(persona)
+    check_options(chosen, trained)
+    context = chosen.num_ctx or min(limits.context_length, trained)
+    answer = chosen.max_tokens or limits.max_answer_tokens
+    if options.max_tokens is None:
+        share = 1 if not over_documents else 2 if persona.max_tokens else 4
+        answer = min(answer, context // share)
+    least = options.max_tokens or 1
+    return Asked(model, replace(chosen, num_ctx=context, max_tokens=answer), context, answer, least)
 
 
 async def fit(
-    runtime: ModelRuntime,
-    model: str,
-    messages: Sequence[Message],
-    passages: Sequence[Hit],
-    room: int,
+    runtime: ModelRuntime, asked: Asked, messages: Sequence[Message], passages: Sequence[Hit]
 ) -> Fitted:
-    """Put the passages and as much of the conversation as fits into `room` tokens.
+    """Put as many of the passages as fit, best first, and then as much of the conversation, newest first.
 
     The last message asks; system messages stay. Raises `errors.PromptTooLong` when not even the question
     with one passage fits.
     """
     system = [message for message in messages if message.role == "system"]
     *earlier, last = [message for message in messages if message.role != "system"]
-    used: list[tuple[Hit, int]] = []
-    no_room: list[Hit] = []
-    count = await runtime.count_tokens(model, [*system, _asking(last, [])])
-    too_long: list[int] = []
-    for hit in passages:
-        asking = _asking(last, [*(used_hit for used_hit, _ in used), hit])
-        wider = await runtime.count_tokens(model, [*system, asking])
-        if wider.number > room:
-            no_room.append(hit)
-            too_long.append(wider.number)
-            continue
-        used.append((hit, wider.number - count.number))
-        count = wider
-    if not used:
-        raise PromptTooLong(min(too_long, default=count.number), max(room, 0))
-    asking = _asking(last, [hit for hit, _ in used])
-    kept: list[Message] = []
-    while len(kept) < len(earlier):
-        more = earlier[-len(kept) - 2 :]  # a question and its answer
-        wider = await runtime.count_tokens(model, [*system, *more, asking])
-        if wider.number > room:
+    room = asked.context - asked.answer
+    counted: list[int] = []
+
+    async def tried(hits: Sequence[Hit], turns: int) -> Fitted | None:
+        """The conversation with these passages and the newest turns, if it fits."""
+        kept = earlier[max(0, len(earlier) - turns) :]
+        sent = (*system, *kept, _asking(last, hits))
+        tokens = await runtime.count_tokens(asked.model, sent, asked.context)
+        counted.append(tokens.number)
+        if tokens.number > room:
+            return None
+        no_room = tuple(hit for hit in passages if hit not in hits)
+        return Fitted(sent, tokens, tuple(hits), no_room, len(earlier) - len(kept))
+
+    pairs = (len(earlier) + 1) // 2  # a question and its answer give way together
+    for first in range(len(passages)):  # one that is too long by itself keeps no other out
+        hits = passages[first:]
+        steps = [(hits[:n], 0) for n in range(1, len(hits) + 1)]
+        steps += [(hits, 2 * n) for n in range(1, pairs + 1)]
+        if found := await _furthest(steps, tried):
+            return found
+        if first == 0 and not await tried([], 0):
             break
-        kept, count = list(more), wider
-    return Fitted(
-        messages=(*system, *kept, asking),
-        used=tuple(used),
-        no_room=tuple(no_room),
-        turns_left_out=len(earlier) - len(kept),
-        exact=count.exact,
-    )
+    raise PromptTooLong(min(counted), max(room, 0))
+
+
+async def _furthest(
+    steps: Sequence[Step], tried: Callable[[Sequence[Hit], int], Awaitable[Fitted | None]]
+) -> Fitted | None:
+    """What fits at the furthest step: the last one is tried first, then the way is halved."""
+    best: Fitted | None = None
+    fitting, too_far, step = 0, len(steps) + 1, len(steps)
+    while fitting + 1 < too_far:
+        if found := await tried(*steps[step - 1]):
+            best, fitting = found, step
+        else:
+            too_far = step
+        step = (fitting + too_far) // 2
+    return best
+
+
+def shares(fitted: Fitted, model: ModelInfo, prompt_tokens: int) -> list[int]:
+    """What each passage takes of the prompt's tokens, by its length; never more in all than the prompt has."""
+    said = sum(len(message.content) for message in fitted.messages)
+    if all(message.role != "system" for message in fitted.messages):
+        said += len(model.persona.system)
+    blocks = [passage_block(passage) for passage in numbered(fitted.used)]
+    return [prompt_tokens * len(block) // said for block in blocks]
 
 
 def numbered(hits: Sequence[Hit]) -> list[Passage]:

@@ -8,7 +8,14 @@ import pytest
 from api.index import Index
 from api.index.embeddings import Embedder
 from api.index.lexical import LexicalIndex
-from api.rag.answer import Answering, Limits
+from api.models.bases import BaseModels
+from api.models.bundled import BundledModels
+from api.models.catalog import ModelCatalog
+from api.rag import Answers, Question
+from api.rag.opening import open_answers
+from api.rag.receipt import Answer, AnswerEvent
+from api.runtime import Message, Options
+from api.settings import Settings
 from api.store import Store, open_store
 from api.store.documents import Chunk, Document, Page
 from tests.fakes import FakeRuntime
@@ -19,15 +26,15 @@ HANDBOOK = (
     "The Orlo lamp has a warranty of 36 months.\nIt is sold in three colours.",
     "Parking at the office costs 30 euros a year.\nVisitors park for free.",
 )
-LIMITS = Limits(
-    expansions=2, passages=3, dense_weight=0.5, max_answer_tokens=64, context_length=4096
-)
+LIMITS = {"expansions": 2, "passages": 3, "max_answer_tokens": 64}
+ASKED = (Message("user", "What is the warranty of the Vanta heater?"),)
 
 
 class Library:
     """Documents that are ready to be searched."""
 
     def __init__(self, store: Store, runtime: FakeRuntime, folder: Path) -> None:
+        self.folder = folder
         self.store = store
         self.runtime = runtime
         self.index = Index(
@@ -53,10 +60,41 @@ class Library:
         await self.index.catch_up()
         return document
 
-    def answering(self, **limits: float) -> Answering:
-        """What answers from it."""
-        chosen = {name: getattr(LIMITS, name) for name in LIMITS.__slots__} | limits
-        return Answering(self.runtime, self.store, self.index, Limits(**chosen))
+    def answers(self, **limits: object) -> Answers:
+        """What answers from it; `limits` are settings."""
+        settings = Settings.model_validate({"data_dir": self.folder, **LIMITS, **limits})
+        base_models = BaseModels(settings.base_models_dir, self.store.models)
+        models = ModelCatalog(self.runtime, self.store, base_models)
+        bundled = BundledModels(self.runtime, [], settings.converting_dir)
+        return open_answers(settings, self.store, self.runtime, self.index, models, bundled)
+
+    async def question(
+        self,
+        messages: Sequence[Message] = ASKED,
+        documents: Sequence[str] = ("*",),
+        options: Options | None = None,
+        model: str = "demo",
+    ) -> Question:
+        """What a route makes of a request."""
+        found = await self.answers().model(model, over_documents=bool(documents))
+        return Question(found, messages, documents, options or Options())
+
+    async def ask(
+        self,
+        messages: Sequence[Message] = ASKED,
+        documents: Sequence[str] = ("*",),
+        options: Options | None = None,
+        model: str = "demo",
+        **limits: object,
+    ) -> Answer:
+        """One whole answer."""
+        question = await self.question(messages, documents, options, model)
+        return await self.answers(**limits).whole(question)
+
+    async def events(self, documents: Sequence[str] = ("*",)) -> list[AnswerEvent]:
+        """The events of one answer."""
+        question = await self.question(documents=documents)
+        return [event async for event in self.answers().stream(question)]
 
 
 @pytest.fixture

@@ -1,30 +1,21 @@
 """Answers over documents: events, budget, citations, receipt, conversations."""
 
-from collections.abc import Sequence
-
 import pytest
 
 from api.errors import BackEndFailed, DocumentNotFound, ModelNotFound, PromptTooLong
-from api.rag.answer import whole
 from api.rag.prompts import REFUSAL
-from api.rag.receipt import AnswerEvent, Citation, Done, Receipt, Token
+from api.rag.receipt import Citation, Done, Receipt, Token
 from api.runtime import ExistingModel, Message, Options, Persona
 from tests.fakes import BreaksOff
-from tests.rag.conftest import HANDBOOK, Library
+from tests.rag.conftest import ASKED, HANDBOOK, Library
 
 pytestmark = pytest.mark.anyio
-ASKED = [Message("user", "What is the warranty of the Vanta heater?")]
-
-
-async def events_of(library: Library, documents: Sequence[str] = ("*",)) -> list[AnswerEvent]:
-    answer = library.answering().answer("demo", ASKED, documents, Options())
-    return [event async for event in answer]
 
 
 async def test_tokens_come_first_then_citations_the_receipt_and_the_end(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     library.runtime.will_answer("How long is it covered?", "It is 24 months [1].")
-    events = await events_of(library)
+    events = await library.events()
     kinds = [type(event) for event in events]
     assert kinds == [Token] * 5 + [Citation, Receipt, Done]
     assert "".join(e.text for e in events if isinstance(e, Token)) == "It is 24 months [1]."
@@ -33,7 +24,7 @@ async def test_tokens_come_first_then_citations_the_receipt_and_the_end(library:
 async def test_a_citation_quotes_its_page(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     library.runtime.will_answer("", "It is 24 months [1].")
-    answer = await whole(library.answering().answer("demo", ASKED, ["handbook"], Options()))
+    answer = await library.ask(documents=["handbook"])
     (citation,) = answer.citations
     assert citation.document == "handbook.pdf"
     assert citation.page == 1
@@ -43,7 +34,7 @@ async def test_a_citation_quotes_its_page(library: Library) -> None:
 async def test_the_receipt_says_what_was_asked_used_and_left_out(library: Library) -> None:
     await library.add("handbook.pdf", [*HANDBOOK, "The cat sleeps.", "Rain falls on the roof."])
     library.runtime.will_answer("How long is the heater covered?", "24 months [1] [9].")
-    answer = await whole(library.answering().answer("demo", ASKED, ["*"], Options()))
+    answer = await library.ask()
     receipt = answer.receipt
     assert receipt.queries == (ASKED[0].content, "How long is the heater covered?")
     assert [passage.n for passage in receipt.passages] == [1, 2, 3]
@@ -60,7 +51,7 @@ async def test_the_receipt_says_what_was_asked_used_and_left_out(library: Librar
 async def test_the_prompt_numbers_the_passages_with_their_pages(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     library.runtime.will_answer("", "24 months [1].")
-    await events_of(library)
+    await library.events()
     prompt = library.runtime.history[-1].messages[-1].content
     assert f"[1] {HANDBOOK[0]} (handbook, page 1)" in prompt
     assert prompt.endswith("Question: What is the warranty of the Vanta heater?")
@@ -70,8 +61,7 @@ async def test_passages_without_room_are_left_out_and_said_so(library: Library) 
     long = "The Vanta heater warranty " + "is explained at length " * 60
     await library.add("handbook.pdf", [HANDBOOK[0], long])
     library.runtime.will_answer("", "24 months [1].")
-    answering = library.answering(context_length=256, max_answer_tokens=100)
-    answer = await whole(answering.answer("demo", ASKED, ["*"], Options()))
+    answer = await library.ask(context_length=256, max_answer_tokens=100)
     assert [passage.page for passage in answer.receipt.passages] == [1]
     assert [(left.page, left.reason) for left in answer.receipt.left_out] == [(2, "no room")]
     assert answer.receipt.tokens.context == 256
@@ -84,16 +74,15 @@ async def test_a_question_that_leaves_no_room_is_refused_with_both_numbers(
     await library.add("handbook.pdf", HANDBOOK)
     library.runtime.will_answer("")
     long = [Message("user", "warranty " * 500)]
-    answering = library.answering(context_length=256)
     with pytest.raises(PromptTooLong) as caught:
-        await whole(answering.answer("demo", long, ["*"], Options()))
+        await library.ask(long, context_length=256)
     assert caught.value.extra["prompt_tokens"] > caught.value.extra["limit_tokens"] == 192
 
 
 async def test_the_longest_answer_asked_for_is_reserved(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     library.runtime.will_answer("", "24 months [1].")
-    answer = await whole(library.answering().answer("demo", ASKED, ["*"], Options(max_tokens=777)))
+    answer = await library.ask(options=Options(max_tokens=777))
     assert answer.receipt.tokens.reserved_for_answer == 777
     assert library.runtime.history[-1].options.max_tokens == 777
 
@@ -111,7 +100,7 @@ async def test_answers_from_documents_are_greedy_unless_asked_otherwise(library:
         ("bold", Options()),
     ):
         library.runtime.will_answer("", "24 [1]")
-        await whole(library.answering().answer(model, ASKED, ["*"], options))
+        await library.ask(options=options, model=model)
         used.append(library.runtime.history[-1].options.temperature)
     assert used == [0, 0.7, 1.5]
 
@@ -119,14 +108,14 @@ async def test_answers_from_documents_are_greedy_unless_asked_otherwise(library:
 async def test_a_refusal_is_known_as_one_and_cites_nothing(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     library.runtime.will_answer("", f"{REFUSAL} [1]")
-    answer = await whole(library.answering().answer("demo", ASKED, ["*"], Options()))
+    answer = await library.ask()
     assert answer.receipt.refused
     assert answer.citations == ()
 
 
 async def test_without_any_passage_the_model_is_not_asked(library: Library) -> None:
     library.runtime.will_answer("")
-    answer = await whole(library.answering().answer("demo", ASKED, ["*"], Options()))
+    answer = await library.ask()
     assert answer.message == REFUSAL
     assert answer.receipt.refused
     assert answer.receipt.passages == ()
@@ -135,9 +124,9 @@ async def test_without_any_passage_the_model_is_not_asked(library: Library) -> N
 
 async def test_plain_chat_asks_nothing_but_the_conversation(library: Library) -> None:
     library.runtime.will_answer("Hello there")
-    answer = await whole(library.answering().answer("demo", ASKED, [], Options()))
+    answer = await library.ask(documents=[])
     assert answer.message == "Hello there"
-    assert list(library.runtime.history[0].messages) == ASKED
+    assert library.runtime.history[0].messages == ASKED
     assert answer.receipt.queries == ()
     assert answer.receipt.tokens.completion == 2
 
@@ -153,7 +142,7 @@ async def test_a_follow_up_is_searched_in_its_stand_alone_form(library: Library)
         "What is the warranty of the Orlo lamp?\nHow long is the Orlo lamp under warranty?",
         "It is 36 months [1].",
     )
-    answer = await whole(library.answering().answer("demo", conversation, ["*"], Options()))
+    answer = await library.ask(conversation)
     (citation,) = answer.citations
     assert (citation.page, "36 months" in citation.quote) == (2, True)
     asked = library.runtime.history[-1].messages
@@ -167,8 +156,7 @@ async def test_earlier_turns_give_way_to_passages_oldest_first(library: Library)
     old = [Message("user", "old " * 90), Message("assistant", "old " * 90)]
     recent = [Message("user", "recent question"), Message("assistant", "recent answer")]
     library.runtime.will_answer("", "24 months [1].")
-    answering = library.answering(context_length=256)
-    answer = await whole(answering.answer("demo", [*old, *recent, *ASKED], ["*"], Options()))
+    answer = await library.ask([*old, *recent, *ASKED], context_length=256)
     assert list(library.runtime.history[-1].messages[:-1]) == recent
     assert answer.receipt.turns_left_out == 2
     assert len(answer.receipt.passages) == 3
@@ -178,7 +166,7 @@ async def test_a_system_message_stays(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     library.runtime.will_answer("", "24 months [1].")
     asked = [Message("system", "You are Ada."), *ASKED]
-    await whole(library.answering().answer("demo", asked, ["*"], Options()))
+    await library.ask(asked)
     assert library.runtime.history[-1].messages[0] == asked[0]
 
 
@@ -186,31 +174,31 @@ async def test_one_answer_a_document_rephrases_once(library: Library) -> None:
     await library.add("a.pdf", HANDBOOK[:1])
     await library.add("b.pdf", HANDBOOK[1:2])
     library.runtime.will_answer("Other words?", "24 months [1].", "36 months [1].")
-    answers = await library.answering().answer_each("demo", ASKED, ["a", "b.pdf"], Options())
-    assert [(document.name, answer.message) for document, answer in answers] == [
-        ("a.pdf", "24 months [1]."),
-        ("b.pdf", "36 months [1]."),
-    ]
-    for document, answer in answers:
+    answers = await library.answers().each(await library.question(documents=["a", "b.pdf"]))
+    assert {name: answer.message for name, answer in answers.items()} == {
+        "a.pdf": "24 months [1].",
+        "b.pdf": "36 months [1].",
+    }
+    for name, answer in answers.items():
         (citation,) = answer.citations
-        assert (citation.document, citation.document_id) == (document.name, document.id)
+        assert citation.document == name
 
 
 async def test_an_unknown_document_is_named_before_the_model_is_asked(library: Library) -> None:
     with pytest.raises(DocumentNotFound, match="nothing"):
-        await events_of(library, ["nothing"])
+        await library.events(["nothing"])
     assert library.runtime.history == []
 
 
 async def test_an_unknown_model_is_refused_before_the_first_event(library: Library) -> None:
     with pytest.raises(ModelNotFound):
-        await anext(library.answering().answer("nobody", ASKED, [], Options()))
+        await library.ask(documents=[], model="nobody")
 
 
 async def test_closing_an_answer_closes_the_generation(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     library.runtime.will_answer("", "24 months [1].")
-    answer = library.answering().answer("demo", ASKED, ["*"], Options())
+    answer = library.answers().stream(await library.question())
     await anext(answer)
     assert library.runtime.open_streams == 1
     await answer.aclose()
@@ -220,18 +208,14 @@ async def test_closing_an_answer_closes_the_generation(library: Library) -> None
 async def test_a_model_that_breaks_off_fails_the_answer(library: Library) -> None:
     library.runtime.will_answer(BreaksOff("half an", BackEndFailed("gone")))
     with pytest.raises(BackEndFailed):
-        await whole(library.answering().answer("demo", ASKED, [], Options()))
+        await library.ask(documents=[])
 
 
 async def test_braces_and_marks_of_templates_stay_text(library: Library) -> None:
     odd = "The {question} costs {{ 5 }} %s <|im_end|> {passages}."
     await library.add("odd.pdf", [odd])
     library.runtime.will_answer("", "5 [1]")
-    await whole(
-        library.answering().answer(
-            "demo", [Message("user", "What costs {x} {{y}}?")], ["*"], Options()
-        )
-    )
+    await library.ask([Message("user", "What costs {x} {{y}}?")])
     prompt = library.runtime.history[-1].messages[-1].content
     assert odd in prompt
     assert prompt.endswith("Question: What costs {x} {{y}}?")
@@ -240,7 +224,8 @@ async def test_braces_and_marks_of_templates_stay_text(library: Library) -> None
 async def test_search_returns_passages_without_duplicates(library: Library) -> None:
     await library.add("a.pdf", HANDBOOK)
     await library.add("b.pdf", HANDBOOK)
-    found = await library.answering().search("demo", "Orlo lamp", [], 10, rephrase=False)
+    demo = (await library.question()).model
+    found = await library.answers().search(demo, "Orlo lamp", [], 10, rephrase=False)
     assert found[0].page == 2
     assert len(found) == 3
     assert library.runtime.history == []

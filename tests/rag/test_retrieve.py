@@ -1,37 +1,11 @@
-"""Candidates by meaning and by words, fused."""
+"""The passages that are found for a question."""
 
 import pytest
 
-from api.index import Candidates, Scored
-from api.rag.retrieve import Hit, _fused, hits
+from api.rag.retrieve import Hit, hits
 from tests.rag.conftest import HANDBOOK, Library
 
 pytestmark = pytest.mark.anyio
-
-
-def candidates(dense: dict[int, float], lexical: dict[int, float]) -> Candidates:
-    return Candidates(
-        "q",
-        tuple(Scored(*pair) for pair in dense.items()),
-        tuple(Scored(*pair) for pair in lexical.items()),
-    )
-
-
-def test_both_sides_count_by_their_weight() -> None:
-    fused = _fused([candidates({1: 0.9, 2: 0.5, 3: 0.1}, {2: 8.0, 1: 4.0, 3: 0.0})], 0.5)
-    assert fused == {1: pytest.approx(0.75), 2: pytest.approx(0.75), 3: 0.0}
-
-
-def test_without_a_common_word_meaning_decides_alone() -> None:
-    fused = _fused([candidates({1: 0.9, 2: 0.1}, {})], 0.3)
-    assert fused == {1: 1.0, 2: 0.0}
-
-
-def test_one_rephrasing_gone_wrong_does_not_win() -> None:
-    right = candidates({1: 0.9, 2: 0.1, 3: 0.0}, {1: 5.0})
-    wrong = candidates({3: 0.9, 2: 0.1, 1: 0.0}, {3: 5.0})
-    fused = _fused([right, right, wrong], 0.5)
-    assert fused[1] > fused[3] > fused[2]
 
 
 async def test_the_page_that_answers_comes_first(library: Library) -> None:

@@ -1,9 +1,6 @@
 """generate and search: answers from a model, over documents or without, and retrieval alone."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
@@ -15,19 +12,25 @@ from api.http.options import GenerationOptions
 from api.http.problems import problems
 from api.http.request import ServicesDep, request_model
 from api.http.request_body import invalid
-from api.http.sse import EventStream, ServerEvent, while_connected
+from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
-from api.rag.answer import Answering, Limits, whole
-from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Receipt, Token
-from api.rag.retrieve import Found
-from api.runtime import Message
+from api.rag import Question
+from api.rag.fuse import Found
+from api.routes.original.answers import (
+    GenerateResponse,
+    answer_stream,
+    answers_by_name,
+    whole_answer,
+)
+from api.runtime import Message, ModelInfo
 from api.services import Services
-from api.store.documents import Document
 
 router = APIRouter(tags=["generate"])
 
 MAX_TEXT_CHARACTERS = 500_000
 """Some 100,000 tokens; what is longer would only be counted in order to be refused."""
+
+MAX_TURNS = 1000
 
 Text = Annotated[
     str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=r"\S")
@@ -36,14 +39,31 @@ Name = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS)]
 _MODEL_NAME = AliasChoices("modelName", "model_name")
 
 
+class Turn(BaseModel):
+    """One turn of a conversation: who spoke, and what was said."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
 class AskRequest(BaseModel):
     """What to ask which model, over which documents."""
 
     model_config = ConfigDict(extra="forbid")
 
-    user_prompt: Text = Field(
-        description="The question, or whatever the model is to answer.",
+    user_prompt: Text | None = Field(
+        None,
+        description="The question, or whatever the model is to answer; the last turn where there are `messages`. "
+        "Required, unless they end with the question.",
         examples=["How long is the warranty?"],
+    )
+    messages: tuple[Turn, ...] | None = Field(
+        None,
+        max_length=MAX_TURNS,
+        description="The conversation so far, oldest turn first, each with `role` (`user`, `assistant`, or `system` "
+        "for the first) and `content`. Without `user_prompt` the last one is the question.",
     )
     model_name: Name = Field(
         validation_alias=_MODEL_NAME, description="The model to ask.", examples=["demo"]
@@ -68,14 +88,6 @@ class AskRequest(BaseModel):
 
 class GenerateRequest(GenerationOptions, AskRequest):
     """What to ask which model, over which documents, and how to answer."""
-
-
-class GenerateResponse(BaseModel):
-    """The answer, what its markers [n] stand for, and how it came about."""
-
-    message: str
-    citations: list[Citation]
-    receipt: Receipt
 
 
 class SearchRequest(BaseModel):
@@ -140,23 +152,14 @@ async def generate(
     The parameters may come as a form or as JSON too: `{"modelName": "demo", "user_prompt": "Hello"}`.
     """
     _require_sense(request)
-    over_documents = bool(request.documents)
-    model = await _ready_model(services, request.model_name, over_documents=over_documents)
-    answering, messages, options = _answering(services), _messages(request), request.options()
-    asked = (model, messages, request.documents, options)
+    model = await _model(services, request.model_name, over_documents=bool(request.documents))
+    question = Question(model, _messages(request), request.documents, request.options())
     if request.per_document:
-        answers = await while_connected(http, answering.answer_each(*asked))
-        for _, answer in answers:
-            seen().add_tokens(answer.done.prompt_tokens, answer.done.completion_tokens)
-        return JSONResponse(_each(answers))
-    events = answering.answer(*asked)
+        answers = await while_connected(http, services.answers.each(question))
+        return JSONResponse(answers_by_name(answers))
     if request.stream:
-        return await _stream(http, events)
-    answer = await while_connected(http, whole(events))
-    seen().add_tokens(answer.done.prompt_tokens, answer.done.completion_tokens)
-    return GenerateResponse(
-        message=answer.message, citations=list(answer.citations), receipt=answer.receipt
-    )
+        return await answer_stream(http, services.answers.stream(question))
+    return whole_answer(await while_connected(http, services.answers.whole(question)))
 
 
 @router.post(
@@ -174,13 +177,9 @@ async def search(
 
     The parameters may come as a form or as JSON too: `{"modelName": "demo", "query": "warranty"}`.
     """
-    model = await _ready_model(services, request.model_name, over_documents=True)
-    hits = await _answering(services).search(
-        model,
-        request.query,
-        request.documents,
-        request.limit,
-        rephrase=request.expand,
+    model = await _model(services, request.model_name, over_documents=True)
+    hits = await services.answers.search(
+        model, request.query, request.documents, request.limit, rephrase=request.expand
     )
     return SearchResponse(
         hits=[
@@ -197,19 +196,19 @@ async def search(
     )
 
 
-def _each(answers: Sequence[tuple[Document, Answer]]) -> dict[str, Any]:
-    """Answers by document name; where a name is taken already, by name and id."""
-    named: dict[str, Answer] = {}
-    for document, answer in sorted(answers, key=lambda one: one[0].model == ""):  # its own first
-        is_taken = document.name in {*named, "citations", "receipts"}
-        named[f"{document.name} ({document.id})" if is_taken else document.name] = answer
-    return {
-        **{name: answer.message for name, answer in named.items()},
-        "citations": {
-            name: [asdict(one) for one in answer.citations] for name, answer in named.items()
-        },
-        "receipts": {name: asdict(answer.receipt) for name, answer in named.items()},
-    }
+async def _model(services: Services, name: str, *, over_documents: bool) -> ModelInfo:
+    """The model that is asked, found once; the log tells it whatever comes of the request."""
+    model = await services.answers.model(name, over_documents=over_documents)
+    seen().model = model.name
+    return model
+
+
+def _messages(request: GenerateRequest) -> list[Message]:
+    """The conversation; `user_prompt` is its last turn."""
+    turns = [Message(turn.role, turn.content) for turn in request.messages or ()]
+    if request.user_prompt is not None:
+        turns.append(Message("user", request.user_prompt))
+    return turns if request.system is None else [Message("system", request.system), *turns]
 
 
 def _require_sense(request: GenerateRequest) -> None:
@@ -217,63 +216,29 @@ def _require_sense(request: GenerateRequest) -> None:
         raise invalid("per_document", "Name documents, or `*` for all of the model's.")
     if request.per_document and request.stream:
         raise invalid("stream", "Answers a document cannot be streamed; leave one of them out.")
+    _require_question(request)
 
 
-async def _ready_model(services: Services, model: str, *, over_documents: bool) -> str:
-    """The model as it is listed; 404 when unknown, 503 for a bundled one that is still being made."""
-    services.bundled.require(model, *([services.settings.embedding_model] * over_documents))
-    seen().model = found = await services.models.require_chat(model)
-    return found
-
-
-def _answering(services: Services) -> Answering:
-    settings = services.settings
-    limits = Limits(
-        expansions=settings.expansions,
-        passages=settings.passages,
-        dense_weight=settings.dense_weight,
-        max_answer_tokens=settings.max_answer_tokens,
-        context_length=settings.context_length,
-    )
-    return Answering(services.runtime, services.store, services.index, limits)
-
-
-def _messages(request: GenerateRequest) -> list[Message]:
-    asking = Message("user", request.user_prompt)
-    return [asking] if request.system is None else [Message("system", request.system), asking]
-
-
-async def _stream(http: Request, answer: AsyncGenerator[AnswerEvent, None]) -> EventStream:
-    """The first event is there before the response starts, so that a refusal keeps its status."""
-    events = _written(answer)
-    try:
-        first = await while_connected(http, anext(events))
-    except BaseException:
-        await events.aclose()
-        raise
-    return EventStream(events, first)
-
-
-async def _written(
-    answer: AsyncGenerator[AnswerEvent, None],
-) -> AsyncGenerator[ServerEvent, None]:
-    async with aclosing(answer):
-        async for event in answer:
-            yield _on_the_wire(event)
-
-
-def _on_the_wire(event: AnswerEvent) -> ServerEvent:
-    match event:
-        case Token():
-            return ServerEvent("token", asdict(event))
-        case Citation():
-            return ServerEvent("citation", asdict(event))
-        case Receipt():
-            return ServerEvent("receipt", asdict(event))
-        case Done():
-            seen().add_tokens(event.prompt_tokens, event.completion_tokens)
-            usage = {
-                "prompt_tokens": event.prompt_tokens,
-                "completion_tokens": event.completion_tokens,
-            }
-            return ServerEvent("done", {"finish_reason": event.finish_reason, "usage": usage})
+def _require_question(request: GenerateRequest) -> None:
+    """A conversation whose last turn asks, and which begins with its only system turn if it has one."""
+    turns = request.messages or ()
+    if request.user_prompt is None and not turns:
+        raise invalid(
+            "user_prompt",
+            "Required, unless `messages` is given with the question as its last turn.",
+        )
+    if request.user_prompt is None and turns[-1].role != "user":
+        raise invalid(
+            "messages",
+            f"The last turn is the {turns[-1].role}'s. End with the user's, or give user_prompt.",
+        )
+    roles = [turn.role for turn in turns]
+    if "system" in roles[1:]:
+        raise invalid("messages", "A system turn stands first, and there is one at most.")
+    if "system" in roles and request.system is not None:
+        raise invalid("system", "`messages` begins with a system turn; leave one of them out.")
+    characters = sum(len(turn.content) for turn in turns)
+    if characters > MAX_TEXT_CHARACTERS:
+        raise invalid(
+            "messages", f"{characters} characters in all; {MAX_TEXT_CHARACTERS} are allowed."
+        )

@@ -1,0 +1,46 @@
+"""Plain chat: the conversation goes to the model as it is, and its answer comes back with a receipt."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from api.errors import BackEndFailed
+from api.rag.receipt import AnswerEvent, Token, done, plain_receipt
+from api.rag.room import Asked
+from api.runtime import Message, ModelRuntime, Usage
+
+
+async def chat(
+    runtime: ModelRuntime, asked: Asked, messages: Sequence[Message]
+) -> AsyncGenerator[AnswerEvent, None]:
+    """Tokens, the receipt, the end. Closing it cancels the generation."""
+    async with aclosing(said(runtime, asked, messages)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Token):
+                yield piece
+            else:
+                yield plain_receipt(asked, piece)
+                yield done(piece)
+
+
+async def said(
+    runtime: ModelRuntime,
+    asked: Asked,
+    messages: Sequence[Message],
+    prompt_tokens: int | None = None,
+) -> AsyncGenerator[Token | Usage, None]:
+    """What the model says, and at the end what that took; `errors.BackEndFailed` when it does not tell."""
+    pieces = runtime.chat(
+        asked.model,
+        messages,
+        asked.options,
+        least_tokens=asked.least,
+        prompt_tokens=prompt_tokens,
+    )
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if piece.text:
+                yield Token(piece.text)
+            if piece.usage:
+                yield piece.usage
+                return
+    raise BackEndFailed("The model stopped without saying how its answer ended. Ask again.")

@@ -1,0 +1,159 @@
+"""Answers from documents: searched, put into the prompt as far as there is room, and every citation checked."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+import anyio.to_thread
+
+from api.index import Index
+from api.rag import citations, retrieve
+from api.rag.chat import said
+from api.rag.citations import Checked, Source
+from api.rag.prompts import REFUSAL
+from api.rag.queries import queries
+from api.rag.receipt import (
+    AnswerEvent,
+    Receipt,
+    Token,
+    UsedPassage,
+    done,
+    left_out,
+    plain_receipt,
+)
+from api.rag.retrieve import Hit
+from api.rag.room import Asked, Fitted, Limits, fit, shares
+from api.runtime import Message, ModelRuntime, Options, Usage
+from api.store import Store
+from api.store.documents import Document
+
+ALL = "*"
+"""In place of documents' names: all that the model can be asked about."""
+LEFT_OUT_SHOWN = 10
+"""Passages below the last one used that a receipt names."""
+GREEDY = Options(temperature=0)
+"""How a model answers from documents unless the request or the persona says otherwise."""
+
+
+class Grounded:
+    """Searches documents and answers from what it finds."""
+
+    def __init__(self, runtime: ModelRuntime, store: Store, index: Index, limits: Limits) -> None:
+        self._runtime = runtime
+        self._store = store
+        self._index = index
+        self._limits = limits
+
+    async def select(self, model: str, names: Sequence[str]) -> list[Document] | None:
+        """The named documents; None for all. `errors.DocumentNotFound` names the missing."""
+        if ALL in names:
+            return None
+        return await anyio.to_thread.run_sync(self._store.documents.find, model, names)
+
+    async def all(self, model: str) -> list[Document]:
+        """Every document that the model can be asked about."""
+        return await anyio.to_thread.run_sync(self._store.documents.of_model, model)
+
+    async def queries(self, asked: Asked, messages: Sequence[Message]) -> list[str]:
+        """What is searched for the question of a conversation, its last message."""
+        *turns, last = messages
+        return await queries(
+            self._runtime,
+            asked.model,
+            last.content,
+            turns,
+            self._limits.expansions,
+            asked.context,
+        )
+
+    async def hits(
+        self, model: str, queries: Sequence[str], documents: list[Document] | None, limit: int
+    ) -> list[Hit]:
+        """The best passages, best first; duplicates are marked and do not count."""
+        weight = self._limits.dense_weight
+        return await retrieve.hits(
+            self._index, self._store, model, queries, documents, limit, weight
+        )
+
+    async def answer(
+        self,
+        asked: Asked,
+        messages: Sequence[Message],
+        documents: list[Document] | None,
+        queries: Sequence[str],
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Tokens, then citations, the receipt, the end. Closing it cancels the generation."""
+        most = self._limits.passages
+        found = await self.hits(asked.model.name, queries, documents, most + LEFT_OUT_SHOWN)
+        if not found:
+            nothing = Usage("stop", 0, 0)
+            yield Token(REFUSAL)
+            yield replace(plain_receipt(asked, nothing), queries=tuple(queries), refused=True)
+            yield done(nothing)
+            return
+        different = [hit for hit in found if not hit.is_duplicate][:most]
+        fitted = await fit(self._runtime, asked, messages, different)
+        greedy = replace(asked, options=asked.options.over(GREEDY))
+        text = ""
+        pieces = said(self._runtime, greedy, fitted.messages, fitted.tokens.number)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if isinstance(piece, Token):
+                    text += piece.text
+                    yield piece
+                else:
+                    usage = piece
+        checked = await self._checked(text, messages[-1].content, fitted.used)
+        for citation in checked.citations:
+            yield citation
+        receipt = _receipt(asked, usage, fitted, found)
+        yield replace(
+            receipt,
+            queries=tuple(queries),
+            unknown_markers=checked.unknown,
+            unverified_markers=checked.unverified,
+            refused=_is_refusal(text),
+        )
+        yield done(usage)
+
+    async def _checked(self, text: str, question: str, used: Sequence[Hit]) -> Checked:
+        if _is_refusal(text):
+            return Checked()
+        pages = [(hit.document_id, hit.page) for hit in used]
+        texts = await anyio.to_thread.run_sync(self._store.documents.page_texts, pages)
+        sources = [
+            Source(
+                n,
+                hit.document,
+                hit.document_id,
+                hit.page,
+                hit.text,
+                texts.get((hit.document_id, hit.page), ""),
+            )
+            for n, hit in enumerate(used, start=1)
+        ]
+        return citations.check(text, question, sources)
+
+
+def _receipt(asked: Asked, usage: Usage, fitted: Fitted, found: Sequence[Hit]) -> Receipt:
+    """What was used, what was left out, and where the context went."""
+    receipt = plain_receipt(asked, usage)
+    tokens = shares(fitted, asked.model, usage.prompt_tokens)
+    passages = tuple(
+        UsedPassage(n, hit.document, hit.document_id, hit.page, hit.score, share, hit.found_by)
+        for n, (hit, share) in enumerate(zip(fitted.used, tokens, strict=True), start=1)
+    )
+    return replace(
+        receipt,
+        passages=passages,
+        left_out=left_out(found, fitted.used, fitted.no_room),
+        turns_left_out=fitted.turns_left_out,
+        tokens=replace(receipt.tokens, exact=fitted.tokens.exact),
+    )
+
+
+def _is_refusal(text: str) -> bool:
+    def plain(words: str) -> str:
+        return " ".join(citations.without_markers(words).casefold().split()).strip(" .")
+
+    return plain(text) == plain(REFUSAL)

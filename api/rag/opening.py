@@ -1,0 +1,32 @@
+"""Opens what answers, as the settings say."""
+
+from api.index import Index
+from api.models.bundled import BundledModels
+from api.models.catalog import ModelCatalog
+from api.rag import Answers
+from api.rag.grounded import Grounded
+from api.rag.room import Limits
+from api.runtime import ModelRuntime
+from api.settings import Settings
+from api.store import Store
+
+
+def open_answers(
+    settings: Settings,
+    store: Store,
+    runtime: ModelRuntime,
+    index: Index,
+    models: ModelCatalog,
+    bundled: BundledModels,
+) -> Answers:
+    """Answers with the runtime's models over the store's documents."""
+    limits = Limits(
+        expansions=settings.expansions,
+        passages=settings.passages,
+        dense_weight=settings.dense_weight,
+        max_answer_tokens=settings.max_answer_tokens,
+        context_length=settings.context_length,
+        max_answers=settings.max_answers,
+    )
+    grounded = Grounded(runtime, store, index, limits)
+    return Answers(runtime, models, bundled, grounded, limits, settings.embedding_model)
