@@ -1,6 +1,7 @@
 """Checks and reads the header of a GGUF file before any loader sees it.
 
-Everything the header claims (counts, sizes, offsets, alignment) must lie within the file. Weights are not read.
+Everything the header claims (counts, sizes, offsets, alignment) must lie within the file. Weights are not read. Of
+tensor types that are not known here only the size goes unchecked: new ones come with each year of llama.cpp.
 """
 
 import math
@@ -19,6 +20,7 @@ MAX_TENSORS = 131_072
 MAX_ARRAY_ITEMS = 8_388_608
 MAX_NAME_BYTES = 65_535
 MAX_CONTEXT = 2**24
+MOST_ELEMENTS_A_BYTE = 64
 
 _STRING, _ARRAY = 8, 9
 # fmt: off
@@ -26,7 +28,7 @@ _SCALARS = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
 }
 # ggml tensor type: (elements in a block, bytes of a block)
-_TENSOR_TYPES = {
+_TENSOR_TYPES: dict[int, tuple[int, int | None]] = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
     9: (32, 40), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
     15: (256, 292), 16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18),
@@ -154,35 +156,38 @@ class _Reader:
         if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
             raise _unsound(f"its alignment {alignment!r} is no power of two")
         parameters = expected = 0
+        is_open = False
         names: set[str] = set()
         for _ in range(count):
             name, elements, size, offset = self._tensor()
             if name in names:
                 raise _unsound(f"the tensor {name!r} is there twice")
-            if offset != expected:
+            is_behind = offset >= expected and offset % alignment == 0
+            if not (is_behind if is_open else offset == expected):
                 raise _unsound(f"the tensor {name!r} begins at {offset}, not at {expected}")
             names.add(name)
             parameters += elements
-            end = offset + size
+            is_open = size is None  # it ends where the next one begins
+            end = offset + (size or 1)
             expected = _padded(end, alignment)
         missing = _padded(self._at, alignment) + end - len(self._data)
         if missing > 0:
             raise _unsound(f"{missing} bytes are missing at its end")
         return parameters
 
-    def _tensor(self) -> tuple[str, int, int, int]:
+    def _tensor(self) -> tuple[str, int, int | None, int]:
+        """Name, elements, bytes and place of the next one; a type of tomorrow takes nobody knows how many bytes."""
         name, dimensions = self._text(63), self._number("I")
         if dimensions > 4:
             raise _unsound(f"the tensor {name!r} has {dimensions} dimensions")
         shape = [self._number("Q") for _ in range(dimensions)]
         kind, offset = self._number("I"), self._number("Q")
-        if kind not in _TENSOR_TYPES:
-            raise _unsound(f"the tensor {name!r} has the unknown type {kind}")
-        block, block_bytes = _TENSOR_TYPES[kind]
+        block, block_bytes = _TENSOR_TYPES.get(kind, (1, None))
         elements = math.prod(shape)
-        if not shape or elements == 0 or shape[0] % block:
+        too_many = block_bytes is None and elements > MOST_ELEMENTS_A_BYTE * len(self._data)
+        if not shape or elements == 0 or shape[0] % block or too_many:
             raise _unsound(f"the tensor {name!r} has the shape {shape}")
-        return name, elements, elements // block * block_bytes, offset
+        return name, elements, block_bytes and elements // block * block_bytes, offset
 
     def _as_header(self, metadata: dict[str, Any], parameters: int) -> Header:
         architecture = metadata.get("general.architecture")

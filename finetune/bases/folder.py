@@ -50,6 +50,13 @@ def is_gguf_part(name: str) -> bool:
     return bool(_GGUF_PART.fullmatch(name))
 
 
+def require_whole(folder: Path) -> None:
+    """A folder with a model and all of its weights, told by names and headers alone. Raises `StageFailed`."""
+    there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    files_of(there, str(folder))
+    check(folder)
+
+
 def check(folder: Path) -> None:
     """Every shard is there and whole, and there is a tokenizer. Raises `StageFailed`."""
     _object(folder / "config.json")

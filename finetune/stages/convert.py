@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune import gguf_file
+from finetune.bases import folder as model_folder
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import sync_file, sync_folder
@@ -86,8 +87,7 @@ def _recognise_own_vocabularies() -> None:
 
 def to_gguf(model: Path, out: Path, file_type: str, name: str | None = None) -> None:
     """Write `out` whole or not at all. Raises `StageFailed`."""
-    if not (model / "config.json").is_file():
-        raise StageFailed("Not a model folder", f"{model.name} holds no config.json.")
+    model_folder.require_whole(model)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     arguments = [str(model), "--outfile", str(temporary), "--outtype", file_type]
     if name:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,50 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
     assert (result.returncode, "config.json" in result.stderr) == (1, True)
     assert len(result.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def without_weights(model: Path) -> str:
+    (model / "model.safetensors").unlink()
+    return "holds no model.safetensors"
+
+
+def with_pickled_weights(model: Path) -> str:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    return "pickles"
+
+
+def with_a_part_missing(model: Path) -> str:
+    (model / "model.safetensors").rename(model / "model-00001-of-00002.safetensors")
+    parts = {str(part): f"model-0000{part}-of-00002.safetensors" for part in (1, 2)}
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+    return "model-00002-of-00002.safetensors"
+
+
+def with_torn_weights(model: Path) -> str:
+    with (model / "model.safetensors").open("r+b") as file:
+        file.truncate(100_000)
+    return "not as long as its header says"
+
+
+@pytest.mark.parametrize(
+    "spoil", [without_weights, with_pickled_weights, with_a_part_missing, with_torn_weights]
+)
+def test_a_folder_without_all_of_its_weights_is_refused_before_anything_is_loaded(
+    tmp_path: Path, spoil: Callable[[Path], str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(DEMO_MODEL, model)
+    says = spoil(model)
+    program = (
+        "import sys; from finetune.stages.convert import main; code = main(sys.argv[1:]);"
+        "heavy = {'torch', 'numpy', 'transformers'} & set(sys.modules); sys.exit(code * 10 + len(heavy))"
+    )
+    out = tmp_path / "out.gguf"
+    command = [sys.executable, "-c", program, "--model", str(model), "--out", str(out)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (result.returncode, says in result.stderr) == (10, True), result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not out.exists()
 
 
 def test_an_unknown_way_to_cut_text_is_refused_and_nothing_is_left(tmp_path: Path) -> None:

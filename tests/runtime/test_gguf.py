@@ -69,6 +69,19 @@ def test_a_sound_header_is_read(written: Callable[[bytes], Path]) -> None:
     assert not header.embeds
 
 
+def test_tensor_types_that_nobody_knows_yet_are_taken_at_their_word(
+    written: Callable[[bytes], Path],
+) -> None:
+    tensors = [
+        tensor("a", [16]),
+        tensor("b", [64], kind=999, offset=64),
+        tensor("c", [64], kind=998, offset=96),
+        tensor("d", [16], offset=192),
+    ]
+    header = read_header(written(gguf(tensors=tensors, data=bytes(256))))
+    assert header.parameter_count == 16 + 64 + 64 + 16
+
+
 def test_real_models_are_told_apart(demo_gguf: Path, embedding_gguf: Path) -> None:
     demo, embedder = read_header(demo_gguf), read_header(embedding_gguf)
     assert (demo.embeds, embedder.embeds) == (False, True)
@@ -112,7 +125,17 @@ UNSOUND = {
     ),
     "tensors_that_overlap": gguf(tensors=[tensor("a", [16]), tensor("b", [16])]),
     "tensor_of_five_dimensions": gguf(tensors=[tensor("a", [1, 1, 1, 1, 16])]),
-    "tensor_of_unknown_type": gguf(tensors=[tensor("a", [16], kind=999)]),
+    "tensor_of_unknown_type_without_data": gguf(tensors=[tensor("a", [16], kind=999)], data=b""),
+    "tensor_of_unknown_type_and_huge_shape": gguf(tensors=[tensor("a", [2**40], kind=999)]),
+    "tensor_beyond_the_end_behind_one_of_unknown_type": gguf(
+        tensors=[tensor("a", [16], kind=999), tensor("b", [16], offset=2**20)]
+    ),
+    "tensor_out_of_line_behind_one_of_unknown_type": gguf(
+        tensors=[tensor("a", [16], kind=999), tensor("b", [4], offset=33)]
+    ),
+    "tensor_over_one_of_unknown_type": gguf(
+        tensors=[tensor("a", [16], kind=999), tensor("b", [16], offset=0)]
+    ),
     "tensor_of_half_a_block": gguf(tensors=[tensor("a", [16], kind=8)]),
     "tensor_of_nothing": gguf(tensors=[tensor("a", [0])]),
     "last_byte_missing": gguf()[:-1],
