@@ -29,9 +29,9 @@ OWNERS = {
     "tokenizers": ("api/runtime/ollama/tokens.py", "finetune/"),
     "langchain_core": ("api/rag/prompts.py",),
     "uvicorn": ("api/__main__.py", "api/http/protocol.py", "api/http/forwarded.py"),
-    "trl": ("finetune/stages/train.py",),
+    "trl": ("finetune/training/sft.py",),
     "peft": (
-        "finetune/stages/train.py",
+        "finetune/training/adapter.py",
         "finetune/stages/merge.py",
         "finetune/checks/reference.py",
     ),

@@ -11,9 +11,11 @@ import torch
 from finetune.job.directory import JobDirectory
 from finetune.job.stage import Interrupted, StageFailed, needs, read_spec
 from finetune.stages.dataset import dataset
-from finetune.stages.train import examples, load_base, train
+from finetune.stages.train import train
 from finetune.tokenizer import load_tokenizer
+from finetune.training.adapter import load_base
 from finetune.training.progress import StopWish
+from finetune.training.sft import examples
 from finetune.turns import Conversation
 from tests.finetune.conftest import question_rows
 from tests.finetune.jobs import DEMO_MODEL, events, new_job
@@ -98,7 +100,9 @@ def test_an_accumulation_that_gives_no_step_fails_before_training(jobs_folder: P
 
 def test_a_missing_stage_is_named(jobs_folder: Path) -> None:
     job = new_job(jobs_folder / "job_missing", question_rows())
-    with pytest.raises(StageFailed, match=r"dataset/done\.json.*python -m finetune\.dataset"):
+    with pytest.raises(
+        StageFailed, match=r"dataset/done\.json.*python -m finetune\.stages\.dataset"
+    ):
         needs(job, "dataset", "train.jsonl")
 
 
