@@ -189,8 +189,9 @@ async def test_what_reads_a_strangers_file_is_told_nothing(start: Asked, tmp_pat
 async def test_what_computes_is_told_where_things_are_and_no_secret(
     start: Asked, tmp_path: Path
 ) -> None:
-    with Watch() as environments:
+    with Watch() as seen:
         await start(tmp_path)
+    environments = [one for one in seen if one]  # a process that just begins or ends shows none
     assert environments
     for environment in environments:
         assert "planted" not in environment.values()
