@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,9 +23,6 @@ from api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
 from api.http.starting import Starting
 from api.settings import Settings, settings_table, wrong_settings
 
-if TYPE_CHECKING:
-    from api.cleaning import Item
-
 SHOWN = 20
 """Lines that `clean` shows of what it would delete."""
 
@@ -37,9 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("serve", help="serve the API (the default)")
     doctor = commands.add_parser("doctor", help="check the state, and repair it")
-    doctor.add_argument("--check", action="store_true", help="only say what is off")
-    cleaner = commands.add_parser("clean", help="delete all documents, vectors or created models")
-    cleaner.add_argument("what", choices=["documents", "vectors", "models"])
+    ways = doctor.add_mutually_exclusive_group()
+    ways.add_argument("--check", action="store_true", help="only say what is off")
+    ways.add_argument(
+        "--adopt", action="store_true", help="take back documents, jobs and models without a row"
+    )
+    ways.add_argument("--purge", action="store_true", help="delete what lies in lost/, only that")
+    cleaner = commands.add_parser(
+        "clean", help="delete all documents, vectors, created models or ended jobs"
+    )
+    cleaner.add_argument("what", choices=["documents", "vectors", "models", "jobs"])
     cleaner.add_argument("--all", action="store_true", help="of the models, the bases too")
     cleaner.add_argument("--check", action="store_true", help="only say what would be deleted")
     cleaner.add_argument("--yes", action="store_true", help="do not ask")
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         settings = _settings()
         if chosen.command == "doctor":
-            return _doctor(settings, repair=not chosen.check)
+            return _doctor(settings, chosen)
         if chosen.command == "clean":
             return _clean(settings, chosen)
         return _serve(settings)
@@ -137,21 +140,28 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _doctor(settings: Settings, *, repair: bool) -> int:
-    from api.doctor import examine
+def _doctor(settings: Settings, options: argparse.Namespace) -> int:
+    from api.doctor import examine, lost_things, purge
 
     logging.basicConfig(level="WARNING")
-    findings = asyncio.run(examine(settings, repair=repair))
+    logging.getLogger("api.documents.adopting").setLevel("INFO")  # it can take long
+    if options.purge:
+        gone = purge(settings)
+        print("\n".join(f"deleted: {path}" for path in gone) or "Nothing lies in lost/.")
+        return 0
+    findings = asyncio.run(examine(settings, repair=not options.check, adopt=options.adopt))
     for text, repaired in findings:
         print(f"{'repaired' if repaired else 'found'}: {text}")
     if not findings:
         print("All is well.")
+    if lost := lost_things(settings):
+        print(f"note: {len(lost)} things lie in lost/; `llm-fastapi doctor --purge` deletes them.")
     return 0 if all(repaired for _, repaired in findings) else 1
 
 
 def _clean(settings: Settings, options: argparse.Namespace) -> int:
     """Status 2: it was not agreed to, and nothing is deleted."""
-    from api.cleaning import clean
+    from api.cleaning import Item, clean
 
     logging.basicConfig(level="WARNING")
 

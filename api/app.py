@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from api.data_folder import DataFolder
+from api.data_folder.leftovers import sweep
 from api.errors import ApiError
 from api.http.forwarded import Forwarded
 from api.http.gate import AllowedOrigins, Gate
@@ -58,7 +59,7 @@ def create_app(
     """
     folder = DataFolder(settings.data_dir)
     try:
-        folder.sweep(settings.uploads_dir, settings.converting_dir)
+        sweep(settings)
         store = open_store(settings.database_path)
     except BaseException:
         folder.release()
@@ -124,7 +125,7 @@ async def _open(
         await anyio.to_thread.run_sync(store.database.require_sound, abandon_on_cancel=True)
         readiness.opening = "is starting"
         services = await open(settings, store, stack)
-        await anyio.to_thread.run_sync(clear_leftovers, settings, store)
+        await anyio.to_thread.run_sync(clear_leftovers, services.folders.jobs, store)
         readiness.services = app.state.services = services
         await prepare(services)
     except ApiError as error:

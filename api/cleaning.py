@@ -1,4 +1,4 @@
-"""`llm-fastapi clean`: deletes all documents, all vectors, or the created models, and nothing else.
+"""`llm-fastapi clean`: deletes all documents, all vectors, the created models or the ended jobs, and nothing else.
 
 What is to go is shown first, and goes by the same code as when the API deletes it.
 """
@@ -6,6 +6,7 @@ What is to go is shown first, and goes by the same code as when the API deletes 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from anyio.to_thread import run_sync
@@ -13,6 +14,8 @@ from anyio.to_thread import run_sync
 from api.data_folder import DataFolder
 from api.errors import ModelNotFound
 from api.index import Collection
+from api.jobs.deleting import delete_job
+from api.models.naming import is_live
 from api.names import CHECKING, model_key
 from api.opening import open_services
 from api.runtime import ModelInfo
@@ -21,7 +24,7 @@ from api.settings import Settings
 from api.store import open_store
 from api.store.models import ModelRecord
 
-What = Literal["documents", "vectors", "models"]
+What = Literal["documents", "vectors", "models", "jobs"]
 Outcome = Literal["nothing there", "not agreed", "deleted"]
 BYTES_A_NUMBER = 4
 
@@ -58,6 +61,8 @@ async def clean(
             sweep = await _documents(services)
         elif what == "vectors":
             sweep = await _vectors(services)
+        elif what == "jobs":
+            sweep = await _jobs(services)
         else:
             sweep = await _models(services, bases)
         if not sweep.items:
@@ -130,3 +135,28 @@ async def _models(services: Services, bases: bool) -> Sweep:
 def _is_created(info: ModelInfo, record: ModelRecord | None) -> bool:
     """Not a base; half-made ones, which are never listed, count too."""
     return record is not None or info.name.endswith(CHECKING)
+
+
+async def _jobs(services: Services) -> Sweep:
+    """Those that nothing is to become of any more; what they published stays."""
+    jobs = [job for job in await run_sync(services.store.jobs.all) if not is_live(job)]
+
+    def items() -> list[Item]:
+        return [
+            Item(
+                f"{job.id} ({job.model_name}, {job.status})",
+                size_of(services.jobs.directory(job.id).path),
+            )
+            for job in jobs
+        ]
+
+    async def delete() -> None:
+        for job in jobs:
+            await delete_job(services.store, services.runtime, services.jobs, job.id)
+
+    return Sweep(await run_sync(items), delete)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files of a folder; links are not followed."""
+    return sum(path.lstat().st_size for path in folder.rglob("*"))

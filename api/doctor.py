@@ -1,16 +1,21 @@
 """`llm-fastapi doctor`: holds database, indexes, files, models and job folders against each other."""
 
 import contextlib
-import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import anyio.to_thread
 
 from api.data_folder import DataFolder
+from api.data_folder.leftovers import leftovers
+from api.data_folder.lost import Lost
+from api.documents.adopting import adopt as adopt_documents
 from api.documents.doctor import examine as examine_documents
 from api.errors import ApiError, Finding
+from api.jobs.adopting import adopt as adopt_jobs
 from api.jobs.doctor import examine as examine_jobs
+from api.models.adopting import adopt as adopt_models
 from api.names import model_key
 from api.opening import open_services
 from api.runtime.llama_cpp.devices import GPU_HINT
@@ -21,8 +26,12 @@ from api.store import Store, open_store
 T = TypeVar("T")
 
 
-async def examine(settings: Settings, *, repair: bool) -> list[Finding]:
-    """Everything that is off; the data folder must be nobody's. `errors.CannotStart` otherwise."""
+async def examine(settings: Settings, *, repair: bool, adopt: bool = False) -> list[Finding]:
+    """Everything that is off; the data folder must be nobody's. `errors.CannotStart` otherwise.
+
+    With `adopt`, documents, jobs and models that are found without a row get one, and from then on folders and
+    database belong together.
+    """
     folder = DataFolder(settings.data_dir)
     try:
         store = open_store(settings.database_path)
@@ -32,17 +41,61 @@ async def examine(settings: Settings, *, repair: bool) -> list[Finding]:
                 return damage  # nothing else can be told by it
             services = await open_services(settings, store, stack)
             return [
+                *(await _adopted(services) if adopt else []),
+                *(_apart(note) for note in services.folders.notes),
                 *await examine_documents(
-                    services.store, services.index, settings.documents_dir, repair=repair
+                    store, services.index, services.importer.files, repair=repair
                 ),
                 *await _in_thread(
-                    lambda: examine_jobs(services.store, settings.jobs_dir, repair=repair)
+                    lambda: examine_jobs(store, services.folders.jobs, repair=repair)
                 ),
                 *await _models(services, repair),
                 *await _in_thread(lambda: _leftovers(settings, repair)),
             ]
     finally:
         folder.release()
+
+
+def purge(settings: Settings) -> list[Path]:
+    """Delete what lies in `lost/`, and nothing else; returns what it was. The data folder must be nobody's."""
+    folder = DataFolder(settings.data_dir)
+    try:
+        return Lost(settings.data_dir).purge(*_guarded(settings))
+    finally:
+        folder.release()
+
+
+def lost_things(settings: Settings) -> list[Path]:
+    """What lies in `lost/`."""
+    return Lost(settings.data_dir).all(*_guarded(settings))
+
+
+def _guarded(settings: Settings) -> tuple[Path, ...]:
+    return settings.documents_dir, settings.jobs_dir, settings.models_dir
+
+
+async def _adopted(services: Services) -> list[Finding]:
+    """Take back what has no row, jobs before the models that they made. Where that is done both sides agree."""
+    folders, store = services.folders, services.store
+    jobs = await _in_thread(lambda: adopt_jobs(store, folders.jobs))
+    models = await adopt_models(store, services.runtime, folders.models)
+    documents = await adopt_documents(services.importer, services.bundled, services.settings)
+    for folder, findings in (
+        (folders.jobs, jobs),
+        (folders.models, models),
+        (folders.documents, documents),
+    ):
+        if folder is not None and all(repaired for _, repaired in findings):
+            await _in_thread(folder.agree)
+    return [*jobs, *models, *documents]
+
+
+def _apart(note: str) -> Finding:
+    return Finding(
+        f"{note} Put back the database, or the folder, that belongs to it; or run `llm-fastapi doctor "
+        "--adopt`, which takes back what it can and makes them belong together.",
+        False,
+    )
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -71,7 +124,8 @@ async def _models(services: Services, repair: bool) -> list[Finding]:
         for info in infos
         if not info.size_bytes and repr(info.name) not in " ".join(hints)
     ]
-    is_sure = repair and not any("cannot be read" in hint for hint in hints)  # it may be that one
+    is_apart = services.folders.models is not None and services.folders.models.note
+    is_sure = repair and not is_apart and not any("cannot be read" in hint for hint in hints)
     for key, record in records.items():
         if key not in existing:
             if is_sure:
@@ -92,11 +146,9 @@ async def _hints(services: Services) -> tuple[str, ...]:
 
 def _leftovers(settings: Settings, repair: bool) -> list[Finding]:
     findings = []
-    for folder in (settings.uploads_dir, settings.converting_dir):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if repair:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            findings.append(
-                Finding(f"File {folder.name}/{path.name} was left by a dead process.", repair)
-            )
+    for path in leftovers(settings):
+        if repair:
+            path.unlink(missing_ok=True)
+        text = f"File {path.parent.name}/{path.name} was left by a dead process."
+        findings.append(Finding(text, repair))
     return findings

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import anyio.to_thread
 
+from api.data_folder.contents import DocumentFiles, JobFolders, ModelFiles
+from api.data_folder.guarded import Folders, Guarded
+from api.data_folder.lost import Lost
 from api.documents.deleting import Deleter
 from api.documents.importing import open_importer
 from api.errors import ApiError
@@ -27,17 +30,42 @@ from api.store import Store
 LOGGER = logging.getLogger("api")
 
 
+def open_folders(settings: Settings, store: Store) -> Folders:
+    """The folders that the database describes, judged before anything is added; what is off is logged."""
+    lost, mine = Lost(settings.data_dir), store.installation
+    documents, jobs, models = settings.documents_dir, settings.jobs_dir, settings.models_dir
+
+    def document_ids() -> set[str]:
+        return {one.id for one in store.documents.all("importing", "ready", "deleting")}
+
+    def job_ids() -> set[str]:
+        return {one.id for one in store.jobs.all()}
+
+    folders = Folders(
+        Guarded("documents", documents, mine, DocumentFiles(documents, document_ids), lost),
+        Guarded("jobs", jobs, mine, JobFolders(jobs, job_ids), lost),
+        Guarded("models", models, mine, ModelFiles(models, store.models.all), lost)
+        if settings.runtime == "llama_cpp"
+        else None,
+        lost,
+    )
+    for note in folders.notes:
+        LOGGER.warning("%s `llm-fastapi doctor` says what to do.", note)
+    return folders
+
+
 async def open_services(
     settings: Settings, store: Store, stack: contextlib.AsyncExitStack
 ) -> Services:
     """Everything a route works with, as the settings say; `stack` gives it back, last opened first."""
-    runtime = open_runtime(settings)
+    folders = await anyio.to_thread.run_sync(open_folders, settings, store)
+    runtime = await anyio.to_thread.run_sync(open_runtime, settings, folders.models)
     stack.push_async_callback(runtime.close)
     index = await anyio.to_thread.run_sync(open_index, settings, store, runtime)
     stack.callback(index.close)
     runner = open_runner(settings)
     stack.callback(runner.close)
-    return await services_over(settings, store, stack, runtime, index, runner)
+    return await services_over(settings, store, stack, runtime, index, runner, folders)
 
 
 async def services_over(
@@ -47,15 +75,18 @@ async def services_over(
     runtime: ModelRuntime,
     index: Index,
     runner: JobRunner,
+    folders: Folders | None = None,
 ) -> Services:
     """The services over back ends that are open already; who opened those closes them."""
-    importer = open_importer(settings, store, index)
+    if folders is None:
+        folders = await anyio.to_thread.run_sync(open_folders, settings, store)
+    importer = open_importer(settings, store, index, folders)
     stack.push_async_callback(importer.close)
     deleter = Deleter(store, index, importer)
     stack.push_async_callback(deleter.close)
     base_models = BaseModels(settings.base_models_dir, store.models)
     submitter, supervisor = await anyio.to_thread.run_sync(
-        open_jobs, settings, store, runtime, base_models, runner
+        open_jobs, settings, store, runtime, base_models, runner, folders.jobs
     )
     stack.push_async_callback(supervisor.close)
     models = ModelCatalog(runtime, store, base_models)
@@ -63,6 +94,7 @@ async def services_over(
     return Services(
         settings=settings,
         store=store,
+        folders=folders,
         runtime=runtime,
         models=models,
         answers=open_answers(settings, store, runtime, index, models, bundled),

@@ -31,6 +31,9 @@ class Readiness:
             _state(services.jobs.check(), hints),
         )
         models = {f"model {name}": state for name, state in services.bundled.states().items()}
+        hints += (
+            f"{note} `llm-fastapi doctor` says what to do." for note in services.folders.notes
+        )
         states = {"database": database, "runtime": runtime, "index": vectors, "runner": runner}
         return {**states, **models}, hints
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from api.data_folder.guarded import Folders
     from api.documents.deleting import Deleter
     from api.documents.importing import Importer
     from api.index import Index
@@ -25,6 +26,7 @@ class Services:
 
     settings: Settings
     store: Store
+    folders: Folders
     runtime: ModelRuntime
     models: ModelCatalog
     answers: Answers

@@ -75,6 +75,13 @@ def _sendable(key: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def _folder(value: object) -> object:
+    """Nothing is the default, never the working directory; a tilde is the home."""
+    if not str(value).strip():
+        return Path("data")
+    return Path(str(value).strip()).expanduser()
+
+
 ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
 """What a path prefix may look like."""
 
@@ -97,7 +104,7 @@ class Settings(BaseSettings):
         str_strip_whitespace=True,
     )
 
-    data_dir: Path = Field(
+    data_dir: Annotated[Path, BeforeValidator(_folder)] = Field(
         Path("data"), description="Everything that lasts lies under this folder."
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")

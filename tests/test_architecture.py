@@ -45,7 +45,8 @@ PURE = ("api/documents/", "api/index/", "api/rag/", "api/jobs/", "api/store/", "
 
 FLOORS = (
     ("api.errors", "api.faults", "api.settings", "finetune"),
-    ("api.names", "api.child_process", "api.data_folder"),
+    ("api.names", "api.child_process"),
+    ("api.data_folder",),
     ("api.store", "api.runtime", "api.runners"),
     ("api.index", "api.models"),
     ("api.documents", "api.rag", "api.jobs"),

@@ -1,4 +1,7 @@
-"""A document goes: at once for everyone who asks, then its vectors, words, file and rows, in this order."""
+"""A document goes: at once for everyone who asks, then its file, vectors, words and rows, in this order.
+
+The file goes first, so that on a full disk there is room for what the other steps write.
+"""
 
 import asyncio
 import logging
@@ -87,18 +90,28 @@ class Deleter:
     async def _take_all_away(self) -> None:
         with self._scope:
             while self._left:
-                try:
-                    await self._take_away(self._left[0])
-                    self._left.popleft()
-                except (ApiError, OSError) as error:
-                    log.warning("Deleting %s waits: %s", self._left[0].id, error)
-                    self._left.rotate(-1)  # the others need not wait for this one
+                for _ in range(len(self._left)):  # none waits for another one that fails
+                    document = self._left.popleft()
+                    if not await self._is_taken_away(document):
+                        self._left.append(document)
+                if self._left:
                     await asyncio.sleep(RETRY_SECONDS)
+
+    async def _is_taken_away(self, document: Document) -> bool:
+        try:
+            await self._take_away(document)
+        except (ApiError, OSError) as error:
+            log.warning("Deleting %s waits: %s", document.id, error)
+            return False
+        except Exception:
+            log.exception("Deleting %s fails, and is tried again.", document.id)
+            return False
+        return True
 
     async def _take_away(self, document: Document) -> None:
         await self._importer.stop(document.id)
-        await self._index.remove(document)
-        faults.point("delete_vectors_removed")
         await run_sync(self._importer.files.remove, document.id)
         faults.point("delete_file_removed")
+        await self._index.remove(document)
+        faults.point("delete_vectors_removed")
         await run_sync(self._store.documents.remove, document.id)

@@ -9,8 +9,9 @@ import anyio
 from anyio.to_thread import run_sync
 
 from api import faults
+from api.data_folder.guarded import Folders
 from api.documents.extract import Bounds, extract
-from api.documents.files import Files
+from api.documents.files import Files, Label
 from api.documents.split import pack, pieces
 from api.errors import ApiError, DocumentNotFound, OutOfSpace, Unavailable
 from api.index import Index
@@ -72,25 +73,33 @@ class Importer:
         return document, is_new
 
     async def resume(self) -> None:
-        """At start, once: go on with half-done imports in the background, sweep files of no document.
+        """At start, once: go on with half-done imports in the background.
+
+        Where files and database belong together, files of no document are put aside, and documents whose
+        file did not arrive are forgotten: they were never confirmed.
 
         After `Index.repair`, so that chunks which are kept have their vectors.
 
         Imports that have begun since go on as they are.
         """
+        may_sweep = self.files.guarded.may_sweep
         async with self._beginning:
-            files = await run_sync(self.files.all)
-            documents = await run_sync(self._store.documents.all, "importing", "ready", "deleting")
-            for stray in files.keys() - {one.id for one in documents}:
-                await run_sync(files[stray].unlink)
-            for document in documents:
-                if document.status != "importing" or document.id in self._running:
+            if may_sweep:
+                await run_sync(self._set_strays_aside)
+            for document in await run_sync(self._store.documents.all, "importing"):
+                if document.id in self._running:
                     continue
-                if document.id in files:
+                if await run_sync(self.files.exists, document.id):
                     self._start(document, wait=False)
-                else:  # it was never confirmed: its file did not arrive
+                elif may_sweep:
                     await self._take_back(document)
+                    await run_sync(self.files.remove, document.id)
                     await run_sync(self._store.documents.remove, document.id)
+
+    def _set_strays_aside(self) -> None:
+        for stray in self.files.unplaced():
+            if placed := self.files.set_aside(stray):
+                log.warning("The file %s belongs to no document. It lies in %s.", stray, placed)
 
     async def stop(self, document_id: str) -> None:
         """Stop working on one document and wait until nothing works on it."""
@@ -107,19 +116,21 @@ class Importer:
         self, file: Path, name: str, model: str, sha256: str, size_bytes: int
     ) -> tuple[Document, bool]:
         try:
-            document, is_new = self._store.documents.add(name, model, sha256, size_bytes)
-            faults.point("import_row_added")
-            if is_new:
-                self._keep_file(file, document)
-                faults.point("import_file_kept")
+            with self.files.guarded.adding():
+                document, is_new = self._store.documents.add(name, model, sha256, size_bytes)
+                faults.point("import_row_added")
+                if is_new:
+                    self._keep_file(file, document)
+                    faults.point("import_file_kept")
             return document, is_new
         finally:
             file.unlink(missing_ok=True)
 
     def _keep_file(self, file: Path, document: Document) -> None:
         try:
-            self.files.keep(file, document.id)
+            self.files.keep(file, document.id, Label(document.name, document.model))
         except OSError as error:
+            self.files.remove(document.id)
             self._store.documents.remove(document.id)
             raise OutOfSpace(f"The file could not be kept: {error.strerror}.") from error
 
@@ -227,7 +238,7 @@ class _Running:
         return self.task.result()
 
 
-def open_importer(settings: Settings, store: Store, index: Index) -> Importer:
+def open_importer(settings: Settings, store: Store, index: Index, folders: Folders) -> Importer:
     """An importer as the settings say."""
     bounds = Bounds(
         settings.max_pages,
@@ -238,7 +249,7 @@ def open_importer(settings: Settings, store: Store, index: Index) -> Importer:
     return Importer(
         store,
         index,
-        Files(settings.documents_dir),
+        Files(folders.documents),
         bounds,
         chunk_tokens=settings.chunk_tokens,
         overlap_tokens=settings.chunk_overlap_tokens,

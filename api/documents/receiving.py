@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import anyio.to_thread
 
+from api.data_folder.leftovers import INCOMING
 from api.errors import OutOfSpace, UnsupportedMediaType
 from api.names import valid_document_name
 
@@ -43,7 +44,7 @@ def _copy(source: BinaryIO, name: str, folder: Path) -> Received:
     if b"%PDF-" not in first:
         raise UnsupportedMediaType(f"{name!r} is not a PDF: its first bytes do not say %PDF-.")
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f".incoming-{secrets.token_hex(8)}"
+    path = folder / f"{INCOMING}{secrets.token_hex(8)}"
     digest = hashlib.sha256()
     size = 0
     try:

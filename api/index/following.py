@@ -61,7 +61,7 @@ def words_that_differ(store: Store, lexical: LexicalIndex) -> str:
     try:
         actual = lexical.ids()
     except Damaged as error:
-        return f"The word index is damaged: {error}."
+        return error.detail
     if expected == actual:
         return ""
     return (

@@ -5,7 +5,7 @@ It knows the last change of the store that it has seen; that number is committed
 
 import contextlib
 import logging
-import shutil
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,14 @@ from tantivy import (
     Tokenizer,
 )
 
+from api.data_folder.contents import remove_made
 from api.errors import ApiError, BackEndFailed, OutOfSpace
 from api.index.values import Scored
 
 log = logging.getLogger(__name__)
+
+_MADE = re.compile(r"(\.managed|meta)\.json|\.tantivy-\w+\.lock|[0-9a-f]{32}(\.\d+)?\.\w+")
+"""Names that tantivy gives; whatever else lies in the folder is somebody else's."""
 
 HEADING_WEIGHT = 0.1
 """What a word in a chunk's heading or document name counts, against one in its text. Measured on 50 questions
@@ -39,7 +43,7 @@ ALL_MODELS = "*"
 """Owner of a document for all models; no model can have this name."""
 
 
-class Damaged(Exception):
+class Damaged(BackEndFailed):
     """The folder cannot be read; `LexicalIndex.clear` makes an empty one."""
 
 
@@ -86,7 +90,7 @@ class LexicalIndex:
         try:
             self._open()
         except Damaged as error:
-            log.warning("The word index is damaged and is made again: %s", error)
+            log.warning("%s It is made again.", error)
             self.clear()
 
     def _open(self) -> None:
@@ -104,7 +108,7 @@ class LexicalIndex:
     def clear(self) -> None:
         """Begin anew with nothing."""
         with self._writing:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_made(self._folder, _MADE)
             self._open()
 
     def follow(self, seen: int, gone: Iterable[str], come: Iterable[Entry]) -> None:
@@ -194,7 +198,7 @@ def _damage() -> Iterator[None]:
         # a panic of the native library is no Exception
         if type(error).__name__ != "PanicException":
             raise
-        raise Damaged(str(error)) from error
+        raise Damaged(f"The word index is damaged: {error}.") from error
 
 
 def _meaning(error: ValueError) -> Exception:
@@ -203,4 +207,4 @@ def _meaning(error: ValueError) -> Exception:
         return OutOfSpace("The disk is full: the word index could not be written. Free some space.")
     if "LockBusy" in text:
         return BackEndFailed("Another process writes to the word index. Stop the other server.")
-    return Damaged(text)
+    return Damaged(f"The word index is damaged: {text}.")

@@ -6,7 +6,7 @@ thrown away, and `Index.repair` fills it again.
 
 import contextlib
 import logging
-import shutil
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,11 +19,15 @@ from chromadb.config import Settings
 from chromadb.errors import InvalidArgumentError, NotFoundError
 
 from api import child_process
+from api.data_folder.contents import remove_made
 from api.errors import ApiError, BackEndFailed, EmbeddingMismatch, OutOfSpace, Unavailable
 from api.index.embeddings import Vectors
 from api.index.values import Collection, Scored
 
 log = logging.getLogger(__name__)
+
+_MADE = re.compile(r"chroma\.sqlite3(-\w+)?|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Names that chromadb gives; whatever else lies in the folder is somebody else's."""
 
 BATCH = 2000
 SEARCH_WIDTH = 200
@@ -182,7 +186,7 @@ def open_embedded(folder: Path) -> ChromaVectors:
 
 def _throw_away(folder: Path, problem: str) -> None:
     log.warning("The vector index is damaged and is made again from the database: %s", problem)
-    shutil.rmtree(folder)
+    remove_made(folder, _MADE)
 
 
 def _probe(folder: Path) -> str:

@@ -1,9 +1,13 @@
-"""Compares job folders with job rows. The rows are the truth: a folder without one is nobody's."""
+"""Compares job folders with job rows. The rows are the truth: a folder without one is put aside."""
 
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+from api.data_folder.guarded import Guarded
 from api.errors import Finding
+from api.jobs.deleting import DELETED
 from api.jobs.submit import GROWING
 from api.store import Store
 from api.store.jobs import Job, JobStatus
@@ -14,38 +18,55 @@ _WITHOUT_FOLDER: dict[JobStatus, JobStatus] = {
     "running": "failed",
     "publishing": "trained",
 }
+_HALF = re.compile(rf"({re.escape(GROWING)}|{re.escape(DELETED)})job_[0-9a-f]{{16}}")
+"""Folders that were growing, which nobody was told of, and those that were being deleted."""
 
 
-def examine(store: Store, jobs_dir: Path, *, repair: bool) -> list[Finding]:
+def examine(store: Store, folder: Guarded, *, repair: bool) -> list[Finding]:
     """What is off between folders and rows; with `repair` it is put right.
 
-    Not to be called beside a submission in progress.
+    Nothing is told of a folder that does not belong to the database. Not to be called beside a submission in
+    progress.
     """
-    jobs = {job.id: job for job in store.jobs.all()}
-    folders = sorted(jobs_dir.iterdir()) if jobs_dir.is_dir() else []
-    names = {folder.name for folder in folders}
-    findings = [_folder(folder, repair) for folder in folders if _is_stray(folder, jobs)]
-    findings += [_row(store, job, repair) for job in jobs.values() if _is_bare(job, names)]
+    if folder.note:
+        return []
+    findings = [_half(path, repair) for path in _half_done(folder.path)]
+    findings += [_stray(folder, path, repair) for path in folder.contents.unplaced()]
+    findings += [_bare(store, job, repair) for job in store.jobs.all() if _is_bare(job, folder)]
     return findings
 
 
-def _is_stray(folder: Path, jobs: dict[str, Job]) -> bool:
-    return folder.is_dir() and folder.name.startswith((GROWING, "job_")) and folder.name not in jobs
+def drop_intermediates(store: Store, folder: Guarded) -> None:
+    """Free the disk of what published jobs need no more, where a crash has come before it."""
+    for job in store.jobs.all("succeeded"):
+        JobDirectory(folder.path / job.id).drop_intermediates()
 
 
-def _is_bare(job: Job, folders: set[str]) -> bool:
-    return job.status in _WITHOUT_FOLDER and job.id not in folders
+def _half_done(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if _HALF.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            yield path
 
 
-def _folder(folder: Path, repair: bool) -> Finding:
-    if JobDirectory(folder).is_locked():
-        return Finding(f"Folder {folder.name} belongs to no job, and a process works in it.", False)
+def _is_bare(job: Job, folder: Guarded) -> bool:
+    return job.status in _WITHOUT_FOLDER and not (folder.path / job.id).exists()
+
+
+def _half(path: Path, repair: bool) -> Finding:
     if repair:
-        shutil.rmtree(folder, ignore_errors=True)
-    return Finding(f"Folder {folder.name} belongs to no job.", repair and not folder.exists())
+        shutil.rmtree(path, ignore_errors=True)
+    return Finding(f"Folder {path.name} was left half done.", repair and not path.exists())
 
 
-def _row(store: Store, job: Job, repair: bool) -> Finding:
+def _stray(folder: Guarded, path: Path, repair: bool) -> Finding:
+    text = f"Folder {path.name} belongs to no job"
+    if JobDirectory(path).is_locked():
+        return Finding(f"{text}, and a process works in it.", False)
+    placed = folder.set_aside(path) if repair else None
+    return Finding(f"{text}: moved to {placed}." if placed else f"{text}.", placed is not None)
+
+
+def _bare(store: Store, job: Job, repair: bool) -> Finding:
     if repair:
         error = {"title": "Folder missing", "detail": "The job's folder is gone. Submit it again."}
         store.jobs.move(job.id, _WITHOUT_FOLDER[job.status], error=error)

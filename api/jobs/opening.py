@@ -2,6 +2,7 @@
 
 import logging
 
+from api.data_folder.guarded import Guarded
 from api.jobs import doctor
 from api.jobs.publish import Publisher
 from api.jobs.submit import Submitter
@@ -21,14 +22,14 @@ def open_jobs(
     runtime: ModelRuntime,
     base_models: BaseModels,
     runner: JobRunner,
+    folder: Guarded,
 ) -> tuple[Submitter, Supervisor]:
     """Open both; call `clear_leftovers` before anything is submitted."""
-    settings.jobs_dir.mkdir(parents=True, exist_ok=True)
     submitter = Submitter(
         store,
         runtime,
         base_models,
-        settings.jobs_dir,
+        folder,
         max_rows=settings.max_dataset_rows,
         trains_here=settings.runner == "local",
     )
@@ -38,13 +39,19 @@ def open_jobs(
         runner,
         Publisher(store, runtime),
         data_dir=settings.data_dir,
-        jobs_dir=settings.jobs_dir,
+        jobs_dir=folder.path,
         training_jobs=settings.training_jobs,
     )
     return submitter, supervisor
 
 
-def clear_leftovers(settings: Settings, store: Store) -> None:
-    """Put right what a crash has left; a submission in progress would be taken for one."""
-    for text, _ in doctor.examine(store, settings.jobs_dir, repair=True):
+def clear_leftovers(folder: Guarded, store: Store) -> None:
+    """Put right what a crash has left; a submission in progress would be taken for one.
+
+    Nothing where folder and database may not belong together.
+    """
+    if not folder.may_sweep:
+        return
+    for text, _ in doctor.examine(store, folder, repair=True):
         LOGGER.warning("%s", text)
+    doctor.drop_intermediates(store, folder)

@@ -1,7 +1,7 @@
 """Takes a fine-tuning request: checks all of it, then makes the job's directory and, last, its row.
 
 The directory grows under a hidden name and is renamed when it is whole. A crash before the row
-leaves a directory that nobody knows, which the next start removes: a job exists when its row does.
+leaves a directory that nobody knows, which the next start puts aside: a job exists when its row does.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import anyio.to_thread
 from pydantic import ValidationError
 
+from api.data_folder.guarded import Guarded
 from api.errors import (
     DatasetUnusable,
     InvalidOption,
@@ -69,7 +70,7 @@ class Submitter:
         store: Store,
         runtime: ModelRuntime,
         base_models: BaseModels,
-        jobs_dir: Path,
+        folder: Guarded,
         *,
         max_rows: int,
         trains_here: bool = False,
@@ -78,7 +79,8 @@ class Submitter:
         self._store = store
         self._runtime = runtime
         self._base_models = base_models
-        self._jobs_dir = jobs_dir
+        self._folder = folder
+        self._jobs_dir = folder.path
         self._max_rows = max_rows
         self._trains_here = trains_here
         self._adding = asyncio.Lock()
@@ -145,6 +147,10 @@ class Submitter:
             ) from error
 
     def _add(self, folder: Path, job_id: str, spec: FineTuneSpec) -> Job:
+        with self._folder.adding():
+            return self._placed(folder, job_id, spec)
+
+    def _placed(self, folder: Path, job_id: str, spec: FineTuneSpec) -> Job:
         placed = folder.rename(self._jobs_dir / job_id)
         try:
             sync_folder(self._jobs_dir)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import anyio.to_thread
@@ -18,7 +18,7 @@ import anyio.to_thread
 from api.errors import ApiError, OutOfSpace, Unavailable, WrongState
 from api.faults import point
 from api.jobs.publish import Publisher
-from api.models.naming import require_free, require_unpromised
+from api.models.naming import is_live, require_free, require_unpromised
 from api.runners import JobRunner
 from api.runtime import ModelRuntime
 from api.store import Store
@@ -128,6 +128,18 @@ class Supervisor:
             job = await self._move(job, "publishing")
         self.wake()
         return job
+
+    @contextlib.asynccontextmanager
+    async def at_rest(self, job_id: str) -> AsyncIterator[Job]:
+        """A job that stays in its state meanwhile; `errors.WrongState` when it is on its way to a model."""
+        async with self._acting:
+            job = await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
+            if is_live(job):
+                raise WrongState(
+                    f"Job {job_id} is {job.status}. Cancel it and wait until it has ended.",
+                    state=job.status,
+                )
+            yield job
 
     async def _run(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from api import child_process
+from api.data_folder.leftovers import CONVERTING
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NotReady
 from api.models.bases import DEMO, DEMO_DELETED
 from api.names import model_key
@@ -80,7 +81,7 @@ class BundledModels:
             await self._runtime.show(model.name)
             return
         self._work_dir.mkdir(parents=True, exist_ok=True)
-        target = self._work_dir / f"{model_key(model.name)}.gguf"
+        target = self._work_dir / f"{CONVERTING}{model_key(model.name)}.gguf"
         try:
             await self._run_converter(model, target)
             await self._runtime.create_model(model.name, GGUFFile(target), Persona())

@@ -2,6 +2,7 @@
 
 import os
 
+from api.data_folder.guarded import Guarded
 from api.runtime import ModelRuntime
 from api.runtime.llama_cpp.child import Limits
 from api.runtime.llama_cpp.children import Children
@@ -10,9 +11,9 @@ from api.runtime.llama_cpp.runtime import LlamaCppRuntime
 from api.settings import Settings
 
 
-def open_runtime(settings: Settings) -> ModelRuntime:
-    """The runtime named in the settings."""
-    return open_ollama(settings) if settings.runtime == "ollama" else open_llama_cpp(settings)
+def open_runtime(settings: Settings, models: Guarded | None) -> ModelRuntime:
+    """The runtime named in the settings; `models` is the folder of the embedded one."""
+    return open_ollama(settings) if models is None else open_llama_cpp(settings, models)
 
 
 def open_ollama(settings: Settings) -> ModelRuntime:
@@ -31,7 +32,7 @@ def open_ollama(settings: Settings) -> ModelRuntime:
     )
 
 
-def open_llama_cpp(settings: Settings) -> LlamaCppRuntime:
+def open_llama_cpp(settings: Settings, models: Guarded) -> LlamaCppRuntime:
     """The embedded runtime over the registry in the data folder."""
     limits = Limits(
         threads=settings.threads or max(1, _cores() - 1),
@@ -39,7 +40,11 @@ def open_llama_cpp(settings: Settings) -> LlamaCppRuntime:
         start_seconds=settings.model_start_seconds,
     )
     return LlamaCppRuntime(
-        Registry(settings.models_dir),
+        Registry(
+            models.path,
+            adding=models.adding,
+            set_aside=models.set_aside if models.may_sweep else None,
+        ),
         Children(limits, most=settings.loaded_models, idle_seconds=settings.idle_unload_seconds),
         context_length=settings.context_length,
         parallel_requests=settings.parallel_requests,

@@ -4,14 +4,12 @@ A folder holds the same id and mark (`data_folder/guarded.py`); by them both kno
 """
 
 import secrets
-from typing import Literal
 
 from sqlalchemy import insert, select, update
 
+from api.data_folder import FolderName
 from api.store.database import Database
 from api.store.tables import installation
-
-FolderName = Literal["documents", "jobs", "models"]
 
 
 class Installation:

@@ -3,11 +3,11 @@
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from api.errors import JobNotFound, WrongState
 from api.store.database import Database
@@ -71,6 +71,16 @@ class Jobs:
                 )
             )
             return _one(connection, job_id)
+
+    def restore(self, job: Job) -> None:
+        """Give a job its row back, in whatever state it is."""
+        with self._database.write() as connection:
+            connection.execute(insert(jobs).values(**asdict(job), queued_at=time.time()))
+
+    def remove(self, job_id: str) -> None:
+        """Forget a job; idempotent."""
+        with self._database.write() as connection:
+            connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
     def get(self, job_id: str) -> Job:
         """By id; `errors.JobNotFound`."""

@@ -118,7 +118,7 @@ def test_vectors_go_alone_and_come_back_and_documents_go_whole(
     visited(settings, url, look_without_documents)
 
 
-@pytest.mark.parametrize("what", ["documents", "vectors", "models"])
+@pytest.mark.parametrize("what", ["documents", "vectors", "models", "jobs"])
 def test_where_nothing_is_there_is_nothing_to_ask(
     settings: Settings, what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,10 +130,10 @@ def with_models(settings: Settings) -> None:
     """A base, a persona, a fine-tune, one that is being checked, and a record of one that is lost."""
     manifests = settings.models_dir / "manifests"
     manifests.mkdir(parents=True)
-    for name in ("demo", "ada", "tuned", "tuned--checking"):
+    for number, name in enumerate(("demo", "ada", "tuned", "tuned--checking")):
         manifest = {"name": name, "blob": "sha256-0.gguf", "base": None, "embeds": False}
         manifest |= {"created_at": "2026-01-01T00:00:00+00:00", "system": "", "template": None}
-        (manifests / f"{name}.json").write_text(json.dumps(manifest | {"parameters": {}}))
+        (manifests / f"{number:032x}.json").write_text(json.dumps(manifest | {"parameters": {}}))
     with_records(settings)
 
 
@@ -152,7 +152,8 @@ def models(settings: Settings) -> tuple[list[str], list[str]]:
     store = open_store(settings.database_path)
     records = sorted(store.models.all())
     store.close()
-    return sorted(path.stem for path in settings.models_dir.glob("manifests/*")), records
+    manifests = settings.models_dir.glob("manifests/*.json")
+    return sorted(json.loads(path.read_text())["name"] for path in manifests), records
 
 
 def test_created_models_go_and_bases_and_all_else_stay(

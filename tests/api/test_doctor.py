@@ -12,6 +12,7 @@ from api.settings import Settings
 from api.store import open_store
 
 pytestmark = pytest.mark.anyio
+MANIFEST_NAME = f"{'0' * 32}.json"
 MANIFEST: dict[str, object] = {
     "name": "ada",
     "blob": "sha256-0.gguf",
@@ -28,9 +29,10 @@ MANIFEST: dict[str, object] = {
 def settings(tmp_path: Path) -> Settings:
     """A data folder with a model that has no file yet."""
     settings = Settings(data_dir=tmp_path)
+    open_store(settings.database_path).close()
     for folder in ("manifests", "blobs"):
         (settings.models_dir / folder).mkdir(parents=True)
-    (settings.models_dir / "manifests" / "ada.json").write_text(json.dumps(MANIFEST))
+    (settings.models_dir / "manifests" / MANIFEST_NAME).write_text(json.dumps(MANIFEST))
     return settings
 
 
@@ -48,18 +50,18 @@ async def test_a_model_without_its_file_is_found_once(
 async def test_a_model_whose_manifest_cannot_be_read_is_found_and_its_record_kept(
     settings: Settings,
 ) -> None:
-    (settings.models_dir / "manifests" / "ada.json").write_text("{")
+    (settings.models_dir / "manifests" / MANIFEST_NAME).write_text("{")
     store = open_store(settings.database_path)
     store.models.put("ada", "persona", "demo")
     manifest, record = await examine(settings, repair=True)
-    assert "ada.json" in manifest.text
+    assert MANIFEST_NAME in manifest.text
     assert (manifest.repaired, record.repaired) == (False, False)
     assert store.models.get("ada")
     store.close()
 
 
 async def test_a_record_without_its_model_is_removed(settings: Settings) -> None:
-    (settings.models_dir / "manifests" / "ada.json").unlink()
+    (settings.models_dir / "manifests" / MANIFEST_NAME).unlink()
     store = open_store(settings.database_path)
     store.models.put("ada", "persona", "demo")
     (finding,) = await examine(settings, repair=True)

@@ -14,6 +14,8 @@ from api.index.embeddings import Embedder
 from api.index.lexical import LexicalIndex
 from api.index.vector_store import VectorStore
 from api.index.vectors import open_embedded
+from api.opening import open_folders
+from api.settings import Settings
 from api.store import Store, open_store
 from api.store.documents import Document
 from tests.documents.pdfs import received
@@ -40,7 +42,8 @@ class House:
             self.vectors = open_embedded(self.folder / "chroma")
         embedder = Embedder(self.runtime, "all-minilm-l6-v2")
         self.index = Index(self.store, self.vectors, self.lexical, embedder)
-        self.files = Files(self.folder / "documents")
+        self.folders = open_folders(Settings(data_dir=self.folder), self.store)
+        self.files = Files(self.folders.documents)
         self.importer = Importer(
             self.store, self.index, self.files, BOUNDS, chunk_tokens=60, overlap_tokens=8
         )
@@ -75,12 +78,14 @@ class House:
         """Whether vectors, words, chunks and files tell the same."""
         documents = {one.id for one in self.store.documents.all() if one.status != "failed"}
         chunks = self.store.index_source.ready_chunk_ids()
-        return self.vector_ids() == self.lexical.ids() == chunks and documents == set(
-            self.files.all()
-        )
+        return self.vector_ids() == self.lexical.ids() == chunks and documents == self.kept()
+
+    def kept(self) -> set[str]:
+        """The ids of all files that are kept."""
+        return {path.stem for path in (self.folder / "documents").glob("*.pdf")}
 
     def is_empty(self) -> bool:
         """Whether no trace of any document is left."""
         uploads = list((self.folder / "uploads").iterdir())
-        left = (self.store.documents.all(), self.vector_ids(), self.lexical.ids(), self.files.all())
+        left = (self.store.documents.all(), self.vector_ids(), self.lexical.ids(), self.kept())
         return not any((uploads, *left))

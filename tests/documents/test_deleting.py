@@ -25,7 +25,7 @@ async def test_a_deleted_document_is_neither_listed_nor_found_from_now_on(house:
     hits = house.store.documents.chunks([hit.chunk_id for hit in found.dense + found.lexical])
     assert {chunk.document for chunk in hits.values()} <= {"two.pdf"}
     await house.deleter.settled()
-    assert document.id not in house.files.all()
+    assert document.id not in house.kept()
     assert house.is_whole()
 
 

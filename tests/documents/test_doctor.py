@@ -17,7 +17,7 @@ async def test_a_sound_house_has_no_finding(house: House) -> None:
 
 async def test_what_does_not_fit_together_is_found_and_put_right(house: House) -> None:
     await house.bring(pdf("The tower is high."), "tower.pdf")
-    house.files.path("doc_stray").write_bytes(b"%PDF")
+    house.files.path("doc_0123456789abcdef").write_bytes(b"%PDF")
     house.lexical.clear()
     for collection in house.vectors.collections():
         house.vectors.drop(collection)
@@ -38,4 +38,4 @@ async def test_a_lost_file_is_told_and_the_text_stays(house: House) -> None:
 
 
 async def _examine(house: House, *, repair: bool) -> list[Finding]:
-    return await examine(house.store, house.index, house.folder / "documents", repair=repair)
+    return await examine(house.store, house.index, house.files, repair=repair)

@@ -69,7 +69,7 @@ async def test_importing_the_same_file_twice_changes_nothing(house: House) -> No
     again, is_new = await house.bring(HANDBOOK, "b.pdf")
     assert (again, is_new) == (first, False)
     assert len(house.runtime.embedded) == embedded
-    assert len(house.files.all()) == 1
+    assert len(house.kept()) == 1
     assert not list((house.folder / "uploads").iterdir())
 
 
@@ -87,7 +87,7 @@ async def test_a_name_belongs_to_one_content_within_a_model(house: House) -> Non
         await house.bring(pdf("Other words."), "A.pdf".lower(), "demo")
     other, _ = await house.bring(pdf("Other words."), "a.pdf", "other")
     assert other.status == "ready"
-    assert len(house.files.all()) == 2
+    assert len(house.kept()) == 2
     assert not list((house.folder / "uploads").iterdir())
 
 
@@ -137,7 +137,7 @@ async def test_a_failure_nobody_waited_for_is_kept_until_the_name_is_used_again(
     assert failed.status == "failed"
     assert failed.error is not None
     assert (failed.error["status"], failed.error["reason"]) == (422, "no_text")
-    assert house.files.all() == {}
+    assert house.kept() == set()
     again, is_new = await house.bring(HANDBOOK)
     assert is_new
     assert [one.id for one in house.store.documents.all()] == [again.id]
@@ -203,7 +203,7 @@ async def test_a_failed_import_ends_when_the_vector_store_fails_too(
     else:
         document, _ = await house.bring(LONG, wait=False)
         assert (await house.ended(document)).status == "failed"
-    assert house.files.all() == {}
+    assert house.kept() == set()
     failing.error = None
     assert house.vector_ids()
     while house.vector_ids():
@@ -291,10 +291,10 @@ async def test_an_import_that_began_before_the_resuming_is_not_done_twice(house:
 
 async def test_what_has_no_file_or_no_row_is_swept_at_the_next_start(house: House) -> None:
     house.store.documents.add("lost.pdf", "demo", "0" * 64, 10)
-    house.files.path("doc_stray").write_bytes(b"%PDF")
+    house.files.path("doc_0123456789abcdef").write_bytes(b"%PDF")
     await house.importer.resume()
     assert house.store.documents.all() == []
-    assert house.files.all() == {}
+    assert house.kept() == set()
 
 
 async def test_a_document_deleted_while_it_is_imported_leaves_nothing(house: House) -> None:

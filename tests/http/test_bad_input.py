@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
+from api.data_folder import CARD
 from tests.documents.pdfs import drawing_only, pdf
 from tests.jobs.workshop import csv_file
 from tests.service import Service, open_service, settled
@@ -40,7 +41,7 @@ def nothing_is_left_behind(service: Service) -> Iterator[None]:
     yield
     client, house = service.client, service.house
     settled(service)
-    kept = {path.name for path in (house.folder / "jobs").iterdir()} - {"supervisor.lock"}
+    kept = {path.name for path in (house.folder / "jobs").iterdir()} - {"supervisor.lock", CARD}
     assert kept == set()
     assert client.get("/jobs").json() == {"jobs": []}
     assert client.get("/list_models").json() == {"All Created Models": ["demo"]}

@@ -65,7 +65,7 @@ async def test_a_dataset_that_cannot_be_used_is_refused_and_leaves_nothing(
     assert type(refusal) is error
     assert refusal.extra["where"] == "train_dataset"
     assert shop.store.jobs.all() == []
-    assert list(shop.jobs_dir.iterdir()) == []
+    assert shop.left_behind() == []
 
 
 async def test_a_bad_row_is_named_with_row_column_and_what_was_expected(shop: Workshop) -> None:
@@ -123,7 +123,7 @@ async def test_a_plan_says_what_would_run_and_keeps_nothing(shop: Workshop) -> N
     assert (plan.rows, plan.eval_rows) == (142, 8)
     assert plan.gradient_accumulation_steps == 284 // 30
     assert plan.steps == 32
-    assert list(shop.jobs_dir.iterdir()) == []
+    assert shop.left_behind() == []
     assert shop.store.jobs.all() == []
 
 
@@ -134,7 +134,7 @@ async def test_an_accumulation_without_one_step_is_refused_with_the_numbers(
     assert isinstance(refusal, InvalidOption)
     assert "50" in refusal.detail
     assert "38" in refusal.detail
-    assert list(shop.jobs_dir.iterdir()) == []
+    assert shop.left_behind() == []
 
 
 async def test_a_full_disk_is_said_and_leaves_nothing(shop: Workshop) -> None:
@@ -144,4 +144,4 @@ async def test_a_full_disk_is_said_and_leaves_nothing(shop: Workshop) -> None:
 
     refusal = await refused(shop.submitter.submit(Submission("tuned", "demo", {}, FullDisk())))
     assert isinstance(refusal, OutOfSpace)
-    assert list(shop.jobs_dir.iterdir()) == []
+    assert shop.left_behind() == []

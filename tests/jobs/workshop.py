@@ -7,11 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from api.data_folder import CARD
 from api.errors import ApiError
 from api.jobs.opening import clear_leftovers, open_jobs
 from api.jobs.publish import Publisher
 from api.jobs.submit import Submission
 from api.models.bases import BaseModels
+from api.opening import open_folders
 from api.runners.local import LocalRunner
 from api.runtime import ModelRuntime
 from api.settings import Settings
@@ -57,9 +59,10 @@ class Workshop:
         self.runner = LocalRunner(command(program))
         self.base_models = BaseModels(settings.base_models_dir, self.store.models)
         self.publisher = Publisher(self.store, self.runtime)
-        clear_leftovers(settings, self.store)
+        self.folder = open_folders(settings, self.store).jobs
+        clear_leftovers(self.folder, self.store)
         self.submitter, self.supervisor = open_jobs(
-            settings, self.store, self.runtime, self.base_models, self.runner
+            settings, self.store, self.runtime, self.base_models, self.runner, self.folder
         )
 
     async def __aenter__(self) -> "Workshop":
@@ -103,7 +106,7 @@ class Workshop:
 
     def left_behind(self) -> list[str]:
         """What lies in the jobs folder beside the jobs."""
-        known = {job.id for job in self.store.jobs.all()}
+        known = {job.id for job in self.store.jobs.all()} | {CARD}
         return [path.name for path in self.jobs_dir.iterdir() if path.name not in known]
 
 

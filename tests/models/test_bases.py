@@ -15,6 +15,7 @@ from api.jobs.submit import Submission
 from api.models.bases import BaseModels
 from api.models.bundled import install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
+from api.opening import open_folders
 from api.runtime import GGUFFile, Message, ModelSource, Options, Persona
 from api.runtime.opening import open_llama_cpp
 from api.settings import Settings
@@ -253,7 +254,9 @@ async def test_a_waiting_file_answers_in_llama_cpp_and_is_gone(
     waiting = settings.base_models_dir / "tiny.gguf"
     waiting.hardlink_to(demo_gguf)
     store = open_store(settings.database_path)
-    runtime = open_llama_cpp(settings)
+    models_folder = open_folders(settings, store).models
+    assert models_folder
+    runtime = open_llama_cpp(settings, models_folder)
     models = ModelCatalog(runtime, store, BaseModels(settings.base_models_dir, store.models))
     await models.take_in_all()
     assert [model.info.name for model in await models.all()] == ["tiny"]

@@ -73,7 +73,7 @@ def test_other_bytes_under_the_name_are_a_409(service: Service, client: TestClie
     response = bring(client, LUNCH)
     assert response.status_code == 409
     assert listed(client) == ["parking"]
-    assert len(service.house.files.all()) == 1
+    assert len(service.house.kept()) == 1
 
 
 def test_without_waiting_the_import_is_accepted_and_ends_behind(client: TestClient) -> None:

@@ -121,7 +121,7 @@ async def test_a_dry_run_says_what_would_run_and_keeps_nothing(
     assert plan["spec"]["model_name"] == "tuned"
     assert "base_model_folder" not in plan["spec"]
     assert shop.store.jobs.all() == []
-    assert list(shop.jobs_dir.iterdir()) == []
+    assert shop.left_behind() == []
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ async def test_what_cannot_be_trained_is_refused_as_a_problem(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["detail"]
     assert shop.store.jobs.all() == []
-    assert list(shop.jobs_dir.iterdir()) == []
+    assert shop.left_behind() == []
 
 
 async def test_a_bad_row_comes_with_its_place(client: httpx2.AsyncClient) -> None:

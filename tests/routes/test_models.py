@@ -187,7 +187,9 @@ def test_a_worker_that_is_away_is_a_hint(service: Service, client: TestClient) -
     settings, store = services.settings, services.store
     base_models = BaseModels(settings.base_models_dir, store.models)
     runner = WorkerRunner(settings.jobs_dir)
-    _, jobs = open_jobs(settings, store, services.runtime, base_models, runner)
+    _, jobs = open_jobs(
+        settings, store, services.runtime, base_models, runner, services.folders.jobs
+    )
     service.app.state.readiness.services = replace(services, jobs=jobs)
     ready = client.get("/readyz").json()
     assert ready["status"] == "ready"

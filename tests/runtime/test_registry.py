@@ -69,14 +69,39 @@ def test_weights_go_with_the_last_model_made_of_them(folder: Path, demo_gguf: Pa
     assert not path.exists()
 
 
-def test_opening_removes_what_a_crash_left(folder: Path, demo_gguf: Path) -> None:
+def test_opening_removes_what_a_crash_left_and_puts_weights_of_no_model_aside(folder: Path) -> None:
     sound = files(folder)
-    (folder / "blobs" / "half.tmp").write_bytes(b"GGUF half a file")
-    (folder / "blobs" / f"sha256-{'0' * 64}.gguf").write_bytes(b"no model refers to it")
-    (folder / "manifests" / "half.tmp").write_text('{"name": "ha')
-    registry = Registry(folder)
-    assert files(folder) == sound
+    nobodys = folder / "blobs" / f"sha256-{'0' * 64}.gguf"
+    nobodys.write_bytes(b"no model refers to it")
+    (folder / "blobs" / f"{'0' * 32}.tmp").write_bytes(b"GGUF half a file")
+    (folder / "manifests" / f"{'0' * 32}.tmp").write_text('{"name": "ha')
+    put_aside: list[Path] = []
+    registry = Registry(folder, set_aside=put_aside.append)
+    assert put_aside == [nobodys]
+    assert files(folder) == {*sound, nobodys.name}
     assert names(registry) == ["demo", "embedder"]
+
+
+def test_opening_a_folder_of_doubt_removes_nothing(folder: Path) -> None:
+    (folder / "blobs" / f"sha256-{'0' * 64}.gguf").write_bytes(b"no model refers to it")
+    (folder / "blobs" / f"{'0' * 32}.tmp").write_bytes(b"GGUF half a file")
+    before = files(folder)
+    Registry(folder)
+    assert files(folder) == before
+
+
+def test_what_others_keep_in_the_folder_harms_nothing_and_stays(folder: Path) -> None:
+    for place in (folder / "blobs", folder / "manifests"):
+        for name in ("notes.json", "half.tmp", "sha256-notes.gguf", "._notes.json"):
+            (place / name).write_text("mine")
+        (place / "lost+found").mkdir(mode=0o000)
+        (place / f"{'0' * 32}.json").symlink_to(place / "notes.json")
+    before = files(folder)
+    registry = Registry(folder, set_aside=Path.unlink)
+    assert names(registry) == ["demo", "embedder"]
+    assert not registry.unreadable
+    registry.delete("demo")
+    assert {"notes.json", "half.tmp", "sha256-notes.gguf"} < files(folder) < before
 
 
 def test_a_copy_that_is_broken_off_leaves_nothing(folder: Path, demo_gguf: Path) -> None:

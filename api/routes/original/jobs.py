@@ -1,4 +1,4 @@
-"""jobs: list, get, events, log, cancel, resume, publish."""
+"""jobs: list, get, events, log, cancel, resume, publish, delete."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import asdict
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from api.http.problems import problems
 from api.http.request import ServicesDep
 from api.http.sse import EventStream, ServerEvent
+from api.jobs.deleting import delete_job as delete_one
 from api.jobs.following import StatusIs, follow
 from api.services import Services
 from api.store.jobs import Job, JobStatus
@@ -54,6 +55,13 @@ class JobStateResponse(BaseModel):
 
     job_id: str
     status: JobStatus
+
+
+class DeleteJobResponse(BaseModel):
+    """What was deleted."""
+
+    message: str
+    job_id: str
 
 
 class ListJobsResponse(BaseModel):
@@ -170,6 +178,21 @@ async def publish_job(job_id: JobId, services: ServicesDep, response: Response) 
     409 while another job is on its way to a model of that name.
     """
     return _state(await services.jobs.publish(job_id), response)
+
+
+@router.delete(
+    "/{id}",
+    operation_id="delete_job",
+    summary="Delete a job",
+    responses=problems(404, 409, 422),
+)
+async def delete_job(job_id: JobId, services: ServicesDep) -> DeleteJobResponse:
+    """Its files and its row; the model that it has published stays.
+
+    409 while it is queued, runs or is being published: cancel it first.
+    """
+    job = await delete_one(services.store, services.runtime, services.jobs, job_id)
+    return DeleteJobResponse(message=f"Successfully deleted {job.id}", job_id=job.id)
 
 
 async def _events(services: Services, job: Job, after: int) -> AsyncGenerator[ServerEvent, None]:

@@ -3,15 +3,19 @@
     blobs/sha256-<hex>.gguf     weights, shared by every model made of them
     manifests/<generated>.json  name, weights, persona; written whole, so a model is visible only when complete
 
-Names never become paths. A crash leaves at most temporary files and unreferenced weights; opening removes them.
+Names never become paths. A crash leaves at most temporary files, which opening removes, and weights of no model,
+which it puts aside. What has another kind of name is somebody else's, and is not looked at.
 """
 
 import json
 import logging
+import re
 import threading
 import unicodedata
 import uuid
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace as changed
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,11 +29,26 @@ from finetune.job.locks import sync_folder, write_atomically
 
 logger = logging.getLogger(__name__)
 
+_MANIFEST = re.compile(r"[0-9a-f]{32}\.json")
+_WEIGHTS = re.compile(r"sha256-[0-9a-f]{64}\.gguf")
+_TEMPORARY = re.compile(r"[0-9a-f]{32}\.tmp|\.[0-9a-f]{32}\.json\.[\d-]+\.tmp")
+
 
 class Registry:
     """Thread-safe; one process owns the folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        adding: Callable[[], AbstractContextManager[None]] = nullcontext,
+        set_aside: Callable[[Path], object] | None = None,
+    ) -> None:
+        """`adding` stands around what adds a model. `set_aside` takes weights of no model; without it nothing that
+        lies there is swept.
+        """
+        self._adding = adding
+        self._set_aside = set_aside
         self._blobs = folder / "blobs"
         self._manifests = folder / "manifests"
         self._lock = threading.RLock()
@@ -142,7 +161,8 @@ class Registry:
             manifest = old.manifest if old else f"{uuid.uuid4().hex}.json"
             embeds = self.header(blob).embeds
             entry = Entry(name, blob, persona, base, embeds, datetime.now(UTC), manifest)
-            self._write(entry)
+            with self._adding():
+                self._write(entry)
             self._entries[_key(name)] = entry
             if old:
                 self._collect(old.blob)
@@ -172,10 +192,8 @@ class Registry:
     def _open(self) -> None:
         for folder in (self._blobs, self._manifests):
             folder.mkdir(parents=True, exist_ok=True)
-            for left_over in folder.glob("*.tmp"):
-                left_over.unlink()
         unreadable = []
-        for path in sorted(self._manifests.glob("*.json")):
+        for path in _made(self._manifests, _MANIFEST):
             try:
                 entry = parsed(path)
             except (OSError, ValueError, KeyError, TypeError):
@@ -184,8 +202,18 @@ class Registry:
             else:
                 self._entries[_key(entry.name)] = entry
         self.unreadable = tuple(unreadable)
-        for path in self._blobs.glob("sha256-*.gguf"):
-            self._collect(path.name)
+        if self._set_aside is not None:
+            self._sweep(self._set_aside)
+
+    def _sweep(self, set_aside: Callable[[Path], object]) -> None:
+        for folder in (self._blobs, self._manifests):
+            for left_over in _made(folder, _TEMPORARY):
+                left_over.unlink()
+        if not self.unreadable:  # one of them could refer to anything
+            used = {entry.blob for entry in self._entries.values()}
+            for path in _made(self._blobs, _WEIGHTS):
+                if path.name not in used:
+                    logger.warning("the weights %s are of no model: %s", path.name, set_aside(path))
 
     def _collect(self, blob: str) -> None:
         """Remove weights that nothing refers to; an unreadable manifest could, so then nothing is removed."""
@@ -207,6 +235,15 @@ def check_file(path: Path) -> None:
         raise Unusable("There is no such GGUF file.")
     with storage_errors():
         read_header(path)
+
+
+def _made(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    """The files of a kind of name that the registry gives, in order."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if name.fullmatch(path.name) and path.is_file() and not path.is_symlink()
+    ]
 
 
 def _key(name: str) -> str:

@@ -56,7 +56,7 @@ async def main(folder: Path) -> None:
             "texts_equal": (job.gate or {}).get("texts_equal"),
             "models": json.loads((folder / "kept.json").read_text()),
             "job_of_model": record.job_id == job.id if record else None,
-            "findings": examine(shop.store, shop.jobs_dir, repair=False),
+            "findings": examine(shop.store, shop.folder, repair=False),
         }
     print(json.dumps(facts))  # noqa: T201
 

@@ -1,0 +1,118 @@
+"""What lies in each folder that the database describes, held against its rows.
+
+Only what has a name that the service gives is looked at; links are never followed. What others keep there is
+not seen, so that nothing happens to it.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from api.names import model_key
+from finetune.job.locks import read_json
+
+DOCUMENT = re.compile(r"[a-z]+_[0-9a-f]{16}\.pdf")
+JOB = re.compile(r"job_[0-9a-f]{16}")
+WEIGHTS = re.compile(r"sha256-[0-9a-f]{64}\.gguf")
+MANIFEST = re.compile(r"[0-9a-f]{32}\.json")
+
+
+class Contents(Protocol):
+    """A folder against the rows that describe it."""
+
+    def unplaced(self) -> list[Path]:
+        """What the service made and no row describes."""
+
+    def missing(self) -> list[str]:
+        """What rows describe and is not there."""
+
+
+def files_made(folder: Path, name: re.Pattern[str]) -> Iterator[Path]:
+    """Files of that kind of name, in order."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if name.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            yield path
+
+
+def folders_made(folder: Path, name: re.Pattern[str]) -> Iterator[Path]:
+    """Folders of that kind of name, in order."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if name.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            yield path
+
+
+def remove_made(folder: Path, name: re.Pattern[str]) -> None:
+    """Remove files and folders of that kind of name, and nothing else; for what can be made again."""
+    for path in files_made(folder, name):
+        path.unlink(missing_ok=True)
+    for path in folders_made(folder, name):
+        shutil.rmtree(path)
+
+
+class DocumentFiles:
+    """`documents/`: one PDF a document; `ids` gives those of all documents."""
+
+    def __init__(self, folder: Path, ids: Callable[[], Collection[str]]) -> None:
+        self._folder = folder
+        self._ids = ids
+
+    def unplaced(self) -> list[Path]:
+        """PDFs of no document."""
+        known = self._ids()
+        return [path for path in files_made(self._folder, DOCUMENT) if path.stem not in known]
+
+    def missing(self) -> list[str]:
+        """Documents without their PDF."""
+        return [one for one in self._ids() if not (self._folder / f"{one}.pdf").exists()]
+
+
+class JobFolders:
+    """`jobs/`: one folder a job; `ids` gives those of all jobs."""
+
+    def __init__(self, folder: Path, ids: Callable[[], Collection[str]]) -> None:
+        self._folder = folder
+        self._ids = ids
+
+    def unplaced(self) -> list[Path]:
+        """Folders of no job."""
+        known = self._ids()
+        return [path for path in folders_made(self._folder, JOB) if path.name not in known]
+
+    def missing(self) -> list[str]:
+        """Jobs without their folder."""
+        return [one for one in self._ids() if not (self._folder / one).exists()]
+
+
+class ModelFiles:
+    """`models/` of the embedded runtime. A model made from a file needs no record, a persona has one.
+
+    `keys` gives those of all records, as `names.model_key` writes them.
+    """
+
+    def __init__(self, folder: Path, keys: Callable[[], Collection[str]]) -> None:
+        self._folder = folder
+        self._keys = keys
+
+    def unplaced(self) -> list[Path]:
+        """Manifests of personas without a record, and weights of no model."""
+        known, manifests = self._keys(), self._manifests()
+        personas = [path for path, one in manifests if one.get("base") and _key(one) not in known]
+        used = {one.get("blob") for _, one in manifests}
+        weights = files_made(self._folder / "blobs", WEIGHTS)
+        return [*personas, *(path for path in weights if path.name not in used)]
+
+    def missing(self) -> list[str]:
+        """Records without their model."""
+        existing = {_key(one) for _, one in self._manifests()}
+        return [key for key in self._keys() if key not in existing]
+
+    def _manifests(self) -> list[tuple[Path, dict[str, object]]]:
+        files = files_made(self._folder / "manifests", MANIFEST)
+        read = [(path, read_json(path)) for path in files]
+        return [(path, one) for path, one in read if isinstance(one, dict)]
+
+
+def _key(manifest: Mapping[str, object]) -> str:
+    return model_key(str(manifest.get("name")))

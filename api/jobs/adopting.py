@@ -1,0 +1,81 @@
+"""Gives job folders that are found without a row their row back, as after a database had to begin anew."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from api.data_folder.guarded import Guarded
+from api.errors import Finding
+from api.store import Store
+from api.store.jobs import Job, JobStatus
+from finetune.job.directory import JobDirectory
+from finetune.job.locks import read_json
+from finetune.job.spec import FineTuneSpec, Outcome
+
+TAKEN_BACK = {
+    "title": "Taken back",
+    "detail": "Its row was lost and made again from its folder. Publish it if its model is missing.",
+}
+
+
+def adopt(store: Store, folder: Guarded) -> list[Finding]:
+    """Each gets the state that its files tell of; one that was at work is queued where it stopped."""
+    return [_adopted(store, folder, JobDirectory(path)) for path in folder.contents.unplaced()]
+
+
+def _adopted(store: Store, folder: Guarded, directory: JobDirectory) -> Finding:
+    try:
+        job = job_of(directory)
+    except (OSError, ValueError) as error:
+        reason = "is no specification" if isinstance(error, ValidationError) else str(error)
+        placed = folder.set_aside(directory.path)
+        text = f"Folder {directory.id} could not be taken back: spec.json {reason}"
+        return Finding(f"{text}: moved to {placed}." if placed else f"{text}.", placed is not None)
+    store.jobs.restore(job)
+    return Finding(f"Folder {directory.id} is a job again: {job.model_name}, {job.status}.", True)
+
+
+def job_of(directory: JobDirectory) -> Job:
+    """The row that a job's folder tells of. `OSError` or `ValueError` when its files are damaged."""
+    spec = FineTuneSpec.model_validate_json(directory.spec_path.read_bytes())
+    gate = read_json(gate_path(directory))
+    status, error = _state(directory, gate)
+    events, _ = directory.events()
+    has_ended = status not in {"queued", "running"}
+    return Job(
+        id=directory.id,
+        model_name=spec.model_name,
+        base_model=spec.base_model,
+        status=status,
+        spec=spec.model_dump(),
+        error=error,
+        gate=gate if isinstance(gate, dict) else None,
+        created_at=_written_at(directory.spec_path),
+        started_at=events[0].at if events else None,
+        ended_at=events[-1].at if events and has_ended else None,
+    )
+
+
+def gate_path(directory: JobDirectory) -> Path:
+    """What publishing compared and found."""
+    return directory.path / "publish" / "gate.json"
+
+
+def _state(directory: JobDirectory, gate: Any) -> tuple[JobStatus, dict[str, Any] | None]:
+    written = directory.outcome()
+    if written is None:
+        if directory.is_cancel_requested():
+            return "cancelled", None
+        return ("running" if directory.is_start_requested() else "queued"), None
+    outcome = Outcome.model_validate(written)
+    if outcome.result != "trained":
+        return outcome.result, outcome.error.model_dump() if outcome.error else None
+    if isinstance(gate, dict) and gate.get("passed"):
+        return "succeeded", None
+    return "trained", TAKEN_BACK
+
+
+def _written_at(path: Path) -> str:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,306 @@
+"""Database and folders that belong together, and those that do not: whatever comes, nothing is lost."""
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from api.data_folder import CARD
+from api.data_folder.leftovers import sweep
+from api.errors import ApiError
+from api.settings import Settings
+from api.store import open_store
+from tests.documents.house import House
+from tests.documents.pdfs import pdf
+from tests.jobs.workshop import Workshop
+
+pytestmark = pytest.mark.anyio
+MORE = [pdf(f"The bridge number {number} is {number} metres long.") for number in range(4)]
+
+
+class Place:
+    """A data folder with documents and jobs; each `start` is one of the service."""
+
+    notes: tuple[str, ...]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings = Settings(data_dir=folder)
+        self.notes = ()
+
+    @contextlib.asynccontextmanager
+    async def start(self) -> AsyncIterator[tuple[House, Workshop]]:
+        """Everything that a start sweeps, sweeps."""
+        sweep(self.settings)
+        house = House(self.folder).open()
+        shop = Workshop(self.folder)
+        self.notes = house.folders.notes
+        await house.deleter.resume()
+        await house.importer.resume()
+        yield house, shop
+        await house.deleter.settled()
+        await house.close()
+        await shop.vanish()
+
+    async def add(self, number: int) -> None:
+        """One document more and one job more."""
+        async with self.start() as (house, shop):
+            await house.bring(MORE[number], f"{number}.pdf")
+            await shop.submit(f"tuned-{number}")
+
+    async def restart(self) -> None:
+        """A start that nobody asks anything."""
+        async with self.start():
+            pass
+
+    def kept(self) -> set[str]:
+        """Every PDF and every job folder that is where it belongs."""
+        pdfs = self.settings.documents_dir.glob("*.pdf")
+        return {path.name for path in (*pdfs, *self.settings.jobs_dir.glob("job_*"))}
+
+    def lost(self) -> set[str]:
+        """Everything that was put aside."""
+        return {path.name for path in self.folder.glob("lost/*/*/*")}
+
+    def keep_copy(self, *names: str) -> Path:
+        """Yesterday's state of some of it."""
+        copy = self.folder.with_name("yesterday")
+        for name in names:
+            source = self.folder / name
+            copy.mkdir(exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, copy / name)
+        return copy
+
+    def put_back(self, *names: str) -> None:
+        """Replace today's by yesterday's."""
+        for name in names:
+            target, source = self.folder / name, self.folder.with_name("yesterday") / name
+            shutil.rmtree(target) if target.is_dir() else target.unlink()
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A folder of its own."""
+    return Place(tmp_path / "data")
+
+
+async def test_what_belongs_together_says_nothing_and_counts_on(place: Place) -> None:
+    for number in range(3):
+        await place.add(number)
+        assert not place.notes
+    assert len(place.kept()) == 6
+    assert place.lost() == set()
+    card = json.loads((place.settings.documents_dir / CARD).read_text())
+    store = open_store(place.settings.database_path)
+    assert card["id"] == store.installation.id()
+    assert card["mark"] == store.installation.mark("documents")
+    store.close()
+
+
+async def test_a_fresh_database_over_an_old_folder_sweeps_nothing_at_any_start(
+    place: Place,
+) -> None:
+    await place.add(0)
+    before = place.kept()
+    place.settings.database_path.unlink()
+    for _ in range(3):
+        await place.restart()
+        assert len(place.notes) == 2
+        assert all("another database" in note for note in place.notes)
+        assert place.kept() == before
+    await place.add(1)  # the service works meanwhile
+    await place.restart()
+    assert len(place.notes) == 2
+    assert before < place.kept()
+    assert place.lost() == set()
+
+
+@pytest.mark.parametrize("added_since", [1, 2])
+async def test_yesterdays_database_over_todays_folder_sweeps_nothing_at_any_start(
+    place: Place, added_since: int
+) -> None:
+    await place.add(0)
+    place.keep_copy("state.sqlite3")
+    for number in range(1, 1 + added_since):
+        await place.add(number)
+    before = place.kept()
+    place.put_back("state.sqlite3")
+    await place.restart()
+    assert [note.partition(" ")[0] for note in place.notes] == ["documents/", "jobs/"]
+    assert all("newer than the database" in note for note in place.notes)
+    await place.add(3)  # the database's mark does not catch up with the folder's
+    await place.restart()
+    assert len(place.notes) == 2
+    assert before < place.kept()
+    assert place.lost() == set()
+
+
+async def test_todays_database_over_yesterdays_folder_loses_no_row_and_no_file(
+    place: Place,
+) -> None:
+    await place.add(0)
+    place.keep_copy("documents", "jobs")
+    await place.add(1)
+    async with place.start() as (house, _):
+        await house.deleter.delete_document("demo", "0")
+    place.put_back("documents", "jobs")
+    before = place.kept()
+    await place.restart()
+    assert len(place.notes) == 2
+    assert all("older than the database" in note for note in place.notes)
+    assert place.kept() == before
+    store = open_store(place.settings.database_path)
+    assert [one.name for one in store.documents.of_model("demo")] == ["1.pdf"]
+    assert [job.status for job in store.jobs.all()] == ["queued", "queued"]
+    store.close()
+
+
+async def test_a_folder_that_is_not_mounted_loses_no_row(place: Place) -> None:
+    await place.add(0)
+    for name in ("documents", "jobs"):
+        (place.folder / name).rename(place.folder.with_name(name))
+    await place.restart()
+    assert len(place.notes) == 2
+    store = open_store(place.settings.database_path)
+    assert [job.status for job in store.jobs.all()] == ["queued"]
+    store.close()
+    for name in ("documents", "jobs"):
+        shutil.rmtree(place.folder / name)
+        place.folder.with_name(name).rename(place.folder / name)
+    await place.restart()
+    assert not place.notes
+    assert len(place.kept()) == 2
+
+
+async def test_an_installation_without_ids_gets_them_and_loses_nothing(place: Place) -> None:
+    await place.add(0)
+    await place.add(1)
+    without_ids(place)
+    stray = place.settings.documents_dir / "doc_0123456789abcdef.pdf"
+    stray.write_bytes(MORE[2])
+    before = place.kept()
+    for _ in range(3):
+        await place.restart()
+        assert [note.partition(" ")[0] for note in place.notes] == ["documents/"]
+        assert place.kept() == before
+    stray.unlink()
+    await place.restart()
+    assert not place.notes
+    assert (place.settings.documents_dir / CARD).is_file()
+
+
+async def test_a_sound_installation_without_ids_gets_them_without_a_word(place: Place) -> None:
+    await place.add(0)
+    without_ids(place)
+    await place.restart()
+    assert not place.notes
+    place.keep_copy("state.sqlite3")
+    await place.add(1)
+    place.put_back("state.sqlite3")
+    await place.restart()
+    assert len(place.notes) == 2
+
+
+def without_ids(place: Place) -> None:
+    """As an earlier version left it."""
+    for card in place.folder.glob(f"*/{CARD}"):
+        card.unlink()
+    with sqlite3.connect(place.settings.database_path) as connection:
+        connection.execute("DELETE FROM installation")
+    connection.close()
+
+
+@pytest.mark.parametrize("died", ["before the row", "before the mark", "before the card"])
+async def test_a_crash_at_any_point_of_adding_leaves_them_together(place: Place, died: str) -> None:
+    await place.add(0)
+    card_path = place.settings.documents_dir / CARD
+    store = open_store(place.settings.database_path)
+    mark = store.installation.mark("documents") or 0
+    if died == "before the card":
+        store.installation.set_mark("documents", mark + 1)
+    if died != "before the row":
+        store.documents.add("half.pdf", "demo", "0" * 64, 10)
+    store.close()
+    card = json.loads(card_path.read_text())
+    card_path.write_text(json.dumps({**card, "coming": mark + 1}))
+    await place.restart()
+    assert not place.notes
+    await place.add(1)
+    assert not place.notes
+
+
+async def test_what_we_made_and_cannot_place_goes_to_lost(place: Place) -> None:
+    await place.add(0)
+    (place.settings.documents_dir / "doc_0123456789abcdef.pdf").write_bytes(MORE[1])
+    (place.settings.jobs_dir / "job_0123456789abcdef" / "inputs").mkdir(parents=True)
+    before = place.kept()
+    await place.restart()
+    assert place.lost() == {"doc_0123456789abcdef.pdf", "job_0123456789abcdef"}
+    assert place.kept() == before - place.lost()
+
+
+async def test_what_others_keep_in_our_folders_harms_nothing_and_stays(place: Place) -> None:
+    await place.add(0)
+    theirs = [path for name in FOLDERS for path in put_into(place.folder / name)]
+    await place.add(1)
+    async with place.start() as (house, _):
+        house.lexical.clear()
+        await house.index.catch_up()
+        assert house.lexical.ids()
+        await house.deleter.delete_all("demo")
+    await place.restart()
+    assert not place.notes
+    assert [path for path in theirs if not path.exists()] == []
+
+
+FOLDERS = ("documents", "jobs", "uploads", "converting", "models", "lexical", "lost")
+
+
+def put_into(folder: Path) -> list[Path]:
+    """What others keep in a folder of ours."""
+    folder.mkdir(exist_ok=True)
+    theirs = [
+        folder / name for name in ("@eaDir", "lost+found", "notes.txt", "mine.pdf", "._a.pdf")
+    ]
+    for path in theirs:
+        path.write_text("mine") if path.suffix else path.mkdir(mode=0o000)
+    links = [folder / "doc_ffffffffffffffff.pdf", folder / "job_ffffffffffffffff"]
+    links[0].symlink_to(folder / "mine.pdf")
+    links[1].symlink_to(folder / "@eaDir")
+    return theirs + links
+
+
+async def test_a_card_that_cannot_be_read_is_named(place: Place) -> None:
+    await place.add(0)
+    (place.settings.documents_dir / "doc_0123456789abcdef.pdf").write_bytes(MORE[1])
+    (place.settings.documents_dir / CARD).write_text("{")
+    before = place.kept()
+    await place.restart()
+    (note,) = place.notes
+    assert "documents/" in note
+    assert place.kept() == before
+
+
+async def test_a_full_disk_is_said_and_nothing_is_added(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.add(0)
+    async with place.start() as (house, _):
+
+        def full(_descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises((ApiError, OSError)):
+                await house.bring(MORE[1], "1.pdf")
+        assert len(house.store.documents.all()) == 1
+        await house.bring(MORE[1], "1.pdf")
+    await place.restart()
+    assert not place.notes
