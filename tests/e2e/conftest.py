@@ -42,7 +42,7 @@ class Server:
             **self.settings,
             **settings,
         }
-        with (self.data_dir / "server.log").open("ab") as log:
+        with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "api"], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
@@ -67,9 +67,14 @@ class Server:
             time.sleep(0.1)
         pytest.fail(f"{path}: {answer}\n{self.log()}")
 
+    @property
+    def log_path(self) -> Path:
+        """Beside the data folder, which would be refused with a file of ours in it."""
+        return self.data_dir.with_name(f"{self.data_dir.name}.log")
+
     def log(self) -> str:
         """What the server wrote, the newest part."""
-        return (self.data_dir / "server.log").read_text(errors="replace")[-4000:]
+        return self.log_path.read_text(errors="replace")[-4000:]
 
     def stop(self) -> int:
         """Ask it to end; returns its status."""
