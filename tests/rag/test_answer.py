@@ -87,6 +87,47 @@ async def test_the_longest_answer_asked_for_is_reserved(library: Library) -> Non
     assert library.runtime.history[-1].options.max_tokens == 777
 
 
+@pytest.mark.parametrize("documents", [[], ["*"]], ids=["plain", "documents"])
+@pytest.mark.parametrize(
+    "options", [Options(), Options(max_tokens=70), Options(num_ctx=400)], ids=["", "max", "ctx"]
+)
+async def test_the_receipt_adds_up(
+    library: Library, documents: list[str], options: Options
+) -> None:
+    await library.add("handbook.pdf", HANDBOOK)
+    library.runtime.will_answer(*([""] * len(documents)), "word " * 5000)
+    answer = await library.ask(
+        documents=documents, options=options, context_length=1000, max_answer_tokens=2000
+    )
+    tokens = answer.receipt.tokens
+    assert tokens.context == (options.num_ctx or 1000)
+    assert tokens.prompt + tokens.reserved_for_answer <= tokens.context
+    assert tokens.completion == tokens.reserved_for_answer  # an answer without end takes it all
+    assert sum(passage.tokens for passage in answer.receipt.passages) <= tokens.prompt
+    assert answer.done.finish_reason == "length"
+
+
+async def test_the_length_of_a_persona_leaves_room_for_passages(library: Library) -> None:
+    persona = Persona(parameters=Options(max_tokens=4000))
+    await library.runtime.create_model("wordy", ExistingModel("demo"), persona)
+    await library.add("wordy.pdf", HANDBOOK, model="wordy")
+    library.runtime.will_answer("", "24 months [1].")
+    answer = await library.ask(model="wordy")
+    assert len(answer.receipt.passages) == 3
+    assert answer.receipt.tokens.reserved_for_answer == 2048
+
+
+async def test_one_passage_that_is_too_long_keeps_no_other_out(library: Library) -> None:
+    long = "The Vanta heater warranty " * 75
+    await library.add("handbook.pdf", [long, HANDBOOK[0]])
+    library.runtime.will_answer("", "24 months [1].")
+    answer = await library.ask(
+        [Message("user", "Vanta heater warranty")], context_length=256, max_answer_tokens=100
+    )
+    assert [passage.page for passage in answer.receipt.passages] == [2]
+    assert [(left.page, left.reason) for left in answer.receipt.left_out] == [(1, "no room")]
+
+
 async def test_answers_from_documents_are_greedy_unless_asked_otherwise(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     await library.runtime.create_model(

@@ -191,6 +191,129 @@ def test_documents_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> No
     store.close()
 
 
+# A conversation
+
+
+def turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+TALK = [turn("user", QUESTION), turn("assistant", "It is 24 months [1].")]
+FOLLOW_UP = "And of the lamp?"
+STAND_ALONE = "What is the warranty of the Orlo lamp?"
+
+
+def knows_the_lamp(messages: Sequence[Message]) -> str:
+    """Find the passage in the last turn and cite it."""
+    number = re.search(r"\[(\d)\] The Orlo lamp has", messages[-1].content)
+    return f"It is 36 months [{number[1]}]." if number else REFUSAL
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"messages": [*TALK, turn("user", FOLLOW_UP)]},
+        {"messages": TALK, "user_prompt": FOLLOW_UP},
+        {"messages": [turn("system", "Be brief."), *TALK], "user_prompt": FOLLOW_UP},
+        {"messages": TALK, "user_prompt": FOLLOW_UP, "system": "Be brief."},
+    ],
+    ids=["messages", "user_prompt", "system_turn", "system"],
+)
+@pytest.mark.parametrize("manner", [{}, {"stream": True}, {"per_document": True}])
+def test_a_follow_up_question_is_answered_from_documents(
+    client: TestClient, library: Library, asked: dict[str, Any], manner: dict[str, Any]
+) -> None:
+    library.runtime.will_answer(STAND_ALONE)
+    library.runtime.rule = knows_the_lamp
+    body = {**asked, **manner, "modelName": "demo", "documents": ["handbook"]}
+    response = client.post("/generate", json=body)
+    assert response.status_code == 200, response.text
+    if "stream" in manner:
+        events = events_in(response.text)
+        citation = next(data for name, data in events if name == "citation")
+        receipt = next(data for name, data in events if name == "receipt")
+    elif "per_document" in manner:
+        citation = response.json()["citations"]["handbook.pdf"][0]
+        receipt = response.json()["receipts"]["handbook.pdf"]
+    else:
+        citation, receipt = response.json()["citations"][0], response.json()["receipt"]
+    assert citation["quote"] == "The Orlo lamp has a warranty of 36 months."
+    assert receipt["queries"] == [STAND_ALONE, FOLLOW_UP]
+    assert receipt["turns_left_out"] == 0
+    *before, last = library.runtime.history[-1].messages
+    system = [Message("system", "Be brief.")] if "brief" in str(asked) else []
+    assert before == [*system, *(Message(**turn) for turn in TALK)]  # type: ignore[arg-type]
+    assert last.content.endswith(f"Question: {FOLLOW_UP}")
+
+
+@pytest.mark.parametrize("source", ["params", "data", "json"])
+def test_a_conversation_from_query_form_and_json(
+    client: TestClient, library: Library, source: str
+) -> None:
+    turns: Any = [*TALK, turn("user", "Thanks")]
+    sent = {"messages": turns if source == "json" else json.dumps(turns), "modelName": "demo"}
+    response = client.post("/generate", **{source: sent})  # type: ignore[arg-type]
+    assert response.status_code == 200, response.text
+    assert response.json()["message"] == "Thanks"
+    assert [message.role for message in library.runtime.history[0].messages] == [
+        *("user", "assistant", "user")
+    ]
+
+
+@pytest.mark.parametrize("messages", [[], None])
+def test_a_conversation_that_only_begins_is_no_error(
+    client: TestClient, messages: list[dict[str, str]] | None
+) -> None:
+    body = {"messages": messages, "user_prompt": "Hello", "modelName": "demo"}
+    assert client.post("/generate", json=body).json()["message"] == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("asked", "where", "said"),
+    [
+        ({}, "user_prompt", "messages"),
+        ({"messages": []}, "user_prompt", "messages"),
+        ({"messages": None, "user_prompt": None}, "user_prompt", "messages"),
+        ({"messages": TALK}, "messages", "last turn is the assistant's"),
+        ({"messages": [turn("system", "x")]}, "messages", "last turn is the system's"),
+        ({"messages": [turn("tool", "x")]}, "messages.0.role", "'user'"),
+        ({"messages": [turn("user", " ")]}, "messages.0.content", "white space"),
+        ({"messages": [turn("user", "")]}, "messages.0.content", "at least 1"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content", "required"),
+        ({"messages": [{**turn("user", "x"), "name": "y"}]}, "messages.0.name", "role, content"),
+        ({"messages": "Hello"}, "messages", "array"),
+        ({"messages": [turn("user", "x")] * 1001}, "messages", "at most 1000"),
+        ({"messages": [turn("user", "x" * 300_000)] * 2}, "messages", "500000 are allowed"),
+        ({"messages": [*TALK, turn("system", "x"), *TALK[:1]]}, "messages", "stands first"),
+        ({"messages": [turn("system", "x"), *TALK[:1]], "system": "y"}, "system", "leave one"),
+    ],
+)
+def test_a_conversation_that_makes_no_sense_is_refused(
+    client: TestClient, library: Library, asked: dict[str, Any], where: str, said: str
+) -> None:
+    response = client.post("/generate", json={**asked, "modelName": "demo"})
+    assert response.status_code == 422, response.text
+    (error,) = response.json()["errors"]
+    assert error["where"] == where
+    assert said in error["reason"]
+    assert library.runtime.history == []
+
+
+def test_answers_by_document_have_a_bound(library: Library, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path).model_copy(update={"max_answers": 1})
+    body = {"user_prompt": QUESTION, "modelName": "demo", "per_document": True}
+    with serving(settings, open_over(library)) as client:
+        for documents in ("*", "handbook,prices"):
+            named = {**body, "documents": documents.split(",")}
+            response = client.post("/generate", json=named)
+            assert response.status_code == 422
+            assert response.json()["limit"] == 1
+            assert "LLM_FASTAPI_MAX_ANSWERS" in response.json()["detail"]
+            assert library.runtime.history == []
+        one = client.post("/generate", json={**body, "documents": ["handbook"]})
+        assert one.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [

@@ -4,7 +4,15 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
 
 from api.http.observe import seen
 from api.http.openapi import documented
@@ -32,8 +40,17 @@ MAX_TEXT_CHARACTERS = 500_000
 
 MAX_TURNS = 1000
 
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "Nothing but white space.")
+    return text
+
+
 Text = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=r"\S")
+    str,
+    StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS),
+    AfterValidator(_not_blank),
 ]
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS)]
 _MODEL_NAME = AliasChoices("modelName", "model_name")
