@@ -165,7 +165,7 @@ def _clean(settings: Settings, options: argparse.Namespace) -> int:
 
     logging.basicConfig(level="WARNING")
 
-    def agreed(items: Sequence[Item]) -> bool:
+    def agreed(items: "Sequence[Item]") -> bool:
         print(f"{options.what}: {len(items)}, {_size(sum(item.size_bytes for item in items))}")
         for item in items[:SHOWN]:
             print(f"  {item.name}  {_size(item.size_bytes)}")

@@ -14,7 +14,6 @@ from anyio.to_thread import run_sync
 from api.data_folder import DataFolder
 from api.errors import ModelNotFound
 from api.index import Collection
-from api.jobs.deleting import delete_job
 from api.models.naming import is_live
 from api.names import CHECKING, model_key
 from api.opening import open_services
@@ -145,14 +144,14 @@ async def _jobs(services: Services) -> Sweep:
         return [
             Item(
                 f"{job.id} ({job.model_name}, {job.status})",
-                size_of(services.jobs.directory(job.id).path),
+                size_of(services.settings.jobs_dir / job.id),
             )
             for job in jobs
         ]
 
     async def delete() -> None:
         for job in jobs:
-            await delete_job(services.store, services.runtime, services.jobs, job.id)
+            await services.jobs.delete(job.id)
 
     return Sweep(await run_sync(items), delete)
 

@@ -15,6 +15,7 @@ from api.errors import ApiError
 from api.index import Index
 from api.index.opening import open_index
 from api.jobs.opening import open_jobs
+from api.jobs.queue import JobQueue
 from api.models.bases import BaseModels
 from api.models.bundled import install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
@@ -89,8 +90,8 @@ async def services_over(
         open_jobs, settings, store, runtime, base_models, runner, folders.jobs
     )
     stack.push_async_callback(supervisor.close)
-    models = ModelCatalog(runtime, store, base_models)
     bundled = open_bundled(settings, runtime)
+    models = ModelCatalog(runtime, store, base_models, bundled, settings.default_base_model)
     return Services(
         settings=settings,
         store=store,
@@ -102,8 +103,7 @@ async def services_over(
         importer=importer,
         deleter=deleter,
         bundled=bundled,
-        submitter=submitter,
-        jobs=supervisor,
+        jobs=JobQueue(store, runtime, submitter, supervisor),
     )
 
 

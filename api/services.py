@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from api.documents.deleting import Deleter
     from api.documents.importing import Importer
     from api.index import Index
-    from api.jobs.submit import Submitter
-    from api.jobs.supervise import Supervisor
+    from api.jobs.queue import JobQueue
     from api.models.bundled import BundledModels
     from api.models.catalog import ModelCatalog
     from api.rag import Answers
@@ -34,5 +33,4 @@ class Services:
     importer: Importer
     deleter: Deleter
     bundled: BundledModels
-    submitter: Submitter
-    jobs: Supervisor
+    jobs: JobQueue

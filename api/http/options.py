@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -79,10 +79,9 @@ class GenerationOptions(BaseModel):
         names = GenerationOptions.model_fields
         return Options(**{name: getattr(self, name) for name in names})
 
-
-def chosen(options: Options) -> dict[str, Any]:
-    """Those of a persona's options that are set, as they are written on the wire."""
-    values = asdict(options)
-    return {
-        name: values[name] for name in GenerationOptions.model_fields if values[name] is not None
-    }
+    @staticmethod
+    def of(options: Options) -> "GenerationOptions":
+        """Those that are set, unchecked: a runtime may keep what no request could ask for."""
+        values = asdict(options)
+        names = [name for name in GenerationOptions.model_fields if values[name] is not None]
+        return GenerationOptions.model_construct(**{name: values[name] for name in names})

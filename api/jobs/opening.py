@@ -30,6 +30,7 @@ def open_jobs(
         runtime,
         base_models,
         folder,
+        default_base=settings.default_trainable_model,
         max_rows=settings.max_dataset_rows,
         trains_here=settings.runner == "local",
     )

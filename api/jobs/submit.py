@@ -45,7 +45,7 @@ class Submission:
     """What a caller asks for. `parameters` are fields of `FineTuneSpec`; the rest is default."""
 
     model_name: str
-    base_model: str
+    base_model: str | None
     parameters: Mapping[str, Any]
     train_dataset: BinaryIO
     eval_dataset: BinaryIO | None = None
@@ -72,10 +72,14 @@ class Submitter:
         base_models: BaseModels,
         folder: Guarded,
         *,
+        default_base: str,
         max_rows: int,
         trains_here: bool = False,
     ) -> None:
-        """`trains_here`: this installation runs the jobs, so it must have what trains."""
+        """`default_base` is trained where a submission names no base. `trains_here`: this installation runs the jobs,
+        so it must have what trains.
+        """
+        self._default_base = default_base
         self._store = store
         self._runtime = runtime
         self._base_models = base_models
@@ -106,7 +110,8 @@ class Submitter:
 
     async def _spec(self, submission: Submission, job_id: str) -> FineTuneSpec:
         name = valid_model_name(submission.model_name)
-        base = await anyio.to_thread.run_sync(self._base_models.find, submission.base_model)
+        wanted = self._default_base if submission.base_model is None else submission.base_model
+        base = await anyio.to_thread.run_sync(self._base_models.find, wanted)
         await require_free(self._store, self._runtime, name)
         return _spec(name, base, self._jobs_dir / job_id, submission.parameters)
 

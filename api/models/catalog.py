@@ -19,6 +19,7 @@ from api.errors import (
     NotFound,
 )
 from api.models.bases import BaseModels, WaitingBase
+from api.models.bundled import BundledModels
 from api.models.naming import require_free
 from api.names import CHECKING, model_key, valid_model_name
 from api.runtime import ExistingModel, GGUFFile, ModelInfo, ModelRuntime, Persona
@@ -43,10 +44,20 @@ class Model:
 class ModelCatalog:
     """The runtime's models with their records."""
 
-    def __init__(self, runtime: ModelRuntime, store: Store, base_models: BaseModels) -> None:
+    def __init__(
+        self,
+        runtime: ModelRuntime,
+        store: Store,
+        base_models: BaseModels,
+        bundled: BundledModels,
+        default_base: str,
+    ) -> None:
+        """`default_base` is what is built on where a creation names no base."""
         self._runtime = runtime
         self._store = store
         self._base_models = base_models
+        self._bundled = bundled
+        self._default_base = default_base
         self._creating = asyncio.Lock()  # a loser's record must not take the winner's with it
         self._taking_in = asyncio.Lock()
 
@@ -57,6 +68,16 @@ class ModelCatalog:
         bases = await anyio.to_thread.run_sync(self._base_models.names)
         trainable = {model_key(name) for name in bases}
         return [_model(info, records.get(model_key(info.name)), trainable) for info in infos]
+
+    async def page(self, after: str | None, limit: int | None) -> tuple[list[Model], bool]:
+        """At most `limit` models (without it: all) whose names come behind `after`; and whether there are more."""
+        models = [
+            model
+            for model in await self.all()
+            if after is None or model_key(model.info.name) > model_key(after)
+        ]
+        most = len(models) if limit is None else limit
+        return models[:most], len(models) > most
 
     async def names(self) -> list[str]:
         """Names of the models that can chat."""
@@ -69,8 +90,12 @@ class ModelCatalog:
                 return model
         raise ModelNotFound(name, await self.names())
 
-    async def create(self, name: str, base: str, persona: Persona, *, replace: bool) -> Model:
+    async def create(
+        self, name: str, base: str | None, persona: Persona, *, replace: bool
+    ) -> Model:
         """A persona over a base; returns it as it is listed."""
+        base = base or self._default_base
+        self._bundled.require(base)
         name = valid_model_name(name)
         source = await self._base(base)
         async with self._creating:
@@ -166,11 +191,14 @@ class ModelCatalog:
         return model.info.name
 
     async def require_chat(self, name: str) -> str:
-        """The model's name as it is listed; `errors.ModelNotFound` unless it can chat."""
+        """The model's name as it is listed; as `chat_model`."""
         return (await self.chat_model(name)).name
 
     async def chat_model(self, name: str) -> ModelInfo:
-        """A model to chat with, found once; `errors.ModelNotFound` names the others."""
+        """A model to chat with, found once; `errors.ModelNotFound` names the others, `errors.NotReady` is for a bundled
+        one that is still being made.
+        """
+        self._bundled.require(name)
         try:
             info = await self._asked(model_key(name))
         except ModelNotFound:

@@ -56,7 +56,8 @@ class Answers:
         """The model that a request means, found once; `errors.ModelNotFound`, or `errors.NotReady` for one that comes
         with the service and is still being made.
         """
-        self._bundled.require(name, *([self._embedding_model] * over_documents))
+        if over_documents:
+            self._bundled.require(self._embedding_model)
         return await self._models.chat_model(name)
 
     async def stream(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:

@@ -1,27 +1,47 @@
 """Alive, and ready."""
 
-from typing import Any
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
 
 from api.readiness import Readiness
 
 router = APIRouter(tags=["health"])
 
 
+class HealthResponse(BaseModel):
+    """It answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class ReadyResponse(BaseModel):
+    """Whether all is ready, and each back end by name."""
+
+    status: Literal["ready", "not ready"]
+    checks: dict[str, str] = Field(description="`ready`, or what is the matter.")
+    hints: list[str] = Field(description="What the operator may want to look at.")
+
+
 @router.get("/healthz", operation_id="healthz", summary="Is the service alive")
-async def healthz() -> dict[str, str]:
+async def healthz() -> HealthResponse:
     """Answers as long as the process lives; asks nothing else and needs no key."""
-    return {"status": "alive"}
+    return HealthResponse()
 
 
 @router.get(
     "/readyz",
     operation_id="readyz",
     summary="Is every back end ready",
-    responses={503: {"description": "Something is being prepared, or away; `checks` says what."}},
+    responses={
+        503: {
+            "model": ReadyResponse,
+            "description": "Something is being prepared, or away; `checks` says what.",
+        }
+    },
 )
-async def readyz(request: Request, response: Response) -> dict[str, Any]:
+async def readyz(request: Request, response: Response) -> ReadyResponse:
     """Each back end by name (`ready`, or what is the matter), and hints for the operator."""
     readiness: Readiness = request.app.state.readiness
     checks, hints = await readiness.ask()
@@ -29,4 +49,4 @@ async def readyz(request: Request, response: Response) -> dict[str, Any]:
     if not ready:
         response.status_code = 503
         response.headers["Retry-After"] = "2"
-    return {"status": "ready" if ready else "not ready", "checks": checks, "hints": hints}
+    return ReadyResponse(status="ready" if ready else "not ready", checks=checks, hints=hints)

@@ -2,12 +2,12 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, tuple_, update
 
 from api.errors import JobNotFound, WrongState
 from api.store.database import Database
@@ -94,6 +94,24 @@ class Jobs:
             query = query.where(jobs.c.status.in_(statuses))
         with self._database.read() as connection:
             return [_job(row) for row in connection.execute(query).mappings()]
+
+    def page(
+        self, statuses: Sequence[JobStatus], after: str | None, limit: int
+    ) -> tuple[list[Job], bool]:
+        """At most `limit` jobs in one of these states (without any: all), newest first, behind the job `after`; and
+        whether there are more. `errors.JobNotFound` when that one is gone.
+        """
+        order = (jobs.c.created_at, jobs.c.queued_at, jobs.c.id)
+        query = select(jobs).order_by(*(column.desc() for column in order)).limit(limit + 1)
+        if statuses:
+            query = query.where(jobs.c.status.in_(statuses))
+        with self._database.read() as connection:
+            if after is not None:
+                _one(connection, after)
+                place = select(*order).where(jobs.c.id == after)
+                query = query.where(tuple_(*order) < place.scalar_subquery())
+            rows = connection.execute(query).mappings().all()
+        return [_job(row) for row in rows[:limit]], len(rows) > limit
 
     def next_queued(self) -> Job | None:
         """The one that has waited longest."""

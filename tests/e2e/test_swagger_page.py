@@ -64,3 +64,14 @@ def test_a_model_is_fine_tuned_on_the_swagger_page(page: SwaggerPage) -> None:
     assert (status, job["model"], job["spec"]["rank"]) == (200, "northwind", 24)
     status, cancelled = page.execute("cancel_job", id=job_id)
     assert (status, cancelled["job_id"]) == (202, job_id)
+
+
+def test_nothing_is_filled_in_and_a_refusal_is_a_line(page: SwaggerPage) -> None:
+    operations = page.operations()
+    assert operations[:4] == ["create_model", "list_models", "show_model", "delete_model"]
+    for operation in operations:
+        assert page.filled_in(operation) == {}, operation
+        for status, text in page.refusals(operation).items():
+            said = [line.strip() for line in text.splitlines() if line.strip()]
+            assert len(said) == 3, (operation, said)
+            assert (said[0], said[2]) == (status, "No links")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import anyio.to_thread
 import httpx2
 
+from api.jobs.queue import JobQueue
 from api.opening import services_over
 from api.services import Services
 from api.settings import Settings
@@ -26,7 +27,9 @@ async def client_of(shop: Workshop) -> AsyncIterator[httpx2.AsyncClient]:
         services = await services_over(
             settings, shop.store, stack, shop.runtime, index, shop.runner
         )
-        return replace(services, submitter=shop.submitter, jobs=shop.supervisor)
+        return replace(
+            services, jobs=JobQueue(shop.store, shop.runtime, shop.submitter, shop.supervisor)
+        )
 
     opening = Opening(shop.settings, open)
     transport = httpx2.ASGITransport(opening.app, raise_app_exceptions=False)

@@ -13,13 +13,13 @@ from starlette.testclient import TestClient
 from api.errors import ModelNotFound
 from api.jobs.submit import Submission
 from api.models.bases import BaseModels
-from api.models.bundled import install_demo_base, open_bundled
+from api.models.bundled import BundledModels, install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
 from api.opening import open_folders
-from api.runtime import GGUFFile, Message, ModelSource, Options, Persona
+from api.runtime import GGUFFile, Message, ModelRuntime, ModelSource, Options, Persona
 from api.runtime.opening import open_llama_cpp
 from api.settings import Settings
-from api.store import open_store
+from api.store import Store, open_store
 from finetune.bases.load import Wanted, load
 from tests.conftest import DEMO_MODEL
 from tests.fakes import FakeRuntime
@@ -223,13 +223,19 @@ class Slow(FakeRuntime):
         await super().create_model(name, source, persona, replace=replace)
 
 
+def catalog_over(settings: Settings, runtime: ModelRuntime, store: Store) -> ModelCatalog:
+    base_models = BaseModels(settings.base_models_dir, store.models)
+    nothing = BundledModels(runtime, [], settings.converting_dir)
+    return ModelCatalog(runtime, store, base_models, nothing, "demo")
+
+
 @pytest.mark.anyio
 async def test_other_models_do_not_wait_for_a_file_and_its_own_does(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     settings.base_models_dir.mkdir()
     (settings.base_models_dir / "big.gguf").write_bytes(b"GGUF")
     store, runtime = open_store(settings.database_path), Slow()
-    models = ModelCatalog(runtime, store, BaseModels(settings.base_models_dir, store.models))
+    models = catalog_over(settings, runtime, store)
     taking_in = asyncio.create_task(models.take_in_all())
     await runtime.has_begun.wait()
     async with asyncio.timeout(10):
@@ -257,7 +263,7 @@ async def test_a_waiting_file_answers_in_llama_cpp_and_is_gone(
     models_folder = open_folders(settings, store).models
     assert models_folder
     runtime = open_llama_cpp(settings, models_folder)
-    models = ModelCatalog(runtime, store, BaseModels(settings.base_models_dir, store.models))
+    models = catalog_over(settings, runtime, store)
     await models.take_in_all()
     assert [model.info.name for model in await models.all()] == ["tiny"]
     assert not waiting.exists()

@@ -64,8 +64,8 @@ class Library:
         """What answers from it; `limits` are settings."""
         settings = Settings.model_validate({"data_dir": self.folder, **LIMITS, **limits})
         base_models = BaseModels(settings.base_models_dir, self.store.models)
-        models = ModelCatalog(self.runtime, self.store, base_models)
         bundled = BundledModels(self.runtime, [], settings.converting_dir)
+        models = ModelCatalog(self.runtime, self.store, base_models, bundled, "demo")
         return open_answers(settings, self.store, self.runtime, self.index, models, bundled)
 
     async def question(

@@ -62,8 +62,39 @@ async def test_jobs_are_listed_newest_first_and_by_status(
     newest = await shop.until(await shop.submit("newest"))
     listed = (await client.get("/jobs")).json()["jobs"]
     assert [job["job_id"] for job in listed] == [newest.id, done.id]
-    assert (await client.get("/jobs", params={"status": "failed"})).json() == {"jobs": []}
+    assert (await client.get("/jobs", params={"status": "failed"})).json() == {
+        "jobs": [],
+        "has_more": False,
+    }
     assert (await client.get("/jobs", params={"status": "lost"})).status_code == 422
+
+
+async def test_jobs_come_in_pages(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    ids = [(await shop.submit(f"model{number}")).id for number in range(5)]
+    newest_first = ids[::-1]
+    async with client_of(shop) as client:
+        first = (await client.get("/jobs", params={"limit": "2"})).json()
+        assert [job["job_id"] for job in first["jobs"]] == newest_first[:2]
+        assert first["has_more"] is True
+        given = {"limit": "3", "after": newest_first[1]}
+        last = (await client.get("/jobs", params=given)).json()
+        assert [job["job_id"] for job in last["jobs"]] == newest_first[2:]
+        assert last["has_more"] is False
+        assert (await client.get("/jobs", params={"after": "job_gone"})).status_code == 404
+
+
+async def test_without_a_limit_a_hundred_jobs_are_listed(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    async with client_of(shop) as client:
+        for number in range(101):
+            shop.store.jobs.add(f"job_{number:03}", f"model{number}", "demo", {})
+        page = (await client.get("/jobs", params={"status": "", "limit": ""})).json()
+        assert len(page["jobs"]) == 100
+        assert page["has_more"] is True
+        rest = (await client.get("/jobs", params={"after": page["jobs"][-1]["job_id"]})).json()
+        assert [job["job_id"] for job in rest["jobs"]] == ["job_000"]
+        assert rest["has_more"] is False
 
 
 async def test_queued_jobs_know_their_place(tmp_path: Path) -> None:

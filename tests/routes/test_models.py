@@ -10,9 +10,12 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from api.errors import NameTaken
+from api.http.options import ELSEWHERE
 from api.jobs.opening import open_jobs
+from api.jobs.queue import JobQueue
 from api.models.bases import BaseModels
 from api.models.bundled import BundledModel, BundledModels
+from api.models.catalog import ModelCatalog
 from api.runners.worker import WorkerRunner
 from api.runtime import ExistingModel, Persona
 from tests.service import Service
@@ -113,6 +116,46 @@ def test_details_tell_kind_and_base(client: TestClient, source: str, details: st
     ]
 
 
+def test_models_are_cut_only_by_an_explicit_limit(client: TestClient) -> None:
+    for number in range(9):
+        client.post(f"/createModel/m{number}")
+    names = ["demo", *(f"m{number}" for number in range(9))]
+    assert client.get("/list_models").json() == {"All Created Models": names}
+    first = client.get("/list_models?limit=3").json()
+    assert first == {"All Created Models": names[:3], "has_more": True}
+    middle = client.get("/list_models?limit=6&after=M1&details=true").json()
+    assert middle["All Created Models"] == names[3:9]
+    assert [model["name"] for model in middle["models"]] == names[3:9]
+    last = client.get("/list_models?limit=6&after=m7").json()
+    assert last == {"All Created Models": ["m8"], "has_more": False}
+    assert client.get("/list_models?after=m6").json() == {"All Created Models": names[8:]}
+    assert client.get("/list_models?limit=0").status_code == 422
+
+
+def test_what_is_shown_of_a_model_is_what_is_known_and_nothing_else(client: TestClient) -> None:
+    client.post("/createModel/ada", json={"parameters": {"stop": "###", "top_k": 40}})
+    shown = client.get("/show_model/ada").json()
+    assert list(shown) == [
+        *("name", "kind", "base", "size_bytes", "parameter_count", "quantization"),
+        *("context_length", "capabilities", "trainable", "modified_at"),
+        *("system", "template", "parameters", "job_id"),
+    ]
+    assert shown["parameters"] == {"top_k": 40, "stop": ["###"]}
+    assert (shown["base"], shown["job_id"]) == ("demo", None)
+    assert client.get("/show_model/demo").json()["base"] is None
+
+
+@pytest.mark.parametrize("unknown", ["num_predict", "repetition_penalty", "heat"])
+def test_an_option_that_is_not_there_is_met_with_those_that_are(
+    client: TestClient, unknown: str
+) -> None:
+    problem = client.post("/createModel/ada", json={"parameters": {unknown: 40}}).json()
+    assert f"parameters.{unknown}: Unknown." in problem["detail"]
+    assert "Known are: temperature, top_p, top_k, min_p, repeat_penalty" in problem["detail"]
+    if unknown in ELSEWHERE:
+        assert f"Use {ELSEWHERE[unknown]}." in problem["detail"]
+
+
 def test_a_deleted_model_is_gone_and_its_personas_answer(
     service: Service, client: TestClient
 ) -> None:
@@ -146,8 +189,10 @@ def test_a_bundled_model_that_is_not_there_yet_is_a_503_that_says_why(
 ) -> None:
     state = cast(FastAPI, client.app).state
     bundled = BundledModels(service.runtime, [BundledModel("soon", "nowhere", "f16")], tmp_path)
-    state.services = replace(state.services, bundled=bundled)
-    persona = client.post("/createModel/ada", json={"baseModel": "soon"})
+    base_models = BaseModels(tmp_path / "base_models", service.store.models)
+    models = ModelCatalog(service.runtime, service.store, base_models, bundled, "soon")
+    state.services = replace(state.services, models=models, bundled=bundled)
+    persona = client.post("/createModel/ada")
     document = client.post("/importDocument?modelName=soon", files={"file": ("a.pdf", b"%PDF-")})
     for response in (persona, document):
         assert response.status_code == 503
@@ -187,9 +232,10 @@ def test_a_worker_that_is_away_is_a_hint(service: Service, client: TestClient) -
     settings, store = services.settings, services.store
     base_models = BaseModels(settings.base_models_dir, store.models)
     runner = WorkerRunner(settings.jobs_dir)
-    _, jobs = open_jobs(
+    opened = open_jobs(
         settings, store, services.runtime, base_models, runner, services.folders.jobs
     )
+    jobs = JobQueue(store, services.runtime, *opened)
     service.app.state.readiness.services = replace(services, jobs=jobs)
     ready = client.get("/readyz").json()
     assert ready["status"] == "ready"

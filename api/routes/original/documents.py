@@ -98,7 +98,7 @@ async def import_document(
 ) -> DocumentResponse:
     """Text, chunks and vectors of a PDF, so that `generate` can answer from it and cite its pages."""
     values = request.values
-    services.bundled.require(values.model_name, services.settings.embedding_model)
+    services.bundled.require(services.settings.embedding_model)
     if values.model_name:
         await services.models.require_chat(values.model_name)
     upload = request.files["file"]

@@ -97,13 +97,13 @@ async def fine_tune_model(
     eval_dataset = request.files.get("eval_dataset")
     submission = Submission(
         model_name,
-        request.values.base_model or services.settings.default_trainable_model,
+        request.values.base_model,
         request.values.model_dump(include=set(TrainingParameters.model_fields)),
         request.files["train_dataset"].file,
         eval_dataset.file if eval_dataset else None,
     )
     if request.values.dry_run:
-        plan = await services.submitter.plan(submission)
+        plan = await services.jobs.plan(submission)
         return JSONResponse(
             PlanResponse(
                 rows=plan.rows,
@@ -113,7 +113,6 @@ async def fine_tune_model(
                 spec=plan.spec.model_dump(exclude={"base_model_folder"}),
             ).model_dump()
         )
-    job = await services.submitter.submit(submission)
-    services.jobs.wake()
+    job = await services.jobs.submit(submission)
     response.headers["Location"] = f"/jobs/{job.id}"
     return FineTuneResponse(job_id=job.id, status=job.status)

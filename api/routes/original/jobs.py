@@ -1,20 +1,19 @@
 """jobs: list, get, events, log, cancel, resume, publish, delete."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import anyio.to_thread
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from api.http.openapi import documented
 from api.http.problems import problems
-from api.http.request import ServicesDep
+from api.http.request import ServicesDep, request_model
 from api.http.sse import EventStream, ServerEvent
-from api.jobs.deleting import delete_job as delete_one
-from api.jobs.following import StatusIs, follow
-from api.services import Services
+from api.jobs.following import StatusIs
+from api.names import MAX_NAME_CHARACTERS
 from api.store.jobs import Job, JobStatus
 from finetune.job.events import Event
 from finetune.job.progress import JobProgress
@@ -64,38 +63,71 @@ class DeleteJobResponse(BaseModel):
     job_id: str
 
 
+class ListJobsRequest(BaseModel):
+    """Which jobs, and which part of the list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: tuple[JobStatus, ...] = Field(
+        (), description="Only jobs of this status; all when left out."
+    )
+    limit: int = Field(100, ge=1, le=1000, description="Most jobs to list.")
+    after: str | None = Field(
+        None, max_length=MAX_NAME_CHARACTERS, description="Go on behind the job of this id."
+    )
+
+
 class ListJobsResponse(BaseModel):
     """Jobs, newest first."""
 
     jobs: list[JobSummary]
+    has_more: bool = Field(description="Whether the list goes on: ask `after` its last id.")
 
 
-@router.get("", operation_id="list_jobs", summary="List the jobs", responses=problems(422))
+class FollowJobRequest(BaseModel):
+    """Where to go on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: int = Field(0, ge=0, description="Number of the last event known.")
+
+
+class ReadLogRequest(BaseModel):
+    """How much of the log."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    characters: int = Field(20_000, ge=1, le=1_000_000, description="How much of its end.")
+
+
+@router.get(
+    "",
+    operation_id="list_jobs",
+    summary="List the jobs",
+    responses=problems(404, 422),
+    openapi_extra=documented(ListJobsRequest),
+)
 async def list_jobs(
+    request: Annotated[ListJobsRequest, Depends(request_model(ListJobsRequest))],
     services: ServicesDep,
-    status: Annotated[list[JobStatus], Query(description="Only these; all when left out.")] = [],  # noqa: B006
 ) -> ListJobsResponse:
     """Newest first."""
-    jobs = await anyio.to_thread.run_sync(services.store.jobs.all, *status)
-    return ListJobsResponse(jobs=[JobSummary(**_summary(job)) for job in jobs])
+    jobs, has_more = await services.jobs.page(request.status, request.after, request.limit)
+    return ListJobsResponse(jobs=[JobSummary(**_summary(job)) for job in jobs], has_more=has_more)
 
 
 @router.get("/{id}", operation_id="get_job", summary="One job", responses=problems(404, 422))
 async def get_job(job_id: JobId, services: ServicesDep) -> JobResponse:
     """Status, progress, and what the gate or an error said."""
-
-    def read() -> JobResponse:
-        job = services.store.jobs.get(job_id)
-        is_queued = job.status == "queued"
-        return JobResponse(
-            **_summary(job),
-            queue_position=services.store.jobs.queue_position(job) if is_queued else None,
-            progress=services.jobs.directory(job.id).progress(),
-            gate=job.gate,
-            spec={key: value for key, value in job.spec.items() if key != "base_model_folder"},
-        )
-
-    return await anyio.to_thread.run_sync(read)
+    state = await services.jobs.show(job_id)
+    spec = {key: value for key, value in state.job.spec.items() if key != "base_model_folder"}
+    return JobResponse(
+        **_summary(state.job),
+        queue_position=state.queue_position,
+        progress=state.progress,
+        gate=state.job.gate,
+        spec=spec,
+    )
 
 
 @router.get(
@@ -106,11 +138,12 @@ async def get_job(job_id: JobId, services: ServicesDep) -> JobResponse:
     response_class=EventStream,
     responses=problems(404, 422)
     | {200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
+    openapi_extra=documented(FollowJobRequest),
 )
 async def follow_job(
     job_id: JobId,
+    request: Annotated[FollowJobRequest, Depends(request_model(FollowJobRequest))],
     services: ServicesDep,
-    after: Annotated[int, Query(ge=0, description="Number of the last event known.")] = 0,
     last_event_id: Annotated[
         str, Header(max_length=100, description="The same, as browsers send it.")
     ] = "",
@@ -119,9 +152,8 @@ async def follow_job(
 
     Ends with the status in which the job stays.
     """
-    job = await anyio.to_thread.run_sync(services.store.jobs.get, job_id)
-    known = int(last_event_id) if last_event_id.isdecimal() and not after else after
-    return EventStream(_events(services, job, known))
+    after = request.after or (int(last_event_id) if last_event_id.isdecimal() else 0)
+    return EventStream(_written(await services.jobs.follow(job_id, after)))
 
 
 @router.get(
@@ -130,15 +162,15 @@ async def follow_job(
     summary="The end of a job's log",
     response_class=PlainTextResponse,
     responses=problems(404, 422),
+    openapi_extra=documented(ReadLogRequest),
 )
 async def read_job_log(
     job_id: JobId,
+    request: Annotated[ReadLogRequest, Depends(request_model(ReadLogRequest))],
     services: ServicesDep,
-    characters: Annotated[int, Query(ge=1, le=1_000_000, description="How much of it.")] = 20_000,
 ) -> str:
     """What the stages printed."""
-    job = await anyio.to_thread.run_sync(services.store.jobs.get, job_id)
-    return await anyio.to_thread.run_sync(services.jobs.directory(job.id).log_tail, characters)
+    return await services.jobs.log_tail(job_id, request.characters)
 
 
 @router.post(
@@ -191,17 +223,20 @@ async def delete_job(job_id: JobId, services: ServicesDep) -> DeleteJobResponse:
 
     409 while it is queued, runs or is being published: cancel it first.
     """
-    job = await delete_one(services.store, services.runtime, services.jobs, job_id)
+    job = await services.jobs.delete(job_id)
     return DeleteJobResponse(message=f"Successfully deleted {job.id}", job_id=job.id)
 
 
-async def _events(services: Services, job: Job, after: int) -> AsyncGenerator[ServerEvent, None]:
-    async for news in follow(services.store, services.jobs.directory(job.id), job, after):
-        match news:
-            case Event(number, at, stage, type, fields):
-                yield ServerEvent(type, {"at": at, "stage": stage, **fields}, str(number))
-            case StatusIs(current):
-                yield ServerEvent("status", {"status": current.status, "error": current.error})
+async def _written(
+    happening: AsyncIterator[Event | StatusIs],
+) -> AsyncGenerator[ServerEvent, None]:
+    async for news in happening:
+        if isinstance(news, StatusIs):
+            job = news.job
+            yield ServerEvent("status", {"status": job.status, "error": job.error})
+        else:
+            data = {"at": news.at, "stage": news.stage, **news.fields}
+            yield ServerEvent(news.type, data, str(news.number))
 
 
 def _summary(job: Job) -> dict[str, Any]:

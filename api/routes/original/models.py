@@ -1,12 +1,12 @@
 """createModel, deleteModel, list_models, show_model."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from api.http.openapi import documented
-from api.http.options import GenerationOptions, chosen
+from api.http.options import GenerationOptions
 from api.http.problems import problems
 from api.http.request import ServicesDep, request_model
 from api.models.catalog import Model
@@ -54,12 +54,58 @@ class CreateModelResponse(BaseModel):
     name: str
 
 
+class DeleteModelResponse(BaseModel):
+    """What was deleted."""
+
+    Message: str
+
+
 class ListModelsRequest(BaseModel):
-    """How much to say."""
+    """How much to say, and which part of the list."""
 
     model_config = ConfigDict(extra="forbid")
 
     details: bool = Field(False, description="Add kind, base, size and more of each model.")
+    limit: int | None = Field(
+        None, ge=1, le=10_000, description="Most models to list; all when left out."
+    )
+    after: str | None = Field(
+        None, max_length=MAX_NAME_CHARACTERS, description="Go on behind this name."
+    )
+
+
+class ModelSummary(BaseModel):
+    """What is known of one model."""
+
+    name: str
+    kind: Literal["base", "persona", "fine-tune"]
+    base: str | None = Field(description="What it was made from.")
+    size_bytes: int
+    parameter_count: int
+    quantization: str
+    context_length: int = Field(description="Tokens it was trained for.")
+    capabilities: list[str]
+    trainable: bool = Field(description="Whether `fine_tune_model` can start from it.")
+    modified_at: str
+
+
+class ListModelsResponse(BaseModel):
+    """Names by the alphabet; `models` with `details`, `has_more` with `limit`."""
+
+    all_created_models: list[str] = Field(alias="All Created Models")
+    models: list[ModelSummary] | None = None
+    has_more: bool | None = Field(
+        None, description="Whether the list goes on behind its last name."
+    )
+
+
+class ShowModelResponse(ModelSummary):
+    """Everything about one model."""
+
+    system: str
+    template: str
+    parameters: GenerationOptions = Field(description="Its default options, those that are set.")
+    job_id: str | None = Field(description="The job that trained it.")
 
 
 @router.post(
@@ -79,12 +125,10 @@ async def create_model(
 
     The parameters may come as a form or as JSON too: `{"system": "You are Ada.", "baseModel": "demo"}`.
     """
-    base = request.base_model or services.settings.default_base_model
-    services.bundled.require(base)
     parameters = request.parameters or GenerationOptions()
     model = await services.models.create(
         model_name,
-        base,
+        request.base_model,
         Persona(request.system, request.template, parameters.options()),
         replace=request.replace,
     )
@@ -97,39 +141,43 @@ async def create_model(
     "/list_models",
     operation_id="list_models",
     summary="List the models that can chat",
+    response_model_exclude_unset=True,
     responses=problems(422),
     openapi_extra=documented(ListModelsRequest),
 )
 async def list_models(
     request: Annotated[ListModelsRequest, Depends(request_model(ListModelsRequest))],
     services: ServicesDep,
-) -> dict[str, Any]:
+) -> ListModelsResponse:
     """Names by default; `details=true` adds what is known of each."""
-    models = await services.models.all()
+    models, has_more = await services.models.page(request.after, request.limit)
     answer: dict[str, Any] = {"All Created Models": [model.info.name for model in models]}
     if request.details:
-        answer["models"] = [_summary(model) for model in models]
-    return answer
+        answer["models"] = [ModelSummary(**_summary(model)) for model in models]
+    if request.limit is not None:
+        answer["has_more"] = has_more
+    return ListModelsResponse(**answer)
 
 
 @router.get(
     "/show_model/{modelName}",
     operation_id="show_model",
     summary="Everything about one model",
+    response_model_exclude_unset=True,
     responses=problems(404, 422),
 )
 async def show_model(
     model_name: Annotated[ModelName, Path(alias="modelName")], services: ServicesDep
-) -> dict[str, Any]:
+) -> ShowModelResponse:
     """Kind, base, system prompt, template, defaults, context length and abilities."""
     model = await services.models.show(model_name)
-    info = model.info
-    return _summary(model) | {
-        "system": info.persona.system,
-        "template": info.template,
-        "parameters": chosen(info.persona.parameters),
-        "job_id": model.job_id or None,
-    }
+    return ShowModelResponse(
+        **_summary(model),
+        system=model.info.persona.system,
+        template=model.info.template,
+        parameters=GenerationOptions.of(model.info.persona.parameters),
+        job_id=model.job_id or None,
+    )
 
 
 @router.delete(
@@ -140,10 +188,10 @@ async def show_model(
 )
 async def delete_model(
     model_name: Annotated[ModelName, Path(alias="modelName")], services: ServicesDep
-) -> dict[str, str]:
+) -> DeleteModelResponse:
     """Models built on it go on answering; its documents stay listed under the name."""
     name = await services.models.delete(model_name)
-    return {"Message": f"Successfully deleted {name}"}
+    return DeleteModelResponse(Message=f"Successfully deleted {name}")
 
 
 def _summary(model: Model) -> dict[str, Any]:

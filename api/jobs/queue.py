@@ -1,0 +1,105 @@
+"""What callers can do about jobs: queue one, look at them, follow one, wish that it ends or goes on, delete it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from api.jobs.deleting import delete_job
+from api.jobs.following import StatusIs, follow
+from api.jobs.submit import Plan, Submission, Submitter
+from api.jobs.supervise import Supervisor
+from api.runtime import ModelRuntime
+from api.store import Store
+from api.store.jobs import Job, JobStatus
+from finetune.job.events import Event
+from finetune.job.progress import JobProgress
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """One job with all that is known of it; `queue_position` counts the jobs that run before it."""
+
+    job: Job
+    queue_position: int | None
+    progress: JobProgress
+
+
+class JobQueue:
+    """The jobs of an installation. Every method that takes an id raises `errors.JobNotFound`."""
+
+    def __init__(
+        self, store: Store, runtime: ModelRuntime, submitter: Submitter, supervisor: Supervisor
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._submitter = submitter
+        self._supervisor = supervisor
+
+    async def plan(self, submission: Submission) -> Plan:
+        """Check a submission and say what it would run; nothing is kept."""
+        return await self._submitter.plan(submission)
+
+    async def submit(self, submission: Submission) -> Job:
+        """Check a submission and queue it."""
+        job = await self._submitter.submit(submission)
+        self._supervisor.wake()
+        return job
+
+    async def page(
+        self, statuses: tuple[JobStatus, ...], after: str | None, limit: int
+    ) -> tuple[list[Job], bool]:
+        """At most `limit` jobs in these states (without any: in all), newest first, behind job `after`; and whether
+        there are more.
+        """
+        read = self._store.jobs.page
+        return await anyio.to_thread.run_sync(read, statuses, after, limit)
+
+    async def show(self, job_id: str) -> JobState:
+        """One job, its place in the queue and its progress."""
+
+        def read() -> JobState:
+            job = self._store.jobs.get(job_id)
+            place = self._store.jobs.queue_position(job) if job.status == "queued" else None
+            return JobState(job, place, self._supervisor.directory(job.id).progress())
+
+        return await anyio.to_thread.run_sync(read)
+
+    async def follow(self, job_id: str, after: int) -> AsyncIterator[Event | StatusIs]:
+        """The job's events from number `after` + 1 on, and its status at each change."""
+        job = await self._row(job_id)
+        return follow(self._store, self._supervisor.directory(job.id), job, after)
+
+    async def log_tail(self, job_id: str, characters: int) -> str:
+        """The end of what its stages printed."""
+        job = await self._row(job_id)
+        return await anyio.to_thread.run_sync(
+            self._supervisor.directory(job.id).log_tail, characters
+        )
+
+    async def cancel(self, job_id: str) -> Job:
+        """End a queued job, or ask a running one to stop."""
+        return await self._supervisor.cancel(job_id)
+
+    async def resume(self, job_id: str) -> Job:
+        """Queue an ended or a trained job again."""
+        return await self._supervisor.resume(job_id)
+
+    async def publish(self, job_id: str) -> Job:
+        """Publish a job that was trained and not published."""
+        return await self._supervisor.publish(job_id)
+
+    async def delete(self, job_id: str) -> Job:
+        """Delete a job that nothing works on; returns what it was."""
+        return await delete_job(self._store, self._runtime, self._supervisor, job_id)
+
+    def start(self) -> None:
+        """Begin to run what is queued."""
+        self._supervisor.start()
+
+    async def check(self) -> tuple[str, ...]:
+        """Hints for the operator: what keeps queued jobs from running."""
+        return await self._supervisor.check()
+
+    async def _row(self, job_id: str) -> Job:
+        return await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
