@@ -159,7 +159,7 @@ def _watched(send: Send, now: Seen) -> Send:
 
 def _fields(now: Seen, scope: Scope, seconds: float) -> Fields:
     fields = {
-        "route": getattr(scope.get("route"), "path", "-"),
+        "route": getattr(scope.get("route"), "path", "") or scope.get("root_path") or "-",
         "status": now.status,
         "duration_ms": round(seconds * 1000),
         "id": now.id,

@@ -20,7 +20,8 @@ SERVERS = [{"url": ".", "description": "the service that this description comes 
 def add_swagger_page(app: FastAPI) -> None:
     """Serve the page at `/docs`; its parts are there already."""
 
-    async def page(request: Request) -> HTMLResponse:
+    @app.get(PAGE, include_in_schema=False)
+    async def swagger_page(request: Request) -> HTMLResponse:
         up = "../" if request.scope["raw_path"].endswith(b"/") else ""
         html = get_swagger_ui_html(
             title=app.title,
@@ -32,8 +33,6 @@ def add_swagger_page(app: FastAPI) -> None:
         )
         styled = bytes(html.body).replace(b"</head>", f"<style>{STYLE}</style></head>".encode())
         return HTMLResponse(styled)
-
-    app.add_route(PAGE, page, include_in_schema=False)
 
 
 def describe_key(app: FastAPI) -> None:

@@ -37,6 +37,13 @@ class SwaggerPage:
         blocks = self._page.locator(".opblock").all()
         return [(block.get_attribute("id") or "").rpartition("-")[2] for block in blocks]
 
+    def authorize(self, key: str) -> None:
+        """Press the button for the key and give it."""
+        self._page.get_by_role("button", name="Authorize").first.click()
+        self._page.locator(".auth-container input").fill(key)
+        self._page.get_by_role("button", name="Apply credentials").click()
+        self._page.get_by_role("button", name="Close").first.click()
+
     def open(self, operation: str) -> Locator:
         """Open an operation and press "Try it out"."""
         block = self._page.locator(f".opblock[id$='-{operation}']")

@@ -80,12 +80,16 @@ def test_a_route_is_logged_as_its_template(
     service.client.get("/show_model/nobody")
     service.client.put("/jobs/x")
     service.client.get("/nothing/a secret question")
+    service.client.get("/docs")
+    service.client.get("/swagger/swagger-ui.css")
     told = [(one["route"], one["status"], one.get("problem")) for one in lines(caplog)]
     assert told == [
         ("/jobs/{id}", 404, "Job not found"),
         ("/show_model/{modelName}", 404, "Model not found"),
         ("/jobs/{id}", 405, "Method not allowed"),
         ("-", 404, "Not found"),
+        ("/docs", 200, None),
+        ("/swagger", 200, None),
     ]
     assert "secret" not in caplog.text
 
