@@ -86,6 +86,7 @@ ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
 """What a path prefix may look like."""
 
 Listed = BeforeValidator(_listed)
+AnyCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], Listed]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], Listed]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], Listed]
@@ -135,10 +136,10 @@ class Settings(BaseSettings):
         description="Path under which a proxy serves the service, such as `/llm`; the proxy takes it "
         "off, or says it in `X-Forwarded-Prefix`.",
     )
-    log_format: Literal["text", "json"] = Field(
+    log_format: Annotated[Literal["text", "json"], AnyCase] = Field(
         "text", description="How log lines are written: for people, or one JSON object a line."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(
         "info", description="Least level that is logged."
     )
 

@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
         "--data-dir",
         type=Path,
         metavar="DIR",
-        default=Path(os.environ.get("LLM_FASTAPI_DATA_DIR", "data")),
+        default=Path(os.environ.get("LLM_FASTAPI_DATA_DIR") or "data").expanduser(),
         help="the service's data folder (LLM_FASTAPI_DATA_DIR, else data)",
     )
     parser.add_argument(

@@ -36,6 +36,8 @@ class Seen:
 
     id: str = field(default_factory=_new_id)
     model: str | None = None
+    named: str | None = None
+    """The model as it was asked for: told when nothing was wrong with it, for it could be any text."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     problem: str | None = None
@@ -164,13 +166,19 @@ def _fields(now: Seen, scope: Scope, seconds: float) -> Fields:
         "duration_ms": round(seconds * 1000),
         "id": now.id,
         "client": scope["client"][0] if scope.get("client") else "-",
-        "model": now.model or scope.get("path_params", {}).get("modelName"),
+        "model": now.model or _named(now, scope),
         "prompt_tokens": now.prompt_tokens,
         "completion_tokens": now.completion_tokens,
         "problem": now.problem,
         "cut_short": None if now.is_whole else "yes",
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _named(now: Seen, scope: Scope) -> str | None:
+    went_well = now.status is not None and now.status < 400
+    name: str | None = now.named or scope.get("path_params", {}).get("modelName")
+    return name if went_well else None
 
 
 def _quoted(value: str | int) -> str:

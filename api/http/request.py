@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
 from api.errors import NotReady, TooLarge
+from api.http.observe import seen
 from api.http.request_body import Body, invalid, query_pairs, read_body
 from api.http.request_fields import RequestFields
 from api.services import Services
@@ -58,6 +59,7 @@ def request_model(
             uploads = _file_parts(body, files, optional_files, settings.max_upload_bytes)
             texts = [pair for pair in body.pairs if pair[0] not in parts]
             values = fields.parse([query_pairs(request), texts], body.members)
+            seen().named = getattr(values, "model_name", None)
             yield Upload(values, uploads) if parts else values
         finally:
             await body.close()

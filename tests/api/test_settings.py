@@ -84,6 +84,11 @@ def test_host_names_and_origins_are_kept_as_browsers_send_them(
     assert settings.root_path == "/llm"
 
 
+def test_the_case_of_a_log_level_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = given(monkeypatch, LOG_LEVEL="INFO", LOG_FORMAT="JSON")
+    assert (settings.log_level, settings.log_format) == ("info", "json")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -241,6 +242,18 @@ def test_what_cannot_be_had_is_refused_in_one_line_that_says_what_to_do(
     hub.add("org/empty", {"README.md": b""})
     assert says.lower() in loader.refusal(model, "--name", "any", **environment).lower()
     assert [name for name in loader.names() if not name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("", Path("data")), ("~/there", Path.home() / "there"), ("x", Path("x"))]
+)
+def test_an_empty_data_folder_is_the_default_and_a_tilde_the_home(
+    monkeypatch: pytest.MonkeyPatch, said: str, meant: Path
+) -> None:
+    monkeypatch.setenv("LLM_FASTAPI_DATA_DIR", said)
+    monkeypatch.setattr(sys, "argv", ["load_base_model.py"])
+    program = runpy.run_path(str(ROOT / "scripts" / "load_base_model.py"))
+    assert program["arguments"]().data_dir == meant
 
 
 def test_an_unknown_revision_is_named_as_such(hub: Hub, loader: Loader) -> None:
