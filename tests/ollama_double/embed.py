@@ -104,8 +104,13 @@ async def _vector(runner: Runner, text: str, room: int, *, cuts: bool) -> tuple[
         try:
             answer = await runner.call("/v1/embeddings", {"input": text})
         except Failure as failure:
-            raise _told(failure) from failure
+            told = _told(failure) if runner.is_running() else _gone(runner)
+            raise told from failure
     return answer["data"][0]["embedding"], answer["usage"]["prompt_tokens"]
+
+
+def _gone(runner: Runner) -> Failure:
+    return Failure(400, f'do embedding request: Post "{runner.address}/v1/embeddings": EOF')
 
 
 def _told(failure: Failure) -> Failure:

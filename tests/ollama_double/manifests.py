@@ -170,16 +170,16 @@ class Manifests:
         return sorted(models, key=lambda model: model.modified_at, reverse=True)
 
     def get(self, name: Name) -> Model | None:
-        """The model of exactly this name."""
+        """The model of exactly this name; None also when the file of its configuration is missing."""
         path = self._folder / name.path
         try:
             text = path.read_bytes()
             modified_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            manifest = json.loads(text)
+            config_digest = manifest["config"]["digest"]
+            config = json.loads(self.blobs.path(config_digest).read_text())
         except FileNotFoundError:
             return None
-        manifest = json.loads(text)
-        config_digest = manifest["config"]["digest"]
-        config = json.loads(self.blobs.path(config_digest).read_text())
         layers = tuple(
             Layer(each["mediaType"], each["digest"], each["size"], each.get("from", ""))
             for each in manifest["layers"]
@@ -219,10 +219,15 @@ class Manifests:
         if replaced:
             self._remove_layers(replaced)
 
-    def remove(self, model: Model) -> None:
-        """Delete a model."""
-        (self._folder / model.name.path).unlink()
-        self._remove_layers(model)
+    def remove(self, name: Name) -> bool:
+        """Delete a model, a damaged one too; whether there was one."""
+        path, model = self._folder / name.path, self.get(name)
+        if not path.exists():
+            return False
+        path.unlink()
+        if model:
+            self._remove_layers(model)
+        return True
 
     def prune(self) -> None:
         """Remove old blobs that no model has."""

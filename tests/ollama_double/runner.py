@@ -42,6 +42,7 @@ class Runner:
         self.launch = launch
         self.turn = asyncio.Semaphore(1)
         self.process = process
+        self.address = ""
         self._is_broken = False
         self._http = httpx2.AsyncClient()
 
@@ -70,8 +71,8 @@ class Runner:
         config = {**vars(self.launch), "path": str(self.launch.path), "key": key}
         self.process.stdin.write(json.dumps(config).encode() + b"\n")
         line = await self.process.stdout.readline()
-        address = json.loads(line).get("address") if line else None
-        if address is None:
+        self.address = address = json.loads(line).get("address", "") if line else ""
+        if not address:
             raise Failure(500, "llama-server process has terminated: exit status 1")
         self._http = httpx2.AsyncClient(
             base_url=address,

@@ -128,9 +128,12 @@ class _Server:
         if name is None:
             raise Failure(400, "invalid model name")
         model = self._store.find(text)
-        if model is None:
-            raise Failure(404, f"model '{name.short}' not found")
-        return JSONResponse(shown.show(model, verbose=bool(asked.get("verbose"))))
+        try:
+            if model:
+                return JSONResponse(shown.show(model, verbose=bool(asked.get("verbose"))))
+        except FileNotFoundError:
+            pass  # a file of it is missing, and that is all that is said
+        raise Failure(404, f"model '{name.short}' not found")
 
     async def _copy(self, request: Request) -> Response:
         fields = {"source": "string", "destination": "string"}
@@ -148,12 +151,11 @@ class _Server:
     async def _delete(self, request: Request) -> Response:
         asked = await body(request, "DeleteRequest", {"model": "string", "name": "string"})
         text = _named(asked)
-        if parse(text) is None:
+        name = parse(text)
+        if name is None:
             raise Failure(400, f'name "{text}" is invalid')
-        model = self._store.find(text)
-        if model is None:
+        if not self._store.remove(self._store.existing(name)):
             raise Failure(404, f"model '{text}' not found")
-        self._store.remove(model)
         return Response()
 
     async def _blob(self, request: Request) -> Response:

@@ -5,26 +5,32 @@ from typing import Any
 
 from tests.ollama_double import gguf_file, manifests
 from tests.ollama_double.manifests import Model
-from tests.ollama_double.wire import JSONObject, timestamp
+from tests.ollama_double.wire import Failure, JSONObject, timestamp
 
 _HIDDEN = {"general.name", "tokenizer.chat_template"}
 
 
 def entry(model: Model) -> JSONObject:
-    """A model in the list of all."""
-    lengths = {
-        "context_length": model.gguf.context_length,
-        "embedding_length": model.gguf.of_model("embedding_length", 0),
-    }
-    return {
+    """A model in the list of all; of a damaged one there is less to say."""
+    known = {
         "name": model.name.short,
         "model": model.name.short,
         "modified_at": timestamp(model.modified_at),
         "size": model.size,
         "digest": model.digest,
-        "details": model.details | lengths,
-        "capabilities": model.capabilities,
+        "details": model.details,
     }
+    try:
+        lengths = {
+            "context_length": model.gguf.context_length,
+            "embedding_length": model.gguf.of_model("embedding_length", 0),
+        }
+        return known | {
+            "details": model.details | lengths,
+            "capabilities": model.capabilities,
+        }
+    except (OSError, Failure):
+        return known
 
 
 def show(model: Model, *, verbose: bool) -> JSONObject:

@@ -344,6 +344,48 @@ async def test_a_model_that_cannot_be_read_can_be_deleted(
     assert ollama.sent("/api/delete") == [{"model": "odd:latest"}]
 
 
+async def test_a_model_that_is_damaged_and_not_listed_can_be_deleted(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    await runtime.delete_model("unlisted")
+    assert ollama.sent("/api/delete") == [{"model": "unlisted"}]
+    ollama.script("/api/delete", error(404, "model 'nobody' not found"))
+    with pytest.raises(ModelNotFound, match="chatty"):
+        await runtime.delete_model("nobody")
+
+
+async def test_a_model_that_is_listed_and_not_shown_is_damaged(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    ollama.script("/api/show", error(404, "model 'chatty' not found"))
+    with pytest.raises(BackEndFailed, match="damaged"):
+        await runtime.show("chatty")
+
+
+GONE = 'do embedding request: Post "http://127.0.0.1:46081/v1/embeddings": EOF'
+LOADING = "llama-server process has terminated: signal: killed"
+
+
+@pytest.mark.parametrize(("status", "said"), [(400, GONE), (500, LOADING)])
+async def test_a_process_of_the_embedding_model_that_died_is_asked_again_and_then_away(
+    runtime: OllamaRuntime, ollama: ScriptedOllama, status: int, said: str
+) -> None:
+    vectors = lines({"model": "vectors", "embeddings": [[1.0]]})
+    ollama.script("/api/embed", error(status, said), vectors, error(status, said))
+    assert await runtime.embed("vectors", ["text"]) == [[1.0]]
+    with pytest.raises(Unavailable, match="away") as failure:
+        await runtime.embed("vectors", ["text"])
+    assert failure.value.retry_after_seconds
+
+
+async def test_a_text_that_the_embedding_model_refuses_is_no_outage(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    ollama.script("/api/embed", error(400, "invalid input type"))
+    with pytest.raises(InvalidOption):
+        await runtime.embed("vectors", ["text"])
+
+
 async def test_a_larger_context_is_one_of_few_sizes(
     runtime: OllamaRuntime, ollama: ScriptedOllama
 ) -> None:

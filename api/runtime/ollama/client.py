@@ -15,7 +15,13 @@ import httpx
 from ollama import ResponseError
 
 from api.errors import ApiError, BackEndFailed, Unavailable, Unusable
-from api.runtime.ollama.errors import ANOTHER_SERVER, creation_refusal, refusal
+from api.runtime.ollama.errors import (
+    ANOTHER_SERVER,
+    Lost,
+    creation_refusal,
+    embedding_refusal,
+    refusal,
+)
 from api.runtime.ollama.patience import Patience
 from api.runtime.ollama.transport import JSONObject, Transport
 
@@ -29,10 +35,6 @@ _LOST = (ConnectionError, httpx.NetworkError, httpx.RemoteProtocolError)
 _UNREACHABLE = "Ollama at {} cannot be reached. Check that it runs, and LLM_FASTAPI_OLLAMA_URL."
 _SILENT = "Ollama at {} said nothing for too long. If it is only slow, raise LLM_FASTAPI_MODEL_START_SECONDS."
 Refusal = Callable[[int, str, str], ApiError]
-
-
-class Lost(Unavailable):
-    """The connection was refused or broke off."""
 
 
 class OllamaClient:
@@ -99,7 +101,7 @@ class OllamaClient:
             self._patience.heard()
             return [list(vector) for vector in answer.embeddings]
 
-        return await self._safe(ask, name, seconds=None)
+        return await self._safe(ask, name, seconds=None, refused=embedding_refusal)
 
     async def chat(self, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
         """The lines of an answer; closing the iterator stops the generation."""
@@ -195,21 +197,23 @@ class OllamaClient:
         call: Callable[[], Awaitable[T]],
         model: str = "",
         seconds: float | None = ANSWER_SECONDS,
+        refused: Refusal = refusal,
     ) -> T:
         """A call that may be made twice: once more when its connection was refused or lost."""
         try:
-            return await self._once(call, model, seconds)
+            return await self._once(call, model, seconds, refused)
         except Lost:
             await asyncio.sleep(_RETRY_AFTER_SECONDS)
-        return await self._once(call, model, seconds)
+        return await self._once(call, model, seconds, refused)
 
     async def _once(
         self,
         call: Callable[[], Awaitable[T]],
         model: str,
         seconds: float | None = ANSWER_SECONDS,
+        refused: Refusal = refusal,
     ) -> T:
-        with self._translated(model):
+        with self._translated(model, refused):
             async with asyncio.timeout(seconds):
                 return await call()
 

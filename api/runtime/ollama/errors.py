@@ -38,6 +38,7 @@ _GGUF_FAULTS = (
     "unsupported architecture",
 )
 _TEXT_TOO_LONG = ("input length exceeds the context length", "too large to process")
+_PROCESS_GONE = "do embedding request"
 _OPTION_FAULTS = (
     "does not support",
     "must be of type",
@@ -45,6 +46,10 @@ _OPTION_FAULTS = (
     "is not supported",
     "schema conversion failed",
 )
+
+
+class Lost(Unavailable):
+    """The connection, or the process behind it, was refused or broke off: the next call may be answered."""
 
 
 class TextTooLong(Unusable):
@@ -79,6 +84,16 @@ def creation_refusal(status: int, said: str, model: str) -> ApiError:
     if any(fault in text for fault in _GGUF_FAULTS):
         return Unusable(f"Ollama cannot use the GGUF file: {_shown(text)}")
     return refusal(status, said, model)
+
+
+def embedding_refusal(status: int, said: str, model: str) -> ApiError:
+    """The same for vectors: a process that died, or does not load, is away, and no fault of the text."""
+    error = refusal(status, said, model)
+    is_away = type(error) is BackEndFailed and status == 500
+    if is_away or (type(error) is InvalidOption and _PROCESS_GONE in said):
+        text = _shown(_unwrapped(said)[0])
+        return Lost(f"Ollama's process of the embedding model {model!r} is away: {text}")
+    return error
 
 
 def _too_long(text: str, error: Mapping[str, Any]) -> ApiError | None:

@@ -55,6 +55,11 @@ class Library:
             return str(tag["name"])
         raise await self._missing(name)
 
+    async def _missing(self, name: str) -> ModelNotFound:
+        """That there is no such model, and which there are that can chat."""
+        infos = [model.info for model in await self.models()]
+        return ModelNotFound(name, [info.name for info in infos if "chat" in info.capabilities])
+
     async def refuse_taken(self, name: str) -> None:
         """`NameTaken` when a model has the name."""
         if model_key(name) in await self.keys():
@@ -72,8 +77,15 @@ class Library:
         return next((model for model in self._known.values() if model.info == asked), None)
 
     async def _found(self, asked: ModelRef) -> OllamaModel | None:
-        tag = await self._tag(name_of(asked))
-        return await self._model(tag) if tag else None
+        name = name_of(asked)
+        tag = await self._tag(name)
+        model = await self._model(tag) if tag else None
+        if tag and model is None and await self._tag(name):
+            raise BackEndFailed(
+                f"Model {name!r} is damaged: Ollama lists it and cannot read it. "
+                "Delete it, or create it again."
+            )
+        return model
 
     async def _tags(self) -> list[JSONObject]:
         """What the server has, asked now; what is known of models that it has no longer is forgotten."""
@@ -84,10 +96,6 @@ class Library:
 
     async def _tag(self, name: str) -> JSONObject | None:
         return next((tag for tag in await self._tags() if _key(tag) == model_key(name)), None)
-
-    async def _missing(self, name: str) -> ModelNotFound:
-        infos = [model.info for model in await self.models()]
-        return ModelNotFound(name, [info.name for info in infos if "chat" in info.capabilities])
 
     async def _readable(self, tag: JSONObject) -> OllamaModel | None:
         """What is known of a model; None, and a line in the log, when that cannot be read."""

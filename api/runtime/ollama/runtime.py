@@ -110,9 +110,13 @@ class OllamaRuntime:
     async def delete_model(self, name: str) -> None:
         """Delete a model; the server keeps the layers that others are made of."""
         async with self._library.alone(name):
-            there = await self._library.name(name)
-            await self._let_go(there)
-            await self._client.delete(there)
+            try:
+                there = await self._library.name(name)
+            except ModelNotFound as missing:
+                await self._delete_unlisted(name, missing)
+            else:
+                await self._let_go(there)
+                await self._client.delete(there)
 
     async def chat(
         self,
@@ -241,6 +245,13 @@ class OllamaRuntime:
             model = await self._library.find(name)
             if model.weights != weights:
                 await self._client.unload(model.name)
+
+    async def _delete_unlisted(self, name: str, missing: ModelNotFound) -> None:
+        """Delete a model that is damaged so much that the server does not list it, or say that it is `missing`."""
+        try:
+            await self._client.delete(name)
+        except ModelNotFound:
+            raise missing from None
 
     async def _move(self, name: str, new_name: str) -> None:
         await self._client.copy(name, new_name)

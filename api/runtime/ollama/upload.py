@@ -4,7 +4,8 @@ import hashlib
 from pathlib import Path
 
 from api.errors import Unusable
-from api.runtime.ollama.client import Lost, OllamaClient
+from api.runtime.ollama.client import OllamaClient
+from api.runtime.ollama.errors import Lost
 from api.runtime.threads import in_thread
 
 _STEP_BYTES = 32 * 2**20
