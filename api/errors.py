@@ -8,7 +8,7 @@
     |- TooLarge 413
     |- UnsupportedMediaType 415
     |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable
-    |- BackEndFailed 502
+    |- BackEndFailed 502       ModelDamaged
     |- Unavailable 503         NotReady
     `- OutOfSpace 507
 
@@ -203,6 +203,12 @@ class BackEndFailed(ApiError):
 
     status = 502
     title = "Back end failed"
+
+
+class ModelDamaged(BackEndFailed):
+    """A model is there and cannot be read; it can be deleted and replaced."""
+
+    title = "Model damaged"
 
 
 class Unavailable(ApiError):

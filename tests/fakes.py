@@ -20,7 +20,15 @@ from datetime import UTC, datetime
 
 import jinja2
 
-from api.errors import InvalidOption, ModelNotFound, NameTaken, PromptTooLong, Unavailable, Unusable
+from api.errors import (
+    InvalidOption,
+    ModelDamaged,
+    ModelNotFound,
+    NameTaken,
+    PromptTooLong,
+    Unavailable,
+    Unusable,
+)
 from api.runtime import (
     ExistingModel,
     FinishReason,
@@ -89,6 +97,7 @@ class FakeRuntime:
         self.open_streams = 0
         self.memory_releases = 0
         self.available = True
+        self.damaged: set[str] = set()
         self.hints: tuple[str, ...] = ()
         self.closed = False
         self._usual_context = usual_context
@@ -105,7 +114,7 @@ class FakeRuntime:
     async def models(self) -> list[ModelInfo]:
         """All models, sorted by name."""
         self._require_available()
-        return [self._models[key] for key in sorted(self._models)]
+        return [self._models[key] for key in sorted(self._models) if key not in self.damaged]
 
     async def show(self, model: ModelRef) -> ModelInfo:
         """One model."""
@@ -132,6 +141,7 @@ class FakeRuntime:
         check_options(made.persona.parameters, base.context_length)
         await asyncio.sleep(0)
         self._refuse_taken(name, replace)
+        self.damaged.discard(name.casefold())
         self._models[name.casefold()] = made
 
     async def rename(self, name: str, new_name: str) -> None:
@@ -143,7 +153,8 @@ class FakeRuntime:
         self._models[new_name.casefold()] = replace(model, name=new_name)
 
     async def delete_model(self, name: str) -> None:
-        """Delete a model."""
+        """Delete a model, a damaged one too."""
+        self.damaged.discard(name.casefold())
         self._get(name)
         del self._models[name.casefold()]
 
@@ -254,6 +265,8 @@ class FakeRuntime:
         if name.casefold() not in self._models:
             names = [self._models[key].name for key in sorted(self._models)]
             raise ModelNotFound(name, names)
+        if name.casefold() in self.damaged:
+            raise ModelDamaged(f"Model {name!r} is damaged. Delete it, or create it anew.")
         return self._models[name.casefold()]
 
     def _get_chat(self, name: str) -> ModelInfo:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NameTaken, Unavailable, Unusable
 from api.faults import point
-from api.names import CHECKING
+from api.names import CHECKING, model_key
 from api.runtime import GGUFFile, Message, ModelRuntime, Options, Persona, Usage
 from api.store import Store
 from api.store.jobs import Job
@@ -80,6 +80,18 @@ class Publisher:
         self._store = store
         self._runtime = runtime
         self._begun: Counter[str] = Counter()
+
+    async def sweep(self) -> None:
+        """Delete what an earlier process has left half made: a name ending in `--checking` that a job or a record of
+        ours explains. Another's model stays. Called before anything is published.
+        """
+        jobs = await anyio.to_thread.run_sync(self._store.jobs.all, "trained", "publishing")
+        records = await anyio.to_thread.run_sync(self._store.models.all)
+        names = [*(job.model_name for job in jobs), *(record.name for record in records.values())]
+        ours = {model_key(f"{name}{CHECKING}") for name in names}
+        for model in await self._runtime.models():
+            if model_key(model.name) in ours:
+                await self._remove(model.name)
 
     async def publish(self, job: Job, directory: JobDirectory) -> Job:
         """Publish; the job is `succeeded` afterwards, or `trained` again with the reason.

@@ -65,6 +65,7 @@ class Supervisor:
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._publishing: asyncio.Task[None] | None = None
+        self._is_swept = False
         self._lock: int | None = None
 
     def start(self) -> None:
@@ -163,6 +164,7 @@ class Supervisor:
 
     async def _pass(self) -> bool:
         """Bring every job one step on; whether any is running."""
+        await self._sweep()
         for job in await self._jobs("running"):
             await self._guarded(job, self._follow)
         for job in await self._jobs("trained"):
@@ -171,6 +173,13 @@ class Supervisor:
         if not await self._publishes():
             await self._claim_queued()
         return bool(await self._jobs("running"))
+
+    async def _sweep(self) -> None:
+        """Once, before anything is published: take back what an earlier process has left half made."""
+        if not self._is_swept and self._publishing is None:
+            with contextlib.suppress(ApiError):
+                await self._publisher.sweep()
+                self._is_swept = True
 
     async def _claim_queued(self) -> None:
         while len(await self._jobs("running")) < self._training_jobs:

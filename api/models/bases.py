@@ -58,15 +58,11 @@ class BaseModels:
     def find(self, name: str) -> TrainableBase:
         """The base that a model of this name is trained from; `errors.BaseModelNotTrainable`."""
         bases = {model_key(base.name): base for base in self.all()}
-        records = self._models.all()
-        key, seen = model_key(name), set[str]()
-        while key not in bases:
-            record = records.get(key)
-            seen.add(key)
-            if record is None or not record.base or model_key(record.base) in seen:
-                raise BaseModelNotTrainable(name, [base.name for base in bases.values()])
-            key = model_key(record.base)
-        return bases[key]
+        record = self._models.get(name)
+        for each in (name, record.root if record else ""):
+            if base := bases.get(model_key(each)):
+                return base
+        raise BaseModelNotTrainable(name, [base.name for base in bases.values()])
 
     def folder_of(self, name: str) -> Path | None:
         """The trainable folder of exactly this name."""

@@ -13,6 +13,7 @@ from api.errors import (
     ApiError,
     BackEndFailed,
     InvalidOption,
+    ModelDamaged,
     ModelInUse,
     ModelNotFound,
     NameTaken,
@@ -20,7 +21,7 @@ from api.errors import (
 )
 from api.models.bases import BaseModels, WaitingBase
 from api.models.bundled import BundledModels
-from api.models.naming import require_free
+from api.models.naming import require_free, require_unpromised
 from api.names import CHECKING, model_key, valid_model_name
 from api.runtime import ExistingModel, GGUFFile, ModelInfo, ModelRuntime, Persona
 from api.store import Store
@@ -159,10 +160,13 @@ class ModelCatalog:
 
     @contextlib.asynccontextmanager
     async def _recorded(self, name: str, base: str) -> AsyncIterator[None]:
-        """The record comes before the model: a crash between leaves one that doctor removes."""
+        """The record comes before the model: a crash between leaves one that doctor removes. A model that is made
+        anew over itself stays what it was.
+        """
         records = self._store.models
         earlier = await anyio.to_thread.run_sync(records.get, name)
-        await anyio.to_thread.run_sync(records.put, name, "persona", base)
+        if earlier is None or model_key(base) != model_key(name):
+            await anyio.to_thread.run_sync(records.put, name, "persona", base)
         try:
             yield
         except BaseException:
@@ -170,25 +174,29 @@ class ModelCatalog:
                 if earlier is None:
                     await anyio.to_thread.run_sync(records.remove, name)
                 else:
-                    await anyio.to_thread.run_sync(
-                        records.put, name, earlier.kind, earlier.base, earlier.job_id
-                    )
+                    await anyio.to_thread.run_sync(records.put_back, earlier)
             raise
 
     async def delete(self, name: str) -> str:
-        """Delete a model; returns its name as it was listed."""
-        model = await self.show(name)
+        """Delete a model, also a damaged one, which no list shows; returns its name as it was listed."""
+        try:
+            listed = (await self.show(name)).info.name
+        except ModelNotFound:
+            if not await self._is_damaged(name):
+                raise
+            listed = name
         for job in await self._jobs("queued", "running"):
             if model_key(job.base_model) == model_key(name):
                 raise ModelInUse(
-                    f"Job {job.id} trains from {model.info.name!r}. "
+                    f"Job {job.id} trains from {listed!r}. "
                     "Wait for it or cancel it, then delete the model."
                 )
-        await self._runtime.delete_model(model.info.name)
+        record = await anyio.to_thread.run_sync(self._store.models.get, name)
+        await self._runtime.delete_model(listed)
         await anyio.to_thread.run_sync(self._store.models.remove, name)
-        if model.kind == "base":
+        if record is None:
             await anyio.to_thread.run_sync(self._base_models.deleted, name)
-        return model.info.name
+        return listed
 
     async def require_chat(self, name: str) -> str:
         """The model's name as it is listed; as `chat_model`."""
@@ -221,11 +229,29 @@ class ModelCatalog:
         return await anyio.to_thread.run_sync(lambda: self._store.jobs.all(*statuses))
 
     async def _require_free(self, name: str, replace: bool) -> None:
-        taken = [m for m in await self.all() if model_key(m.info.name) == model_key(name)]
-        if taken and taken[0].kind == "base":
-            raise NameTaken(f"{taken[0].info.name!r} is a base model and cannot be replaced.")
-        if not (taken and replace):
+        key = model_key(name)
+        listed = next((one for one in await self.names() if model_key(one) == key), None)
+        record = await anyio.to_thread.run_sync(self._store.models.get, name)
+        if listed and record is None:
+            raise NameTaken(f"{listed!r} is a base model and cannot be replaced.")
+        if listed and replace:
+            return
+        if record and replace and await self._is_damaged(name):
+            await require_unpromised(self._store, name)
+        else:
             await require_free(self._store, self._runtime, name)
+
+    async def _is_damaged(self, name: str) -> bool:
+        """Whether a model is there that no list shows because it cannot be read, or not even found."""
+        if name.endswith(CHECKING):
+            return False
+        try:
+            await self._runtime.show(name)
+        except ModelDamaged:
+            return True
+        except ModelNotFound:
+            return await anyio.to_thread.run_sync(self._store.models.get, name) is not None
+        return False
 
 
 def _is_listed(info: ModelInfo) -> bool:
@@ -236,7 +262,5 @@ def _model(info: ModelInfo, record: ModelRecord | None, trainable: set[str]) -> 
     key = model_key(info.name)
     if record is None:
         return Model(info, "base", "", "", key in trainable)
-    base_is_trainable = model_key(record.base) in trainable
-    return Model(
-        info, record.kind, record.base, record.job_id, key in trainable or base_is_trainable
-    )
+    is_trainable = bool(trainable & {key, model_key(record.root)})
+    return Model(info, record.kind, record.base, record.job_id, is_trainable)

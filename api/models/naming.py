@@ -4,7 +4,7 @@ import contextlib
 
 import anyio.to_thread
 
-from api.errors import ModelNotFound, NameTaken
+from api.errors import ModelDamaged, ModelNotFound, NameTaken
 from api.names import model_key
 from api.runtime import ModelRuntime
 from api.store import Store
@@ -23,8 +23,11 @@ async def require_free(
 ) -> None:
     """`errors.NameTaken` when a model has that name or a job other than `by` is to give it."""
     with contextlib.suppress(ModelNotFound):
-        info = await runtime.show(name)
-        raise NameTaken(f"A model named {info.name!r} exists. Choose another name, or delete it.")
+        try:
+            taken = (await runtime.show(name)).name
+        except ModelDamaged as error:
+            raise NameTaken(error.detail) from error
+        raise NameTaken(f"A model named {taken!r} exists. Choose another name, or delete it.")
     await require_unpromised(store, name, by=by)
 
 

@@ -1,6 +1,6 @@
 """What we know about models beside the runtime, which is the truth about which exist."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -17,7 +17,8 @@ ModelKind = Literal["persona", "fine-tune"]
 class ModelRecord:
     """The origin of a model that was made here; a base model has no record.
 
-    `base` is the name it was built on, `job_id` the job that trained it.
+    `base` is the name it was built on, `job_id` the job that trained it, `root` the base model below all: it stands
+    when what lies between is deleted or becomes another model.
     """
 
     name: str
@@ -25,6 +26,7 @@ class ModelRecord:
     base: str
     job_id: str
     created_at: str
+    root: str
 
 
 class Models:
@@ -34,30 +36,31 @@ class Models:
         self._database = database
 
     def put(self, name: str, kind: ModelKind, base: str = "", job_id: str = "") -> ModelRecord:
-        """Keep the record of a model, in place of an earlier one."""
+        """Keep the record of a model that is made of `base` now, in place of an earlier one."""
+        below = self.get(base)
         record = ModelRecord(
-            name, kind, base, job_id, datetime.now(UTC).isoformat(timespec="seconds")
+            name,
+            kind,
+            base,
+            job_id,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            below.root if below else base,
         )
-        with self._database.write() as connection:
-            connection.execute(delete(models).where(models.c.key == model_key(name)))
-            connection.execute(
-                insert(models).values(
-                    key=model_key(name),
-                    name=name,
-                    kind=kind,
-                    base=base,
-                    job_id=job_id,
-                    created_at=record.created_at,
-                )
-            )
+        self.put_back(record)
         return record
+
+    def put_back(self, record: ModelRecord) -> None:
+        """Keep a record as it is, in place of a later one."""
+        with self._database.write() as connection:
+            connection.execute(delete(models).where(models.c.key == model_key(record.name)))
+            connection.execute(insert(models).values(key=model_key(record.name), **asdict(record)))
 
     def all(self) -> dict[str, ModelRecord]:
         """Every record by its key."""
         with self._database.read() as connection:
             return {
-                row.key: ModelRecord(row.name, row.kind, row.base, row.job_id, row.created_at)
-                for row in connection.execute(select(models))
+                row["key"]: ModelRecord(**{name: row[name] for name in ModelRecord.__slots__})
+                for row in connection.execute(select(models)).mappings()
             }
 
     def get(self, name: str) -> ModelRecord | None:

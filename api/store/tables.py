@@ -94,6 +94,7 @@ models = Table(
     Column("base", String, nullable=False, server_default=""),
     Column("job_id", String, nullable=False, server_default=""),
     Column("created_at", String, nullable=False),
+    Column("root", String, nullable=False, server_default=""),
 )
 
 jobs = Table(

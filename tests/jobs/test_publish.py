@@ -217,6 +217,23 @@ async def test_what_an_earlier_attempt_left_is_replaced(tmp_path: Path) -> None:
     assert await names(runtime) == {"demo", "tuned"}
 
 
+async def test_what_a_dead_process_left_half_made_is_taken_back_at_the_start(
+    tmp_path: Path,
+) -> None:
+    runtime = FakeRuntime()
+    runtime.will_answer(BackEndFailed("Not today."))
+    shop, job = await trained(tmp_path, runtime)
+    assert (await shop.until(job)).status == "trained"
+    shop.store.models.put("ada", "persona", "demo")
+    for name in (f"Tuned{CHECKING}", f"ada{CHECKING}", f"somebodys{CHECKING}"):
+        await runtime.create_model(name, ExistingModel("demo"), Persona())
+    async with Workshop(tmp_path, runtime=runtime):
+        async with asyncio.timeout(10):
+            while len(await names(runtime)) > 2:
+                await asyncio.sleep(0.02)
+    assert await names(runtime) == {"demo", f"somebodys{CHECKING}"}
+
+
 async def test_a_published_job_gives_back_the_disk_and_keeps_its_results(tmp_path: Path) -> None:
     shop, job = await trained(tmp_path, FakeRuntime())
     assert job.status == "succeeded"

@@ -37,6 +37,17 @@ def test_a_persona_is_created_from_query_form_and_json(
     assert client.get("/show_model/ada").json()["system"] == "You are Ada."
 
 
+@pytest.mark.parametrize("spelling", ["ns/x:tag", "ns%2Fx:tag", "ns%2fx:tag", "NS/X:TAG/"])
+def test_a_model_of_a_namespace_can_be_shown_and_deleted(
+    service: Service, client: TestClient, spelling: str
+) -> None:
+    service.runtime._put("ns/x:tag", 4096, {"chat"})
+    shown = client.get(f"/show_model/{spelling}")
+    assert (shown.status_code, shown.json()["name"]) == (200, "ns/x:tag")
+    assert client.delete(f"/deleteModel/{spelling}").status_code == 200
+    assert client.get(f"/show_model/{spelling}").status_code == 404
+
+
 def test_parameters_come_as_an_object_or_as_json_text(client: TestClient) -> None:
     whole = client.post("/createModel/a", json={"parameters": {"temperature": 0.2, "stop": ["x"]}})
     text = client.post("/createModel/b", params={"parameters": '{"temperature": 0.2}'})

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import logging
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -9,8 +10,9 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from psutil import Process
 
-from api.errors import Unusable
+from api.errors import ModelNotFound, Unusable
 from api.names import CHECKING
 from api.runtime import ExistingModel, GGUFFile, Message, ModelRuntime, Options, Persona, Usage
 from api.runtime.llama_cpp.child import Limits
@@ -222,6 +224,38 @@ async def until_there_are(runtime: OllamaRuntime, names: list[str]) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("harm", ["weights missing", "weights cut", "configuration missing"])
+async def test_a_damaged_model_can_be_replaced_and_deleted(
+    runtime: OllamaRuntime, demo_gguf: Path, tmp_path: Path, harm: str
+) -> None:
+    await runtime.rename("demo", "mine")
+    part, _, what = harm.partition(" ")
+    blob = _blob_of("mine", tmp_path / "ollama", part)
+    content = blob.read_bytes()
+    blob.unlink()
+    if what == "cut":
+        blob.write_bytes(content[: len(content) // 2])
+    assert "mine" not in [model.name for model in await runtime.models()]
+    await runtime.create_model("mine", GGUFFile(demo_gguf), Persona(), replace=True)
+    assert (await ask(runtime, "mine", [ASK]))[0]
+    _blob_of("mine", tmp_path / "ollama", part).unlink()
+    await runtime.delete_model("mine")
+    with pytest.raises(ModelNotFound):
+        await runtime.delete_model("mine")
+
+
+async def test_texts_are_embedded_though_the_process_of_their_model_is_killed_meanwhile(
+    runtime: OllamaRuntime,
+) -> None:
+    before = await runtime.embed("embedder", ["text"])
+    (child,) = [one for one in Process().children() if "llama_child" in " ".join(one.cmdline())]
+    child.suspend()
+    embedding = asyncio.create_task(runtime.embed("embedder", ["text"]))
+    await asyncio.wait([embedding], timeout=0.5)
+    child.kill()
+    assert await embedding == before
+
+
 async def test_released_memory_is_free(runtime: OllamaRuntime, ollama_double: str) -> None:
     await ask(runtime, "demo", [ASK])
     await runtime.embed("embedder", ["text"])
@@ -287,3 +321,12 @@ async def loaded(url: str) -> list[str]:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _blob_of(name: str, folder: Path, part: str) -> Path:
+    """The file of a model's weights or configuration."""
+    (path,) = folder.glob(f"manifests/*/*/{name}/latest")
+    manifest = json.loads(path.read_text())
+    layers = [layer for layer in manifest["layers"] if layer["mediaType"].endswith(".model")]
+    digest = (manifest["config"] if part == "configuration" else layers[0])["digest"]
+    return folder / "blobs" / str(digest).replace(":", "-")

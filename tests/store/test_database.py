@@ -5,12 +5,15 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from api.errors import CannotStart, Unavailable
 from api.store import open_store
+from api.store.database import MIGRATIONS
 from api.store.documents import Page
 from api.store.tables import metadata
 
@@ -114,3 +117,43 @@ def test_a_table_that_is_gone_is_a_problem_with_a_status(path: Path) -> None:
     with pytest.raises(Unavailable):
         store.documents.pages("doc_any")
     store.close()
+
+
+def test_a_model_of_an_older_schema_gets_the_base_below_all_that_it_is_built_on(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.sqlite3"
+    before_the_roots = "0002"
+    _database_of(before_the_roots, path)
+    rows = [
+        ("ada", "persona", "demo"),
+        ("bob", "persona", "Ada:latest"),
+        ("tuned", "fine-tune", "mistral"),
+        ("cleo", "persona", "tuned"),
+        ("itself", "persona", "itself"),
+    ]
+    with sqlite3.connect(path) as connection:
+        connection.executemany(
+            "INSERT INTO models (key, name, kind, base, created_at) VALUES (?1, ?1, ?2, ?3, '')",
+            rows,
+        )
+    connection.close()
+    store = open_store(path)
+    roots = {key: record.root for key, record in store.models.all().items()}
+    store.close()
+    assert roots == {
+        "ada": "demo",
+        "bob": "demo",
+        "tuned": "mistral",
+        "cleo": "mistral",
+        "itself": "",
+    }
+
+
+def _database_of(revision: str, path: Path) -> None:
+    """A database as the version with that schema has left it."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from api.http.openapi import documented
 from api.http.options import GenerationOptions
@@ -16,6 +16,15 @@ from api.runtime import Persona
 router = APIRouter(tags=["models"])
 
 ModelName = Annotated[str, Path(description="The model's name.", examples=["ada"])]
+ExistingName = Annotated[
+    str,
+    AfterValidator(lambda name: name.replace("%2F", "/")),
+    Path(
+        alias="modelName",
+        description="The model's name; `NAMESPACE/NAME:TAG` as it is listed.",
+        examples=["ada"],
+    ),
+]
 
 
 class CreateModelRequest(BaseModel):
@@ -160,15 +169,13 @@ async def list_models(
 
 
 @router.get(
-    "/show_model/{modelName}",
+    "/show_model/{modelName:path}",
     operation_id="show_model",
     summary="Everything about one model",
     response_model_exclude_unset=True,
     responses=problems(404, 422),
 )
-async def show_model(
-    model_name: Annotated[ModelName, Path(alias="modelName")], services: ServicesDep
-) -> ShowModelResponse:
+async def show_model(model_name: ExistingName, services: ServicesDep) -> ShowModelResponse:
     """Kind, base, system prompt, template, defaults, context length and abilities."""
     model = await services.models.show(model_name)
     return ShowModelResponse(
@@ -181,14 +188,12 @@ async def show_model(
 
 
 @router.delete(
-    "/deleteModel/{modelName}",
+    "/deleteModel/{modelName:path}",
     operation_id="delete_model",
     summary="Delete a model",
     responses=problems(404, 409, 422),
 )
-async def delete_model(
-    model_name: Annotated[ModelName, Path(alias="modelName")], services: ServicesDep
-) -> DeleteModelResponse:
+async def delete_model(model_name: ExistingName, services: ServicesDep) -> DeleteModelResponse:
     """Models built on it go on answering; its documents stay listed under the name."""
     name = await services.models.delete(model_name)
     return DeleteModelResponse(Message=f"Successfully deleted {name}")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from weakref import WeakValueDictionary
 
-from api.errors import BackEndFailed, InvalidOption, ModelNotFound, NameTaken
+from api.errors import BackEndFailed, InvalidOption, ModelDamaged, ModelNotFound, NameTaken
 from api.names import model_key
 from api.runtime import ModelRef, name_of
 from api.runtime.ollama.client import OllamaClient
@@ -81,10 +81,7 @@ class Library:
         tag = await self._tag(name)
         model = await self._model(tag) if tag else None
         if tag and model is None and await self._tag(name):
-            raise BackEndFailed(
-                f"Model {name!r} is damaged: Ollama lists it and cannot read it. "
-                "Delete it, or create it again."
-            )
+            raise _damaged(name, "a file of it is missing")
         return model
 
     async def _tags(self) -> list[JSONObject]:
@@ -109,13 +106,23 @@ class Library:
         """What is known of a model; None when it was deleted a moment ago."""
         version = _version(tag)
         if version not in self._known:
+            name = str(tag["name"])
             try:
                 async with self._showing:
-                    shown = await self._client.show(str(tag["name"]))
+                    shown = await self._client.show(name)
+                self._known[version] = read_model(tag, shown)
             except ModelNotFound:
                 return None
-            self._known[version] = read_model(tag, shown)
+            except BackEndFailed as error:
+                raise _damaged(name, error.detail) from error
         return self._known[version]
+
+
+def _damaged(name: str, why: str) -> ModelDamaged:
+    return ModelDamaged(
+        f"Model {name!r} is damaged: Ollama lists it and cannot read it ({why}). "
+        "Delete it, or create it anew with replace=true."
+    )
 
 
 def _key(tag: JSONObject) -> str:

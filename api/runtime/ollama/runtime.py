@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 
-from api.errors import ApiError, BackEndFailed, ModelNotFound, PromptTooLong, Unusable
+from api.errors import ApiError, BackEndFailed, ModelDamaged, ModelNotFound, PromptTooLong, Unusable
 from api.names import model_key
 from api.runtime import (
     ExistingModel,
@@ -75,7 +75,9 @@ class OllamaRuntime:
         base_name = source.name if isinstance(source, ExistingModel) else name
         made = half_made_name(name)
         async with self._library.alone(name, base_name, made):
-            if not replace:
+            if replace:
+                await self._drop_damaged(name)
+            else:
                 await self._library.refuse_taken(name)
             async with self._half_made.whole_or_gone(made):
                 weights = await self._make(made, source, persona)
@@ -245,6 +247,14 @@ class OllamaRuntime:
             model = await self._library.find(name)
             if model.weights != weights:
                 await self._client.unload(model.name)
+
+    async def _drop_damaged(self, name: str) -> None:
+        """Delete a model that cannot be read: of a file that has the same parts, the server would take its own."""
+        with suppress(ModelNotFound):
+            try:
+                await self._library.find(name)
+            except ModelDamaged:
+                await self._client.delete(name)
 
     async def _delete_unlisted(self, name: str, missing: ModelNotFound) -> None:
         """Delete a model that is damaged so much that the server does not list it, or say that it is `missing`."""
