@@ -8,6 +8,7 @@ running job's checkpoint and ends; the job goes on at the next start. `--check` 
 import argparse
 import contextlib
 import logging
+import re
 import signal
 import socket
 import subprocess
@@ -26,14 +27,20 @@ from finetune.job.workers import dismiss_worker, report_worker, workers
 PIPELINE = (sys.executable, "-m", "finetune")
 MOST_STARTS = 3  # of a job whose process ends again and again without an outcome
 REPORT_SECONDS = 5.0
+JOB_NAME = re.compile(r"job_\w+")
 
 log = logging.getLogger("finetune.worker")
 
 
 def next_job(folder: Path) -> JobDirectory | None:
-    """The job that waits longest, or None. One that cannot be looked at is passed over."""
+    """The job that waits longest, or None. One that cannot be looked at is passed over.
+
+    A folder of another name is somebody else's, such as a copy of a job.
+    """
     waiting: list[tuple[float, str]] = []
-    for start in folder.glob("*/start"):
+    for start in folder.glob("job_*/start"):
+        if not JOB_NAME.fullmatch(start.parent.name):
+            continue
         job = JobDirectory(start.parent)
         try:
             if job.outcome() is None and not job.is_locked():

@@ -30,7 +30,7 @@ def examine(store: Store, folder: Guarded, *, repair: bool) -> list[Finding]:
     """
     if folder.note:
         return []
-    findings = [_half(path, repair) for path in _half_done(folder.path)]
+    findings = [_half(store, path, repair) for path in _half_done(folder.path)]
     findings += [_stray(folder, path, repair) for path in folder.contents.unplaced()]
     findings += [_bare(store, job, repair) for job in store.jobs.all() if _is_bare(job, folder)]
     return findings
@@ -52,9 +52,11 @@ def _is_bare(job: Job, folder: Guarded) -> bool:
     return job.status in _WITHOUT_FOLDER and not (folder.path / job.id).exists()
 
 
-def _half(path: Path, repair: bool) -> Finding:
+def _half(store: Store, path: Path, repair: bool) -> Finding:
     if repair:
         shutil.rmtree(path, ignore_errors=True)
+        if path.name.startswith(DELETED):
+            store.jobs.remove(path.name.removeprefix(DELETED))
     return Finding(f"Folder {path.name} was left half done.", repair and not path.exists())
 
 

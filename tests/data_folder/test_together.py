@@ -1,93 +1,19 @@
 """Database and folders that belong together, and those that do not: whatever comes, nothing is lost."""
 
-import contextlib
 import json
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from api.data_folder import CARD
-from api.data_folder.leftovers import sweep
 from api.errors import ApiError
-from api.settings import Settings
 from api.store import open_store
-from tests.documents.house import House
-from tests.documents.pdfs import pdf
-from tests.jobs.workshop import Workshop
+from tests.data_folder.place import MORE, Place
 
 pytestmark = pytest.mark.anyio
-MORE = [pdf(f"The bridge number {number} is {number} metres long.") for number in range(4)]
-
-
-class Place:
-    """A data folder with documents and jobs; each `start` is one of the service."""
-
-    notes: tuple[str, ...]
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.settings = Settings(data_dir=folder)
-        self.notes = ()
-
-    @contextlib.asynccontextmanager
-    async def start(self) -> AsyncIterator[tuple[House, Workshop]]:
-        """Everything that a start sweeps, sweeps."""
-        sweep(self.settings)
-        house = House(self.folder).open()
-        shop = Workshop(self.folder)
-        self.notes = house.folders.notes
-        await house.deleter.resume()
-        await house.importer.resume()
-        yield house, shop
-        await house.deleter.settled()
-        await house.close()
-        await shop.vanish()
-
-    async def add(self, number: int) -> None:
-        """One document more and one job more."""
-        async with self.start() as (house, shop):
-            await house.bring(MORE[number], f"{number}.pdf")
-            await shop.submit(f"tuned-{number}")
-
-    async def restart(self) -> None:
-        """A start that nobody asks anything."""
-        async with self.start():
-            pass
-
-    def kept(self) -> set[str]:
-        """Every PDF and every job folder that is where it belongs."""
-        pdfs = self.settings.documents_dir.glob("*.pdf")
-        return {path.name for path in (*pdfs, *self.settings.jobs_dir.glob("job_*"))}
-
-    def lost(self) -> set[str]:
-        """Everything that was put aside."""
-        return {path.name for path in self.folder.glob("lost/*/*/*")}
-
-    def keep_copy(self, *names: str) -> Path:
-        """Yesterday's state of some of it."""
-        copy = self.folder.with_name("yesterday")
-        for name in names:
-            source = self.folder / name
-            copy.mkdir(exist_ok=True)
-            (shutil.copytree if source.is_dir() else shutil.copy2)(source, copy / name)
-        return copy
-
-    def put_back(self, *names: str) -> None:
-        """Replace today's by yesterday's."""
-        for name in names:
-            target, source = self.folder / name, self.folder.with_name("yesterday") / name
-            shutil.rmtree(target) if target.is_dir() else target.unlink()
-            (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A folder of its own."""
-    return Place(tmp_path / "data")
 
 
 async def test_what_belongs_together_says_nothing_and_counts_on(place: Place) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import BackEndFailed, DocumentNotFound, Unavailable
+from api.errors import ApiError, BackEndFailed, DocumentNotFound, Unavailable
+from api.index.lexical import Damaged
+from api.store.documents import Document
 from tests.documents.house import House
 from tests.documents.pdfs import drawing_only, pdf
 from tests.index.memory import FailingVectors
@@ -129,3 +131,34 @@ async def test_a_delete_ends_while_the_vector_store_fails(
     while not house.is_empty():
         await asyncio.sleep(0.01)
     await house.close()
+
+
+@pytest.mark.parametrize("error", [Damaged("torn"), RuntimeError("a defect"), ZeroDivisionError()])
+async def test_a_delete_that_fails_stops_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    bad, _ = await house.bring(ONE, "bad.pdf")
+    await house.bring(TWO, "good.pdf")
+    remove = house.index.remove
+
+    async def fails_for_one(document: Document) -> None:
+        if document.id == bad.id:
+            raise error
+        await remove(document)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("api.documents.deleting.RETRY_SECONDS", 0.05)
+        patch.setattr(house.index, "remove", fails_for_one)
+        await house.deleter.delete_document("demo", "bad")
+        await asyncio.sleep(0.02)
+        await house.deleter.delete_document("demo", "good")
+        while len(house.store.documents.all()) > 1:
+            await asyncio.sleep(0.01)
+        assert [one.id for one in house.store.documents.all("deleting")] == [bad.id]
+        patch.setattr(house.index, "remove", remove)
+        await house.deleter.settled()
+    assert house.is_empty()
+
+
+def test_a_damaged_word_index_is_an_error_of_ours() -> None:
+    assert issubclass(Damaged, ApiError)

@@ -27,7 +27,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def waiting(folder: Path, name: str, at: float) -> JobDirectory:
-    job = new_job(folder / name)
+    job = new_job(folder / f"job_{name}")
     job.request_start()
     os.utime(job.path / "start", (at, at))
     return job
@@ -41,8 +41,14 @@ def test_the_job_that_waits_longest_is_taken_first(tmp_path: Path) -> None:
     waiting(tmp_path, "b", 20)
     waiting(tmp_path, "a", 30)
     first = waiting(tmp_path, "c", 10)
-    new_job(tmp_path / "not_asked_for")
+    new_job(tmp_path / "job_not_asked_for")
     assert next_job(tmp_path) == first
+
+
+def test_what_others_keep_in_the_folder_is_no_job(tmp_path: Path) -> None:
+    for name in ("notes", "job_a.bak", "job_a (copy)", ".deleted-job_a"):
+        new_job(tmp_path / name).request_start()
+    assert next_job(tmp_path) is None
 
 
 def test_a_finished_or_locked_job_is_left_alone(tmp_path: Path) -> None:
@@ -50,7 +56,7 @@ def test_a_finished_or_locked_job_is_left_alone(tmp_path: Path) -> None:
     finished.write_outcome({"result": "failed"})
     with waiting(tmp_path, "locked", 20).locked():
         assert next_job(tmp_path) is None
-    assert next_job(tmp_path) == JobDirectory(tmp_path / "locked")
+    assert next_job(tmp_path) == JobDirectory(tmp_path / "job_locked")
 
 
 def test_jobs_run_one_after_the_other(tmp_path: Path) -> None:
@@ -139,7 +145,7 @@ def test_a_job_whose_folder_goes_away_ends_nothing(
     removes = (
         "import shutil, sys; from finetune.job.directory import JobDirectory; from pathlib import Path;"
         "job = JobDirectory(Path(sys.argv[1]));"
-        "job.write_outcome({'result': 'trained'}) if job.id == 'b' else shutil.rmtree(job.path)"
+        "job.write_outcome({'result': 'trained'}) if job.id == 'job_b' else shutil.rmtree(job.path)"
     )
     with caplog.at_level(logging.WARNING):
         Worker(tmp_path, (sys.executable, "-c", removes)).run(until_idle=True)
@@ -172,7 +178,7 @@ def test_a_worker_waits_for_its_folder_and_says_each_job_in_a_line(tmp_path: Pat
     wait_for(lambda: f"{folder} is not there" in said.read_text())
     assert check(folder, "gpu0") == 1
     folder.mkdir()
-    job = new_job(folder / "a")
+    job = new_job(folder / "job_a")
     (job.stage("waits").path / "checkpoint").touch()
     job.request_start()
     wait_for(lambda: "a: trained" in said.read_text())

@@ -8,6 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from api.errors import ModelNotFound
+from api.runtime import ExistingModel, Persona
 from api.store.jobs import Job
 from tests.jobs.client import client_of
 from tests.jobs.workshop import Workshop
@@ -171,6 +173,65 @@ async def test_a_wish_in_the_wrong_state_is_a_conflict_with_the_state(
     answer = await client.post(f"/jobs/{done.id}/{wish}")
     assert answer.status_code == 409
     assert answer.json()["state"] == "succeeded"
+
+
+async def test_a_job_is_deleted_with_its_files_and_its_model_stays(
+    shop: Workshop, client: httpx2.AsyncClient, done: Job
+) -> None:
+    answer = await client.delete(f"/jobs/{done.id}")
+    assert answer.status_code == 200
+    assert answer.json() == {"message": f"Successfully deleted {done.id}", "job_id": done.id}
+    assert (await client.get(f"/jobs/{done.id}")).status_code == 404
+    assert (await client.delete(f"/jobs/{done.id}")).status_code == 404
+    assert (await client.get("/jobs")).json() == {"jobs": []}
+    assert shop.left_behind() == []
+    assert (await shop.runtime.show("tuned")).name == "tuned"
+    assert shop.store.models.get("tuned")
+
+
+async def test_a_job_on_its_way_is_not_deleted(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    job = await shop.submit()
+    async with client_of(shop) as client:
+        answer = await client.delete(f"/jobs/{job.id}")
+        assert answer.status_code == 409
+        assert answer.json()["state"] == "queued"
+        assert shop.directory(job).train_csv.is_file()
+        await client.post(f"/jobs/{job.id}/cancel")
+        assert (await client.delete(f"/jobs/{job.id}")).status_code == 200
+        assert (await shop.submit()).model_name == job.model_name
+
+
+async def test_a_deleted_job_takes_along_what_a_broken_publishing_left(
+    shop: Workshop, client: httpx2.AsyncClient
+) -> None:
+    shop.runtime.rule = lambda _: "something else"  # type: ignore[attr-defined]
+    job = await shop.until(await shop.submit())
+    await shop.runtime.create_model("tuned--checking", ExistingModel("demo"), Persona())
+    shop.store.models.put("tuned", "fine-tune", "demo", job.id)
+    assert (await client.delete(f"/jobs/{job.id}")).status_code == 200
+    with pytest.raises(ModelNotFound):
+        await shop.runtime.show("tuned--checking")
+    assert shop.store.models.get("tuned") is None
+
+
+async def test_a_delete_that_a_crash_has_cut_is_finished_at_the_next_start(tmp_path: Path) -> None:
+    async with Workshop(tmp_path) as shop:
+        job = await shop.until(await shop.submit())
+    folder = shop.directory(job).path
+    folder.rename(folder.with_name(f".deleted-{job.id}"))
+    async with Workshop(tmp_path) as shop:
+        assert shop.left_behind() == []
+        assert shop.store.jobs.all() == []
+
+
+async def test_intermediate_files_of_a_published_job_go_at_the_next_start(tmp_path: Path) -> None:
+    async with Workshop(tmp_path) as shop:
+        job = await shop.until(await shop.submit())
+        merged = shop.directory(job).stage("merge").path
+    async with Workshop(tmp_path) as shop:
+        assert not merged.exists()
+        assert shop.directory(job).gguf_path.is_file()
 
 
 @pytest.mark.parametrize("path", ["", "/events", "/log"])

@@ -1,0 +1,213 @@
+"""`doctor --adopt`: what is found without a row comes back, under its name and for its model."""
+
+import json
+
+import pytest
+
+from api.data_folder import CARD
+from api.data_folder.lost import Lost
+from api.documents.adopting import adopt as adopt_documents
+from api.errors import Finding, Unavailable
+from api.jobs.adopting import adopt as adopt_jobs
+from api.jobs.adopting import job_of
+from api.models.adopting import adopt as adopt_models
+from api.models.bundled import BundledModels
+from api.opening import open_folders
+from finetune.job.directory import JobDirectory
+from tests.data_folder.place import MORE, Place
+from tests.documents.house import House
+from tests.documents.pdfs import drawing_only
+from tests.fakes import FakeRuntime
+from tests.jobs.workshop import Workshop
+
+pytestmark = pytest.mark.anyio
+
+
+async def adopt(place: Place, house: House) -> list[Finding]:
+    """Take the documents back."""
+    bundled = BundledModels(house.runtime, [], place.settings.converting_dir)
+    return await adopt_documents(house.importer, bundled, place.settings)
+
+
+async def test_files_of_a_lost_database_are_imported_again_under_their_names(place: Place) -> None:
+    async with place.start() as (house, _):
+        await house.bring(MORE[0], "Über uns.pdf", model="ada")
+        await house.bring(MORE[1], "for all.pdf", model="")
+    place.settings.database_path.unlink()
+    async with place.start() as (house, _):
+        findings = await adopt(place, house)
+        assert [repaired for _, repaired in findings] == [True, True]
+        known = {(one.name, one.model, one.status) for one in house.store.documents.all()}
+        assert known == {("Über uns.pdf", "ada", "ready"), ("for all.pdf", "", "ready")}
+        assert house.is_whole()
+        house.folders.documents.agree()
+    await place.restart()
+    assert not place.notes
+    assert len(place.kept()) == 2
+    assert place.lost() == set()
+
+
+async def test_a_file_without_a_label_comes_back_under_the_name_that_it_has(place: Place) -> None:
+    await place.restart()
+    (place.settings.documents_dir / "doc_0123456789abcdef.pdf").write_bytes(MORE[0])
+    store_gone(place)
+    async with place.start() as (house, _):
+        (finding,) = await adopt(place, house)
+        assert finding.repaired
+        (document,) = house.store.documents.all("ready")
+        assert (document.name, document.model) == ("doc_0123456789abcdef.pdf", "")
+
+
+async def away(*_: object) -> None:
+    """A runtime that does not answer."""
+    raise Unavailable("The runtime is away.")
+
+
+async def test_what_is_no_usable_document_goes_to_lost_and_what_fails_for_a_while_stays(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.restart()
+    files = {"doc_0000000000000001.pdf": drawing_only(), "doc_0000000000000002.pdf": MORE[0]}
+    for name, content in files.items():
+        (place.settings.documents_dir / name).write_bytes(content)
+    store_gone(place)
+    async with place.start() as (house, _):
+        with monkeypatch.context() as patch:
+            patch.setattr(house.runtime, "embed", away)
+            unusable, waits = await adopt(place, house)
+        assert (unusable.repaired, waits.repaired) == (True, False)
+        assert "lost" in unusable.text
+        (finding,) = await adopt(place, house)
+        assert finding.repaired
+    assert place.lost() == {"doc_0000000000000001.pdf"}
+
+
+async def test_the_same_bytes_a_second_time_go_to_lost(place: Place) -> None:
+    async with place.start() as (house, _):
+        document, _ = await house.bring(MORE[0], "a.pdf")
+        copy = house.files.path("doc_0000000000000001")
+        copy.write_bytes(MORE[0])
+        label = house.files.path(document.id).with_suffix(".json")
+        copy.with_suffix(".json").write_text(label.read_text())
+        (finding,) = await adopt(place, house)
+        assert "'a.pdf'" in finding.text
+        assert house.is_whole()
+    assert place.lost() == {"doc_0000000000000001.pdf", "doc_0000000000000001.json"}
+
+
+async def test_jobs_get_the_state_back_that_their_folders_tell_of(place: Place) -> None:
+    runtime = FakeRuntime()
+    async with Workshop(place.folder, runtime=runtime) as shop:
+        succeeded = await shop.until(await shop.submit("tuned"))
+    async with Workshop(place.folder, "fails_the_first_time") as shop:
+        failed = await shop.until(await shop.submit("failing"))
+    shop = Workshop(place.folder)
+    queued = await shop.submit("waiting")
+    cancelled = await shop.submit("unwanted")
+    shop.directory(cancelled).request_cancel()
+    running = await shop.submit("running")
+    shop.directory(running).request_start()
+    trained = await shop.submit("trained")
+    shop.directory(trained).write_outcome({"result": "trained"})
+    await shop.vanish()
+    before = {path.name for path in place.settings.jobs_dir.iterdir()}
+    place.settings.database_path.unlink()
+
+    shop = Workshop(place.folder, runtime=runtime)
+    assert len(shop.store.jobs.all()) == 0
+    findings = adopt_jobs(shop.store, shop.folder)
+    assert all(repaired for _, repaired in findings)
+    states = {job.id: job.status for job in shop.store.jobs.all()}
+    assert states == {
+        succeeded.id: "succeeded",
+        failed.id: "failed",
+        queued.id: "queued",
+        cancelled.id: "cancelled",
+        running.id: "running",
+        trained.id: "trained",
+    }
+    again = shop.store.jobs.get(succeeded.id)
+    assert again.spec == succeeded.spec
+    assert again.gate == succeeded.gate
+    assert shop.store.jobs.get(failed.id).error == failed.error
+    assert shop.store.jobs.get(trained.id).error  # it is published when somebody wishes
+    (finding,) = await adopt_models(shop.store, runtime, None)
+    assert "tuned" in finding.text
+    record = shop.store.models.get("tuned")
+    assert record
+    assert (record.kind, record.base, record.job_id) == ("fine-tune", "demo", succeeded.id)
+    shop.folder.agree()
+    await shop.vanish()
+    await place.restart()
+    assert {path.name for path in place.settings.jobs_dir.iterdir()} == before
+
+
+async def test_a_job_that_is_taken_back_goes_on(place: Place) -> None:
+    shop = Workshop(place.folder)
+    job = await shop.submit("tuned")
+    await shop.vanish()
+    place.settings.database_path.unlink()
+    async with Workshop(place.folder) as shop:
+        adopt_jobs(shop.store, shop.folder)
+        shop.supervisor.wake()
+        assert (await shop.until(job)).status == "succeeded"
+
+
+async def test_a_folder_that_says_nothing_of_its_job_goes_to_lost(place: Place) -> None:
+    await place.restart()
+    folder = place.settings.jobs_dir / "job_0123456789abcdef"
+    folder.mkdir()
+    (folder / "spec.json").write_text('{"rank": 1}')
+    with pytest.raises(ValueError, match="model_name"):
+        job_of(JobDirectory(folder))
+    store_gone(place)
+    shop = Workshop(place.folder)
+    (finding,) = adopt_jobs(shop.store, shop.folder)
+    assert "spec.json" in finding.text
+    assert place.lost() == {folder.name}
+    await shop.vanish()
+
+
+async def test_personas_of_a_lost_database_are_known_again(place: Place) -> None:
+    await place.restart()
+    manifests = place.settings.models_dir / "manifests"
+    manifests.mkdir(parents=True)
+    for number, (name, base) in enumerate([("demo", None), ("ada", "demo")]):
+        manifest = {"name": name, "base": base, "blob": "sha256-0.gguf"}
+        (manifests / f"{number:032x}.json").write_text(json.dumps(manifest))
+    store_gone(place)
+    async with place.start() as (house, _):
+        folders = open_folders(place.settings, house.store)
+        assert folders.models
+        assert "models/" in folders.models.note
+        (finding,) = await adopt_models(house.store, FakeRuntime(), folders.models)
+        assert "ada" in finding.text
+        record = house.store.models.get("ada")
+        assert record
+        assert (record.kind, record.base) == ("persona", "demo")
+        folders.models.agree()
+        assert not open_folders(place.settings, house.store).notes
+
+
+async def test_only_a_purge_empties_what_is_lost_and_only_of_what_we_made(place: Place) -> None:
+    await place.restart()
+    (place.settings.documents_dir / "doc_0123456789abcdef.pdf").write_bytes(MORE[0])
+    (place.settings.jobs_dir / "job_0123456789abcdef" / "inputs").mkdir(parents=True)
+    await place.restart()
+    (theirs,) = (place.folder / "lost").glob("*/documents")
+    (theirs / "notes.txt").write_text("mine")
+    for _ in range(2):
+        await place.restart()
+    assert len(place.lost()) == 3
+    guarded = (place.settings.documents_dir, place.settings.jobs_dir)
+    assert len(Lost(place.folder).purge(*guarded)) == 2
+    assert place.lost() == {"notes.txt"}
+    (theirs / "notes.txt").unlink()
+    assert (place.settings.documents_dir / CARD).is_file()
+
+
+def store_gone(place: Place) -> None:
+    """The database was moved away."""
+    place.settings.database_path.unlink()
+    for rest in place.folder.glob("state.sqlite3-*"):
+        rest.unlink()
