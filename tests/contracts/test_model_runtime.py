@@ -409,14 +409,14 @@ async def test_one_question_loads_its_model_once(case: Case) -> None:
 async def test_an_answer_ends_where_the_context_does(case: Case) -> None:
     number = (await case.runtime.count_tokens("demo", HELLO)).number
     endless = {"type": "string", "minLength": 400}
-    options = Options(num_ctx=number + 10, json_schema=endless, max_tokens=50)
-    stream = case.runtime.chat("demo", HELLO, options, least_tokens=10, prompt_tokens=number)
+    options = Options(num_ctx=number + 20, json_schema=endless, max_tokens=50)
+    stream = case.runtime.chat("demo", HELLO, options, least_tokens=20, prompt_tokens=number)
     async with aclosing(stream):
         usage = [piece async for piece in stream][-1].usage
     assert usage is not None
-    assert (usage.finish_reason, usage.completion_tokens) == ("length", 10)
+    assert (usage.finish_reason, usage.completion_tokens) == ("length", 20)
     with pytest.raises(PromptTooLong):
-        await anext(case.runtime.chat("demo", HELLO, options, least_tokens=11))
+        await anext(case.runtime.chat("demo", HELLO, options, least_tokens=21))
 
 
 async def test_a_model_that_was_found_is_found(case: Case) -> None:
