@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -15,7 +14,9 @@ from api.http.problems import problem_response
 from api.settings import Settings
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-OPEN_PATHS = frozenset({"/healthz", "/docs", "/openapi.json"})
+ALIVE_PATH = "/healthz"
+"""Answered whoever asks: a load balancer calls by address, and has no key."""
+OPEN_PATHS = frozenset({"/docs", "/openapi.json"})
 OPEN_FOLDER = "/swagger/"
 """Where no key is needed: a browser has none until the Swagger page, its parts and the description are there."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -81,13 +82,16 @@ class Gate:
         headers = Headers(scope=scope)
         if "content-length" in headers and "transfer-encoding" in headers:
             return 400, "Malformed request", "The body has both a length and chunks."
+        if scope["path"] == ALIVE_PATH:
+            return None
+        return self._stranger(headers, scope["method"]) or self._without_key(headers, scope["path"])
+
+    def _stranger(self, headers: Headers, method: str) -> tuple[int, str, str] | None:
         if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
             return 421, "Foreign host", FOREIGN_HOST
-        if not self._may_call_from_page(headers, scope["method"]):
+        if not self._may_call_from_page(headers, method):
             return 403, "Foreign origin", FOREIGN_ORIGIN
-        if self._key_hash is None or _is_open(scope["path"]):
-            return None
-        return self._key_refusal(headers.getlist("authorization"))
+        return None
 
     def _may_call_from_page(self, headers: Headers, method: str) -> bool:
         origin = headers.get("origin")
@@ -98,11 +102,13 @@ class Gate:
         is_own = place == headers.get("host", "").lower() or _host_name(place) in self._page_hosts
         return is_own or origin in self._origins
 
-    def _key_refusal(self, values: Iterable[str]) -> tuple[int, str, str] | None:
-        for value in values:
+    def _without_key(self, headers: Headers, path: str) -> tuple[int, str, str] | None:
+        if self._key_hash is None or _is_open(path):
+            return None
+        for value in headers.getlist("authorization"):
             scheme, _, key = value.partition(" ")
             digest = hashlib.sha256(key.strip().encode()).digest()
-            if scheme.lower() == "bearer" and hmac.compare_digest(digest, self._key_hash or b""):
+            if scheme.lower() == "bearer" and hmac.compare_digest(digest, self._key_hash):
                 return None
         return 401, "Key needed", "Send the header `Authorization: Bearer KEY`."
 

@@ -111,6 +111,7 @@ def log_handler(form: Literal["text", "json"]) -> logging.Handler:
     return handler
 
 
+MOST_CHARACTERS = 200
 TEXT_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -161,7 +162,7 @@ def _watched(send: Send, now: Seen) -> Send:
 
 def _fields(now: Seen, scope: Scope, seconds: float) -> Fields:
     fields = {
-        "route": getattr(scope.get("route"), "path", "") or scope.get("root_path") or "-",
+        "route": getattr(scope.get("route"), "path_format", "") or scope.get("root_path") or "-",
         "status": now.status,
         "duration_ms": round(seconds * 1000),
         "id": now.id,
@@ -182,6 +183,6 @@ def _named(now: Seen, scope: Scope) -> str | None:
 
 
 def _quoted(value: str | int) -> str:
-    """A value as it is, in quotes where it could be read as more than one."""
-    text = str(value)
+    """A value as it is, in quotes where it could be read as more than one, and never endless."""
+    text = str(value)[:MOST_CHARACTERS]
     return text if re.fullmatch(r"[\w./:{}@+-]+", text) else json.dumps(text, ensure_ascii=False)

@@ -90,6 +90,12 @@ def test_what_is_beside_the_page_is_not_open(tmp_path: Path, path: str) -> None:
     assert guarded.get(path).status_code == 401
 
 
+def test_a_load_balancer_may_ask_by_address_whether_the_service_lives(tmp_path: Path) -> None:
+    behind = client(tmp_path, allowed_hosts=["llm.example.test"], api_key="secret")
+    assert behind.get("/healthz", headers={"Host": "10.0.0.5:3000"}).status_code == 200
+    assert behind.get("/readyz", headers={"Host": "10.0.0.5:3000"}).status_code == 421
+
+
 def test_who_is_refused_by_name_learns_which_setting_decides(tmp_path: Path) -> None:
     refused = client(tmp_path).get("/list_models", headers={"Host": "llm.example.test"})
     assert "LLM_FASTAPI_ALLOWED_HOSTS" in refused.json()["detail"]
