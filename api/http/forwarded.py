@@ -28,7 +28,7 @@ class Forwarded:
         await self._believing(scope, receive, send)
 
     def _said_by_proxy(self, scope: Scope) -> str:
-        if not scope["client"] or scope["client"][0] not in self._believing.trusted_hosts:
+        if not scope.get("client") or scope["client"][0] not in self._believing.trusted_hosts:
             return ""
         values = Headers(scope=scope).getlist("x-forwarded-prefix")  # one of each proxy on the way
         prefix = "".join(part.strip().rstrip("/") for v in values for part in v.split(","))

@@ -156,3 +156,16 @@ def test_a_websocket_is_not_spoken_here(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
         line.sendall(GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
         assert answer(line)[0] == 405
+
+
+def test_what_is_no_http_has_its_line_in_the_log(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "api")
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+        line.sendall(b"a secret\r\n\r\n")
+        _, problem = answer(line)
+    (told,) = [vars(record)["request"] for record in caplog.records if hasattr(record, "request")]
+    assert (told["status"], told["client"]) == (400, "127.0.0.1")
+    assert problem["instance"].endswith(told["id"])
+    assert "secret" not in caplog.text

@@ -221,3 +221,11 @@ def test_under_a_path_a_location_can_be_followed(proxied: Proxied) -> None:
     assert answer.headers["location"].startswith("/llm/documents/")
     followed = proxied.under_path.get(str(answer.url.join(answer.headers["location"])))
     assert followed.status_code == 200
+
+
+@pytest.mark.parametrize("way", ["own", "under_path"])
+def test_a_slash_inside_a_name_passes(proxied: Proxied, way: str) -> None:
+    client: httpx2.Client = getattr(proxied, way)
+    unknown = client.get("/show_model/someone%2Fmodel")
+    assert (unknown.status_code, unknown.json()["title"]) == (404, "Model not found")
+    assert "'someone/model'" in unknown.json()["detail"]
