@@ -5,6 +5,7 @@ Each command imports what it works with by itself: `serve` listens before it loa
 
 import argparse
 import asyncio
+import difflib
 import logging
 import signal
 import socket
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from starlette.types import ASGIApp
 
 from api.errors import ApiError, CannotStart
@@ -21,7 +23,7 @@ from api.http.gate import require_safe_listening
 from api.http.observe import log_handler
 from api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
 from api.http.starting import Starting
-from api.settings import Settings, settings_table, wrong_settings
+from api.settings import Settings, settings_table, unknown_variables
 
 SHOWN = 20
 """Lines that `clean` shows of what it would delete."""
@@ -71,11 +73,30 @@ def _settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise CannotStart("\n".join(wrong_settings(error))) from None
+        raise CannotStart("\n".join(map(_wrong, error.errors()))) from None
     except UnicodeDecodeError:
         raise CannotStart("The file .env is not UTF-8; save it as UTF-8.") from None
     except OSError as error:
         raise CannotStart(f"The file .env cannot be read ({error.strerror}).") from None
+
+
+def _wrong(problem: ErrorDetails) -> str:
+    """A setting's variable, its value where that is no secret, and what is wanted."""
+    reason = problem["msg"].removeprefix("Value error, ").partition(", unable to")[0]
+    if not problem["loc"]:  # about several settings together
+        return reason
+    name = str(problem["loc"][0])
+    is_secret = "Secret" in str(Settings.model_fields[name].annotation)
+    shown = "" if is_secret else f"{str(problem['input'])[:60]!r} "
+    return f"LLM_FASTAPI_{name.upper()}: {shown}{reason.replace('Input should', 'should')}"
+
+
+def _warn_of_unknown_variables() -> None:
+    known = [f"LLM_FASTAPI_{name.upper()}" for name in Settings.model_fields]
+    for name in unknown_variables():
+        near = difflib.get_close_matches(name, known, 1)
+        advice = f"did you mean {near[0]}?" if near else "docs/settings.md lists them all."
+        logging.getLogger("api").warning("%s is no setting: %s", name, advice)
 
 
 def _serve(settings: Settings) -> int:
@@ -89,6 +110,7 @@ def _serve(settings: Settings) -> int:
         logging.getLogger(chatty).setLevel("WARNING")
     for complaining in ("uvicorn.error", "python_multipart"):  # of clients, who are told
         logging.getLogger(complaining).setLevel("ERROR")
+    _warn_of_unknown_variables()
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
 

@@ -5,12 +5,14 @@
 
 import ipaddress
 import json
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -297,19 +299,11 @@ class Settings(BaseSettings):
         return self.data_dir / "state.sqlite3"
 
 
-def wrong_settings(error: ValidationError) -> list[str]:
-    """A line for each setting that cannot be used, with its variable, its value and what is wanted."""
-    return [_wrong(problem["loc"], problem["msg"], problem["input"]) for problem in error.errors()]
-
-
-def _wrong(place: tuple[int | str, ...], reason: str, value: object) -> str:
-    name = str(place[0]) if place else ""
-    reason = reason.removeprefix("Value error, ").partition(", unable to")[0]
-    is_secret = name in Settings.model_fields and "Secret" in str(
-        Settings.model_fields[name].annotation
-    )
-    shown = "" if is_secret or not place else f"{str(value)[:60]!r} "
-    return f"LLM_FASTAPI_{name.upper()}: {shown}{reason.replace('Input should', 'should')}"
+def unknown_variables() -> list[str]:
+    """Variables of the environment and `.env` that look like settings and are none."""
+    known = {f"LLM_FASTAPI_{name.upper()}" for name in (*Settings.model_fields, "fault")}
+    said = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
+    return sorted(name for name in said - known if name.startswith("LLM_FASTAPI_"))
 
 
 def settings_table() -> str:
@@ -317,7 +311,8 @@ def settings_table() -> str:
     lines = [
         "# Settings",
         "",
-        "Set them in the environment or in a file `.env` in the working directory.",
+        "Set them in the environment or in a file `.env` in the working directory. An empty one is as not set; a name",
+        "that is no setting is told in the log at the start.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from api.__main__ import main
-from api.settings import Settings
+from api.settings import Settings, unknown_variables
 
 
 def given(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
@@ -148,3 +148,13 @@ def test_a_settings_file_in_another_encoding_is_refused_in_one_line(
         refusal(monkeypatch, capsys)
         == "llm-fastapi: The file .env is not UTF-8; save it as UTF-8.\n"
     )
+
+
+def test_a_misspelt_setting_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = unknown_variables()
+    (tmp_path / ".env").write_text("LLM_FASTAPI_PORT=3001\nLLM_FASTAPI_ALOWED_HOSTS=a.test\n")
+    given(monkeypatch, LOGLEVEL="info", THREADS="2")
+    assert set(unknown_variables()) - set(known) == {
+        "LLM_FASTAPI_ALOWED_HOSTS",
+        "LLM_FASTAPI_LOGLEVEL",
+    }

@@ -92,6 +92,17 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     assert "LLM_FASTAPI_LOADED_MODELS" in refused.stderr
 
 
+def test_a_misspelt_setting_is_told_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused = serve(tmp_path / "data", LLM_FASTAPI_PORT=port, LLM_FASTAPI_ALOWED_HOSTS="a.test")
+    assert "LLM_FASTAPI_ALOWED_HOSTS is no setting: did you mean LLM_FASTAPI_ALLOWED_HOSTS?" in (
+        refused.stderr
+    )
+
+
 def test_a_second_server_on_the_folder_is_refused(server: Server) -> None:
     refused = serve(server.data_dir)
     assert refused.returncode == 1
