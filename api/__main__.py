@@ -1,4 +1,4 @@
-"""`python -m api` (installed as `llm-fastapi`): serve, doctor, clean, settings.
+"""`python -m api` (installed as `llm-fastapi`): serve, doctor, clean, backup, settings.
 
 Each command imports what it works with by itself: `serve` listens before it loads the app, which takes longest.
 """
@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cleaner.add_argument("--all", action="store_true", help="of the models, the bases too")
     cleaner.add_argument("--check", action="store_true", help="only say what would be deleted")
     cleaner.add_argument("--yes", action="store_true", help="do not ask")
+    backup = commands.add_parser("backup", help="copy all that lasts, also while the service runs")
+    backup.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
     commands.add_parser("settings", help="print the table of settings")
     chosen = parser.parse_args(arguments)
     if chosen.command == "clean" and chosen.all and chosen.what != "models":
@@ -59,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = _settings()
         if chosen.command == "doctor":
             return _doctor(settings, chosen)
+        if chosen.command == "backup":
+            return _back_up(settings, chosen.folder)
         if chosen.command == "clean":
             return _clean(settings, chosen)
         return _serve(settings)
@@ -179,6 +184,14 @@ def _doctor(settings: Settings, options: argparse.Namespace) -> int:
     if lost := lost_things(settings):
         print(f"note: {len(lost)} things lie in lost/; `llm-fastapi doctor --purge` deletes them.")
     return 0 if all(repaired for _, repaired in findings) else 1
+
+
+def _back_up(settings: Settings, folder: Path) -> int:
+    from api.backup import back_up, said
+
+    for line in said(back_up(settings, folder.expanduser())):
+        print(line)
+    return 0
 
 
 def _clean(settings: Settings, options: argparse.Namespace) -> int:

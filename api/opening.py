@@ -110,6 +110,7 @@ async def services_over(
 async def prepare(services: Services) -> None:
     """Make bundled models available and go on with what an earlier process left half done."""
     settings = services.settings
+    services.store.database.reserve.fill()
     with contextlib.suppress(ApiError):
         for hint in await services.runtime.check():
             LOGGER.warning("%s", hint)

@@ -52,7 +52,7 @@ FLOORS = (
     ("api.documents", "api.rag", "api.jobs"),
     ("api.services",),
     ("api.opening", "api.readiness", "api.http"),
-    ("api.routes", "api.doctor", "api.cleaning"),
+    ("api.routes", "api.doctor", "api.cleaning", "api.backup"),
     ("api.app",),
     ("api.__main__",),
 )

@@ -14,6 +14,7 @@ from api.names import model_key
 from finetune.job.locks import read_json
 
 DOCUMENT = re.compile(r"[a-z]+_[0-9a-f]{16}\.pdf")
+LABEL = re.compile(r"[a-z]+_[0-9a-f]{16}\.json")
 JOB = re.compile(r"job_[0-9a-f]{16}")
 WEIGHTS = re.compile(r"sha256-[0-9a-f]{64}\.gguf")
 MANIFEST = re.compile(r"[0-9a-f]{32}\.json")

@@ -33,6 +33,19 @@ class Card:
     coming: int
 
 
+def read_card(folder: Path) -> Card | None:
+    """What a folder says of itself; None when it says nothing that can be read."""
+    match read_json(folder / CARD):
+        case {"id": str(id), "mark": int(mark), "coming": int(coming)}:
+            return Card(id, mark, coming)
+    return None
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Let a folder say it; whole or not at all."""
+    write_atomically(folder / CARD, json.dumps(asdict(card)))
+
+
 class Installation(Protocol):
     """The database's side: its id, and what it remembers of each folder."""
 
@@ -104,7 +117,7 @@ class Guarded:
 
     def agree(self) -> None:
         """From now on they belong together, with a mark that neither of them has had."""
-        card = self._card()
+        card = read_card(self.path)
         known = self._installation.mark(self._name) or 0
         mark = max(known, *((card.mark, card.coming) if card else (0,))) + 1
         self._write(known, mark)
@@ -113,7 +126,7 @@ class Guarded:
         self.note, self.may_sweep = "", True
 
     def _judge(self) -> None:
-        card, mark = self._card(), self._installation.mark(self._name)
+        card, mark = read_card(self.path), self._installation.mark(self._name)
         if card and card.id == self._installation.id() and (mark or 0) in (card.mark, card.coming):
             self.may_sweep = True
             return
@@ -151,15 +164,8 @@ class Guarded:
         except (ApiError, OSError) as error:
             log.warning("The mark of %s/ waits for the next file: %s", self._name, error)
 
-    def _card(self) -> Card | None:
-        match read_json(self.path / CARD):
-            case {"id": str(id), "mark": int(mark), "coming": int(coming)}:
-                return Card(id, mark, coming)
-        return None
-
     def _write(self, mark: int, coming: int) -> None:
-        card = Card(self._installation.id(), mark, coming)
-        write_atomically(self.path / CARD, json.dumps(asdict(card)))
+        write_card(self.path, Card(self._installation.id(), mark, coming))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,14 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from api.data_folder.reserve import Reserve
 from api.errors import ApiError, CannotStart, OutOfSpace, Unavailable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+AFTER_DAMAGE = (
+    "Restore it from a backup, or move it away with its -wal and -shm files to begin anew: imported files, jobs "
+    "and models stay, and `llm-fastapi doctor --adopt` takes them back."
+)
 STEPS_BETWEEN_LOOKS = 1000
 """Of SQLite's machine, until a long check looks whether it is to end."""
 
@@ -27,8 +32,9 @@ STEPS_BETWEEN_LOOKS = 1000
 class Database:
     """One engine; any number of readers, one writer at a time."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reserve: Reserve) -> None:
         self.engine = engine
+        self.reserve = reserve
         self._writing_engine = engine.execution_options(writes=True)
         self._writer = threading.Lock()
         self._closing = threading.Event()
@@ -43,6 +49,12 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A transaction that commits when the block ends well."""
         with _translated(), self._writer, self._writing_engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def freeing(self) -> Iterator[Connection]:
+        """A transaction that makes room: on a full disk it has what is kept for it."""
+        with self.reserve.lent(), self.write() as connection:
             yield connection
 
     def check(self) -> None:
@@ -83,16 +95,17 @@ def _translated() -> Iterator[None]:
 def _as_api_error(error: DBAPIError) -> ApiError:
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
-        return OutOfSpace("The disk is full: nothing was stored. Free some space and try again.")
+        return OutOfSpace(
+            "The disk is full: nothing was stored. Free some space: delete documents, jobs or models that "
+            "nobody needs, or what lies in lost/ (`llm-fastapi doctor --purge`), then try again."
+        )
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return _damaged(error.orig)
     return Unavailable(f"The database did not answer: {error.orig}.")
 
 
 def _damaged(problem: object) -> Unavailable:
-    return Unavailable(
-        f"The database is damaged ({problem}). Stop the service and restore the file from a backup."
-    )
+    return Unavailable(f"The database is damaged ({problem}). Stop the service. {AFTER_DAMAGE}")
 
 
 def _first_problem(
@@ -112,6 +125,8 @@ def open_database(path: Path) -> Database:
     """Open or make the file, bring it to the newest schema (keeping a copy of the older file beside it)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _require_content(path)
+    reserve = Reserve(path.with_name("reserve"))
+    reserve.spend()
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
@@ -119,19 +134,26 @@ def open_database(path: Path) -> Database:
         _migrate(engine, path)
     except DBAPIError as error:
         engine.dispose()
+        is_full = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        advice = "Free some space on its disk." if is_full else AFTER_DAMAGE
         raise CannotStart(
-            f"The database {path} cannot be opened: {error.orig}. "
-            "Restore it from a backup, or move it away to begin anew."
+            f"The database {path} cannot be opened: {error.orig}. {advice}"
         ) from error
-    return Database(engine)
+    return Database(engine, reserve)
+
+
+def copy_database(path: Path, target: Path) -> None:
+    """Copy the file as it is at one moment, while others read and write it."""
+    with (
+        contextlib.closing(sqlite3.connect(path, timeout=10)) as source,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)
 
 
 def _require_content(path: Path) -> None:
     if path.exists() and path.stat().st_size == 0:
-        raise CannotStart(
-            f"The database {path} is empty (0 bytes): it was cut off. "
-            "Restore it from a backup, or delete the file to begin anew."
-        )
+        raise CannotStart(f"The database {path} is empty (0 bytes): it was cut off. {AFTER_DAMAGE}")
 
 
 def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -170,9 +192,7 @@ def _migrate(engine: Engine, path: Path) -> None:
         )
     with engine.connect() as connection:
         if problem := _first_problem(connection):
-            raise CannotStart(
-                f"The database {path} is damaged ({problem}). Restore it from a backup."
-            )
+            raise CannotStart(f"The database {path} is damaged ({problem}). {AFTER_DAMAGE}")
     if current is not None:
         _copy_before_migration(engine, path, current)
     with engine.execution_options(writes=True).begin() as connection:

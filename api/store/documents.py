@@ -178,7 +178,7 @@ class Documents:
 
     def drop_chunks(self, document_id: str) -> None:
         """Forget the chunks, so that the import begins anew with its pages."""
-        with self._database.write() as connection:
+        with self._database.freeing() as connection:
             connection.execute(delete(chunks).where(chunks.c.document_id == document_id))
             self._set(connection, document_id, embedder="", pages_done=0)
 
@@ -207,7 +207,7 @@ class Documents:
         wanted = list(document_ids)
         if not wanted:
             return
-        with self._database.write() as connection:
+        with self._database.freeing() as connection:
             connection.execute(
                 update(documents).where(documents.c.id.in_(wanted)).values(status="deleting")
             )
@@ -217,7 +217,7 @@ class Documents:
 
     def remove(self, document_id: str) -> None:
         """Forget the document with pages, chunks and vectors."""
-        with self._database.write() as connection:
+        with self._database.freeing() as connection:
             connection.execute(delete(documents).where(documents.c.id == document_id))
 
     # Looking

@@ -79,7 +79,7 @@ class Jobs:
 
     def remove(self, job_id: str) -> None:
         """Forget a job; idempotent."""
-        with self._database.write() as connection:
+        with self._database.freeing() as connection:
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
     def get(self, job_id: str) -> Job:

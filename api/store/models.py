@@ -69,5 +69,5 @@ class Models:
 
     def remove(self, name: str) -> None:
         """Forget a model."""
-        with self._database.write() as connection:
+        with self._database.freeing() as connection:
             connection.execute(delete(models).where(models.c.key == model_key(name)))
