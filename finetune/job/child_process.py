@@ -19,11 +19,24 @@ PASSED_ON = frozenset(
         *("HF_HOME", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_MODULES_CACHE"),
         *("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_TF32_OVERRIDE"),
         *("GPU_DEVICE_ORDINAL", "RAYON_NUM_THREADS", "NUMEXPR_NUM_THREADS", "MALLOC_ARENA_MAX"),
+        *("CC", "CXX", "GLIBC_TUNABLES"),
     }
 )
 PASSED_ON_PREFIXES = (
     *("LC_", "XDG_", "PYTHON"),
-    *("CUDA_", "CUDNN_", "CUBLAS_", "NCCL_", "ROCR_", "HIP_", "HSA_", "VK_", "ZE_", "ONEAPI_"),
+    *(
+        "CUDA_",
+        "CUDNN_",
+        "CUBLAS",
+        "NCCL_",
+        "ROCM_",
+        "ROCR_",
+        "HIP_",
+        "HSA_",
+        "VK_",
+        "ZE_",
+        "ONEAPI_",
+    ),
     *("TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "TRITON_", "BNB_", "GGML_"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_"),
 )
