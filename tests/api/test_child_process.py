@@ -78,12 +78,17 @@ class Watch:
         self._thread = threading.Thread(target=self._look)
 
     def _look(self) -> None:
+        ours = psutil.Process()
+        copies: tuple[list[str], ...] = (
+            [],
+            ours.cmdline(),
+        )  # between fork and exec it is still a copy of this process
         while not self._is_over.wait(0.002):
-            for child in psutil.Process().children(recursive=True):
-                with contextlib.suppress(psutil.Error, OSError):
+            # one that ends while it is looked at is no longer of interest
+            with contextlib.suppress(psutil.Error, OSError):
+                for child in ours.children(recursive=True):
                     environment = child.environ()
-                    # between fork and exec it is still a copy of this process
-                    if child.cmdline() != psutil.Process().cmdline() and child.cmdline():
+                    if child.cmdline() not in copies:
                         self.seen.append(environment)
 
     def __enter__(self) -> list[dict[str, str]]:
@@ -138,7 +143,7 @@ async def a_pipeline_of_the_api(folder: Path) -> None:
 
 
 async def a_pipeline_of_the_worker(folder: Path) -> None:
-    job = new_job(folder / "job")
+    job = new_job(folder / "job_0")
     (job.stage("waits").path / "checkpoint").touch()
     job.request_start()
     program = (sys.executable, "-m", "tests.finetune.stages.pipeline")
