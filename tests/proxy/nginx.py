@@ -18,6 +18,7 @@ HOST = "llm.example.org"
 START_SECONDS = 10
 MAIN = """
 daemon off;
+user root;  # where root runs the tests: the folder is root's alone; others stay who they are
 worker_processes 1;
 pid nginx.pid;
 error_log error.log;
