@@ -1,18 +1,20 @@
 """Every child of the service starts here: `start` beside the event loop, `run` to its end, in a thread.
 
 A child knows what its `env` says: nothing at all when it reads what a stranger wrote, else `environment()`, which holds
-no secret. It ends with us, whatever happens; `finetune/job/child_process.py` says how, for it has children too.
+no secret. It ends with us, whatever happens, but for a training. `finetune/job/child_process.py`, which has children
+too, says how.
 """
 
 import asyncio
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
+from subprocess import Popen
 from typing import Any
 
+from finetune.job import child_process
 from finetune.job.child_process import Limits, bound, environment, run
-from finetune.job.child_process import start as start_detached
 
-__all__ = ["NOTHING", "Limits", "environment", "run", "start", "start_detached"]
+__all__ = ["NOTHING", "Limits", "environment", "run", "start", "start_to_outlive_us"]
 
 NOTHING: Mapping[str, str] = {}
 
@@ -22,3 +24,10 @@ async def start(
 ) -> Process:
     """Start a child of this event loop's thread. `streams` are those of `asyncio.create_subprocess_exec`."""
     return await asyncio.create_subprocess_exec(*bound(command, limits=limits), env=env, **streams)
+
+
+def start_to_outlive_us(
+    command: Sequence[str], *, env: Mapping[str, str], **streams: Any
+) -> Popen[bytes]:
+    """Start a child that goes on when we end. `streams` are those of `subprocess.Popen`."""
+    return child_process.start(command, env=env, outlives_us=True, **streams)

@@ -80,10 +80,9 @@ class LocalRunner:
 
     def _started(self, job: JobDirectory) -> subprocess.Popen[bytes]:
         with job.log_path.open("ab") as log:
-            return child_process.start_detached(
+            return child_process.start_to_outlive_us(
                 [*self._command, str(job.path.absolute())],
                 env=child_process.environment(),
-                ending=None,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -97,19 +97,11 @@ def bound(
 
 
 def start(
-    command: Sequence[str],
-    *,
-    env: Mapping[str, str],
-    ending: signal.Signals | None = signal.SIGTERM,
-    **streams: Any,
+    command: Sequence[str], *, env: Mapping[str, str], outlives_us: bool = False, **streams: Any
 ) -> "subprocess.Popen[bytes]":
-    """Start a child beside this process; without an `ending` it outlives us. `streams` are those of `Popen`."""
-    return subprocess.Popen(  # noqa: S603  the commands are ours
-        command if ending is None else bound(command, ending),
-        env=env,
-        stdin=subprocess.DEVNULL,
-        **streams,
-    )
+    """Start a child that gets SIGTERM when we end, unless it `outlives_us`. `streams` are those of `Popen`."""
+    started = command if outlives_us else bound(command, signal.SIGTERM)
+    return subprocess.Popen(started, env=env, stdin=subprocess.DEVNULL, **streams)  # noqa: S603  the commands are ours
 
 
 def run(

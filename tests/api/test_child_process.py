@@ -223,15 +223,16 @@ def test_no_other_file_starts_a_process() -> None:
 
 
 PARENT = """
-import asyncio, sys, time
+import asyncio, sys
 from api import child_process
+from finetune.job import child_process as of_finetune
 
 command = (sys.executable, "-c", "import time; time.sleep(300)")
 
 async def main():
     bound = await child_process.start(command, env=child_process.NOTHING)
-    beside = child_process.start_detached(command, env=child_process.NOTHING)
-    free = child_process.start_detached(command, env=child_process.NOTHING, ending=None)
+    beside = of_finetune.start(command, env=child_process.NOTHING)
+    free = child_process.start_to_outlive_us(command, env=child_process.NOTHING)
     print(bound.pid, beside.pid, free.pid, flush=True)
     await asyncio.sleep(300)
 
