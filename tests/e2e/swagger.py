@@ -66,6 +66,8 @@ class SwaggerPage:
             if row.get_by_role("button", name="Add string item").count():
                 row.get_by_role("button", name="Add string item").click()
             row.locator("input:not([type=checkbox])").fill(value)
+        if block.get_by_role("button", name="Clear", exact=True).count():  # of an answer before
+            block.get_by_role("button", name="Clear", exact=True).click()
         block.get_by_role("button", name="Execute", exact=True).click()
         answer = block.locator(".live-responses-table tbody .response")
         answer.wait_for(timeout=ANSWER_SECONDS * 1000)

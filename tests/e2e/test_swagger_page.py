@@ -1,6 +1,8 @@
 """The main job on the Swagger page: what is required is filled in and nothing else, and the answers are read."""
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -64,6 +66,20 @@ def test_a_model_is_fine_tuned_on_the_swagger_page(page: SwaggerPage) -> None:
     assert (status, job["model"], job["spec"]["rank"]) == (200, "northwind", 24)
     status, cancelled = page.execute("cancel_job", id=job_id)
     assert (status, cancelled["job_id"]) == (202, job_id)
+    status, deleted = deleted_when_it_has_ended(page, job_id)
+    assert (status, deleted["job_id"]) == (200, job_id)
+    status, listed = page.execute("list_jobs")
+    assert (status, listed["jobs"]) == (200, [])
+
+
+def deleted_when_it_has_ended(page: SwaggerPage, job_id: str) -> tuple[int, Any]:
+    """A running job takes a moment to obey."""
+    deadline = time.monotonic() + 60
+    while True:
+        status, answer = page.execute("delete_job", id=job_id)
+        if status != 409 or time.monotonic() > deadline:
+            return status, answer
+        time.sleep(1)
 
 
 def test_nothing_is_filled_in_and_a_refusal_is_a_line(page: SwaggerPage) -> None:
