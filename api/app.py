@@ -17,7 +17,7 @@ from api.http.forwarded import Forwarded
 from api.http.gate import AllowedOrigins, Gate
 from api.http.head import Head
 from api.http.observe import Observe
-from api.http.openapi import describe_problems
+from api.http.openapi import describe_answers
 from api.http.problems import defect_response, install_problem_handlers
 from api.http.spelling import Spelling
 from api.jobs.opening import clear_leftovers
@@ -90,7 +90,7 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    describe_problems(app)
+    describe_answers(app)
     app.state.readiness = Readiness()
     app.state.services = None
     install_problem_handlers(app)

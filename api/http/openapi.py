@@ -16,6 +16,8 @@ from api.http.request_body import MULTIPART
 
 Schema = dict[str, Any]
 
+UNDESCRIBED = "Successful Response"
+"""What FastAPI says of an answer that nobody describes."""
 NO_FILES: Mapping[str, str] = {}
 EMPTY: Schema = {"examples": [""]}
 """Keeps the page from making values up for a form; an empty field is as left out."""
@@ -37,16 +39,27 @@ def documented(
     return {"parameters": [_parameter(name, fields[name], name in required) for name in names]}
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Put the schema that all refusals refer to among the app's schemas."""
+def describe_answers(app: FastAPI) -> None:
+    """Say of each answer what its model says, and put the schema of all refusals among the app's schemas."""
     describe = app.openapi
 
     def openapi() -> Schema:
         schema = describe()
-        schema["components"]["schemas"][PROBLEM] = PROBLEM_SCHEMA
+        schemas = schema["components"]["schemas"]
+        schemas[PROBLEM] = PROBLEM_SCHEMA
+        operations = [one for path in schema["paths"].values() for one in path.values()]
+        for answer in (one for operation in operations for one in operation["responses"].values()):
+            if answer["description"] == UNDESCRIBED:
+                answer["description"] = _model_of(answer, schemas).get("description", "The answer.")
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _model_of(answer: Schema, schemas: Schema) -> Schema:
+    told = answer.get("content", {}).get("application/json", {}).get("schema", {})
+    found: Schema = schemas.get(told.get("$ref", "").rpartition("/")[2], {})
+    return found
 
 
 def _form(
@@ -88,7 +101,8 @@ def _description(schema: Schema) -> str:
     members = _members(schema)
     default = schema.get("default")
     if members:
-        parts.append(f"JSON with {', '.join(f'`{name}`' for name in members)}.")
+        kind = "list of objects" if _without_null(schema).get("type") == "array" else "object"
+        parts.append(f"A JSON {kind} with {', '.join(f'`{name}`' for name in members)}.")
     elif default not in (None, "", []):
         parts.append(f"Default: `{_in_words(default)}`.")
     parts += [f"Example: `{_in_words(example)}`." for example in schema.get("examples", ())[:1]]

@@ -8,14 +8,14 @@ from api.errors import ModelDamaged, ModelNotFound, NameTaken
 from api.names import model_key
 from api.runtime import ModelRuntime
 from api.store import Store
-from api.store.jobs import Job
+from api.store.jobs import Job, JobStatus
+
+ON_THE_WAY: tuple[JobStatus, ...] = ("queued", "running", "trained", "publishing")
 
 
 def is_live(job: Job) -> bool:
     """Whether the job is on its way to a model; one that was refused waits for its owner."""
-    return job.status in {"queued", "running", "publishing"} or (
-        job.status == "trained" and job.error is None
-    )
+    return job.status in ON_THE_WAY and not (job.status == "trained" and job.error is not None)
 
 
 async def require_free(
@@ -33,7 +33,7 @@ async def require_free(
 
 async def require_unpromised(store: Store, name: str, *, by: Job | None = None) -> None:
     """`errors.NameTaken` when a job other than `by` is to give a model that name."""
-    for job in await anyio.to_thread.run_sync(store.jobs.all):
+    for job in await anyio.to_thread.run_sync(store.jobs.all, *ON_THE_WAY):
         is_other = by is None or job.id != by.id
         if is_other and is_live(job) and model_key(job.model_name) == model_key(name):
             raise NameTaken(f"Job {job.id} is going to publish a model named {job.model_name!r}.")

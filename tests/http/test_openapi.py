@@ -42,6 +42,12 @@ def test_every_operation_says_what_it_does_and_how_it_refuses(schema: dict[str, 
         assert refusals or operation["operationId"] == "healthz", name
 
 
+def test_every_answer_is_described(schema: dict[str, Any]) -> None:
+    for name, operation in operations(schema):
+        for status, response in operation["responses"].items():
+            assert response["description"] not in {"", "Successful Response"}, (name, status)
+
+
 def test_every_refusal_is_a_problem(schema: dict[str, Any]) -> None:
     for name, operation in operations(schema):
         for status, response in operation["responses"].items():

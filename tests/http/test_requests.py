@@ -9,12 +9,14 @@ from typing import Annotated, Any, ClassVar
 
 import pytest
 from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from starlette.testclient import TestClient
 
 from api.http.openapi import documented
 from api.http.problems import install_problem_handlers
 from api.http.request import Upload, request_model
+from api.http.request_fields import RequestFields
 from api.settings import Settings
 
 
@@ -491,7 +493,24 @@ def test_openapi_asks_for_each_field_once_in_the_query(app: FastAPI) -> None:
     assert steps["description"] == "Default: `3`."
     assert fast["description"] == "Default: `false`."
     assert inner["schema"] == {"type": "string"}
-    assert inner["description"] == "JSON with `temperature`."
+    assert inner["description"] == "A JSON object with `temperature`."
+
+
+class Talk(BaseModel):
+    turns: tuple[Inner, ...] | None = None
+
+
+def test_a_list_of_objects_is_json_in_a_query_too() -> None:
+    fields = RequestFields(Talk)
+    text = '[{"temperature": 0.5}, {"temperature": null}]'
+    expected = Talk(turns=(Inner(temperature=0.5), Inner()))
+    assert fields.parse([[("turns", text)]], {}) == expected
+    assert fields.parse([[("turns", "")]], {"turns": json.loads(text)}) == expected
+    with pytest.raises(RequestValidationError):
+        fields.parse([[("turns", "temperature")]], {})
+    [turns] = documented(Talk)["parameters"]
+    assert turns["schema"] == {"type": "string"}
+    assert turns["description"] == "A JSON list of objects with `temperature`."
 
 
 def test_openapi_asks_for_each_field_once_beside_the_files(app: FastAPI) -> None:
