@@ -9,7 +9,7 @@
     |- UnsupportedMediaType 415
     |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable
     |- BackEndFailed 502       ModelDamaged
-    |- Unavailable 503         NotReady
+    |- Unavailable 503         NotReady, DeviceInUse
     `- OutOfSpace 507
 
 Domain code raises these; adapters translate foreign exceptions into them; `problems.py` writes them on the wire.
@@ -225,6 +225,12 @@ class NotReady(Unavailable):
     """Something that is prepared at the first start is not there yet."""
 
     title = "Not ready"
+
+
+class DeviceInUse(Unavailable):
+    """A job trains on the device that a model would be loaded on; `until` is when it is expected to end."""
+
+    title = "Device in use"
 
 
 class OutOfSpace(ApiError):

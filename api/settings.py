@@ -239,6 +239,11 @@ class Settings(BaseSettings):
         description="Who runs fine-tuning: a child process here, or the GPU worker that watches the folder.",
     )
     training_jobs: int = Field(1, ge=1, description="Fine-tuning jobs that run at once.")
+    chat_while_training: bool = Field(
+        False,
+        description="Training and models fit into the memory side by side: no model is unloaded for a fine-tune, and "
+        "no call is refused while a GPU trains.",
+    )
     max_dataset_rows: int = Field(1_000_000, ge=1, description="Most rows a dataset may have.")
 
     shutdown_seconds: int = Field(

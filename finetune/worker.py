@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from finetune.job import child_process, stage
+from finetune.job.device import Device, training_device
 from finetune.job.directory import JobDirectory
 from finetune.job.spec import JobError, Outcome
 from finetune.job.workers import dismiss_worker, report_worker, workers
@@ -56,11 +57,18 @@ class Worker:
     """Runs jobs until it is told to stop."""
 
     def __init__(
-        self, folder: Path, command: Sequence[str] = PIPELINE, *, name: str = "worker"
+        self,
+        folder: Path,
+        command: Sequence[str] = PIPELINE,
+        *,
+        name: str = "worker",
+        device: Device = "cpu",
     ) -> None:
+        """`device` is what it trains on, as it reports."""
         self._folder = folder
         self._command = command
         self._name = name
+        self._device = device
         self._child: subprocess.Popen[bytes] | None = None
         self._is_stopping = False
         self._starts: Counter[str] = Counter()
@@ -76,7 +84,7 @@ class Worker:
         """Take one job after the other; `until_idle` ends when none waits."""
         while not self._is_stopping:
             try:
-                report_worker(self._folder, self._name)
+                report_worker(self._folder, self._name, self._device)
                 job = next_job(self._folder)
                 if job is not None:
                     self._run_job(job)
@@ -128,7 +136,7 @@ class Worker:
                 return self._child.wait(REPORT_SECONDS)
             except subprocess.TimeoutExpired:
                 with contextlib.suppress(OSError):
-                    report_worker(self._folder, self._name)
+                    report_worker(self._folder, self._name, self._device)
 
     def _try_again_or_give_up(self, job: JobDirectory, code: int) -> None:
         log.warning("%s: its process ended with code %d and no outcome", job.id, code)
@@ -157,7 +165,8 @@ def main(arguments: list[str], command: Sequence[str] = PIPELINE) -> int:
     for name, is_alive in workers(folder).items():
         if not is_alive:
             dismiss_worker(folder, name)
-    worker = Worker(folder, command, name=options.name)
+    device = training_device()
+    worker = Worker(folder, command, name=options.name, device=device)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -165,7 +174,7 @@ def main(arguments: list[str], command: Sequence[str] = PIPELINE) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    log.info("%s watches %s", options.name, folder)
+    log.info("%s watches %s and trains on the %s", options.name, folder, device.upper())
     worker.run(options.poll_seconds, until_idle=options.until_idle)
     log.info("%s ends", options.name)
     return 0

@@ -46,6 +46,8 @@ from api.runtime import (
 from api.runtime.lengths import loaded_context
 from api.runtime.options import check_options
 from api.runtime.personas import inherited, with_system
+from api.runtime.training import Reserved, Training
+from finetune.job.device import Device
 
 DIMENSION = 64
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
@@ -87,6 +89,7 @@ class FakeRuntime:
         usual_context: int = 4096,
         embedding_model: str = "all-minilm-l6-v2",
         embedding_context: int = 512,
+        device: Device = "cpu",
     ) -> None:
         self.rule = rule
         self.delay_seconds = delay_seconds
@@ -96,6 +99,8 @@ class FakeRuntime:
         self.loads: list[tuple[str, int]] = []
         self.open_streams = 0
         self.memory_releases = 0
+        self.device = device
+        self.reserved = Reserved()
         self.available = True
         self.damaged: set[str] = set()
         self.hints: tuple[str, ...] = ()
@@ -215,6 +220,7 @@ class FakeRuntime:
         """Bags of words, hashed into a few dimensions."""
         self.calls.append("embed")
         self._require_available()
+        self.reserved.require_free(self.device)
         found = self._get(name_of(model))
         if "embed" not in found.capabilities:
             raise InvalidOption(f"Model {found.name!r} makes text, no vectors.")
@@ -224,9 +230,14 @@ class FakeRuntime:
         self.embedded += texts
         return [_vector(text) for text in texts]
 
-    async def release_memory(self) -> None:
-        """Count the call."""
-        self.memory_releases += 1
+    async def release_memory(self, device: Device | None = None) -> None:
+        """Count the call, when it is for the device that the models are on."""
+        if device in (None, self.device):
+            self.memory_releases += 1
+
+    def reserve(self, trainings: Sequence[Training]) -> None:
+        """Refuse what would load a model where one of them trains."""
+        self.reserved.set(trainings)
         self._loaded.clear()
 
     async def check(self) -> tuple[str, ...]:
@@ -251,6 +262,7 @@ class FakeRuntime:
 
     def _load(self, model: ModelInfo, num_ctx: int | None) -> int:
         """The context that the model is loaded with now; another one than before is another load."""
+        self.reserved.require_free(self.device)
         context = loaded_context(self._usual_context, model.context_length, num_ctx)
         if self._loaded.get(model.name) != context:
             self._loaded[model.name] = context

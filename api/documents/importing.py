@@ -13,7 +13,7 @@ from api.data_folder.guarded import Folders
 from api.documents.extract import Bounds, extract
 from api.documents.files import Files, Label
 from api.documents.split import pack, pieces
-from api.errors import ApiError, DocumentNotFound, OutOfSpace, Unavailable
+from api.errors import ApiError, DeviceInUse, DocumentNotFound, OutOfSpace, Unavailable
 from api.index import Index
 from api.settings import Settings
 from api.store import Store
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 16
 """Chunks embedded at once; imports take turns, so that a small one need not wait for a big one."""
+MOST_PAUSE_SECONDS = 30
+"""Before an import tries again: what it waits for may end sooner than was said."""
 PARSERS = 2
 """PDFs parsed at once."""
 
@@ -158,11 +160,12 @@ class Importer:
             except DocumentNotFound:
                 raise  # deleted meanwhile
             except Exception as error:
-                if not isinstance(error, Unavailable) or running.is_waited_for:
+                passes = isinstance(error, DeviceInUse if running.is_waited_for else Unavailable)
+                if not isinstance(error, Unavailable) or not passes:
                     await self._fail(document, error, keep=not running.is_waited_for)
                     raise
                 log.warning("Importing %s waits: %s", document.id, error.detail)
-                await asyncio.sleep(error.retry_after_seconds or 5)
+                await asyncio.sleep(min(error.retry_after_seconds or 5, MOST_PAUSE_SECONDS))
 
     async def _steps(self, document: Document) -> Document:
         """Begins where an interrupted try has stopped."""

@@ -42,6 +42,7 @@ def open_jobs(
         data_dir=settings.data_dir,
         jobs_dir=folder.path,
         training_jobs=settings.training_jobs,
+        chat_while_training=settings.chat_while_training,
     )
     return submitter, supervisor
 

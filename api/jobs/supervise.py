@@ -17,6 +17,7 @@ import anyio.to_thread
 
 from api.errors import ApiError, OutOfSpace, Unavailable, WrongState
 from api.faults import point
+from api.jobs.devices import TrainingDevices
 from api.jobs.publish import Publisher
 from api.models.naming import is_live, require_free, require_unpromised
 from api.runners import JobRunner
@@ -52,6 +53,7 @@ class Supervisor:
         data_dir: Path,
         jobs_dir: Path,
         training_jobs: int = 1,
+        chat_while_training: bool = False,
     ) -> None:
         self._store = store
         self._runtime = runtime
@@ -60,6 +62,7 @@ class Supervisor:
         self._lock_path = data_dir / "supervisor.lock"
         self._jobs_dir = jobs_dir
         self._training_jobs = training_jobs
+        self._devices = TrainingDevices(runtime, runner, shared=chat_while_training)
         self._restarts: dict[str, int] = {}
         self._acting = asyncio.Lock()  # a wish to cancel never falls between looking and starting
         self._woken = asyncio.Event()
@@ -170,6 +173,7 @@ class Supervisor:
         for job in await self._jobs("trained"):
             if job.error is None:
                 await self._guarded(job, lambda job: self._move(job, "publishing"))
+        await self._reserve()
         if not await self._publishes():
             await self._claim_queued()
         return bool(await self._jobs("running"))
@@ -180,6 +184,11 @@ class Supervisor:
             with contextlib.suppress(ApiError):
                 await self._publisher.sweep()
                 self._is_swept = True
+
+    async def _reserve(self, *starting: Job) -> None:
+        """Give the jobs that run or are about to what they train on."""
+        jobs = [*await self._jobs("running"), *starting]
+        await self._devices.reserve([self.directory(job.id) for job in jobs])
 
     async def _claim_queued(self) -> None:
         while len(await self._jobs("running")) < self._training_jobs:
@@ -202,10 +211,7 @@ class Supervisor:
     async def _claim(self, job: Job) -> None:
         """Start a queued job, then say so in its row: a second start does nothing."""
         directory = self.directory(job.id)
-        try:
-            await self._runtime.release_memory()
-        except ApiError as error:
-            LOGGER.warning("The runtime did not give its memory back: %s", error.detail)
+        await self._reserve(job)
         async with self._acting:
             job = await anyio.to_thread.run_sync(self._store.jobs.get, job.id)
             if job.status != "queued":
@@ -263,6 +269,8 @@ class Supervisor:
             waiting = await self._jobs("publishing")
             if not waiting:
                 return False
+            if self._devices.holds_gpu:  # the models are loaded for it when that is free
+                return True
             self._publishing = asyncio.create_task(self._publish_and_wake(waiting[-1]))
         return True
 

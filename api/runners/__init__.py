@@ -6,6 +6,7 @@ and runners cannot disagree.
 
 from typing import Protocol
 
+from finetune.job.device import Device
 from finetune.job.directory import JobDirectory
 
 
@@ -22,6 +23,10 @@ class JobRunner(Protocol):
 
     def cancel(self, job: JobDirectory) -> None:
         """Ask the job to stop at the next safe point; a checkpoint is kept."""
+        ...
+
+    def device(self, job: JobDirectory) -> Device | None:
+        """What the job trains on; None while nobody is there who would train it."""
         ...
 
     def check(self) -> tuple[str, ...]:

@@ -11,11 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from api import child_process
 from api.errors import BackEndFailed, OutOfSpace
+from finetune.job.device import Device, training_device
 from finetune.job.directory import JobDirectory
 
 PIPELINE = (sys.executable, "-m", "finetune")
@@ -26,8 +27,15 @@ LOOK_SECONDS = 0.05
 class LocalRunner:
     """`JobRunner` over subprocesses."""
 
-    def __init__(self, command: Sequence[str] = PIPELINE) -> None:
+    def __init__(
+        self,
+        command: Sequence[str] = PIPELINE,
+        look: Callable[[], Device] = training_device,
+    ) -> None:
+        """`look` finds the device that trains here; it is asked once."""
         self._command = tuple(command)
+        self._look = look
+        self._device: Device | None = None
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
         self._adopted: dict[Path, JobDirectory] = {}
 
@@ -59,6 +67,13 @@ class LocalRunner:
     def cancel(self, job: JobDirectory) -> None:
         """Leave the wish in the directory; the pipeline sees it."""
         job.request_cancel()
+
+    def device(self, job: JobDirectory) -> Device | None:
+        """What torch trains on here."""
+        del job
+        if self._device is None:
+            self._device = self._look()
+        return self._device
 
     def check(self) -> tuple[str, ...]:
         """None: a child process can always be started."""

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from finetune.job.device import Device
 from finetune.job.directory import JobDirectory
-from finetune.job.workers import workers
+from finetune.job.workers import worker_device, workers
 
 START_ONE = "With compose: docker compose up -d worker."
 NO_WORKER = f"No worker watches the jobs folder: jobs wait until one does. {START_ONE}"
@@ -36,6 +37,11 @@ class WorkerRunner:
         job.request_cancel()
         if not job.is_locked():
             job.withdraw_start()
+
+    def device(self, job: JobDirectory) -> Device | None:
+        """What the workers say that live."""
+        del job
+        return worker_device(self._folder)
 
     def check(self) -> tuple[str, ...]:
         """That no worker lives, which leaves a running job running without a word."""

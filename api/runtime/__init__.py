@@ -10,6 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from api.runtime.training import Training
+from finetune.job.device import Device
+
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls"]
 
@@ -194,8 +197,14 @@ class ModelRuntime(Protocol):
         """
         ...
 
-    async def release_memory(self) -> None:
-        """Unload every model (before training needs the memory); the next call loads again."""
+    async def release_memory(self, device: Device | None = None) -> None:
+        """Unload every model, or those that lie on a device; the next call loads again."""
+        ...
+
+    def reserve(self, trainings: Sequence[Training]) -> None:
+        """These train now, each with its device to itself: a call that would load a model there is `DeviceInUse` until
+        a later call names the training no more. A training on a CPU keeps nothing from being loaded.
+        """
         ...
 
     async def check(self) -> tuple[str, ...]:

@@ -1,17 +1,23 @@
-"""The workers of a jobs folder: a file for each in `.workers/`, touched as long as it lives. Standard library only."""
+"""The workers of a jobs folder: a file for each in `.workers/`, touched as long as it lives, with the device that it
+trains on. Standard library only.
+"""
 
 import contextlib
 import time
 from pathlib import Path
 
+from finetune.job.device import Device
+
 SILENT_SECONDS = 30.0
 """A worker that has not touched its file for so long is dead or hangs."""
 
 
-def report_worker(jobs_dir: Path, name: str) -> None:
+def report_worker(jobs_dir: Path, name: str, device: Device = "cpu") -> None:
     """Say that the worker of this name lives; to be repeated well within `SILENT_SECONDS`."""
     file = _workers(jobs_dir) / name
     file.parent.mkdir(exist_ok=True)
+    if not file.exists() or file.read_text() != device:  # a reader never finds it empty later on
+        file.write_text(device)
     file.touch()
 
 
@@ -27,6 +33,18 @@ def workers(jobs_dir: Path) -> dict[str, bool]:
         with contextlib.suppress(FileNotFoundError):
             found[file.name] = time.time() - file.stat().st_mtime < SILENT_SECONDS
     return found
+
+
+def worker_device(jobs_dir: Path) -> Device | None:
+    """What a job of this folder trains on: the GPU when a worker that lives has one, None when none lives."""
+    living = [name for name, is_alive in workers(jobs_dir).items() if is_alive]
+    said = set()
+    for name in living:
+        with contextlib.suppress(FileNotFoundError):
+            said.add((_workers(jobs_dir) / name).read_text())
+    if not living:
+        return None
+    return "gpu" if "gpu" in said else "cpu"
 
 
 def _workers(jobs_dir: Path) -> Path:

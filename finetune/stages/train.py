@@ -115,7 +115,14 @@ def _look_ahead(job: JobDirectory, spec: FineTuneSpec, base: Path, data: Path) -
     model = preflight.read_base(base)
     longest = int((read_json(data / "done.json") or {}).get("longest", spec.max_length))
     needed = preflight.estimate(model, spec, longest, torch.finfo(dtype()).bits // 8)
-    job.append_event("train", "estimated", parameters=model.parameters, free=free, **asdict(needed))
+    job.append_event(
+        "train",
+        "estimated",
+        device="gpu" if on_gpu else "cpu",
+        parameters=model.parameters,
+        free=free,
+        **asdict(needed),
+    )
     for warning in preflight.check(
         job.path, model, needed, device="cuda" if on_gpu else "cpu", device_free=free
     ):

@@ -15,6 +15,7 @@ from api.errors import BackEndFailed
 from api.runners import JobRunner
 from api.runners.local import LocalRunner
 from api.runners.worker import WorkerRunner
+from finetune.job.device import training_device
 from finetune.job.directory import JobDirectory
 from finetune.job.workers import report_worker, workers
 from tests.jobs.workshop import command
@@ -75,6 +76,11 @@ def test_a_started_job_runs_to_its_outcome(job: JobDirectory, opened: Opener) ->
         assert runner.is_running(job)
         until(lambda: not runner.is_running(job))
     assert job.outcome() == {"result": "trained"}
+
+
+def test_a_runner_knows_what_a_job_trains_on(job: JobDirectory, opened: Opener) -> None:
+    with opened(job.path.parent, "trains_quickly") as runner:
+        until(lambda: runner.device(job) == training_device())
 
 
 def test_starting_twice_runs_once(job: JobDirectory, opened: Opener) -> None:
@@ -221,6 +227,15 @@ def test_a_job_that_no_worker_watches_says_so(job: JobDirectory) -> None:
     assert "No worker" in warning["detail"]
     (hint,) = runner.check()
     assert "No worker" in hint
+
+
+def test_a_job_trains_on_the_gpu_when_a_worker_that_lives_has_one(job: JobDirectory) -> None:
+    runner = WorkerRunner(job.path.parent)
+    assert runner.device(job) is None
+    report_worker(job.path.parent, "slow")
+    assert runner.device(job) == "cpu"
+    report_worker(job.path.parent, "gpu0", "gpu")
+    assert runner.device(job) == "gpu"
 
 
 def test_a_job_that_a_worker_watches_says_nothing_of_it(job: JobDirectory) -> None:

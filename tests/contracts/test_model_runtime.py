@@ -26,6 +26,7 @@ from api.runtime.llama_cpp.child import Limits
 from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.registry import Registry
 from api.runtime.llama_cpp.runtime import LlamaCppRuntime
+from api.runtime.training import Training
 from tests.contracts.ollama_server import (
     clear,
     furnish,
@@ -429,6 +430,14 @@ async def test_a_model_that_was_found_is_found(case: Case) -> None:
     await case.runtime.delete_model("demo")
     with pytest.raises(ModelNotFound):
         await anext(case.runtime.chat(found, HELLO, SHORT))
+
+
+async def test_a_training_on_a_cpu_keeps_nothing_from_being_loaded(case: Case) -> None:
+    case.runtime.reserve([Training("job_1", "cpu")])
+    await case.runtime.release_memory("cpu")
+    text, _ = await ask(case.runtime, "demo", HELLO)
+    assert text
+    assert await case.runtime.embed("embedder", ["text"])
 
 
 async def test_a_check_gives_hints(case: Case) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from api.errors import (
 )
 from api.index.embeddings import Embedder
 from api.runtime import ModelRef
+from api.runtime.training import Training
 from api.store.documents import Document
 from tests.documents.house import BOUNDS, House
 from tests.documents.pdfs import drawing_only, encrypted, handbook, pdf
@@ -304,3 +306,22 @@ async def test_a_document_deleted_while_it_is_imported_leaves_nothing(house: Hou
         house.store.documents.get(document.id)
     await house.deleter.settled()
     assert house.is_empty()
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_an_import_waits_while_a_job_trains_where_the_embedding_model_is_loaded(
+    tmp_path: Path, wait: bool
+) -> None:
+    runtime = FakeRuntime(device="gpu")
+    house = House(tmp_path, runtime=runtime).open()
+    runtime.reserve([Training("job_1", "gpu", ends_at=datetime.now(UTC))])
+    importing = asyncio.create_task(house.bring(HANDBOOK, wait=wait))
+    while not (there := house.store.documents.all()):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)
+    assert house.store.documents.get(there[0].id).status == "importing"
+    assert importing.done() != wait
+    runtime.reserve([])
+    assert (await house.ended(there[0])).status == "ready"
+    await importing
+    await house.close()

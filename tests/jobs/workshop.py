@@ -19,6 +19,7 @@ from api.runtime import ModelRuntime
 from api.settings import Settings
 from api.store import open_store
 from api.store.jobs import Job, JobStatus
+from finetune.job.device import Device
 from finetune.job.directory import JobDirectory
 from tests.fakes import FakeRuntime
 
@@ -46,9 +47,12 @@ class Workshop:
         program: str = "trains_quickly",
         *,
         runtime: ModelRuntime | None = None,
-        training_jobs: int = 1,
+        device: Device = "cpu",
+        **settings_values: object,
     ) -> None:
-        settings = Settings(data_dir=folder, training_jobs=training_jobs, max_dataset_rows=1000)
+        """`device` is what trains here."""
+        values = {"data_dir": folder, "max_dataset_rows": 1000, **settings_values}
+        settings = Settings.model_validate(values)
         self.settings = settings
         base = settings.base_models_dir / "demo"
         base.mkdir(parents=True, exist_ok=True)
@@ -56,7 +60,7 @@ class Workshop:
         self.jobs_dir = settings.jobs_dir
         self.store = open_store(settings.database_path)
         self.runtime = runtime or FakeRuntime()
-        self.runner = LocalRunner(command(program))
+        self.runner = LocalRunner(command(program), lambda: device)
         self.base_models = BaseModels(settings.base_models_dir, self.store.models)
         self.publisher = Publisher(self.store, self.runtime)
         self.folder = open_folders(settings, self.store).jobs

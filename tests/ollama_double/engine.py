@@ -49,11 +49,13 @@ class Engine:
         max_queue: int,
         keep_seconds: float,
         load_pause_seconds: float = 0,
+        has_gpu: bool = False,
         most: int = 3,
     ) -> None:
         self._max_queue = max_queue
         self._keep_seconds = keep_seconds
         self._load_pause_seconds = load_pause_seconds
+        self._has_gpu = has_gpu
         self._most = most
         self._loaded: dict[Key, Loaded] = {}
         self._waiting = 0
@@ -101,7 +103,7 @@ class Engine:
                 "digest": loaded.model.digest,
                 "details": loaded.model.details,
                 "expires_at": timestamp(loaded.expires()),
-                "size_vram": 0,
+                "size_vram": loaded.model.size if self._has_gpu else 0,
                 "context_length": loaded.runner.launch.context,
             }
             for loaded in shown

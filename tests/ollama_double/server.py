@@ -73,6 +73,7 @@ class _Server:
             max_queue=config.max_queue,
             keep_seconds=config.keep_seconds,
             load_pause_seconds=config.load_pause_seconds,
+            has_gpu=config.has_gpu,
         )
         find, context, threads = self._find, config.context, config.threads
         self._generator = generate.Generator(find, self.engine, context, threads)

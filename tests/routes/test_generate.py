@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ from api.opening import services_over
 from api.rag.prompts import REFUSAL
 from api.runners.local import LocalRunner
 from api.runtime import Message
+from api.runtime.training import Training
 from api.services import Services
 from api.settings import Settings
 from api.store import Store, open_store
 from tests.fakes import BreaksOff, FakeRuntime
 from tests.rag.conftest import HANDBOOK, Library
-from tests.service import Opening, serving
+from tests.service import Opening, Service, serving
 
 QUESTION = "What is the warranty of the Vanta heater?"
 
@@ -512,3 +514,18 @@ def test_an_unknown_model_is_no_broken_stream(address: str) -> None:
     response = httpx2.post(f"{address}/generate", json=body)
     assert response.status_code == ModelNotFound.status
     assert response.json()["Created Models"] == ["demo"]
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+def test_a_question_while_a_job_trains_on_the_models_device_is_a_503_that_says_until_when(
+    service: Service, stream: str
+) -> None:
+    ends_at = datetime.now(UTC) + timedelta(minutes=5)
+    service.runtime.device = "gpu"
+    service.runtime.reserve([Training("job_1", "gpu", ends_at)])
+    asked = {"modelName": "demo", "user_prompt": "Hello", "stream": stream}
+    response = service.client.post("/generate", data=asked)
+    assert response.status_code == 503, response.text
+    assert 290 <= int(response.headers["retry-after"]) <= 300
+    assert "Job job_1 trains on the GPU" in response.json()["detail"]
+    assert response.json()["until"] == ends_at.isoformat(timespec="seconds")

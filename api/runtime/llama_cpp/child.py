@@ -169,9 +169,9 @@ async def spawn(launch: Launch, limits: Limits) -> Child:
     return Child(await _start(limits.program), launch)
 
 
-async def devices() -> list[str]:
+async def devices(program: Path = SERVER) -> list[str]:
     """The kinds of device that the llama.cpp binding can compute on, such as `CPU` and `GPU`."""
-    process = await _start(SERVER, "--devices")
+    process = await _start(program, "--devices")
     try:
         output, _ = await process.communicate()
         answer = json.loads(output)

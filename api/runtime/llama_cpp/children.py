@@ -14,7 +14,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from api.errors import Unavailable
-from api.runtime.llama_cpp.child import Child, Launch, Limits, spawn
+from api.runtime.llama_cpp.child import Child, Launch, Limits, devices, spawn
+from api.runtime.training import Reserved
+from finetune.job.device import Device
 
 logger = logging.getLogger(__name__)
 DEATHS_SECONDS = 60.0
@@ -34,6 +36,8 @@ class Children:
         self._deaths: dict[Launch, deque[float]] = {}
         self._stopping: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._devices: list[str] | None = None
+        self.reserved = Reserved()
 
     @asynccontextmanager
     async def use(self, launch: Launch) -> AsyncIterator[Child]:
@@ -46,6 +50,18 @@ class Children:
             yield child
         finally:
             self._after_use(child)
+
+    async def devices(self) -> list[str]:
+        """The kinds of device that children can compute on, asked once; `Unavailable` without llama.cpp."""
+        if self._devices is None:
+            self._devices = await devices(self._limits.program)
+        return self._devices
+
+    async def device(self) -> Device:
+        """Where models are loaded: on the GPU when llama.cpp can use one and is not told to use none."""
+        if self._limits.gpu_layers == 0:
+            return "cpu"
+        return "gpu" if any("GPU" in kind for kind in await self.devices()) else "cpu"
 
     def loaded(self) -> list[Child]:
         """The children that take requests now."""
@@ -79,6 +95,8 @@ class Children:
         while not self._closed:
             child = self._usable.get(launch)
             if child is None:
+                if self.reserved:
+                    self.reserved.require_free(await self.device())
                 start = self._starting.get(launch) or self._begin(launch)
                 try:
                     child = await asyncio.shield(start)

@@ -22,7 +22,7 @@ from api.runtime.gguf import Header
 from api.runtime.lengths import answer_length, loaded_context, most_tokens
 from api.runtime.llama_cpp.body import as_body
 from api.runtime.llama_cpp.chat import answer, count, prompt
-from api.runtime.llama_cpp.child import Launch, LoadFailed, devices
+from api.runtime.llama_cpp.child import Launch, LoadFailed
 from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.devices import gpu_hint, nvidia_gpu_present
 from api.runtime.llama_cpp.manifest import Entry
@@ -31,6 +31,8 @@ from api.runtime.options import check_options
 from api.runtime.personas import inherited, with_system
 from api.runtime.templates import check_template
 from api.runtime.threads import in_thread
+from api.runtime.training import Training
+from finetune.job.device import Device
 
 _TOKENIZE_TEXTS = 500
 
@@ -52,7 +54,6 @@ class LlamaCppRuntime:
         self._context_length = context_length
         self._parallel_requests = parallel_requests
         self._gpu_present = gpu_present
-        self._devices: list[str] | None = None
 
     async def models(self) -> list[ModelInfo]:
         """All models, embedding models included, sorted by name."""
@@ -175,14 +176,18 @@ class LlamaCppRuntime:
                     ) from error
         return vectors
 
-    async def release_memory(self) -> None:
-        """Stop every child, after the requests that are open."""
-        await self._children.stop_all()
+    async def release_memory(self, device: Device | None = None) -> None:
+        """Stop every child, after the requests that are open, unless they compute on another device."""
+        if device in (None, await self._children.device()):
+            await self._children.stop_all()
+
+    def reserve(self, trainings: Sequence[Training]) -> None:
+        """No child is started on a device that a training has."""
+        self._children.reserved.set(trainings)
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator; `Unavailable` when llama.cpp cannot be loaded at all."""
-        if self._devices is None:
-            self._devices = await devices()
+        kinds = await self._children.devices()
         unreadable = [
             f"The model manifest {name} cannot be read: restore it or remove it."
             for name in self._registry.unreadable
@@ -192,7 +197,7 @@ class LlamaCppRuntime:
             for entry in self._registry.entries()
             if not self._registry.path(entry.blob).is_file()
         ]
-        return (*gpu_hint(self._devices, present=self._gpu_present()), *unreadable, *missing)
+        return (*gpu_hint(kinds, present=self._gpu_present()), *unreadable, *missing)
 
     async def close(self) -> None:
         """End all children; open requests end with an error."""

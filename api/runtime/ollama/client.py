@@ -24,6 +24,7 @@ from api.runtime.ollama.errors import (
 )
 from api.runtime.ollama.patience import Patience
 from api.runtime.ollama.transport import JSONObject, Transport
+from finetune.job.device import Device
 
 T = TypeVar("T")
 CONNECT_SECONDS = 5
@@ -71,10 +72,14 @@ class OllamaClient:
         body = {"model": name, "verbose": verbose}
         return await self._safe(lambda: self._ollama.ask("POST", "/api/show", body), name)
 
-    async def loaded(self) -> list[str]:
-        """Names of the models that are loaded."""
+    async def loaded(self, device: Device | None = None) -> list[str]:
+        """Names of the models that are loaded, of those that lie on a device at least in part."""
         answer = await self._safe(self._ollama.ps)
-        return [str(model.model or model.name) for model in answer.models]
+        return [
+            str(model.model or model.name)
+            for model in answer.models
+            if device is None or _lies_on(device, int(model.size or 0), int(model.size_vram or 0))
+        ]
 
     async def unload(self, name: str) -> None:
         """Free a model's memory, once its open requests are done."""
@@ -236,3 +241,7 @@ class OllamaClient:
             ) from error
         except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BackEndFailed(ANOTHER_SERVER.format("what it sends is no JSON")) from error
+
+
+def _lies_on(device: Device, size: int, size_on_gpus: int) -> bool:
+    return size_on_gpus > 0 if device == "gpu" else size_on_gpus < size

@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from typing import Any
 
 from api.errors import ApiError, BackEndFailed, ModelDamaged, ModelNotFound, PromptTooLong, Unusable
 from api.names import model_key
@@ -32,6 +33,8 @@ from api.runtime.ollama.models import OllamaModel, shown_name
 from api.runtime.ollama.tokens import WORD_PIECE, Counter, estimated, word_pieces
 from api.runtime.options import check_options
 from api.runtime.threads import in_thread
+from api.runtime.training import Reserved, Training
+from finetune.job.device import Device
 
 logger = logging.getLogger(__name__)
 UNLOAD_SECONDS = 30.0
@@ -57,6 +60,7 @@ class OllamaRuntime:
         self._expected = dict(expected or {})
         self._library = Library(client)
         self._half_made = HalfMade(client)
+        self._reserved = Reserved()
         self._counters: dict[str, Counter] = {}
 
     async def models(self) -> list[ModelInfo]:
@@ -142,8 +146,9 @@ class OllamaRuntime:
             chosen.max_tokens,
             least_tokens or options.max_tokens or 1,
             prompt_tokens or most_tokens(found.info.template, turns, chosen, found.said_bytes),
-            lambda: count(self._client, body),
+            lambda: self._count(body),
         )
+        self._reserved.require_free("gpu")
         async with aclosing(answer(self._client, body, most)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -156,7 +161,7 @@ class OllamaRuntime:
         turns = readable(found, messages)
         loaded = self._context(found, num_ctx or found.info.persona.parameters.num_ctx)
         body = request(found, turns, Options(), loaded, self._keep_alive)
-        return TokenCount(await count(self._client, body), exact=True)
+        return TokenCount(await self._count(body), exact=True)
 
     async def tokenize_lengths(
         self,
@@ -176,6 +181,7 @@ class OllamaRuntime:
         context = self._context(found)
         vectors: list[list[float]] = []
         for start, batch in batches(texts):
+            self._reserved.require_free("gpu")
             try:
                 some = await self._client.embed(
                     found.name, list(batch), {"num_ctx": context}, self._keep_alive
@@ -194,17 +200,22 @@ class OllamaRuntime:
             vectors += some
         return vectors
 
-    async def release_memory(self) -> None:
-        """Unload every model, after the requests that are open; a model that stays in use is logged."""
-        for name in await self._client.loaded():
+    async def release_memory(self, device: Device | None = None) -> None:
+        """Unload the models that lie on a device, after the requests that are open; one that stays in use is logged."""
+        for name in await self._client.loaded(device):
             with suppress(ModelNotFound):
                 await self._client.unload(name)
         with suppress(TimeoutError):
             async with asyncio.timeout(UNLOAD_SECONDS):
-                while await self._client.loaded():
+                while await self._client.loaded(device):
                     await asyncio.sleep(_ASK_SECONDS)
                 return
-        logger.warning("Ollama still holds %s in memory", ", ".join(await self._client.loaded()))
+        still = ", ".join(await self._client.loaded(device))
+        logger.warning("Ollama still holds %s in memory", still)
+
+    def reserve(self, trainings: Sequence[Training]) -> None:
+        """Nothing is loaded while a GPU trains: which one Ollama takes, and whether it has any, it does not say."""
+        self._reserved.set(trainings)
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator; `Unavailable` when the server is not there."""
@@ -225,6 +236,11 @@ class OllamaRuntime:
         """Close the connections; the server goes on."""
         await self._half_made.close()
         await self._client.close()
+
+    async def _count(self, body: Mapping[str, Any]) -> int:
+        """Tokens of a prompt, which loads the model."""
+        self._reserved.require_free("gpu")
+        return await count(self._client, body)
 
     def _context(self, model: OllamaModel, num_ctx: int | None = None) -> int:
         return loaded_context(self._context_length, model.info.context_length, num_ctx)

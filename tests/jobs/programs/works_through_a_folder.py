@@ -4,9 +4,11 @@ import signal
 import sys
 from pathlib import Path
 
+from finetune.job.device import training_device
 from finetune.worker import Worker
 
 folder, program = Path(sys.argv[1]), sys.argv[2]
-worker = Worker(folder, (sys.executable, "-m", f"tests.jobs.programs.{program}"))
+command = (sys.executable, "-m", f"tests.jobs.programs.{program}")
+worker = Worker(folder, command, device=training_device())
 signal.signal(signal.SIGTERM, lambda *_: worker.stop())
 worker.run(0.05)

@@ -1,0 +1,20 @@
+"""Which device trains here."""
+
+from pathlib import Path
+
+from finetune.job.device import training_device
+
+
+def test_a_machine_without_the_driver_of_a_gpu_trains_on_its_cpu_and_torch_is_not_asked(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "nvidiactl").touch()
+    assert training_device(tmp_path) == "cpu"
+
+
+def test_with_the_driver_of_a_gpu_torch_says_whether_it_can_use_it(tmp_path: Path) -> None:
+    import torch
+
+    (tmp_path / "nvidia0").touch()
+    expected = "gpu" if torch.cuda.is_available() else "cpu"
+    assert training_device(tmp_path) == expected
