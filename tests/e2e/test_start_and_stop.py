@@ -180,21 +180,24 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
-def import_handbook(server: Server) -> httpx2.Response:
+def import_handbook(server: Server, model: str = "demo") -> httpx2.Response:
     with (ROOT / "examples" / "handbook.pdf").open("rb") as file:
         return server.client.post(
-            "/importDocument", params={"modelName": "demo"}, files={"file": ("handbook.pdf", file)}
+            "/importDocument", params={"modelName": model}, files={"file": ("handbook.pdf", file)}
         )
 
 
 def doctor(server: Server) -> str:
-    environment = os.environ | {"LLM_FASTAPI_DATA_DIR": str(server.data_dir)}
-    result = subprocess.run(
-        [sys.executable, "-m", "api", "doctor", "--check"],
+    return run(server, "doctor", "--check").stdout
+
+
+def run(server: Server, *command: str) -> subprocess.CompletedProcess[str]:
+    """A command over the server's data folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "api", *command],
         cwd=ROOT,
-        env=environment,
+        env=os.environ | {"LLM_FASTAPI_DATA_DIR": str(server.data_dir)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
-    return result.stdout

@@ -1,0 +1,83 @@
+"""The way that the service's own messages lead, from a damaged database to everything being back."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Server, copy_of
+from tests.e2e.test_start_and_stop import import_handbook, serve
+from tests.e2e.test_start_and_stop import run as command
+
+
+@pytest.fixture
+def filled(prepared_data: Path, tmp_path: Path) -> Server:
+    """A stopped server with a persona, a document of it and a backup that was taken while it served."""
+    server = Server(copy_of(prepared_data, tmp_path / "data")).start()
+    client = server.client
+    persona = {"system": "You are Ada.", "baseModel": "demo"}
+    assert client.post("/createModel/ada", json=persona).status_code in {200, 201}
+    assert import_handbook(server, "ada").status_code == 201
+    backup = command(server, "backup", str(tmp_path / "backup"))
+    assert "1 documents and 0 jobs" in backup.stdout, backup.stderr
+    assert server.stop() == 0
+    return server
+
+
+def listed(server: Server) -> tuple[list[str], list[str]]:
+    """The documents of the persona, and the models."""
+    documents = server.client.get("/list_documents", params={"modelName": "ada"}).json()
+    models = server.client.get("/list_models").json()
+    return documents["Imported Documents for ada"], models["All Created Models"]
+
+
+def test_a_damaged_database_that_is_moved_away_as_the_message_says_loses_nothing(
+    filled: Server,
+) -> None:
+    database = filled.data_dir / "state.sqlite3"
+    database.write_bytes(b"\x07" * 8192)
+    refused = serve(filled.data_dir)
+    assert refused.returncode == 1
+    assert "move it away" in refused.stderr
+    assert "doctor --adopt" in refused.stderr
+    for path in filled.data_dir.glob("state.sqlite3*"):
+        path.rename(filled.data_dir.parent / path.name)
+    before = sorted((filled.data_dir / "documents").glob("doc_*"))
+
+    for _ in range(2):  # at no start
+        filled.start()
+        hints = " ".join(filled.client.get("/readyz").json()["hints"])
+        assert "documents/ and the database do not belong together" in hints
+        assert "models/" in hints
+        assert "doctor" in hints
+        assert "do not belong together" in filled.log()
+        assert filled.stop() == 0
+        assert sorted((filled.data_dir / "documents").glob("doc_*")) == before
+
+    told = command(filled, "doctor")
+    assert told.returncode == 1
+    assert "doctor --adopt" in told.stdout
+    assert sorted((filled.data_dir / "documents").glob("doc_*")) == before
+    adopted = command(filled, "doctor", "--adopt")
+    assert adopted.returncode == 0, adopted.stdout + adopted.stderr
+    assert "imported again as 'handbook.pdf'" in adopted.stdout
+    assert command(filled, "doctor").stdout == "All is well.\n"
+    filled.start()
+    assert listed(filled) == (["handbook"], ["ada", "demo"])
+    assert not any("belong" in hint for hint in filled.client.get("/readyz").json()["hints"])
+    assert filled.stop() == 0
+
+
+def test_a_backup_of_a_running_service_is_restored_by_copying(
+    filled: Server, tmp_path: Path
+) -> None:
+    subprocess.run(["rm", "-rf", str(filled.data_dir)], check=True)
+    subprocess.run(["cp", "-a", str(tmp_path / "backup"), str(filled.data_dir)], check=True)
+    filled.start()
+    assert listed(filled) == (["handbook"], ["ada", "demo"])
+    hits = filled.client.post(
+        "/search", json={"modelName": "ada", "query": "parking", "expand": False}
+    )
+    assert hits.json()["hits"]
+    assert filled.stop() == 0
+    assert command(filled, "doctor").stdout == "All is well.\n"
