@@ -22,6 +22,7 @@ from finetune.job.directory import JobDirectory
 from tests.documents.house import House
 from tests.documents.pdfs import pdf
 from tests.index.servers import ChromaServer
+from tests.jobs.workshop import Workshop
 
 FIRST, SECOND = pdf("The tower of Lindau is 90 metres high."), pdf("The bridge is from 1901.")
 
@@ -224,6 +225,26 @@ def test_what_keeps_it_from_cleaning_is_one_line(
     said = capsys.readouterr().err
     assert said.startswith("llm-fastapi: The ChromaDB server at http://127.0.0.1:1 does not answer")
     assert said.count("\n") == 1
+
+
+def test_jobs_that_have_ended_go_and_those_on_their_way_stay(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fill() -> list[str]:
+        shop = Workshop(settings.data_dir)
+        ended, waiting = await shop.submit("ended"), await shop.submit("waiting")
+        shop.store.jobs.move(ended.id, "cancelled")
+        await shop.vanish()
+        return [ended.id, waiting.id]
+
+    ended, waiting = asyncio.run(fill())
+    assert main(["clean", "jobs", "--check"]) == 0
+    assert f"{ended} (ended, cancelled)" in capsys.readouterr().out
+    assert main(["clean", "jobs", "--yes"]) == 0
+    assert [path.name for path in settings.jobs_dir.glob("job_*")] == [waiting]
+    store = open_store(settings.database_path)
+    assert [job.id for job in store.jobs.all()] == [waiting]
+    store.close()
 
 
 def test_all_is_for_models() -> None:
