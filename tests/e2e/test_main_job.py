@@ -125,5 +125,5 @@ def test_everything_of_a_document_goes_with_it(ada: Server) -> None:
     )
     assert missing.status_code == 404
     assert ada.stop() == 0
-    assert not list((ada.data_dir / "documents").iterdir())
+    assert not list((ada.data_dir / "documents").glob("*.pdf"))
     assert Path(ada.data_dir / "uploads").exists()
