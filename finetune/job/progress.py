@@ -91,7 +91,7 @@ def _kept(path: Path, size: int) -> Fold:
     """The fold that lies there; an empty one when it is missing, damaged, or of another log or version."""
     known: Any = read_json(path)
     try:
-        if known["version"] != VERSION or known["place"]["offset"] > size:
+        if known["version"] != VERSION or not known["blocks"] or known["place"]["offset"] > size:
             return NOTHING
         progress = known["progress"]
         return Fold(

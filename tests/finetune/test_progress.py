@@ -97,7 +97,12 @@ def test_whoever_adds_events_leaves_little_for_the_first_who_asks(job: JobDirect
 
 @pytest.mark.parametrize(
     "damage",
-    ["", "{", "[]", '{"version": 0}', '{"version": 1}', '{"version": 1, "place": {"offset": 9e9}}'],
+    [
+        *("", "{", "[]", '{"version": 0}', '{"version": 1}'),
+        '{"version": 1, "blocks": []}',
+        '{"version": 1, "blocks": [{}], "place": {"offset": 9000000000}}',
+        '{"version": 1, "blocks": [{}], "place": {"offset": 0, "lines": 0}, "progress": {"at": 1}}',
+    ],
 )
 def test_a_damaged_fold_is_made_again(job: JobDirectory, damage: str) -> None:
     for step in range(200):
