@@ -9,6 +9,7 @@ import pytest
 
 from api.errors import BackEndFailed, InvalidOption, Unusable
 from api.runtime import ExistingModel, GGUFFile, Message, Options, Persona
+from api.runtime.llama_cpp.chat import count, prompt
 from api.runtime.llama_cpp.devices import GPU_HINT
 from tests.runtime.conftest import HELLO, SHORT, Opener, is_gone
 
@@ -62,6 +63,19 @@ async def test_control_tokens_that_people_write_stay_text(open_embedded: Opener)
     assert usage is not None
     assert usage.prompt_tokens == number
     assert usage.finish_reason in {"stop", "length"}
+
+
+async def test_a_conversation_sent_as_tokens_has_those_of_its_template(
+    open_embedded: Opener,
+) -> None:
+    embedded = open_embedded()
+    await embedded.ask()
+    client = (await embedded.child()).client
+    messages = [Message("system", "Be brief."), *HELLO, Message("assistant", "Ada."), *HELLO]
+    as_tokens = await prompt(client, messages, frozenset({"Hello"}))
+    as_text = await prompt(client, messages, frozenset())
+    assert as_tokens.tokens == await count(client, as_text)
+    assert as_tokens.path != as_text.path
 
 
 async def test_a_template_of_ones_own_is_used(open_embedded: Opener) -> None:

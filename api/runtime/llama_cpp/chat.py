@@ -82,11 +82,9 @@ async def _tokens_with_literal_contents(
     salt = secrets.token_hex(8)
     turns = [{"role": m.role, "content": f"{salt}x{n}x"} for n, m in enumerate(messages)]
     parts = re.split(f"{salt}x([0-9]+)x", await client.render(turns))
-    ids: list[int] = []
-    for n, part in enumerate(parts):
-        if n % 2:
-            content = messages[int(part)].content
-            ids += await client.tokenize(content, add_special=False, parse_special=False)
-        else:
-            ids += await client.tokenize(part, add_special=n == 0, parse_special=True)
+    written = await client.tokenize(parts[::2], add_special=True, parse_special=True)
+    said = await client.tokenize([messages[int(number)].content for number in parts[1::2]])
+    ids = written[0]
+    for content, after in zip(said, written[1:], strict=True):
+        ids += [*content, *after]
     return ids

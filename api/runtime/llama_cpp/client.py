@@ -39,23 +39,21 @@ class LlamaClient:
         answer = await self._post("/apply-template", {"messages": messages})
         return str(answer["prompt"])
 
-    async def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        """The ids of a text, with the tokens that begin a prompt, and control tokens read as such."""
-        body = {"content": text, "add_special": add_special, "parse_special": parse_special}
-        return list((await self._post("/tokenize", body))["tokens"])
-
-    async def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text alone, in one call: the -1 between texts comes back among the ids."""
+    async def tokenize(
+        self, texts: Sequence[str], *, add_special: bool = False, parse_special: bool = False
+    ) -> list[list[int]]:
+        """The ids of each text, in one call: the -1 between texts comes back among them. With the token that begins a
+        prompt before the first, and control tokens read as such, or all as mere text.
+        """
         content = [item for text in texts for item in (text, -1)]
-        body = {"content": content, "add_special": False, "parse_special": False}
-        counts, count = [], 0
+        body = {"content": content, "add_special": add_special, "parse_special": parse_special}
+        ids: list[list[int]] = [[]]
         for token in (await self._post("/tokenize", body))["tokens"]:
             if token == -1:
-                counts.append(count)
-                count = 0
+                ids.append([])
             else:
-                count += 1
-        return counts
+                ids[-1].append(token)
+        return ids[:-1]
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One normalised vector a text."""

@@ -152,7 +152,7 @@ class LlamaCppRuntime:
         async with self._children.use(launch) as child:
             for start in range(0, len(texts), _TOKENIZE_TEXTS):
                 some = texts[start : start + _TOKENIZE_TEXTS]
-                lengths += await child.client.token_counts(some)
+                lengths += [len(ids) for ids in await child.client.tokenize(some)]
         return lengths
 
     async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
