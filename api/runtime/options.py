@@ -6,7 +6,15 @@ from api.errors import InvalidOption
 from api.runtime import Options
 
 MAX_SEED = 2**32 - 2  # the number above means "random" to llama.cpp
-MAX_TOP_K = 1_000_000
+SAMPLING: dict[str, tuple[float, float]] = {
+    "temperature": (0.0, 5.0),
+    "top_p": (0.0, 1.0),
+    "top_k": (0, 1_000_000),
+    "min_p": (0.0, 1.0),
+    "repeat_penalty": (0.1, 10.0),
+    "seed": (0, MAX_SEED),
+}
+"""Options that every back end calls as we do, each with its range; whole numbers between whole numbers."""
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 200
 MAX_SCHEMA_CHARACTERS = 32_768
@@ -15,12 +23,8 @@ MIN_CONTEXT = 16
 
 def check_options(options: Options, trained_context: int) -> None:
     """`InvalidOption` for what is out of range, or what no runtime can do."""
-    _within("temperature", options.temperature, 0, 5)
-    _within("top_p", options.top_p, 0, 1)
-    _within("top_k", options.top_k, 0, MAX_TOP_K)
-    _within("min_p", options.min_p, 0, 1)
-    _within("repeat_penalty", options.repeat_penalty, 0.1, 10)
-    _within("seed", options.seed, 0, MAX_SEED)
+    for name, (least, most) in SAMPLING.items():
+        _within(name, getattr(options, name), least, most)
     _within("max_tokens", options.max_tokens, 1, trained_context)
     _within("num_ctx", options.num_ctx, MIN_CONTEXT, trained_context)
     if options.tools is not None:

@@ -3,17 +3,13 @@
 from typing import Any
 
 from api.runtime import Options
+from api.runtime.options import SAMPLING
 
 
 def as_body(options: Options) -> dict[str, Any]:
     """What llama.cpp's server is sent; what is unset is left to it."""
     body = {
-        "temperature": options.temperature,
-        "top_p": options.top_p,
-        "top_k": options.top_k,
-        "min_p": options.min_p,
-        "repeat_penalty": options.repeat_penalty,
-        "seed": options.seed,
+        **{name: getattr(options, name) for name in SAMPLING},
         "stop": list(options.stop) if options.stop else None,
         "json_schema": options.json_schema,
     }

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from api.errors import InvalidOption
 from api.runtime import Options, Role
-from api.runtime.options import check_options
+from api.runtime.options import SAMPLING, check_options
 
 Parameters = dict[str, list[str]]
 """What a model keeps: the texts that follow each name, in order."""
@@ -24,12 +24,7 @@ def as_parameters(options: Options, marks: Iterable[str] = ()) -> dict[str, Any]
         raise InvalidOption("json_schema: Ollama keeps none with a model. Send it with a request.")
     stops = None if options.stop is None else [*options.stop, *marks]
     named = {
-        "temperature": options.temperature,
-        "top_p": options.top_p,
-        "top_k": options.top_k,
-        "min_p": options.min_p,
-        "repeat_penalty": options.repeat_penalty,
-        "seed": options.seed,
+        **{name: getattr(options, name) for name in SAMPLING},
         "num_predict": options.max_tokens,
         "num_ctx": options.num_ctx,
         "stop": None if stops is None else list(dict.fromkeys(stops)),
@@ -61,15 +56,15 @@ def as_options(parameters: Parameters, template: str, context_length: int) -> Op
     stops = tuple(stop for stop in parameters.get("stop", ()) if not is_mark(stop, template))
     num_ctx = _whole(parameters, "num_ctx")
     num_predict = _whole(parameters, "num_predict")
-    repeat_penalty = _number(parameters, "repeat_penalty")
+    sampling: dict[str, Any] = {
+        name: _whole(parameters, name) if isinstance(least, int) else _number(parameters, name)
+        for name, (least, _) in SAMPLING.items()
+    }
+    if sampling["repeat_penalty"] == NO_PENALTY:
+        del sampling["repeat_penalty"]
     return _allowed(
         Options(
-            temperature=_number(parameters, "temperature"),
-            top_p=_number(parameters, "top_p"),
-            top_k=_whole(parameters, "top_k"),
-            min_p=_number(parameters, "min_p"),
-            repeat_penalty=None if repeat_penalty == NO_PENALTY else repeat_penalty,
-            seed=_whole(parameters, "seed"),
+            **sampling,
             max_tokens=min(num_predict, context_length) if num_predict else None,
             num_ctx=min(num_ctx, context_length) if num_ctx else None,
             stop=stops or None,
