@@ -1,6 +1,6 @@
 """Answers from documents: searched, put into the prompt as far as there is room, and every citation checked."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -86,10 +86,8 @@ class Grounded:
         most = self._limits.passages
         found = await self.hits(asked.model.name, queries, documents, most + LEFT_OUT_SHOWN)
         if not found:
-            nothing = Usage("stop", 0, 0)
-            yield Token(REFUSAL)
-            yield replace(plain_receipt(asked, nothing), queries=tuple(queries), refused=True)
-            yield done(nothing)
+            for event in _nothing_found(asked, queries):
+                yield event
             return
         different = [hit for hit in found if not hit.is_duplicate][:most]
         fitted = await fit(self._runtime, asked, messages, different)
@@ -106,9 +104,8 @@ class Grounded:
         checked = await self._checked(text, messages[-1].content, fitted.used)
         for citation in checked.citations:
             yield citation
-        receipt = _receipt(asked, usage, fitted, found)
         yield replace(
-            receipt,
+            _receipt(asked, usage, fitted, found),
             queries=tuple(queries),
             unknown_markers=checked.unknown,
             unverified_markers=checked.unverified,
@@ -133,6 +130,14 @@ class Grounded:
             for n, hit in enumerate(used, start=1)
         ]
         return citations.check(text, question, sources)
+
+
+def _nothing_found(asked: Asked, queries: Sequence[str]) -> Iterator[AnswerEvent]:
+    """The answer without any passage: the model is not asked."""
+    usage = Usage("stop", 0, 0)
+    yield Token(REFUSAL)
+    yield replace(plain_receipt(asked, usage), queries=tuple(queries), refused=True)
+    yield done(usage)
 
 
 def _receipt(asked: Asked, usage: Usage, fitted: Fitted, found: Sequence[Hit]) -> Receipt:

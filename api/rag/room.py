@@ -85,15 +85,15 @@ async def fit(
     system = [message for message in messages if message.role == "system"]
     *earlier, last = [message for message in messages if message.role != "system"]
     room = asked.context - asked.answer
-    counted: list[int] = []
+    too_long: list[int] = []
 
     async def tried(hits: Sequence[Hit], turns: int) -> Fitted | None:
         """The conversation with these passages and the newest turns, if it fits."""
         kept = earlier[max(0, len(earlier) - turns) :]
         sent = (*system, *kept, _asking(last, hits))
         tokens = await runtime.count_tokens(asked.model, sent, asked.context)
-        counted.append(tokens.number)
         if tokens.number > room:
+            too_long.append(tokens.number)
             return None
         no_room = tuple(hit for hit in passages if hit not in hits)
         return Fitted(sent, tokens, tuple(hits), no_room, len(earlier) - len(kept))
@@ -107,7 +107,7 @@ async def fit(
             return found
         if first == 0 and not await tried([], 0):
             break
-    raise PromptTooLong(min(counted), max(room, 0))
+    raise PromptTooLong(min(too_long), max(room, 0))
 
 
 async def _furthest(

@@ -128,6 +128,15 @@ async def test_one_passage_that_is_too_long_keeps_no_other_out(library: Library)
     assert [(left.page, left.reason) for left in answer.receipt.left_out] == [(1, "no room")]
 
 
+async def test_passages_that_are_all_too_long_are_refused_with_both_numbers(
+    library: Library,
+) -> None:
+    await library.add("handbook.pdf", [f"The Vanta {n} heater warranty " * 60 for n in "ab"])
+    with pytest.raises(PromptTooLong) as caught:
+        await library.ask(context_length=256)
+    assert caught.value.extra["prompt_tokens"] > caught.value.extra["limit_tokens"] == 192
+
+
 async def test_answers_from_documents_are_greedy_unless_asked_otherwise(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     await library.runtime.create_model(
