@@ -26,7 +26,7 @@ from api.data_folder.contents import (
 )
 from api.data_folder.guarded import Card, read_card, write_card
 from api.errors import CannotStart
-from api.models.bases import DEMO_DELETED
+from api.models.bases import DEMO_DELETED, is_base
 from api.models.naming import is_live
 from api.settings import Settings
 from api.store import Store, open_store
@@ -154,10 +154,11 @@ class _Backup:
     def _base_models(self) -> None:
         source = self._settings.base_models_dir
         for path in sorted(source.iterdir()) if source.is_dir() else ():
-            if path.name.startswith(".") and path.name != DEMO_DELETED:
-                continue  # is being loaded
             copy = self._folder("base_models") / path.name
-            _copy_tree(path, copy) if path.is_dir() else _copy_file(path, copy)
+            if is_base(path):
+                _copy_tree(path, copy)
+            elif path.name == DEMO_DELETED or path.suffix == ".gguf":
+                _copy_file(path, copy)
 
     def _folder(self, name: str) -> Path:
         folder = self._target / name

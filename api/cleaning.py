@@ -79,7 +79,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Services]:
         store = open_store(settings.database_path)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(store.close)
-            yield await open_services(settings, store, stack)
+            yield await open_services(settings, store, stack, sweeps=False)
     finally:
         folder.release()
 

@@ -8,6 +8,8 @@ from typing import TypeVar
 import anyio.to_thread
 
 from api.data_folder import DataFolder
+from api.data_folder.contents import WEIGHTS
+from api.data_folder.guarded import Guarded
 from api.data_folder.leftovers import leftovers
 from api.data_folder.lost import Lost
 from api.documents.adopting import adopt as adopt_documents
@@ -39,7 +41,7 @@ async def examine(settings: Settings, *, repair: bool, adopt: bool = False) -> l
             stack.callback(store.close)
             if damage := await _in_thread(lambda: _damage(store)):
                 return damage  # nothing else can be told by it
-            services = await open_services(settings, store, stack)
+            services = await open_services(settings, store, stack, sweeps=False)
             return [
                 *(await _adopted(services) if adopt else []),
                 *(_apart(note) for note in services.folders.notes),
@@ -50,6 +52,7 @@ async def examine(settings: Settings, *, repair: bool, adopt: bool = False) -> l
                     lambda: examine_jobs(store, services.folders.jobs, repair=repair)
                 ),
                 *await _models(services, repair),
+                *await _in_thread(lambda: _weights(services.folders.models, repair)),
                 *await _in_thread(lambda: _leftovers(settings, repair)),
             ]
     finally:
@@ -132,6 +135,18 @@ async def _models(services: Services, repair: bool) -> list[Finding]:
                 await anyio.to_thread.run_sync(services.store.models.remove, record.name)
             text = f"Model {record.name} is recorded and does not exist."
             findings.append(Finding(text, is_sure))
+    return findings
+
+
+def _weights(folder: Guarded | None, repair: bool) -> list[Finding]:
+    """Weights of no model are put aside, in the embedded runtime's folder."""
+    findings = []
+    for path in folder.contents.unplaced() if folder and not folder.note else ():
+        if WEIGHTS.fullmatch(path.name):
+            placed = folder.set_aside(path) if folder and repair else None
+            text = f"The weights {path.name} are of no model"
+            finding = f"{text}: moved to {placed}." if placed else f"{text}."
+            findings.append(Finding(finding, placed is not None))
     return findings
 
 

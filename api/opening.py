@@ -56,10 +56,15 @@ def open_folders(settings: Settings, store: Store) -> Folders:
 
 
 async def open_services(
-    settings: Settings, store: Store, stack: contextlib.AsyncExitStack
+    settings: Settings, store: Store, stack: contextlib.AsyncExitStack, *, sweeps: bool = True
 ) -> Services:
-    """Everything a route works with, as the settings say; `stack` gives it back, last opened first."""
+    """Everything a route works with, as the settings say; `stack` gives it back, last opened first.
+
+    `sweeps`: what was left half done or has no place is put away, as at a start.
+    """
     folders = await anyio.to_thread.run_sync(open_folders, settings, store)
+    for one in folders.all:
+        one.may_sweep &= sweeps
     runtime = await anyio.to_thread.run_sync(open_runtime, settings, folders.models)
     stack.push_async_callback(runtime.close)
     index = await anyio.to_thread.run_sync(open_index, settings, store, runtime)

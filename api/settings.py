@@ -280,12 +280,12 @@ class Settings(BaseSettings):
 
     @property
     def uploads_dir(self) -> Path:
-        """Files that are being received; emptied at every start."""
+        """Files that are being received; half ones are removed at every start."""
         return self.data_dir / "uploads"
 
     @property
     def converting_dir(self) -> Path:
-        """Bundled models on their way to GGUF; emptied at every start."""
+        """Bundled models on their way to GGUF; half ones are removed at every start."""
         return self.data_dir / "converting"
 
     @property

@@ -14,8 +14,8 @@ FolderName = Literal["documents", "jobs", "models"]
 DATABASE = "state.sqlite3"
 CARD = "installation.json"
 """What a folder that the database describes says of itself (`guarded.py`)."""
-NOT_ASKED_ABOUT = frozenset({"base_models", "lost+found", "@eaDir"})
-"""May be there before the first start: models loaded beforehand, and what file systems and appliances make."""
+NOT_ASKED_ABOUT = frozenset({"base_models", "lost+found", "@eaDir", ".DS_Store"})
+"""May be there before the first start: models loaded beforehand, and what file systems and machines make."""
 SHOWN = 3
 """Files of others that a refusal names."""
 _ESCAPED = re.compile(r"\\([0-7]{3})")

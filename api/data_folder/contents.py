@@ -99,8 +99,11 @@ class ModelFiles:
     def unplaced(self) -> list[Path]:
         """Manifests of personas without a record, and weights of no model."""
         known, manifests = self._keys(), self._manifests()
-        personas = [path for path, one in manifests if one.get("base") and _key(one) not in known]
-        used = {one.get("blob") for _, one in manifests}
+        read = [(path, one) for path, one in manifests if one]
+        personas = [path for path, one in read if one.get("base") and _key(one) not in known]
+        if len(read) < len(manifests):  # one that cannot be read could refer to anything
+            return personas
+        used = {one.get("blob") for _, one in read}
         weights = files_made(self._folder / "blobs", WEIGHTS)
         return [*personas, *(path for path in weights if path.name not in used)]
 
@@ -110,9 +113,10 @@ class ModelFiles:
         return [key for key in self._keys() if key not in existing]
 
     def _manifests(self) -> list[tuple[Path, dict[str, object]]]:
+        """Each with what it says, which is nothing when it cannot be read."""
         files = files_made(self._folder / "manifests", MANIFEST)
         read = [(path, read_json(path)) for path in files]
-        return [(path, one) for path, one in read if isinstance(one, dict)]
+        return [(path, one if isinstance(one, dict) else {}) for path, one in read]
 
 
 def _key(manifest: Mapping[str, object]) -> str:

@@ -82,11 +82,12 @@ class Guarded:
         self._installation = installation
         self._lost = lost
         self._adding = threading.Lock()
-        path.mkdir(parents=True, exist_ok=True)
         try:
+            path.mkdir(parents=True, exist_ok=True)
             self._judge()
-        except OSError as error:
-            self.note = f"{name}/{CARD} cannot be read or written ({error.strerror}). Nothing there is swept."
+        except (OSError, OutOfSpace) as error:
+            reason = error.strerror if isinstance(error, OSError) else error.detail
+            self.note = f"{name}/{CARD} cannot be written ({reason}). Nothing there is swept."
 
     @contextlib.contextmanager
     def adding(self) -> Iterator[None]:

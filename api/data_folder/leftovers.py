@@ -1,4 +1,4 @@
-"""What a dead process has left where files are received and made: half files, by the names that we give them."""
+"""What a dead process has left half written or received, by the names that we give such files."""
 
 import re
 from pathlib import Path
@@ -13,12 +13,16 @@ CONVERTING = ".converting-"
 _HALF = re.compile(
     rf"{re.escape(INCOMING)}[0-9a-f]{{16}}|\.?{re.escape(CONVERTING)}.+\.gguf(\.[\d-]+\.tmp)?"
 )
+_UNWRITTEN = re.compile(r"\.(installation|[a-z]+_[0-9a-f]{16})\.json\.[\d-]+\.tmp")
+"""A card or a label that was being written."""
 
 
 def leftovers(settings: Settings) -> list[Path]:
     """Every such file."""
     folders = (settings.uploads_dir, settings.converting_dir)
-    return [path for folder in folders for path in files_made(folder, _HALF)]
+    halves = [path for folder in folders for path in files_made(folder, _HALF)]
+    guarded = (settings.documents_dir, settings.jobs_dir, settings.models_dir)
+    return halves + [path for folder in guarded for path in files_made(folder, _UNWRITTEN)]
 
 
 def sweep(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from api.data_folder.guarded import Guarded
 from api.errors import Finding
 from api.jobs.deleting import DELETED
 from api.jobs.submit import GROWING
+from api.jobs.supervise import FOLDER_MISSING
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 from finetune.job.directory import JobDirectory
@@ -70,6 +71,5 @@ def _stray(folder: Guarded, path: Path, repair: bool) -> Finding:
 
 def _bare(store: Store, job: Job, repair: bool) -> Finding:
     if repair:
-        error = {"title": "Folder missing", "detail": "The job's folder is gone. Submit it again."}
-        store.jobs.move(job.id, _WITHOUT_FOLDER[job.status], error=error)
+        store.jobs.move(job.id, _WITHOUT_FOLDER[job.status], error=FOLDER_MISSING.model_dump())
     return Finding(f"Job {job.id} is {job.status} and has no folder.", repair)

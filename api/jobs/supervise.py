@@ -36,7 +36,8 @@ MAX_RESTARTS = 3
 LOG_TAIL_BYTES = 1500
 LATER = (Unavailable, OutOfSpace, WrongState)
 FOLDER_MISSING = JobError(
-    title="Folder missing", detail="The job's folder is gone. Submit the job again."
+    title="Folder missing",
+    detail="The job's folder is gone. Put it back and resume the job, or submit it again.",
 )
 
 

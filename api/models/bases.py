@@ -49,7 +49,7 @@ class BaseModels:
 
     def all(self) -> list[TrainableBase]:
         """Every trainable base, sorted by name."""
-        return [TrainableBase(path.name, path) for path in self._paths() if _is_base(path)]
+        return [TrainableBase(path.name, path) for path in self._paths() if is_base(path)]
 
     def names(self) -> list[str]:
         """Their names, sorted."""
@@ -101,8 +101,12 @@ class BaseModels:
             return []
 
 
-def _is_base(folder: Path) -> bool:
-    return not folder.name.startswith(".") and (folder / MARKER).is_file()
+def is_base(folder: Path) -> bool:
+    """Whether it is a trainable folder; one that is closed to us, such as `lost+found`, is somebody else's."""
+    try:
+        return not folder.name.startswith(".") and (folder / MARKER).is_file()
+    except PermissionError:
+        return False
 
 
 def require_finetune(what: str) -> None:

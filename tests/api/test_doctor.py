@@ -7,7 +7,7 @@ import pytest
 
 from api.__main__ import main
 from api.data_folder import DataFolder
-from api.doctor import examine
+from api.doctor import examine, lost_things, purge
 from api.settings import Settings
 from api.store import open_store
 
@@ -78,6 +78,31 @@ async def test_of_a_damaged_database_nothing_else_is_told(settings: Settings) ->
     findings = await examine(settings, repair=True)
     assert findings
     assert all("atabase" in one.text and not one.repaired for one in findings)
+
+
+async def test_weights_of_no_model_are_put_aside_and_a_check_moves_nothing(
+    settings: Settings,
+) -> None:
+    weights = settings.models_dir / "blobs" / f"sha256-{'0' * 64}.gguf"
+    await examine(settings, repair=True)
+    weights.write_bytes(b"GGUF of nobody")
+    found = [one for one in await examine(settings, repair=False) if "of no model" in one.text]
+    assert [one.repaired for one in found] == [False]
+    assert weights.is_file()
+    found = [one for one in await examine(settings, repair=True) if "of no model" in one.text]
+    assert [one.repaired for one in found] == [True]
+    assert [path.name for path in lost_things(settings)] == [weights.name]
+    assert purge(settings)
+    assert lost_things(settings) == []
+
+
+async def test_weights_stay_where_a_manifest_cannot_be_read(settings: Settings) -> None:
+    weights = settings.models_dir / "blobs" / f"sha256-{'0' * 64}.gguf"
+    await examine(settings, repair=True)
+    weights.write_bytes(b"GGUF of a manifest that was cut")
+    (settings.models_dir / "manifests" / MANIFEST_NAME).write_text("{")
+    await examine(settings, repair=True)
+    assert weights.is_file()
 
 
 def test_a_doctor_that_cannot_look_says_so_in_one_line(

@@ -88,3 +88,36 @@ def test_an_empty_data_folder_is_the_default_and_a_tilde_is_the_home(
         assert Settings().data_dir == Path(os.path.expanduser(written))
         assert Settings().data_dir.is_relative_to(tmp_path / "home")
     assert Settings(data_dir=Path("~/x")).data_dir == tmp_path / "home" / "x"
+
+
+CLOSED = """
+import sys
+from pathlib import Path
+from api.data_folder import DataFolder
+from api.data_folder.leftovers import sweep
+from api.models.bases import is_base
+from api.opening import open_folders
+from api.settings import Settings
+from api.store import open_store
+settings = Settings(data_dir=Path(sys.argv[1]))
+DataFolder(settings.data_dir).release()
+store = open_store(settings.database_path)
+sweep(settings)
+assert open_folders(settings, store).notes == ()
+assert not any(is_base(one) for one in settings.base_models_dir.iterdir())
+store.close()
+"""
+
+
+def test_a_folder_that_is_closed_to_us_harms_nothing(tmp_path: Path) -> None:
+    for name in (".", "documents", "jobs", "models", "base_models", "uploads", "converting"):
+        (tmp_path / name / "lost+found").mkdir(parents=True)
+        (tmp_path / name / "lost+found").chmod(0o000)
+    (tmp_path / "lock").touch()
+    powerless = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+    ended = subprocess.run(
+        [*(powerless if os.getuid() == 0 else ()), sys.executable, "-c", CLOSED, str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
