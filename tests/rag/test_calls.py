@@ -22,6 +22,8 @@ from tests.rag.conftest import ASKED, HANDBOOK, Library
 pytestmark = pytest.mark.anyio
 BEFORE = ["show", "chat", "embed", "count_tokens"]
 ROLES: tuple[Role, Role] = ("user", "assistant")
+TIGHT = Options(max_tokens=600)
+"""Leaves so little room that only a count can tell whether the prompt fits."""
 FOLLOW_UP = (
     *ASKED,
     Message("assistant", "It is 24 months [1]."),
@@ -106,7 +108,7 @@ async def test_llama_cpp_is_called_three_times_before_an_answer(
     runtime = LlamaCppRuntime(Registry(tmp_path / "models"), children)
     library = await library_over(runtime, store, tmp_path)
     asked()
-    await library.ask()
+    await library.ask(options=TIGHT, context_length=1500)
     assert asked() == [
         "/v1/chat/completions",
         "/v1/embeddings",
@@ -127,7 +129,7 @@ async def test_ollama_is_asked_once_for_its_models_and_three_times_before_an_ans
     runtime = ollama_runtime(ollama_double)
     library = await library_over(runtime, store, tmp_path)
     asked()
-    await library.ask()
+    await library.ask(options=TIGHT, context_length=1500)
     assert asked(ollama_double) == [
         "/api/tags",
         "/api/chat",
