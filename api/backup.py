@@ -94,9 +94,11 @@ class _Backup:
         store = open_store(database)
         try:
             jobs = {job.id: job for job in store.jobs.all()}
-            documents = {one.id for one in store.documents.all("importing", "ready")}
+            pdfs = {one.content_id for one in store.documents.all("importing", "ready")}
             contents: dict[FolderName, Contents] = {
-                "documents": DocumentFiles(self._copy_documents(), lambda: documents),
+                "documents": DocumentFiles(
+                    self._copy_documents(), lambda: pdfs, store.documents.ids
+                ),
                 "jobs": JobFolders(self._copy_jobs(jobs), lambda: jobs.keys()),
             }
             for name, card in cards.items():

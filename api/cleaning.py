@@ -13,7 +13,7 @@ from anyio.to_thread import run_sync
 
 from api.data_folder import DataFolder
 from api.errors import ModelNotFound
-from api.index import Collection
+from api.index.embeddings import parts_of
 from api.models.naming import is_live
 from api.names import CHECKING, model_key
 from api.opening import open_services
@@ -99,16 +99,19 @@ async def _documents(services: Services) -> Sweep:
 async def _vectors(services: Services) -> Sweep:
     await services.index.check()
     counts = await services.index.dense.counts()
+    names = await run_sync(services.store.collections.names, {one.collection for one in counts})
     return Sweep(
-        [_of_collection(one, count) for one, count in counts.items()],
+        [
+            _of_set(names.get(one.collection, one.collection), one.embedder, count)
+            for one, count in counts.items()
+        ],
         services.index.dense.drop_all,
     )
 
 
-def _of_collection(collection: Collection, count: int) -> Item:
-    owner = f"model {collection.model}" if collection.model else "all models"
-    dimension = int(collection.embedder.rpartition(":")[2])
-    return Item(f"{count} vectors of {owner}", count * dimension * BYTES_A_NUMBER)
+def _of_set(collection: str, embedder: str, count: int) -> Item:
+    dimension = parts_of(embedder)[1]
+    return Item(f"{count} vectors of collection {collection}", count * dimension * BYTES_A_NUMBER)
 
 
 async def _models(services: Services, bases: bool) -> Sweep:

@@ -82,7 +82,9 @@ async def _adopted(services: Services) -> list[Finding]:
     folders, store = services.folders, services.store
     jobs = await _in_thread(lambda: adopt_jobs(store, folders.jobs))
     models = await adopt_models(store, services.runtime, folders.models)
-    documents = await adopt_documents(services.importer, services.bundled, services.settings)
+    documents = await adopt_documents(
+        services.importer, store.collections, services.bundled, services.settings
+    )
     for folder, findings in (
         (folders.jobs, jobs),
         (folders.models, models),

@@ -2,7 +2,7 @@
 
     ApiError
     |- BadRequest 400
-    |- NotFound 404            ModelNotFound, DocumentNotFound, JobNotFound, BaseModelNotTrainable
+    |- NotFound 404            ModelNotFound, DocumentNotFound, CollectionNotFound, JobNotFound, BaseModelNotTrainable
     |- TooSlow 408
     |- Conflict 409            NameTaken, WrongState, ModelInUse, EmbeddingMismatch
     |- TooLarge 413
@@ -90,6 +90,12 @@ class DocumentNotFound(NotFound):
     """No document of that name or id."""
 
     title = "Document not found"
+
+
+class CollectionNotFound(NotFound):
+    """No collection of that name or id."""
+
+    title = "Collection not found"
 
 
 class JobNotFound(NotFound):

@@ -8,10 +8,14 @@ from api.errors import InvalidName
 CHECKING = "--checking"
 """Ending of a model that is being checked before it gets its real name; never listed."""
 
+FOR_ALL = "*"
+"""Name of the collection that every model can be asked about; no model can have it."""
+
 MAX_NAME_CHARACTERS = 200
 
 # with the ending of a model that is being checked it stays within the 80 characters of Ollama
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,69}(:[A-Za-z0-9][A-Za-z0-9._-]{0,79})?")
+_COLLECTION_ID = re.compile(r"col_[0-9a-f]{16}")
 
 
 def valid_model_name(name: str) -> str:
@@ -23,6 +27,24 @@ def valid_model_name(name: str) -> str:
             where="modelName",
         )
     return name.removesuffix(":latest")
+
+
+def valid_collection_name(name: str) -> str:
+    """The name as it will be listed, else `errors.InvalidName`. No id can be a name."""
+    if (
+        not name.strip()
+        or len(name) > MAX_NAME_CHARACTERS
+        or not name.isprintable()
+        or "/" in name
+        or _COLLECTION_ID.fullmatch(name)
+        or name in {".", "..", FOR_ALL}
+    ):
+        raise InvalidName(
+            f"A collection's name has 1 to {MAX_NAME_CHARACTERS} printable characters and no slash; "
+            f"{FOR_ALL!r} is the collection for all models, and an id like col_0123456789abcdef is no name.",
+            where="name",
+        )
+    return name.strip()
 
 
 def valid_document_name(name: str) -> str:
@@ -44,6 +66,11 @@ def valid_document_name(name: str) -> str:
 def model_key(name: str) -> str:
     """What model names are compared by: as the runtimes do, without case and `:latest`."""
     return name.lower().removesuffix(":latest")
+
+
+def collection_key(name: str) -> str:
+    """What collection names are compared by; a model's default collection has the model's key."""
+    return model_key(unicodedata.normalize("NFC", name))
 
 
 def document_key(name: str) -> str:

@@ -9,6 +9,7 @@ import anyio.to_thread
 from api.data_folder.contents import DocumentFiles, JobFolders, ModelFiles
 from api.data_folder.guarded import Folders, Guarded
 from api.data_folder.lost import Lost
+from api.documents.collections import CollectionCatalog
 from api.documents.deleting import Deleter
 from api.documents.importing import open_importer
 from api.errors import ApiError
@@ -36,14 +37,17 @@ def open_folders(settings: Settings, store: Store) -> Folders:
     lost, mine = Lost(settings.data_dir), store.installation
     documents, jobs, models = settings.documents_dir, settings.jobs_dir, settings.models_dir
 
-    def document_ids() -> set[str]:
-        return {one.id for one in store.documents.all("importing", "ready", "deleting")}
-
     def job_ids() -> set[str]:
         return {one.id for one in store.jobs.all()}
 
     folders = Folders(
-        Guarded("documents", documents, mine, DocumentFiles(documents, document_ids), lost),
+        Guarded(
+            "documents",
+            documents,
+            mine,
+            DocumentFiles(documents, store.contents.ids, store.documents.ids),
+            lost,
+        ),
         Guarded("jobs", jobs, mine, JobFolders(jobs, job_ids), lost),
         Guarded("models", models, mine, ModelFiles(models, store.models.all), lost)
         if settings.runtime == "llama_cpp"
@@ -104,6 +108,9 @@ async def services_over(
         runtime=runtime,
         models=models,
         answers=open_answers(settings, store, runtime, index, models, bundled),
+        collections=CollectionCatalog(
+            settings, store, runtime, index, importer, deleter, models, bundled
+        ),
         index=index,
         importer=importer,
         deleter=deleter,

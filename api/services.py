@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from api.data_folder.guarded import Folders
+    from api.documents.collections import CollectionCatalog
     from api.documents.deleting import Deleter
     from api.documents.importing import Importer
     from api.index import Index
@@ -29,6 +30,7 @@ class Services:
     runtime: ModelRuntime
     models: ModelCatalog
     answers: Answers
+    collections: CollectionCatalog
     index: Index
     importer: Importer
     deleter: Deleter

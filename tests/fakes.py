@@ -258,6 +258,7 @@ class FakeRuntime:
             template=TEMPLATE,
             persona=Persona(),
             modified_at=datetime.now(UTC),
+            digest=hashlib.sha256(f"weights of {name}".encode()).hexdigest(),
         )
 
     def _load(self, model: ModelInfo, num_ctx: int | None) -> int:

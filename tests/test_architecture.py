@@ -17,7 +17,7 @@ FILES = sorted((ROOT / "api").rglob("*.py")) + sorted((ROOT / "finetune").rglob(
 OWNERS = {
     "sqlalchemy": ("api/store/",),
     "alembic": ("api/store/",),
-    "chromadb": ("api/index/vectors.py", "api/index/chroma_server.py", "api/index/probe.py"),
+    "chromadb": ("api/index/chroma.py", "api/index/chroma_server.py", "api/index/probe.py"),
     "tantivy": ("api/index/lexical.py",),
     "pypdf": ("api/documents/",),
     "pypdfium2": ("api/documents/",),
@@ -132,7 +132,7 @@ def test_documents_and_rag_reach_vectors_and_words_through_the_index_alone() -> 
         for file, names in IMPORTS.items()
         if file.startswith(("api/documents/", "api/rag/"))
         for name in names
-        if name.startswith(("api.index.vectors", "api.index.lexical"))
+        if name.startswith(("api.index.chroma", "api.index.lexical"))
     ]
     assert not guilty
 

@@ -53,20 +53,29 @@ def remove_made(folder: Path, name: re.Pattern[str]) -> None:
 
 
 class DocumentFiles:
-    """`documents/`: one PDF a document; `ids` gives those of all documents."""
+    """`documents/`: one PDF a content; `contents` gives the ids of all contents.
 
-    def __init__(self, folder: Path, ids: Callable[[], Collection[str]]) -> None:
+    What has the id of a document (`documents`) is no stranger: once each document had a PDF of its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        contents: Callable[[], Collection[str]],
+        documents: Callable[[], Collection[str]],
+    ) -> None:
         self._folder = folder
-        self._ids = ids
+        self._contents = contents
+        self._documents = documents
 
     def unplaced(self) -> list[Path]:
-        """PDFs of no document."""
-        known = self._ids()
+        """PDFs of no content."""
+        known = {*self._contents(), *self._documents()}
         return [path for path in files_made(self._folder, DOCUMENT) if path.stem not in known]
 
     def missing(self) -> list[str]:
-        """Documents without their PDF."""
-        return [one for one in self._ids() if not (self._folder / f"{one}.pdf").exists()]
+        """Contents without their PDF."""
+        return [one for one in self._contents() if not (self._folder / f"{one}.pdf").exists()]
 
 
 class JobFolders:

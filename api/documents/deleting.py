@@ -4,6 +4,7 @@ The file goes first, so that on a full disk there is room for what the other ste
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -13,10 +14,10 @@ from anyio.to_thread import run_sync
 
 from api import faults
 from api.documents.importing import Importer
-from api.errors import ApiError, DocumentNotFound
+from api.errors import ApiError
 from api.index import Index
-from api.names import document_key, model_key
 from api.store import Store
+from api.store.collections import Collection, Scope
 from api.store.documents import Document
 
 log = logging.getLogger(__name__)
@@ -35,31 +36,27 @@ class Deleter:
         self._left: deque[Document] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def delete_document(self, model: str, name_or_id: str) -> Document:
+    async def delete_document(self, scope: Scope, name_or_id: str) -> Document:
         """Delete one by name (with or without `.pdf`) or id, also one that failed or is being imported.
 
-        The model's own, else the one for all models; `errors.DocumentNotFound`.
+        Of the scope's first collection that has it; `errors.DocumentNotFound`.
         """
-        known = await run_sync(self._store.documents.any_of, model)
-        wanted = {name_or_id, document_key(name_or_id)}
-        found = [one for one in known if wanted & {one.id, document_key(one.name)}]
-        if not found:
-            names = [one.name for one in known]
-            raise DocumentNotFound(
-                f"No document {name_or_id!r} for model {model!r}. "
-                f"Documents: {', '.join(names) or 'none'}.",
-                documents=names,
-            )
-        document = max(found, key=lambda one: (one.model != "", one.status != "failed"))
+        document = await run_sync(self._store.documents.find_any, scope, name_or_id)
         await self.delete([document])
         return document
 
-    async def delete_all(self, model: str) -> list[Document]:
-        """Delete all of the model's own documents; returns them."""
-        known = await run_sync(self._store.documents.any_of, model)
-        mine = [one for one in known if one.model == model_key(model)]
-        await self.delete(mine)
-        return mine
+    async def delete_all(self, collection: Collection) -> list[Document]:
+        """Delete all documents of a collection; returns them."""
+        documents = await run_sync(self._store.documents.of, collection)
+        await self.delete(documents)
+        return documents
+
+    async def delete_collection(self, collection: Collection) -> list[Document]:
+        """Delete a collection with all its documents; returns those that stood in it."""
+        documents = await run_sync(self._store.documents.of, collection)
+        await run_sync(self._store.collections.mark_deleting, collection.id)
+        await self.delete(documents)
+        return documents
 
     async def delete(self, documents: Sequence[Document]) -> None:
         """From now on they are neither listed nor searched, whatever happens; the rest goes on behind."""
@@ -69,7 +66,7 @@ class Deleter:
 
     async def resume(self) -> None:
         """At start, once and after the index has caught up: finish half-done deletes in the background."""
-        await run_sync(self._store.index_source.forget_old_changes)
+        await run_sync(self._store.changes.forget_old)
         self._start(await run_sync(self._store.documents.all, "deleting"))
 
     async def settled(self) -> None:
@@ -110,7 +107,13 @@ class Deleter:
 
     async def _take_away(self, document: Document) -> None:
         await self._importer.stop(document.id)
-        await run_sync(self._importer.files.remove, document.id)
+        if await run_sync(self._store.documents.shares_content, document):
+            with contextlib.suppress(OSError):  # a full disk keeps nobody from deleting
+                await run_sync(self._importer.relabel, document)
+        else:
+            await run_sync(self._importer.files.remove, document.content_id)
+        if document.id != document.content_id:  # of before contents were shared
+            await run_sync(self._importer.files.remove, document.id)
         faults.point("delete_file_removed")
         await self._index.remove(document)
         faults.point("delete_vectors_removed")

@@ -23,7 +23,7 @@ async def examine(store: Store, index: Index, files: Files, *, repair: bool) -> 
 def _of_files(store: Store, files: Files, repair: bool) -> list[Finding]:
     findings = [_stray(files, one, repair) for one in files.unplaced()]
     for one in store.documents.all("ready"):
-        if not files.exists(one.id):
+        if not files.exists(one.content_id):
             text = f"The file of {one.name!r} ({one.id}) is missing; its text is still searched."
             findings.append(Finding(text, False))
     return findings

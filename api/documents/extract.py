@@ -13,7 +13,7 @@ import anyio
 from api import child_process
 from api.documents.extract_child import CPU_SECONDS, CPU_SECONDS_PER_PAGE
 from api.errors import DocumentUnusable
-from api.store.documents import Page
+from api.store.contents import Page
 
 CHILD = Path(__file__).with_name("extract_child.py")
 

@@ -1,69 +1,79 @@
 """Where the imported files lie, under generated names; a user's file name never becomes a path.
 
 doc_<hex>.pdf   the file as it was uploaded
-doc_<hex>.json  whose it is and what it was called: by this it finds back into a database that begins anew
+doc_<hex>.json  which collections have it under which name: by this it finds back into a database that begins anew
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from api.data_folder.guarded import Guarded
+from api.names import FOR_ALL
 from finetune.job.locks import read_json, sync_file, sync_folder, write_atomically
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a document is called, and the model that it belongs to; empty for all models."""
+    """What a document is called, and the name of its collection."""
 
     name: str
-    model: str
+    collection: str
 
 
 class Files:
-    """One file a document, named by its id, with a label beside it."""
+    """One file a content, named by its id, which is that of the document that brought it, with its labels beside it."""
 
     def __init__(self, guarded: Guarded) -> None:
         self.guarded = guarded
         self._folder = guarded.path
 
-    def path(self, document_id: str) -> Path:
-        """Where a document's file lies."""
-        return self._folder / f"{document_id}.pdf"
+    def path(self, content_id: str) -> Path:
+        """Where a content's file lies."""
+        return self._folder / f"{content_id}.pdf"
 
-    def keep(self, file: Path, document_id: str, label: Label) -> None:
+    def keep(self, file: Path, content_id: str, label: Label) -> None:
         """Move a received file here; it survives a power cut. The label comes first: no file is without."""
         sync_file(file)
-        write_atomically(self._label_path(document_id), json.dumps(asdict(label)))
-        file.replace(self.path(document_id))
+        self.relabel(content_id, [label])
+        file.replace(self.path(content_id))
         sync_folder(self._folder)
 
-    def label(self, document_id: str) -> Label:
-        """What is known of a file; a name of its id when nothing is."""
-        match read_json(self._label_path(document_id)):
-            case {"name": str(name), "model": str(model)}:
-                return Label(name, model)
-        return Label(f"{document_id}.pdf", "")
+    def relabel(self, content_id: str, labels: Sequence[Label]) -> None:
+        """Say which documents have a content, in place of what was said before."""
+        written = json.dumps([asdict(label) for label in labels])
+        write_atomically(self._label_path(content_id), written)
 
-    def remove(self, document_id: str) -> None:
-        """Take a document's file away; idempotent."""
-        self.path(document_id).unlink(missing_ok=True)
-        self._label_path(document_id).unlink(missing_ok=True)
+    def labels(self, content_id: str) -> list[Label]:
+        """The documents that had a content; one for all models under its id when nothing is known."""
+        found = read_json(self._label_path(content_id))
+        labels = [
+            Label(one["name"], one["collection"])
+            for one in (found if isinstance(found, list) else ())
+            if isinstance(one, dict) and {"name", "collection"} <= one.keys()
+        ]
+        return labels or [Label(f"{content_id}.pdf", FOR_ALL)]
 
-    def exists(self, document_id: str) -> bool:
-        """Whether a document's file is there."""
-        return self.path(document_id).exists()
+    def remove(self, content_id: str) -> None:
+        """Take a content's file away; idempotent."""
+        self.path(content_id).unlink(missing_ok=True)
+        self._label_path(content_id).unlink(missing_ok=True)
+
+    def exists(self, content_id: str) -> bool:
+        """Whether a content's file is there."""
+        return self.path(content_id).exists()
 
     def unplaced(self) -> list[str]:
         """Ids of files that belong to no document."""
         return [path.stem for path in self.guarded.contents.unplaced()]
 
-    def set_aside(self, document_id: str) -> Path | None:
+    def set_aside(self, content_id: str) -> Path | None:
         """Move a file that belongs to no document to `lost/`; where it is now, None when it had to stay."""
-        placed = self.guarded.set_aside(self.path(document_id))
-        if placed and (label := self._label_path(document_id)).exists():
+        placed = self.guarded.set_aside(self.path(content_id))
+        if placed and (label := self._label_path(content_id)).exists():
             self.guarded.set_aside(label)
         return placed
 
-    def _label_path(self, document_id: str) -> Path:
-        return self._folder / f"{document_id}.json"
+    def _label_path(self, content_id: str) -> Path:
+        return self._folder / f"{content_id}.json"

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio.to_thread import run_sync
@@ -15,9 +16,13 @@ from api.documents.files import Files, Label
 from api.documents.split import pack, pieces
 from api.errors import ApiError, DeviceInUse, DocumentNotFound, OutOfSpace, Unavailable
 from api.index import Index
+from api.index.embeddings import Embedder
 from api.settings import Settings
 from api.store import Store
-from api.store.documents import Chunk, Document, Page
+from api.store.chunks import Chunk
+from api.store.collections import Collection
+from api.store.contents import Page
+from api.store.documents import Document
 
 log = logging.getLogger(__name__)
 
@@ -51,20 +56,30 @@ class Importer:
         self._parsing = anyio.Semaphore(PARSERS)
         self._embedding = anyio.Lock()
         self._beginning = anyio.Lock()  # nobody looks between a document's row and its file
+        self._contents: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
         self._running: dict[str, _Running] = {}
 
     async def import_document(
-        self, file: Path, name: str, model: str, sha256: str, size_bytes: int, *, wait: bool = True
+        self,
+        file: Path,
+        name: str,
+        collection: Collection,
+        sha256: str,
+        size_bytes: int,
+        *,
+        wait: bool = True,
     ) -> tuple[Document, bool]:
-        """The document and whether it is new; `model` empty means for all models.
+        """The document and whether it is new.
 
         Takes `file` over: afterwards it is moved or gone, whatever happens. With `wait` the document is
         ready, or the reason is raised and nothing of it is left. Without, it is importing or ready; a
-        failure is kept in its row. The same bytes again are the same document. `errors.NameTaken` when
-        other bytes have the name.
+        failure is kept in its row. The same bytes again are the same document; where another collection
+        has them, nothing is read or embedded again. `errors.NameTaken` when other bytes have the name.
         """
         async with self._beginning:
-            document, is_new = await run_sync(self._begin, file, name, model, sha256, size_bytes)
+            document, is_new = await run_sync(
+                self._begin, file, name, collection, sha256, size_bytes
+            )
             if document.status == "importing" and document.id not in self._running:
                 self._start(document, wait)
         running = self._running.get(document.id)
@@ -91,11 +106,11 @@ class Importer:
             for document in await run_sync(self._store.documents.all, "importing"):
                 if document.id in self._running:
                     continue
-                if await run_sync(self.files.exists, document.id):
+                if await run_sync(self.files.exists, document.content_id):
                     self._start(document, wait=False)
                 elif may_sweep:
                     await self._take_back(document)
-                    await run_sync(self.files.remove, document.id)
+                    await run_sync(self.files.remove, document.content_id)
                     await run_sync(self._store.documents.remove, document.id)
 
     def _set_strays_aside(self) -> None:
@@ -109,32 +124,48 @@ class Importer:
             running.scope.cancel()
             await asyncio.wait([running.task])
 
+    async def settled(self) -> None:
+        """Wait until no import is at work."""
+        while self._running:
+            await asyncio.wait([one.task for one in self._running.values()])
+
     async def close(self) -> None:
         """Stop; what is half done goes on at the next start."""
         for document_id in list(self._running):
             await self.stop(document_id)
 
     def _begin(
-        self, file: Path, name: str, model: str, sha256: str, size_bytes: int
+        self, file: Path, name: str, collection: Collection, sha256: str, size_bytes: int
     ) -> tuple[Document, bool]:
+        embedder = self._index.embedder_of(collection).model
         try:
             with self.files.guarded.adding():
-                document, is_new = self._store.documents.add(name, model, sha256, size_bytes)
+                document, is_new, has_new_content = self._store.documents.add(
+                    name, collection, sha256, size_bytes, embedder
+                )
                 faults.point("import_row_added")
-                if is_new:
+                if has_new_content:
                     self._keep_file(file, document)
                     faults.point("import_file_kept")
+                elif is_new:
+                    self.relabel(document)
             return document, is_new
         finally:
             file.unlink(missing_ok=True)
 
     def _keep_file(self, file: Path, document: Document) -> None:
         try:
-            self.files.keep(file, document.id, Label(document.name, document.model))
+            self.files.keep(file, document.content_id, Label(document.name, document.collection))
         except OSError as error:
-            self.files.remove(document.id)
+            self.files.remove(document.content_id)
             self._store.documents.remove(document.id)
             raise OutOfSpace(f"The file could not be kept: {error.strerror}.") from error
+
+    def relabel(self, document: Document) -> None:
+        """Write beside the file which documents have it now."""
+        known = self._store.documents.of_content(document.content_id)
+        labels = [Label(one.name, one.collection) for one in known]
+        self.files.relabel(document.content_id, labels)
 
     def _start(self, document: Document, wait: bool) -> None:
         running = _Running(wait)
@@ -168,51 +199,59 @@ class Importer:
                 await asyncio.sleep(min(error.retry_after_seconds or 5, MOST_PAUSE_SECONDS))
 
     async def _steps(self, document: Document) -> Document:
-        """Begins where an interrupted try has stopped."""
-        chunks = await self._chunks(await self._pages(document.id))
-        for start in range(await self._kept(document.id, chunks), len(chunks), BATCH):
-            batch = chunks[start : start + BATCH]
-            following = chunks[start + BATCH : start + BATCH + 1]
-            goes_on = bool(following) and following[0].page == batch[-1].page
-            async with self._embedding:
-                await self._index.put(document, batch, pages_done=batch[-1].page - goes_on)
-        ready = await run_sync(self._store.documents.mark_ready, document.id)
+        """Begins where an interrupted try, or the import of the same content elsewhere, has stopped."""
+        collection = await run_sync(self._store.collections.find, document.collection_id)
+        embedder = self._index.embedder_of(collection)
+        async with self._contents.setdefault(document.content_id, anyio.Lock()):
+            if not await run_sync(self._store.contents.is_complete, document.content_id):
+                await self._fill(document, embedder)
+            await self._index.place(document, embedder)
+            ready = await run_sync(self._store.documents.mark_ready, document.id)
         faults.point("import_marked_ready")
         await self._index.catch_up()
         return ready
 
-    async def _pages(self, document_id: str) -> Sequence[Page]:
-        documents = self._store.documents
-        if (await run_sync(documents.get, document_id)).pages_total:
-            return await run_sync(documents.pages, document_id)
+    async def _fill(self, document: Document, embedder: Embedder) -> None:
+        """Read, cut and embed the content."""
+        chunks = await self._chunks(await self._pages(document), embedder)
+        for start in range(await self._kept(document, chunks, embedder), len(chunks), BATCH):
+            batch = chunks[start : start + BATCH]
+            following = chunks[start + BATCH : start + BATCH + 1]
+            goes_on = bool(following) and following[0].page == batch[-1].page
+            done = batch[-1].page - goes_on
+            async with self._embedding:
+                await self._index.put(document, batch, embedder, pages_done=done)
+
+    async def _pages(self, document: Document) -> Sequence[Page]:
+        contents, content_id = self._store.contents, document.content_id
+        if (await run_sync(self._store.documents.get, document.id)).pages_total:
+            return await run_sync(contents.pages, content_id)
         async with self._parsing:
-            found = await extract(self.files.path(document_id), self._bounds)
-        await run_sync(documents.set_pages, document_id, found.pages, found.title, found.unreadable)
+            found = await extract(self.files.path(content_id), self._bounds)
+        await run_sync(contents.set_pages, content_id, found.pages, found.title, found.unreadable)
         faults.point("import_pages_stored")
         return found.pages
 
-    async def _chunks(self, pages: Sequence[Page]) -> list[Chunk]:
-        limit = min(self._chunk_tokens, await self._index.longest_chunk())
+    async def _chunks(self, pages: Sequence[Page], embedder: Embedder) -> list[Chunk]:
+        limit = min(self._chunk_tokens, await embedder.longest_chunk())
         cut = await run_sync(pieces, pages, limit)
-        lengths = await self._index.embedder.lengths([piece.text for piece in cut])
+        lengths = await embedder.lengths([piece.text for piece in cut])
         return await run_sync(pack, pages, cut, lengths, limit, self._overlap_tokens)
 
-    async def _kept(self, document_id: str, chunks: Sequence[Chunk]) -> int:
+    async def _kept(self, document: Document, chunks: Sequence[Chunk], embedder: Embedder) -> int:
         """How many chunks an earlier try has embedded; none when they are cut or embedded otherwise."""
-        documents, embedder = self._store.documents, self._index.embedder
-        stored = await run_sync(documents.chunks_of, document_id)
-        if not stored:
-            return 0
-        document = await run_sync(documents.get, document_id)
-        version = embedder.version(await embedder.embed([chunks[0].text]))
-        if stored == chunks[: len(stored)] and document.embedder == version:
+        content_id = document.content_id
+        stored = await run_sync(self._store.chunks.of, content_id)
+        cut_for = await run_sync(self._store.contents.embedder, content_id)
+        if stored == chunks[: len(stored)] and cut_for == embedder.model:
             return len(stored)
         await self._take_back(document)
+        await run_sync(self._store.chunks.drop, content_id, embedder.model)
         return 0
 
     async def _take_back(self, document: Document) -> None:
-        """Take out what was put into the index, chunks and all."""
-        if await run_sync(self._store.documents.chunk_count, document.id):
+        """Take out what was put into the index."""
+        if (await run_sync(self._store.documents.get, document.id)).embedder:
             await self._index.remove(document)
 
     async def _fail(self, document: Document, error: Exception, *, keep: bool) -> None:
@@ -220,11 +259,13 @@ class Importer:
             log.error("Importing %s failed", document.id, exc_info=error)
             error = ApiError("The import failed inside the service; its log says more.")
         await self._take_back(document)
-        await run_sync(self.files.remove, document.id)
-        if keep:
-            await run_sync(self._store.documents.mark_failed, document.id, error.as_problem())
-        else:
-            await run_sync(self._store.documents.remove, document.id)
+        async with self._beginning:  # nobody comes to share the content meanwhile
+            if not await run_sync(self._store.documents.shares_content, document):
+                await run_sync(self.files.remove, document.content_id)
+            if keep:
+                await run_sync(self._store.documents.mark_failed, document.id, error.as_problem())
+            else:
+                await run_sync(self._store.documents.remove, document.id)
 
 
 class _Running:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from api.store.documents import Chunk, Page
+from api.store.chunks import Chunk
+from api.store.contents import Page
 
 
 class Pause(IntEnum):

@@ -4,28 +4,28 @@ Both halves are derived from the store, follow it, and can be thrown away and ma
 anything twice. `opening.open_index` is the constructor that reads settings.
 """
 
+import contextlib
 from collections.abc import Sequence
 
 import anyio
 from anyio.to_thread import run_sync
 
-from api.errors import EmbeddingMismatch
+from api import faults
+from api.errors import ApiError, EmbeddingMismatch
 from api.index.dense import DenseIndex
-from api.index.embeddings import Embedder
+from api.index.embeddings import BATCH, LABEL_CHARACTERS, Embedder, parts_of, versioned
 from api.index.following import follow_words, name_in_words, words_that_differ
-from api.index.lexical import Damaged, LexicalIndex, owner_of
-from api.index.values import Candidates, Collection, Scored
+from api.index.lexical import Damaged, LexicalIndex
+from api.index.values import Candidates, Scored, VectorSet
 from api.index.vector_store import VectorStore
 from api.names import model_key
 from api.store import Store
-from api.store.documents import Chunk, Document
+from api.store.chunks import Chunk
+from api.store.collections import Collection, Scope
+from api.store.database import batches
+from api.store.documents import Document
 
-__all__ = ["Candidates", "Collection", "Index", "Scored", "VectorStore"]
-
-LABEL_CHARACTERS = 60
-"""What is read of a document's name and of a heading when a chunk is embedded."""
-MARKS = 8
-"""Tokens that a model may put around a text."""
+__all__ = ["Candidates", "Index", "Scored", "VectorSet", "VectorStore"]
 
 
 class Index:
@@ -44,68 +44,147 @@ class Index:
         self.dense = DenseIndex(store, vectors, is_behind=vectors_behind)
         self._store = store
         self._lexical = lexical
+        self._others: dict[str, Embedder] = {}
+        self._present: set[str] = set()  # versions under which all that is theirs is kept
         self._notes: tuple[str, ...] = ()
         self._writing_words = anyio.Lock()
 
-    async def longest_chunk(self) -> int:
-        """Tokens that a chunk may have to be embedded whole, its labels and the model's marks included."""
-        return max(16, await self.embedder.longest() - 2 * LABEL_CHARACTERS - MARKS)
+    def embedder_of(self, collection: Collection) -> Embedder:
+        """What embeds a collection's documents and the questions about them."""
+        name = collection.embedder
+        if not name or model_key(name) == model_key(self.embedder.model):
+            return self.embedder
+        if name not in self._others:
+            self._others[name] = self.embedder.named(name)
+        return self._others[name]
 
-    async def put(self, document: Document, chunks: Sequence[Chunk], *, pages_done: int) -> None:
-        """Embed chunks of a document that is being imported, keep them in the store and their vectors here."""
-        vectors = await self.embedder.embed([embedded_text(document, chunk) for chunk in chunks])
-        version = self.embedder.version(vectors)
-        await self.dense.put(document, chunks, vectors, version, pages_done)
+    async def put(
+        self, document: Document, chunks: Sequence[Chunk], embedder: Embedder, *, pages_done: int
+    ) -> None:
+        """Embed chunks of a document that is being imported, and keep them in the store."""
+        texts = [embedded_text(document, chunk) for chunk in chunks]
+        vectors, version = await embedder.embed(texts)
+        await self._take_over(version)
+
+        def keep() -> None:
+            self._store.chunks.add(document.content_id, chunks, vectors, version, pages_done)
+            faults.point("import_chunks_stored")
+
+        await run_sync(keep)
+
+    async def place(self, document: Document, embedder: Embedder) -> None:
+        """Make a document's chunks be found in its collection; embeds those that lack a vector."""
+        version = await embedder.version()
+        await self._take_over(version)
+        lacking = await run_sync(self._store.vectors.lacking, document.content_id, version)
+        for some in batches(lacking, BATCH):
+            texts = [embedded_text(document, chunk) for _, chunk in some]
+            vectors, made_by = await embedder.embed(texts)
+            await run_sync(self._store.vectors.put, [one for one, _ in some], vectors, made_by)
+        await self.dense.place(document, version)
 
     async def candidates(
         self,
-        model: str,
+        scope: Scope,
         queries: Sequence[str],
         documents: Sequence[Document] | None,
         limit: int,
     ) -> list[Candidates]:
-        """For each query the best `limit` chunks by meaning and by words, of the given documents or of all
-        that the model can be asked about. Only chunks of ready documents.
+        """For each query the best `limit` chunks by meaning and by words, of the given documents or of all in
+        the scope. Only chunks of ready documents.
         """
-        searched = documents
-        if searched is None:
-            searched = await run_sync(self._store.documents.of_model, model)
-        if not searched or not queries:
+        within = None if documents is None else [one.id for one in documents]
+        owners = await self._owners(scope, documents)
+        if not owners or not queries:
             return [Candidates(query, (), ()) for query in queries]
-        vectors = await self.embedder.embed(queries)
-        version = self.embedder.version(vectors)
-        _require_version(searched, version)
-        if documents is None:
-            dense = await self.dense.nearest(searched, vectors, version, limit)
+        embedder = self._only_embedder(owners)
+        vectors, version = await embedder.embed(queries)
+        await self._take_over(version)
+        ids = [one.id for one in owners]
+        await self._require_version(ids, within, version)
+        if within is None:
+            dense = await self.dense.nearest(ids, vectors, version, limit)
         else:
-            dense = await self.dense.compared(searched, vectors, limit)
-        wanted = None if documents is None else [one.id for one in documents]
+            dense = await self.dense.compared(within, vectors, version, limit)
 
         def search_words() -> list[Candidates]:
-            lexical = [self._words(model, query, wanted, limit) for query in queries]
-            return self._only_ready(queries, dense, lexical)
+            lexical = [self._words(ids, query, within, limit) for query in queries]
+            return self._only_ready(ids, within, queries, dense, lexical)
 
         return await run_sync(search_words)
 
+    async def _owners(self, scope: Scope, documents: Sequence[Document] | None) -> list[Collection]:
+        """The collections of the scope in which something is to be searched."""
+        if documents is None:
+            filled = await run_sync(self._store.documents.filled, scope.ids)
+        else:
+            filled = {one.collection_id for one in documents}
+        return [one for one in scope.collections if one.id in filled]
+
+    def _only_embedder(self, owners: Sequence[Collection]) -> Embedder:
+        embedders = {one.model: one for one in map(self.embedder_of, owners)}
+        if len(embedders) > 1:
+            both = " and ".join(repr(one.name) for one in owners)
+            raise EmbeddingMismatch(
+                f"The collections {both} are embedded by different models "
+                f"({', '.join(sorted(embedders))}) and cannot be searched together. "
+                "Name one of them as `collection`."
+            )
+        return next(iter(embedders.values()))
+
+    async def _require_version(
+        self, collections: Sequence[str], within: Sequence[str] | None, version: str
+    ) -> None:
+        find = self._store.documents.embedded_otherwise
+        if others := await run_sync(find, version, collections, within):
+            raise _mismatch(others, version)
+
+    async def _take_over(self, version: str) -> None:
+        """What was embedded before versions had a digest is taken as made by the present one, once."""
+        if version not in self._present:
+            model, dimension, digest = parts_of(version)
+            if digest:
+                await self._rename(versioned(model, dimension, ""), version)
+            self._present.add(version)
+
+    async def _rename(self, old: str, new: str) -> None:
+        if await run_sync(self._store.vectors.rename_embedder, old, new):
+            self.dense.renew()
+
+    async def _take_old_versions_over(self) -> None:
+        """The same for all that the runtime can tell the digest of, without embedding anything."""
+        for version in await run_sync(self._store.documents.embedders):
+            model, dimension, digest = parts_of(version)
+            if not digest:
+                is_ours = model == self.embedder.model
+                embedder = self.embedder if is_ours else self.embedder.named(model)
+                with contextlib.suppress(ApiError):  # then when it is first used
+                    if digest := await embedder.digest():
+                        await self._rename(version, versioned(model, dimension, digest))
+
     def _words(
-        self, model: str, query: str, documents: Sequence[str] | None, limit: int
+        self, owners: Sequence[str], query: str, documents: Sequence[str] | None, limit: int
     ) -> list[Scored]:
-        owners = [owner_of(model_key(model)), owner_of("")] if documents is None else None
+        only: dict[str, Sequence[str]] = {"owners": owners}
+        if documents is not None:
+            only["documents"] = documents
         try:
-            return self._lexical.search(query, limit, owners=owners, documents=documents)
+            return self._lexical.search(query, limit, **only)
         except Damaged:
             self._lexical.clear()
             self._follow_words()
-            return self._lexical.search(query, limit, owners=owners, documents=documents)
+            return self._lexical.search(query, limit, **only)
 
     def _only_ready(
         self,
+        collections: Sequence[str],
+        within: Sequence[str] | None,
         queries: Sequence[str],
         dense: Sequence[Sequence[Scored]],
         lexical: Sequence[Sequence[Scored]],
     ) -> list[Candidates]:
         found = {hit.chunk_id for hits in (*dense, *lexical) for hit in hits}
-        ready = self._store.index_source.ready_chunk_ids(list(found))
+        ready = self._store.chunks.findable(found, collections, within)
         return [
             Candidates(
                 query,
@@ -116,7 +195,7 @@ class Index:
         ]
 
     async def remove(self, document: Document) -> None:
-        """Take a document's vectors, chunks and words out; idempotent."""
+        """Take a document's vectors and words out; idempotent."""
         await self.dense.remove(document)
         await self.catch_up()
 
@@ -145,6 +224,7 @@ class Index:
         Called once at start, before imports go on; searches may go on meanwhile. Raises what keeps the
         vectors from being repaired; that is then tried again behind until it is done.
         """
+        await self._take_old_versions_over()
         await self.catch_up()
         words = await run_sync(words_that_differ, self._store, self._lexical)
         if words:
@@ -172,12 +252,17 @@ def embedded_text(document: Document, chunk: Chunk) -> str:
     return "\n".join([*labels, chunk.text])
 
 
-def _require_version(documents: Sequence[Document], version: str) -> None:
-    others = {one.embedder for one in documents} - {version}
-    if others:
-        names = ", ".join(one.name for one in documents if one.embedder != version)
-        raise EmbeddingMismatch(
-            f"The embedding model is {version}, and these documents were embedded by "
-            f"{', '.join(sorted(others))}: {names}. Set LLM_FASTAPI_EMBEDDING_MODEL back to that "
-            "model, or delete the documents and import them again."
+def _mismatch(documents: Sequence[Document], version: str) -> EmbeddingMismatch:
+    model, names = parts_of(version)[0], ", ".join(one.name for one in documents)
+    others = sorted({one.embedder for one in documents})
+    if any(parts_of(other)[0] == model for other in others):
+        return EmbeddingMismatch(
+            f"The embedding model {model!r} is another one than when these documents were imported "
+            f"({version}, not {', '.join(others)}): {names}. Bring the earlier one back under its name, "
+            "or delete the documents and import them again."
         )
+    return EmbeddingMismatch(
+        f"The embedding model is {version}, and these documents were embedded by "
+        f"{', '.join(others)}: {names}. Set LLM_FASTAPI_EMBEDDING_MODEL back to that "
+        "model, or delete the documents and import them again."
+    )

@@ -14,7 +14,7 @@ from chromadb.auth import UserIdentity
 from chromadb.config import Settings
 
 from api.errors import BackEndFailed, Unavailable
-from api.index.vectors import ChromaVectors, client_settings
+from api.index.chroma import ChromaVectors, client_settings
 
 ANSWER_SECONDS = 6.0
 """Less than open requests get when the service stops: no call can be given up on the way."""

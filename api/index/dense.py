@@ -4,19 +4,21 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import anyio
-import numpy as np
 from anyio.to_thread import run_sync
 
 from api import faults
 from api.errors import ApiError, Unavailable
+from api.index.compared import Comparison
 from api.index.embeddings import Vectors
-from api.index.following import Difference, mend, vector_differences
-from api.index.values import Collection, Scored
+from api.index.following import BATCH, Difference, mend, put, vector_differences
+from api.index.values import Scored, VectorSet
 from api.index.vector_store import VectorStore
 from api.store import Store
-from api.store.documents import Chunk, Document
+from api.store.database import batches
+from api.store.documents import Document
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class DenseIndex:
     def __init__(self, store: Store, vectors: VectorStore, *, is_behind: bool) -> None:
         self._store = store
         self._vectors = vectors
+        self._comparison = Comparison(store)
         self._is_behind = is_behind
         self._away = ""  # why the vector store cannot be used
         self._notes: tuple[str, ...] = ()
@@ -45,89 +48,85 @@ class DenseIndex:
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._scope: anyio.CancelScope | None = None  # of the task that waits for the vectors
 
-    async def put(
-        self,
-        document: Document,
-        chunks: Sequence[Chunk],
-        vectors: Vectors,
-        version: str,
-        pages_done: int,
-    ) -> None:
-        """Keep chunks with their vectors, first in the store."""
-
-        def keep() -> list[int]:
-            ids = self._store.documents.add_chunks(
-                document.id, chunks, vectors, version, pages_done
-            )
-            faults.point("import_chunks_stored")
-            return ids
-
-        collection = Collection(document.model, version)
+    async def place(self, document: Document, version: str) -> None:
+        """Put the vectors of a document's content into its collection's set; idempotent."""
+        store, where = self._store, VectorSet(document.collection_id, version)
         async with self._writing:
-            ids = await run_sync(keep)
-            await self._write(lambda: self._vectors.put(collection, ids, vectors))
+            await run_sync(store.documents.mark_placed, document.id, version)
+        ids = await run_sync(store.chunks.ids, document.content_id)
+        for some in batches(ids, BATCH):
+            async with self._writing:  # given up between steps: searches and deletes go on
+                await self._write(partial(put, store, self._vectors, where, some))
             faults.point("import_vectors_stored")
 
     async def remove(self, document: Document) -> None:
-        """Take a document's vectors out, then its chunks; idempotent."""
-        documents = self._store.documents
+        """Take a document's vectors out of its collection's sets; idempotent."""
+        documents, collection = self._store.documents, document.collection_id
 
-        def found() -> tuple[bool, list[int]]:
-            return not documents.has_live(document.model), documents.chunk_ids(document.id)
+        def found() -> tuple[bool, Sequence[int]]:
+            documents.mark_taken_out(document.id)  # no repair puts them back
+            if documents.shares_content(document, within=collection):
+                return False, ()
+            return not documents.has_live(collection), self._store.chunks.ids(document.content_id)
 
         def take_out() -> None:
-            for collection in self._vectors.collections():
-                if collection.model == document.model:
+            for one in self._vectors.sets():
+                if one.collection == collection:
                     if is_last:
-                        self._vectors.drop(collection)
+                        self._vectors.drop(one)
                     elif ids:
-                        self._vectors.delete(collection, ids)
+                        self._vectors.delete(one, ids)
 
-        async with self._writing:  # no repair in between, which would put the vectors back
+        async with self._writing:
             is_last, ids = await run_sync(found)
             await self._write(take_out)
-            await run_sync(documents.drop_chunks, document.id)
+
+    def renew(self) -> None:
+        """The store's vectors have got another version's name: search there until the sets follow."""
+        if not self._is_behind:
+            self._is_behind = True
+            self._start_coming_back()
 
     async def drop_all(self) -> None:
         """Take all vectors out; `repair` puts them back from the store."""
 
         def drop() -> None:
-            for collection in self._vectors.collections():
-                self._vectors.drop(collection)
+            for one in self._vectors.sets():
+                self._vectors.drop(one)
 
         async with self._writing:
             self._is_behind = True
             await run_sync(drop)
 
-    async def counts(self) -> dict[Collection, int]:
-        """How many vectors each collection holds."""
+    async def counts(self) -> dict[VectorSet, int]:
+        """How many vectors each set holds."""
 
-        def count() -> dict[Collection, int]:
-            return {one: len(self._vectors.ids(one)) for one in self._vectors.collections()}
+        def count() -> dict[VectorSet, int]:
+            return {one: len(self._vectors.ids(one)) for one in self._vectors.sets()}
 
         return await run_sync(count)
 
     async def nearest(
-        self, documents: Sequence[Document], vectors: Vectors, version: str, limit: int
+        self, collections: Sequence[str], vectors: Vectors, version: str, limit: int
     ) -> list[list[Scored]]:
-        """For each vector the nearest chunks of the models that own these documents, best first."""
-        collections = {Collection(one.model, version) for one in documents}
+        """For each vector the nearest chunks of these collections, best first."""
         async with self._asking:
             if not self._is_behind:
+                sets = [VectorSet(one, version) for one in collections]
                 try:
-                    found = await run_sync(self._query, collections, vectors, limit)
+                    found = await run_sync(self._query, sets, vectors, limit)
                 except ApiError as error:
                     self._fall_behind(error)
                 else:
                     self._pause_seconds = FIRST_PAUSE_SECONDS
                     return found
-        return await self.compared(documents, vectors, limit)
+        return await self._comparison.nearest(vectors, version, limit, collections=collections)
 
     async def compared(
-        self, documents: Sequence[Document], vectors: Vectors, limit: int
+        self, documents: Sequence[str], vectors: Vectors, version: str, limit: int
     ) -> list[list[Scored]]:
-        """For each vector the nearest chunks of just these documents, exactly, from the database."""
-        return await run_sync(self._compare, [one.id for one in documents], vectors, limit)
+        """For each vector the nearest chunks of just these documents (ids), exactly, from the database."""
+        return await self._comparison.nearest(vectors, version, limit, within=documents)
 
     async def differences(self) -> list[Difference]:
         """Where the vectors differ from the store."""
@@ -162,27 +161,9 @@ class DenseIndex:
             self._scope.cancel()
         self._vectors.close()
 
-    def _query(
-        self, collections: set[Collection], vectors: Vectors, limit: int
-    ) -> list[list[Scored]]:
-        found = [self._vectors.query(one, vectors, limit) for one in collections]
-        return [
-            sorted((hit for hits in per_query for hit in hits), key=lambda hit: -hit.score)[:limit]
-            for per_query in zip(*found, strict=True)
-        ]
-
-    def _compare(
-        self, document_ids: Sequence[str], vectors: Vectors, limit: int
-    ) -> list[list[Scored]]:
-        ids, kept = self._store.index_source.vectors_of(document_ids)
-        if not len(ids):
-            return [[] for _ in vectors]
-        scores = vectors @ kept.astype(np.float32).T
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :limit]
-        return [
-            [Scored(int(ids[at]), float(row[at])) for at in order]
-            for row, order in zip(scores, best, strict=True)
-        ]
+    def _query(self, sets: Sequence[VectorSet], vectors: Vectors, limit: int) -> list[list[Scored]]:
+        found = [self._vectors.query(one, vectors, limit) for one in sets]
+        return [_merged(per_query)[:limit] for per_query in zip(*found, strict=True)]
 
     async def _write(self, work: Callable[[], None]) -> None:
         """Change the vectors, or leave it to the repair that follows when that is not possible."""
@@ -214,6 +195,9 @@ class DenseIndex:
             trace = None if known else error
             log.warning("Documents are searched in the database: %s", detail, exc_info=trace)
         self._is_behind, self._away = True, detail
+        self._start_coming_back()
+
+    def _start_coming_back(self) -> None:
         if self._scope is None:
             self._scope = anyio.CancelScope()
             self._task = asyncio.create_task(self._come_back(self._scope), name="vectors")
@@ -228,3 +212,9 @@ class DenseIndex:
                         log.warning("%s Put right.", text)
             log.info("The vectors answer again and are what the database says.")
         self._scope = None
+
+
+def _merged(found: Sequence[Sequence[Scored]]) -> list[Scored]:
+    """The hits of several sets, best first; a chunk that two of them hold counts once."""
+    by_chunk = {hit.chunk_id: hit for hits in found for hit in hits}
+    return sorted(by_chunk.values(), key=lambda hit: -hit.score)

@@ -13,6 +13,11 @@ Vectors = npt.NDArray[np.float32]
 """Shape (texts, dimension), each row of length 1."""
 
 BATCH = 16
+LABEL_CHARACTERS = 60
+"""What is read of a document's name and of a heading when a chunk is embedded."""
+MARKS = 8
+"""Tokens that a model may put around a text."""
+DIGEST_CHARACTERS = 12
 
 
 class Embedder:
@@ -21,25 +26,50 @@ class Embedder:
     def __init__(self, runtime: ModelRuntime, model: str) -> None:
         self._runtime = runtime
         self._found: ModelInfo | None = None
+        self._dimensions: dict[str, int] = {}
         self.model = model
 
-    def version(self, vectors: Vectors) -> str:
-        """What vectors are compared under, like `all-minilm-l6-v2:384`; different versions never meet."""
-        return f"{self.model}:{vectors.shape[1]}"
+    def named(self, model: str) -> "Embedder":
+        """Another model of the same runtime."""
+        return Embedder(self._runtime, model)
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        """One vector a text; a text that the model cannot read whole is an error, never cut."""
+    async def version(self) -> str:
+        """What vectors are compared under: name, dimension and the digest of the weights, like
+        `all-minilm-l6-v2:384@797b70c4edf8`. Different versions never meet.
+        """
+        digest = await self.digest()
+        if digest not in self._dimensions:
+            return (await self.embed(["dimension"]))[1]
+        return versioned(self.model, self._dimensions[digest], digest)
+
+    async def digest(self) -> str:
+        """Of the model's weights as they are now; empty when the runtime does not know it."""
+        with self._there():
+            return (await self._model()).digest[:DIGEST_CHARACTERS]
+
+    async def embed(self, texts: Sequence[str]) -> tuple[Vectors, str]:
+        """One vector a text, of one text or more, and the version that made them.
+
+        A text that the model cannot read whole is an error, never cut.
+        """
         rows: list[list[float]] = []
         with self._there():
             model = await self._model()
             for start in range(0, len(texts), BATCH):
                 rows += await self._runtime.embed(model, texts[start : start + BATCH])
-        return np.array(rows, dtype=np.float32)
+        vectors = np.array(rows, dtype=np.float32)
+        digest = model.digest[:DIGEST_CHARACTERS]
+        self._dimensions[digest] = vectors.shape[1]
+        return vectors, versioned(self.model, vectors.shape[1], digest)
 
     async def lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text for this model."""
         with self._there():
             return await self._runtime.tokenize_lengths(await self._model(), texts)
+
+    async def longest_chunk(self) -> int:
+        """Tokens that a chunk may have to be embedded whole, its labels and the model's marks included."""
+        return max(16, await self.longest() - 2 * LABEL_CHARACTERS - MARKS)
 
     async def longest(self) -> int:
         """Tokens that the model reads at once."""
@@ -58,5 +88,17 @@ class Embedder:
         except ModelNotFound as error:  # the caller has named another model, and that one is there
             raise NotReady(
                 f"The embedding model {self.model!r} is not there (yet). "
-                "LLM_FASTAPI_EMBEDDING_MODEL names it."
+                "LLM_FASTAPI_EMBEDDING_MODEL, or the collection, names it."
             ) from error
+
+
+def versioned(model: str, dimension: int, digest: str) -> str:
+    """A version out of its parts."""
+    return f"{model}:{dimension}@{digest}" if digest else f"{model}:{dimension}"
+
+
+def parts_of(version: str) -> tuple[str, int, str]:
+    """Model, dimension and digest of a version."""
+    named, _, digest = version.partition("@")
+    model, _, dimension = named.rpartition(":")
+    return model, int(dimension), digest

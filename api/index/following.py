@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from api.errors import BackEndFailed, DocumentNotFound, EmbeddingMismatch
-from api.index.lexical import Damaged, Entry, LexicalIndex, owner_of
-from api.index.values import Collection
+from api.index.lexical import Damaged, Entry, LexicalIndex
+from api.index.values import VectorSet
 from api.index.vector_store import VectorStore
 from api.store import Store
 from api.store.documents import Document
@@ -24,9 +25,9 @@ SAME = 0.99
 
 def follow_words(store: Store, lexical: LexicalIndex) -> None:
     """Bring the word index to the last change of the store."""
-    if lexical.seen > store.index_source.last_change():
+    if lexical.seen > store.changes.last():
         lexical.clear()  # the database is an older one than the index has seen
-    changes = store.index_source.changes(lexical.seen)
+    changes = store.changes.since(lexical.seen)
     if not changes:
         return
     changed = {change.document_id: change.kind for change in changes}
@@ -45,9 +46,9 @@ def _entries(store: Store, document_id: str) -> Iterator[Entry]:
     except DocumentNotFound:
         return  # deleted since; that change comes later
     name = name_in_words(document)
-    for chunk_id, heading, text in store.index_source.texts_of(document_id):
+    for chunk_id, heading, text in store.chunks.texts(document.content_id):
         words = f"{name} {document.title} {heading}"
-        yield Entry(chunk_id, document_id, owner_of(document.model), words, text)
+        yield Entry(chunk_id, document_id, document.collection_id, words, text)
 
 
 def name_in_words(document: Document) -> str:
@@ -57,24 +58,25 @@ def name_in_words(document: Document) -> str:
 
 def words_that_differ(store: Store, lexical: LexicalIndex) -> str:
     """How the word index differs from the store, empty when it does not."""
-    expected = store.index_source.ready_chunk_ids()
+    expected = Counter(store.chunks.ready())
     try:
-        actual = lexical.ids()
+        actual = lexical.counts()
     except Damaged as error:
         return error.detail
     if expected == actual:
         return ""
     return (
-        f"The word index lacks {len(expected - actual)} chunks "
-        f"and holds {len(actual - expected)} that the database does not have."
+        f"The word index lacks {(expected - actual).total()} chunks "
+        f"and holds {(actual - expected).total()} that the database does not have."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How one collection of vectors differs from the store. `drop`: it is nobody's, or damaged."""
+    """How one set of vectors differs from the store. `title` says whose it is; `drop`: nobody's, or damaged."""
 
-    collection: Collection
+    vectors: VectorSet
+    title: str
     missing: tuple[int, ...]
     surplus: tuple[int, ...]
     drop: bool
@@ -82,8 +84,7 @@ class Difference:
     @property
     def text(self) -> str:
         """In words."""
-        model = f"model {self.collection.model!r}" if self.collection.model else "all models"
-        what = f"The vectors of {model} ({self.collection.embedder})"
+        what = f"The vectors of collection {self.title!r} ({self.vectors.embedder})"
         if self.drop:
             return f"{what} are damaged or belong to no document."
         return (
@@ -99,35 +100,35 @@ class Difference:
         """What is missing, in small pieces."""
         for start in range(0, len(self.missing), BATCH):
             some = self.missing[start : start + BATCH]
-            yield Difference(self.collection, some, (), drop=False)
+            yield replace(self, missing=some, surplus=(), drop=False)
 
 
 def vector_differences(store: Store, vectors: VectorStore) -> list[Difference]:
-    """Compare every collection, by ids and by asking for some vectors that must be found."""
-    owners = {Collection(*key): ids for key, ids in store.index_source.vector_owners().items()}
-    collections = vectors.collections()
+    """Compare every set, by ids and by asking for some vectors that must be found."""
+    owners = {VectorSet(*key): ids for key, ids in store.vectors.owners().items()}
+    titles = store.collections.names([one.collection for one in owners])
     found = [
-        Difference(one, (), (), drop=True) for one in sorted(collections - owners.keys(), key=str)
+        Difference(one, one.collection, (), (), drop=True)
+        for one in sorted(vectors.sets() - owners.keys(), key=str)
     ]
     for one, expected in owners.items():
+        title = titles[one.collection]
         actual = vectors.ids(one)
         sample = sorted(expected & actual)
         if not _finds(store, vectors, one, sample[:: 1 + len(sample) // SAMPLE]):
-            found.append(Difference(one, tuple(sorted(expected)), (), drop=True))
+            found.append(Difference(one, title, tuple(sorted(expected)), (), drop=True))
         elif actual != expected:
             missing, surplus = sorted(expected - actual), sorted(actual - expected)
-            found.append(Difference(one, tuple(missing), tuple(surplus), drop=False))
+            found.append(Difference(one, title, tuple(missing), tuple(surplus), drop=False))
     return found
 
 
-def _finds(
-    store: Store, vectors: VectorStore, collection: Collection, sample: Sequence[int]
-) -> bool:
-    ids, kept = store.index_source.vectors(sample)
+def _finds(store: Store, vectors: VectorStore, where: VectorSet, sample: Sequence[int]) -> bool:
+    ids, kept = store.vectors.of_chunks(sample, where.embedder)
     if not len(ids):
         return True
     try:
-        answers = vectors.query(collection, kept.astype(np.float32), 1)
+        answers = vectors.query(where, kept.astype(np.float32), 1)
     except (BackEndFailed, EmbeddingMismatch):
         return False
     return all(hits and hits[0].score > SAME for hits in answers)
@@ -135,11 +136,18 @@ def _finds(
 
 def mend(store: Store, vectors: VectorStore, difference: Difference) -> None:
     """Take out what is too much and put in what the store has; idempotent."""
+    where = difference.vectors
     if difference.drop:
-        vectors.drop(difference.collection)
+        vectors.drop(where)
     if difference.surplus:
-        vectors.delete(difference.collection, difference.surplus)
+        vectors.delete(where, difference.surplus)
     if difference.missing:
-        ids, kept = store.index_source.vectors(difference.missing)
-        if len(ids):
-            vectors.put(difference.collection, ids.tolist(), kept.astype(np.float32))
+        wanted = store.vectors.owned(where.collection, where.embedder, difference.missing)
+        put(store, vectors, where, wanted)
+
+
+def put(store: Store, vectors: VectorStore, where: VectorSet, chunk_ids: Sequence[int]) -> None:
+    """Put the store's vectors of some chunks into a set."""
+    ids, kept = store.vectors.of_chunks(chunk_ids, where.embedder)
+    if len(ids):
+        vectors.put(where, ids.tolist(), kept.astype(np.float32))

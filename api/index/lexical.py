@@ -7,6 +7,7 @@ import contextlib
 import logging
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,6 @@ over seven manuals, fused with meaning by halves: 0 and 0.1 .46 nDCG@10, 0.25 an
 MOST_TERMS = 64
 """A query is read up to this many different words."""
 WRITER_BYTES = 50_000_000
-ALL_MODELS = "*"
-"""Owner of a document for all models; no model can have this name."""
 
 
 class Damaged(BackEndFailed):
@@ -49,18 +48,13 @@ class Damaged(BackEndFailed):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The words of one chunk. `heading` holds the document's name as well."""
+    """The words of one chunk of one document. `owner` is its collection's id; `heading` holds its name as well."""
 
     chunk_id: int
     document_id: str
     owner: str
     heading: str
     text: str
-
-
-def owner_of(model: str) -> str:
-    """The owner under which a model's documents are kept."""
-    return model or ALL_MODELS
 
 
 class LexicalIndex:
@@ -160,11 +154,11 @@ class LexicalIndex:
             searcher = self._index.searcher()
             hits = searcher.search(Query.boolean_query(clauses), limit, count=False).hits
             chunks = searcher.fast_field_values("chunk", [address for _, address in hits])
-        return [
-            Scored(int(chunk), score)
-            for chunk, (score, _) in zip(chunks, hits, strict=True)
-            if chunk is not None
-        ]
+        best: dict[int, Scored] = {}
+        for chunk, (score, _) in zip(chunks, hits, strict=True):
+            if chunk is not None:  # two of the documents may share it
+                best.setdefault(int(chunk), Scored(int(chunk), score))
+        return list(best.values())
 
     def _term(self, term: str) -> Query:
         in_heading = Query.term_query(self._schema, "heading", term, "freq")
@@ -177,13 +171,17 @@ class LexicalIndex:
 
     def ids(self) -> set[int]:
         """Every chunk that is in it."""
+        return set(self.counts())
+
+    def counts(self) -> Counter[int]:
+        """Every chunk that is in it, and under how many documents."""
         with _damage():
             searcher = self._index.searcher()
             if not searcher.num_docs:
-                return set()
+                return Counter()
             hits = searcher.search(Query.exists_query("chunk"), searcher.num_docs).hits
             chunks = searcher.fast_field_values("chunk", [address for _, address in hits])
-        return {int(chunk) for chunk in chunks if chunk is not None}
+        return Counter(int(chunk) for chunk in chunks if chunk is not None)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ def open_index(settings: Settings, store: Store, runtime: ModelRuntime) -> Index
 def _open_vectors(settings: Settings) -> VectorStore:
     """Embedded, or a server; chromadb takes half a second to import."""
     if settings.chroma_url is None:
-        from api.index.vectors import open_embedded
+        from api.index.chroma import open_embedded
 
         return open_embedded(settings.chroma_dir)
     from api.index.chroma_server import open_server

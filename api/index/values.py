@@ -22,13 +22,13 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
-    """The vectors of one model's documents (empty: those for all models) by one version of the embedder."""
+class VectorSet:
+    """The vectors of one collection's documents (by its id) by one version of the embedder."""
 
-    model: str
+    collection: str
     embedder: str
 
     @property
     def name(self) -> str:
         """A name that any vector store takes."""
-        return f"v-{sha256(f'{self.model}|{self.embedder}'.encode()).hexdigest()[:24]}"
+        return f"v-{sha256(f'{self.collection}|{self.embedder}'.encode()).hexdigest()[:24]}"

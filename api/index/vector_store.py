@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from api.index.embeddings import Vectors
-from api.index.values import Collection, Scored
+from api.index.values import Scored, VectorSet
 
 
 class VectorStore(Protocol):
@@ -14,28 +14,28 @@ class VectorStore(Protocol):
     had, and `errors.BackEndFailed`.
     """
 
-    def put(self, collection: Collection, ids: Sequence[int], vectors: Vectors) -> None:
+    def put(self, where: VectorSet, ids: Sequence[int], vectors: Vectors) -> None:
         """Keep vectors in place of earlier ones of the same ids."""
         ...
 
-    def query(self, collection: Collection, vectors: Vectors, limit: int) -> list[list[Scored]]:
-        """For each vector the nearest by cosine, best first; an unknown collection is empty."""
+    def query(self, where: VectorSet, vectors: Vectors, limit: int) -> list[list[Scored]]:
+        """For each vector the nearest by cosine, best first; an unknown set is empty."""
         ...
 
-    def delete(self, collection: Collection, ids: Sequence[int]) -> None:
-        """Take vectors out; unknown ids and collections are no error."""
+    def delete(self, where: VectorSet, ids: Sequence[int]) -> None:
+        """Take vectors out; unknown ids and sets are no error."""
         ...
 
-    def drop(self, collection: Collection) -> None:
-        """Take a whole collection out; an unknown one is no error."""
+    def drop(self, where: VectorSet) -> None:
+        """Take a whole set out; an unknown one is no error."""
         ...
 
-    def ids(self, collection: Collection) -> set[int]:
-        """Everything that is in a collection."""
+    def ids(self, where: VectorSet) -> set[int]:
+        """Everything that is in a set."""
         ...
 
-    def collections(self) -> set[Collection]:
-        """Every collection there is."""
+    def sets(self) -> set[VectorSet]:
+        """Every set there is."""
         ...
 
     def check(self) -> None:

@@ -24,13 +24,19 @@ RESERVED = ("citations", "receipts")
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked of a model; the last message asks. Over the documents (names or ids, `*` for all of the model's),
-    or plain chat when none is named.
+    or plain chat when none is named. With a `collection` (name or id) over its documents, all when none is named.
     """
 
     model: ModelInfo
     messages: Sequence[Message]
     documents: Sequence[str] = ()
     options: Options = field(default_factory=Options)
+    collection: str = ""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The documents to answer from, none for plain chat."""
+        return self.documents or ([ALL] if self.collection else ())
 
 
 class Answers:
@@ -64,12 +70,13 @@ class Answers:
         """Tokens, then citations, the receipt, the end. Closing it cancels the generation."""
         messages = question.messages
         asked = self._settled(question)
-        if not question.documents:
+        if not question.names:
             events = chat(self._runtime, asked, messages)
         else:
-            selected = await self._grounded.select(asked.model.name, question.documents)
+            scope = await self._grounded.scope(asked.model.name, question.collection)
+            selected = await self._grounded.select(scope, question.names)
             queries = await self._grounded.queries(asked, messages)
-            events = self._grounded.answer(asked, messages, selected, queries)
+            events = self._grounded.answer(asked, messages, scope, selected, queries)
         async with aclosing(events):
             async for event in events:
                 yield event
@@ -83,31 +90,43 @@ class Answers:
         another one's too goes by `NAME (ID)`: the model's own comes first.
         """
         asked = self._settled(question)
-        selected = await self._grounded.select(asked.model.name, question.documents)
+        scope = await self._grounded.scope(asked.model.name, question.collection)
+        selected = await self._grounded.select(scope, question.names)
         if selected is None:
-            selected = await self._grounded.all(asked.model.name)
+            selected = await self._grounded.all(scope)
         self._require_few(selected)
         queries = await self._grounded.queries(asked, question.messages)
         answers: dict[str, Answer] = {}
-        for document in sorted(selected, key=lambda one: one.model == ""):
-            events = self._grounded.answer(asked, question.messages, [document], queries)
+        for document in sorted(selected, key=lambda one: one.is_for_all):
+            events = self._grounded.answer(asked, question.messages, scope, [document], queries)
             answers[_name(document, answers)] = await _whole(events)
         return answers
 
     async def search(
-        self, model: ModelInfo, query: str, documents: Sequence[str], limit: int, *, rephrase: bool
+        self,
+        model: ModelInfo | None,
+        query: str,
+        documents: Sequence[str],
+        limit: int,
+        *,
+        rephrase: bool,
+        collection: str = "",
     ) -> list[Hit]:
-        """The best passages without an answer; no documents named means all of the model's."""
-        selected = await self._grounded.select(model.name, documents or [ALL])
+        """The best passages without an answer; no documents named means all of the collection's, or of the model's.
+
+        A model is needed where no collection is named, and to rephrase.
+        """
+        scope = await self._grounded.scope(model.name if model else "", collection)
+        selected = await self._grounded.select(scope, documents or [ALL])
         queries = [query]
-        if rephrase:
+        if rephrase and model:
             asked = settled(model, Options(), self._limits)
             queries = await self._grounded.queries(asked, [Message("user", query)])
-        hits = await self._grounded.hits(model.name, queries, selected, limit)
+        hits = await self._grounded.hits(scope, queries, selected, limit)
         return [hit for hit in hits if not hit.is_duplicate]
 
     def _settled(self, question: Question) -> Asked:
-        over_documents = bool(question.documents)
+        over_documents = bool(question.names)
         return settled(
             question.model, question.options, self._limits, over_documents=over_documents
         )

@@ -25,6 +25,7 @@ from api.rag.retrieve import Hit
 from api.rag.room import Asked, Fitted, Limits, fit, shares
 from api.runtime import Message, ModelRuntime, Options, Usage
 from api.store import Store
+from api.store.collections import Scope
 from api.store.documents import Document
 
 ALL = "*"
@@ -44,15 +45,19 @@ class Grounded:
         self._index = index
         self._limits = limits
 
-    async def select(self, model: str, names: Sequence[str]) -> list[Document] | None:
+    async def scope(self, model: str, collection: str = "") -> Scope:
+        """Where to look: in that collection alone, or where the model looks; `errors.CollectionNotFound`."""
+        return await anyio.to_thread.run_sync(self._store.collections.scope, model, collection)
+
+    async def select(self, scope: Scope, names: Sequence[str]) -> list[Document] | None:
         """The named documents; None for all. `errors.DocumentNotFound` names the missing."""
         if ALL in names:
             return None
-        return await anyio.to_thread.run_sync(self._store.documents.find, model, names)
+        return await anyio.to_thread.run_sync(self._store.documents.find, scope, names)
 
-    async def all(self, model: str) -> list[Document]:
-        """Every document that the model can be asked about."""
-        return await anyio.to_thread.run_sync(self._store.documents.of_model, model)
+    async def all(self, scope: Scope) -> list[Document]:
+        """Every document there that can be searched."""
+        return await anyio.to_thread.run_sync(self._store.documents.ready_in, scope)
 
     async def queries(self, asked: Asked, messages: Sequence[Message]) -> list[str]:
         """What is searched for the question of a conversation, its last message."""
@@ -67,24 +72,25 @@ class Grounded:
         )
 
     async def hits(
-        self, model: str, queries: Sequence[str], documents: list[Document] | None, limit: int
+        self, scope: Scope, queries: Sequence[str], documents: list[Document] | None, limit: int
     ) -> list[Hit]:
         """The best passages, best first; duplicates are marked and do not count."""
         weight = self._limits.dense_weight
         return await retrieve.hits(
-            self._index, self._store, model, queries, documents, limit, weight
+            self._index, self._store, scope, queries, documents, limit, weight
         )
 
     async def answer(
         self,
         asked: Asked,
         messages: Sequence[Message],
+        scope: Scope,
         documents: list[Document] | None,
         queries: Sequence[str],
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Tokens, then citations, the receipt, the end. Closing it cancels the generation."""
         most = self._limits.passages
-        found = await self.hits(asked.model.name, queries, documents, most + LEFT_OUT_SHOWN)
+        found = await self.hits(scope, queries, documents, most + LEFT_OUT_SHOWN)
         if not found:
             for event in _nothing_found(asked, queries):
                 yield event
@@ -117,7 +123,7 @@ class Grounded:
         if _is_refusal(text):
             return Checked()
         pages = [(hit.document_id, hit.page) for hit in used]
-        texts = await anyio.to_thread.run_sync(self._store.documents.page_texts, pages)
+        texts = await anyio.to_thread.run_sync(self._store.contents.page_texts, pages)
         sources = [
             Source(
                 n,

@@ -9,7 +9,9 @@ from api.errors import Unusable
 from api.index import Candidates, Index
 from api.rag.fuse import Found, Ranked, fuse, is_alike, words_of
 from api.store import Store
-from api.store.documents import Document, StoredChunk
+from api.store.chunks import StoredChunk
+from api.store.collections import Scope
+from api.store.documents import Document
 
 CANDIDATES = 100
 SHORT = 100
@@ -42,21 +44,21 @@ class Hit:
 async def hits(
     index: Index,
     store: Store,
-    model: str,
+    scope: Scope,
     queries: Sequence[str],
     documents: Sequence[Document] | None,
     limit: int,
     dense_weight: float,
 ) -> list[Hit]:
-    """The best `limit` passages of the documents (None: all of the model's), best first.
+    """The best `limit` passages of the documents (None: all in the scope), best first.
 
     The first query matters most. Only text that is ready in the store; duplicates are marked and do
     not count.
     """
-    ranked = fuse(await _candidates(index, model, queries, documents), dense_weight)
-    chunks = await anyio.to_thread.run_sync(
-        store.documents.chunks, [one.chunk_id for one in ranked]
-    )
+    ranked = fuse(await _candidates(index, scope, queries, documents), dense_weight)
+    wanted = [one.chunk_id for one in ranked]
+    within = None if documents is None else [one.id for one in documents]
+    chunks = await anyio.to_thread.run_sync(store.chunks.found, wanted, scope.ids, within)
     best: list[Hit] = []
     different: list[frozenset[str]] = []
     for one in ranked:
@@ -73,7 +75,7 @@ async def hits(
 
 
 async def _candidates(
-    index: Index, model: str, queries: Sequence[str], documents: Sequence[Document] | None
+    index: Index, scope: Scope, queries: Sequence[str], documents: Sequence[Document] | None
 ) -> list[Candidates]:
     """What is found for each query, as far as the embedding model reads it: the beginning and the end of a long one.
     Tokens are counted only by who refuses it.
@@ -81,12 +83,12 @@ async def _candidates(
     queries = list(queries)
     while True:
         try:
-            return await index.candidates(model, queries, documents, CANDIDATES)
+            return await index.candidates(scope, queries, documents, CANDIDATES)
         except Unusable as error:
             number, tokens = error.extra.get("index"), error.extra.get("tokens")
             if number is None or tokens is None or len(queries[number]) <= SHORT:
                 raise
-            room = await index.embedder.longest() - MARKS
+            room = await index.embedder_of(scope.collections[0]).longest() - MARKS
             queries[number] = _without_middle(queries[number], min(1, room / tokens))
 
 

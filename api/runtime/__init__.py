@@ -79,7 +79,7 @@ ModelSource = ExistingModel | GGUFFile
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What the runtime knows about one model. `capabilities` holds "chat", "embed", "images", "tools",
-    "json_schema".
+    "json_schema". `digest` is of the weights: another one under the same name is another model.
     """
 
     name: str
@@ -91,6 +91,7 @@ class ModelInfo:
     modified_at: datetime
     quantization: str = ""
     parameter_count: int = 0
+    digest: str = ""
 
 
 ModelRef = str | ModelInfo

@@ -1,4 +1,4 @@
-"""The truth about documents, chunks, models and jobs. The only package that imports the database library.
+"""The truth about collections, documents, models and jobs. The only package that imports the database library.
 
 All calls are synchronous and are made from worker threads; each is one transaction.
 """
@@ -6,12 +6,16 @@ All calls are synchronous and are made from worker threads; each is one transact
 from dataclasses import dataclass
 from pathlib import Path
 
+from api.store.changes import Changes
+from api.store.chunks import Chunks
+from api.store.collections import Collections
+from api.store.contents import Contents
 from api.store.database import Database, open_database
 from api.store.documents import Documents
-from api.store.index_source import IndexSource
 from api.store.installation import Installation
 from api.store.jobs import Jobs
 from api.store.models import Models
+from api.store.vectors import Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +23,12 @@ class Store:
     """The tables, by noun."""
 
     database: Database
+    collections: Collections
     documents: Documents
-    index_source: IndexSource
+    contents: Contents
+    chunks: Chunks
+    vectors: Vectors
+    changes: Changes
     models: Models
     jobs: Jobs
     installation: Installation
@@ -35,8 +43,12 @@ def open_store(path: Path) -> Store:
     database = open_database(path)
     return Store(
         database,
+        Collections(database),
         Documents(database),
-        IndexSource(database),
+        Contents(database),
+        Chunks(database),
+        Vectors(database),
+        Changes(database),
         Models(database),
         Jobs(database),
         Installation(database),

@@ -121,6 +121,12 @@ def _first_problem(
     return None if found == "ok" else " ".join(str(found).split())
 
 
+def batches(values: list[Any], size: int) -> Iterator[list[Any]]:
+    """The values in lists that fit into one query."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
 def open_database(path: Path) -> Database:
     """Open or make the file, bring it to the newest schema (keeping a copy of the older file beside it)."""
     path.parent.mkdir(parents=True, exist_ok=True)

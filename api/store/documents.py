@@ -1,44 +1,39 @@
-"""Documents, their pages, chunks and vectors.
+"""Documents: contents under a name in a collection.
 
-A document is `importing`, then `ready` or `failed`; `deleting` from the moment it is deleted until
-its vectors are gone. Only `ready` ones are listed or searched. An empty model means: for all models;
-model names are kept as `names.model_key` writes them.
+A document is `importing`, then `ready` or `failed`; `deleting` from the moment it is deleted until its vectors are
+gone. Only `ready` ones are listed or searched. Its content (the bytes, by their hash, as one embedding model reads
+them) is shared with the documents of other collections, and goes with the last of them.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-from sqlalchemy import (
-    Connection,
-    RowMapping,
-    Select,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, RowMapping, Select, and_, delete, insert, or_, select, update
 
 from api.errors import DocumentNotFound, NameTaken
-from api.names import document_key, model_key
-from api.store.database import Database
-from api.store.tables import LIVE, changes, chunks, documents, pages
+from api.names import FOR_ALL, document_key
+from api.store.collections import Collection, Scope, drop_emptied
+from api.store.database import Database, batches
+from api.store.tables import IS_LIVE, changes, chunks, collections, contents, documents, pages
 
 DocumentStatus = Literal["importing", "ready", "failed", "deleting"]
+
+NAMES_SHOWN = 100
+"""Documents that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One imported file."""
+    """One file in one collection. `embedder` is the version under which its vectors stand, empty until they do."""
 
     id: str
     name: str
-    model: str
+    collection_id: str
+    collection: str
+    content_id: str
     sha256: str
     size_bytes: int
     status: DocumentStatus
@@ -50,38 +45,18 @@ class Document:
     embedder: str
     created_at: str
 
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The text of one page; the first page is number 1."""
-
-    number: int
-    text: str
+    @property
+    def is_for_all(self) -> bool:
+        """Whether every model can be asked about it."""
+        return self.collection == FOR_ALL
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of one page, before it is stored."""
+class Added(NamedTuple):
+    """What `Documents.add` made: nothing, a document over a content that is there, or both."""
 
-    ordinal: int
-    page: int
-    heading: str
-    text: str
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredChunk:
-    """A chunk with the document it belongs to."""
-
-    id: int
-    document_id: str
-    document: str
-    ordinal: int
-    page: int
-    heading: str
-    text: str
-    tokens: int
+    document: Document
+    is_new: bool
+    has_new_content: bool
 
 
 class Documents:
@@ -92,133 +67,95 @@ class Documents:
 
     # Coming
 
-    def add(self, name: str, model: str, sha256: str, size_bytes: int) -> tuple[Document, bool]:
-        """A new document being imported, or the live one with the same bytes and False.
+    def add(
+        self, name: str, collection: Collection, sha256: str, size_bytes: int, embedder: str
+    ) -> Added:
+        """A document being imported, or the collection's live one with the same bytes.
 
-        `errors.NameTaken` when other bytes have that name. An earlier failure under the name makes room.
+        Its content is one that another live document has for this embedding model, or a new one, which gets the
+        document's id. `errors.NameTaken` when other bytes have that name here. An earlier failure under the name
+        makes room.
         """
-        model = model_key(model)
         with self._database.write() as connection:
-            mine = documents.c.model == model
-            live = documents.c.status.in_(("importing", "ready"))
-            same = select(documents).where(mine, live, documents.c.sha256 == sha256)
+            here = documents.c.collection_id == collection.id
+            same = _select().where(here, IS_LIVE, contents.c.sha256 == sha256)
             if row := connection.execute(same).mappings().first():
-                return _document(row), False
+                return Added(_document(row), False, False)
             named = documents.c.name_key == document_key(name)
-            if connection.execute(select(documents.c.id).where(mine, live, named)).first():
+            if connection.execute(select(documents.c.id).where(here, IS_LIVE, named)).first():
                 raise NameTaken(
                     f"Another document is named {name!r} already. "
                     "Delete it first, or import this one under another file name."
                 )
-            connection.execute(delete(documents).where(mine, named, documents.c.status == "failed"))
+            failed = documents.c.status == "failed"
+            for (other,) in connection.execute(
+                select(documents.c.id).where(here, named, failed)
+            ).all():
+                _remove(connection, other)
             identifier = f"doc_{secrets.token_hex(8)}"
+            content_id = _live_content(connection, sha256, embedder)
+            is_new = content_id is None
+            if content_id is None:
+                content_id = identifier
+                values = {"sha256": sha256, "size_bytes": size_bytes, "embedder": embedder}
+                connection.execute(insert(contents).values(id=identifier, **values))
             connection.execute(
                 insert(documents).values(
                     id=identifier,
+                    collection_id=collection.id,
+                    content_id=content_id,
                     name=name,
                     name_key=document_key(name),
-                    model=model,
-                    sha256=sha256,
-                    size_bytes=size_bytes,
                     status="importing",
                     created_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 )
             )
-            return _one(connection, identifier), True
+            return Added(_one(connection, identifier), True, is_new)
 
-    def set_pages(
-        self, document_id: str, texts: Sequence[Page], title: str, unreadable: Sequence[int]
-    ) -> None:
-        """Keep the extracted text, in place of an earlier one."""
+    def mark_placed(self, document_id: str, embedder: str) -> None:
+        """From now on its vectors are wanted in the index."""
         with self._database.write() as connection:
-            connection.execute(delete(pages).where(pages.c.document_id == document_id))
-            connection.execute(delete(chunks).where(chunks.c.document_id == document_id))
-            connection.execute(
-                insert(pages),
-                [{"document_id": document_id, "number": p.number, "text": p.text} for p in texts],
-            )
-            self._set(
-                connection,
-                document_id,
-                title=title,
-                pages_total=len(texts) + len(unreadable),
-                pages_done=0,
-                pages_unreadable=list(unreadable),
-            )
+            _set(connection, document_id, embedder=embedder)
 
-    def add_chunks(
-        self,
-        document_id: str,
-        batch: Sequence[Chunk],
-        vectors: npt.NDArray[np.float32],
-        embedder: str,
-        pages_done: int,
-    ) -> list[int]:
-        """Keep embedded chunks (vectors of shape (chunks, dimension), stored as float16); returns their ids."""
-        half = vectors.astype(np.float16)
-        with self._database.write() as connection:
-            result = connection.execute(
-                insert(chunks).returning(chunks.c.id, sort_by_parameter_order=True),
-                [
-                    {
-                        "document_id": document_id,
-                        "ordinal": chunk.ordinal,
-                        "page": chunk.page,
-                        "heading": chunk.heading,
-                        "text": chunk.text,
-                        "tokens": chunk.tokens,
-                        "vector": vector.tobytes(),
-                    }
-                    for chunk, vector in zip(batch, half, strict=True)
-                ],
-            )
-            identifiers = [row.id for row in result]
-            self._set(connection, document_id, embedder=embedder, pages_done=pages_done)
-            return identifiers
-
-    def drop_chunks(self, document_id: str) -> None:
-        """Forget the chunks, so that the import begins anew with its pages."""
+    def mark_taken_out(self, document_id: str) -> None:
+        """From now on its vectors are not wanted in the index any more."""
         with self._database.freeing() as connection:
-            connection.execute(delete(chunks).where(chunks.c.document_id == document_id))
-            self._set(connection, document_id, embedder="", pages_done=0)
+            _set(connection, document_id, embedder="")
 
     def mark_ready(self, document_id: str) -> Document:
         """From now on it is listed and searched; `errors.DocumentNotFound` when it was deleted meanwhile."""
         with self._database.write() as connection:
-            if _one(connection, document_id).status == "importing":
-                self._set(
-                    connection, document_id, status="ready", pages_done=documents.c.pages_total
-                )
+            document = _one(connection, document_id)
+            if document.status == "importing":
+                _set(connection, document_id, status="ready")
+                whole = {"pages_done": contents.c.pages_total}
+                mine = contents.c.id == document.content_id
+                connection.execute(update(contents).where(mine).values(**whole))
                 connection.execute(insert(changes).values(kind="put", document_id=document_id))
             return _one(connection, document_id)
 
     def mark_failed(self, document_id: str, error: dict[str, Any]) -> None:
-        """Keep why it failed; its pages and chunks go. One that was deleted meanwhile stays so."""
+        """Keep why it failed; pages and chunks that nobody else needs go. One deleted meanwhile stays so."""
         with self._database.write() as connection:
-            _one(connection, document_id)
-            connection.execute(delete(pages).where(pages.c.document_id == document_id))
-            connection.execute(delete(chunks).where(chunks.c.document_id == document_id))
-            self._set(connection, document_id, status="failed", error=error)
+            content_id = _one(connection, document_id).content_id
+            _set(connection, document_id, status="failed", error=error, embedder="")
+            _empty_unless_needed(connection, content_id)
 
     # Going
 
     def mark_deleting(self, document_ids: Iterable[str]) -> None:
         """From now on they are neither listed nor searched."""
-        wanted = list(document_ids)
-        if not wanted:
-            return
         with self._database.freeing() as connection:
-            connection.execute(
-                update(documents).where(documents.c.id.in_(wanted)).values(status="deleting")
-            )
-            connection.execute(
-                insert(changes), [{"kind": "delete", "document_id": one} for one in wanted]
-            )
+            for wanted in batches(list(document_ids), 500):
+                mine = documents.c.id.in_(wanted)
+                connection.execute(update(documents).where(mine).values(status="deleting"))
+                gone = [{"kind": "delete", "document_id": one} for one in wanted]
+                connection.execute(insert(changes), gone)
 
     def remove(self, document_id: str) -> None:
-        """Forget the document with pages, chunks and vectors."""
+        """Forget the document, its content with the last document that needs it, and an emptied collection."""
         with self._database.freeing() as connection:
-            connection.execute(delete(documents).where(documents.c.id == document_id))
+            _remove(connection, document_id)
 
     # Looking
 
@@ -229,120 +166,166 @@ class Documents:
 
     def all(self, *statuses: DocumentStatus) -> list[Document]:
         """Every document in one of these states, oldest first; without any: all."""
-        query = select(documents).order_by(documents.c.created_at, documents.c.id)
+        query = _select().order_by(documents.c.created_at, documents.c.id)
         if statuses:
             query = query.where(documents.c.status.in_(statuses))
-        with self._database.read() as connection:
-            return [_document(row) for row in connection.execute(query).mappings()]
+        return self._found(query)
 
-    def of_model(self, model: str) -> list[Document]:
-        """The ready documents a model can be asked about (its own and those for all), by name."""
+    def ids(self) -> set[str]:
+        """Every document that has not failed, one being deleted included."""
+        query = select(documents.c.id).where(documents.c.status != "failed")
         with self._database.read() as connection:
-            rows = connection.execute(_ready_for(model).order_by(documents.c.name)).mappings()
-            return [_document(row) for row in rows]
+            return {row.id for row in connection.execute(query)}
 
-    def find(self, model: str, names_or_ids: Sequence[str]) -> list[Document]:
-        """Ready documents of the model by name (with or without `.pdf`) or id.
+    def ready_in(
+        self, scope: Scope, *, limit: int | None = None, after: str | None = None
+    ) -> list[Document]:
+        """The documents there that can be searched, by name; at most `limit`, after the one of that id or name."""
+        query = _ready(scope).order_by(documents.c.name, documents.c.id).limit(limit)
+        if after is not None:
+            (last,) = self.find(scope, [after])
+            is_beside = and_(documents.c.name == last.name, documents.c.id > last.id)
+            query = query.where(or_(documents.c.name > last.name, is_beside))
+        return self._found(query)
+
+    def find(self, scope: Scope, names_or_ids: Sequence[str]) -> list[Document]:
+        """Ready documents there by name (with or without `.pdf`) or id.
 
         `errors.DocumentNotFound` names the missing and those there are.
         """
-        known = self.of_model(model)
-        by_name = {document.id: document for document in known}
-        # the model's own document wins over one for all models
-        by_name |= {document_key(d.name): d for d in sorted(known, key=lambda d: d.model != "")}
-        found = [by_name.get(name) or by_name.get(document_key(name)) for name in names_or_ids]
-        missing = [name for name, document in zip(names_or_ids, found, strict=True) if not document]
-        if missing:
-            raise DocumentNotFound(
-                f"No document {', '.join(map(repr, missing))} for model {model!r}. "
-                f"Documents: {', '.join(d.name for d in known) or 'none'}.",
-                missing=missing,
-                documents=[document.name for document in known],
-            )
-        return list({document.id: document for document in found if document}.values())
+        found = self._named(_ready(scope), scope, names_or_ids)
+        if missing := [name for name, document in found.items() if document is None]:
+            raise self._missing(scope, missing, _ready(scope))
+        return list({document.id: document for document in found.values() if document}.values())
 
-    def pages(self, document_id: str) -> list[Page]:
-        """All pages with text, in order."""
-        query = select(pages).where(pages.c.document_id == document_id).order_by(pages.c.number)
-        with self._database.read() as connection:
-            return [Page(row.number, row.text) for row in connection.execute(query)]
+    def find_any(self, scope: Scope, name_or_id: str) -> Document:
+        """One that can be deleted, by name or id, whatever came of it; `errors.DocumentNotFound`.
 
-    def any_of(self, model: str) -> list[Document]:
-        """What can be deleted for a model, its own and those for all, whatever came of it; oldest first."""
-        key = model_key(model)
-        return [one for one in self.all("importing", "ready", "failed") if one.model in (key, "")]
+        A live one goes before a failed one.
+        """
+        query = _in(scope).where(documents.c.status != "deleting")
+        if document := self._named(query, scope, [name_or_id])[name_or_id]:
+            return document
+        raise self._missing(scope, [name_or_id], query)
 
-    def has_live(self, model: str) -> bool:
-        """Whether some document with just this owner is being imported or ready."""
-        query = select(documents.c.id).where(documents.c.model == model, LIVE).limit(1)
-        with self._database.read() as connection:
-            return connection.execute(query).first() is not None
-
-    def page_texts(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
-        """The text of some pages, by (document id, page number)."""
-        texts = {}
-        with self._database.read() as connection:
-            for document_id, number in set(wanted):
-                query = select(pages.c.text).where(
-                    pages.c.document_id == document_id, pages.c.number == number
-                )
-                if (text := connection.execute(query).scalar()) is not None:
-                    texts[document_id, number] = text
-        return texts
-
-    def chunk_count(self, document_id: str) -> int:
-        """How many chunks are stored."""
-        query = select(func.count()).select_from(chunks).where(chunks.c.document_id == document_id)
-        with self._database.read() as connection:
-            return connection.execute(query).scalar_one()
-
-    def chunks_of(self, document_id: str) -> list[Chunk]:
-        """Its chunks, in order."""
-        columns = [chunks.c[field.name] for field in fields(Chunk)]
-        query = (
-            select(*columns).where(chunks.c.document_id == document_id).order_by(chunks.c.ordinal)
+    def of(self, collection: Collection) -> list[Document]:
+        """All in one collection that can be deleted, oldest first."""
+        query = _select().where(
+            documents.c.collection_id == collection.id, documents.c.status != "deleting"
         )
-        with self._database.read() as connection:
-            return [Chunk(**row) for row in connection.execute(query).mappings()]
+        return self._found(query.order_by(documents.c.created_at, documents.c.id))
 
-    def chunk_ids(self, document_id: str) -> list[int]:
-        """The ids of its chunks, in order."""
-        query = (
-            select(chunks.c.id)
-            .where(chunks.c.document_id == document_id)
-            .order_by(chunks.c.ordinal)
+    def of_content(self, content_id: str) -> list[Document]:
+        """The live documents that have a content, oldest first."""
+        query = _select().where(documents.c.content_id == content_id, IS_LIVE)
+        return self._found(query.order_by(documents.c.created_at, documents.c.id))
+
+    def has_live(self, collection_id: str) -> bool:
+        """Whether some document of the collection is being imported or ready."""
+        query = select(documents.c.id).where(documents.c.collection_id == collection_id, IS_LIVE)
+        with self._database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def shares_content(self, document: Document, *, within: str | None = None) -> bool:
+        """Whether another live document (of the collection `within`) has the same content."""
+        query = select(documents.c.id).where(
+            documents.c.content_id == document.content_id, documents.c.id != document.id, IS_LIVE
         )
+        if within is not None:
+            query = query.where(documents.c.collection_id == within)
         with self._database.read() as connection:
-            return [row.id for row in connection.execute(query)]
+            return connection.execute(query.limit(1)).first() is not None
 
-    def chunks(self, chunk_ids: Iterable[int]) -> dict[int, StoredChunk]:
-        """Chunks by id; those whose document is not ready are left out."""
-        columns = [c for c in chunks.c if c is not chunks.c.vector]
-        found = {}
+    def filled(self, collection_ids: Sequence[str]) -> set[str]:
+        """Those of the collections in which something is ready."""
         with self._database.read() as connection:
-            for some in batches(list(chunk_ids), 500):
-                query = (
-                    select(*columns, documents.c.name.label("document"))
-                    .join(documents)
-                    .where(chunks.c.id.in_(some), documents.c.status == "ready")
-                )
-                for row in connection.execute(query).mappings():
-                    found[row["id"]] = StoredChunk(**row)
-        return found
+            return {
+                one
+                for one in collection_ids
+                if connection.execute(
+                    select(documents.c.id)
+                    .where(documents.c.collection_id == one, documents.c.status == "ready")
+                    .limit(1)
+                ).first()
+            }
 
-    @staticmethod
-    def _set(connection: Connection, document_id: str, **values: Any) -> None:
-        connection.execute(update(documents).where(documents.c.id == document_id).values(**values))
+    def embedders(self) -> set[str]:
+        """The versions of every embedder under which something stands."""
+        query = select(documents.c.embedder).where(IS_LIVE, documents.c.embedder != "").distinct()
+        with self._database.read() as connection:
+            return {row.embedder for row in connection.execute(query)}
+
+    def embedded_otherwise(
+        self, embedder: str, collection_ids: Sequence[str], within: Sequence[str] | None = None
+    ) -> list[Document]:
+        """Some ready documents of the collections (of these ids only) whose vectors are another version's."""
+        query = _select().where(
+            documents.c.status == "ready",
+            documents.c.collection_id.in_(collection_ids),
+            documents.c.embedder != embedder,
+        )
+        if within is not None:
+            query = query.where(documents.c.id.in_(within))
+        return self._found(query.order_by(documents.c.name).limit(NAMES_SHOWN))
+
+    def _found(self, query: Select[Any]) -> list[Document]:
+        with self._database.read() as connection:
+            return [_document(row) for row in connection.execute(query).mappings()]
+
+    def _named(
+        self, query: Select[Any], scope: Scope, names_or_ids: Sequence[str]
+    ) -> dict[str, Document | None]:
+        """Which document each name or id means: where several have it that of the first collection, a live one."""
+        order = {one: at for at, one in enumerate(scope.ids)}
+        found: list[Document] = []
+        for some in batches(list(names_or_ids), 250):
+            keys = [document_key(name) for name in some]
+            named = or_(documents.c.id.in_(some), documents.c.name_key.in_(keys))
+            found += self._found(query.where(named))
+        found.sort(key=lambda one: (order[one.collection_id], one.status == "failed"), reverse=True)
+        by_id = {one.id: one for one in found}
+        by_key = {document_key(one.name): one for one in found}
+        return {name: by_id.get(name) or by_key.get(document_key(name)) for name in names_or_ids}
+
+    def _missing(
+        self, scope: Scope, missing: Sequence[str], query: Select[Any]
+    ) -> DocumentNotFound:
+        known = self._found(query.order_by(documents.c.name).limit(NAMES_SHOWN))
+        names = [document.name for document in known]
+        return DocumentNotFound(
+            f"No document {', '.join(map(repr, missing))} for {scope.title}. "
+            f"Documents: {', '.join(names) or 'none'}.",
+            missing=list(missing),
+            documents=names,
+        )
 
 
-def _ready_for(model: str) -> Select[Any]:
-    return select(documents).where(
-        documents.c.status == "ready", documents.c.model.in_((model_key(model), ""))
+_OF_DOCUMENT = ("id", "name", "collection_id", "content_id", "status", "error", "embedder")
+_OF_CONTENT = ("sha256", "size_bytes", "title", "pages_total", "pages_done", "pages_unreadable")
+
+
+def _select() -> Select[Any]:
+    return (
+        select(
+            *(documents.c[name] for name in (*_OF_DOCUMENT, "created_at")),
+            *(contents.c[name] for name in _OF_CONTENT),
+            collections.c.name.label("collection"),
+        )
+        .join(contents, contents.c.id == documents.c.content_id)
+        .join(collections, collections.c.id == documents.c.collection_id)
     )
 
 
+def _in(scope: Scope) -> Select[Any]:
+    return _select().where(documents.c.collection_id.in_(scope.ids))
+
+
+def _ready(scope: Scope) -> Select[Any]:
+    return _in(scope).where(documents.c.status == "ready")
+
+
 def _one(connection: Connection, document_id: str) -> Document:
-    query = select(documents).where(documents.c.id == document_id, documents.c.status != "deleting")
+    query = _select().where(documents.c.id == document_id, documents.c.status != "deleting")
     row = connection.execute(query).mappings().first()
     if row is None:
         raise DocumentNotFound(f"No document {document_id!r}.")
@@ -350,10 +333,42 @@ def _one(connection: Connection, document_id: str) -> Document:
 
 
 def _document(row: RowMapping) -> Document:
-    return Document(**{name: value for name, value in row.items() if name != "name_key"})
+    return Document(**{field.name: row[field.name] for field in fields(Document)})
 
 
-def batches(values: list[Any], size: int) -> Iterator[list[Any]]:
-    """The values in lists that fit into one query."""
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
+def _set(connection: Connection, document_id: str, **values: Any) -> None:
+    connection.execute(update(documents).where(documents.c.id == document_id).values(**values))
+
+
+def _live_content(connection: Connection, sha256: str, embedder: str) -> str | None:
+    """A content of these bytes that stays; one on its way out is not taken again."""
+    query = (
+        select(contents.c.id)
+        .join(documents, documents.c.content_id == contents.c.id)
+        .where(contents.c.sha256 == sha256, contents.c.embedder == embedder, IS_LIVE)
+        .order_by(documents.c.status.desc(), documents.c.created_at)
+    )
+    return connection.execute(query.limit(1)).scalar()
+
+
+def _remove(connection: Connection, document_id: str) -> None:
+    mine = documents.c.id == document_id
+    row = connection.execute(select(documents.c.content_id).where(mine)).first()
+    if row is None:
+        return
+    connection.execute(delete(documents).where(mine))
+    _empty_unless_needed(connection, row.content_id)
+    left = select(documents.c.id).where(documents.c.content_id == row.content_id)
+    if connection.execute(left.limit(1)).first() is None:
+        connection.execute(delete(contents).where(contents.c.id == row.content_id))
+    drop_emptied(connection)
+
+
+def _empty_unless_needed(connection: Connection, content_id: str) -> None:
+    """Pages and chunks go when no document but failed ones has the content."""
+    needed = select(documents.c.id).where(
+        documents.c.content_id == content_id, documents.c.status != "failed"
+    )
+    if connection.execute(needed.limit(1)).first() is None:
+        connection.execute(delete(pages).where(pages.c.content_id == content_id))
+        connection.execute(delete(chunks).where(chunks.c.content_id == content_id))

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -167,4 +167,4 @@ def _one(connection: Connection, job_id: str) -> Job:
 
 
 def _job(row: RowMapping) -> Job:
-    return Job(**{name: value for name, value in row.items() if name != "queued_at"})
+    return Job(**{field.name: row[field.name] for field in fields(Job)})

@@ -1,4 +1,8 @@
-"""The schema as it is now. `migrations/` brings older files here; a test compares the two."""
+"""The schema as it is now. `migrations/` brings older files here; a test compares the two.
+
+collections --< documents >-- contents --< pages
+                                  |------< chunks --< vectors (one an embedder)
+"""
 
 from sqlalchemy import (
     JSON,
@@ -17,28 +21,70 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-documents = Table(
-    "documents",
+WORKSPACE = "default"
+"""The one workspace there is."""
+
+
+def _workspace() -> Column[str]:
+    return Column("workspace", String, nullable=False, server_default=WORKSPACE)
+
+
+collections = Table(
+    "collections",
     metadata,
     Column("id", String, primary_key=True),
+    _workspace(),
     Column("name", Text, nullable=False),
     Column("name_key", Text, nullable=False),
-    Column("model", String, nullable=False, server_default=""),
+    Column("embedder", String, nullable=False, server_default=""),
+    Column("status", String, nullable=False, server_default="ready"),
+    Column("created_at", String, nullable=False),
+)
+STANDS = text("status = 'ready'")
+IS_FOUND = collections.c.status == "ready"
+Index(
+    "one_collection_a_name",
+    collections.c.workspace,
+    collections.c.name_key,
+    unique=True,
+    sqlite_where=STANDS,
+    postgresql_where=STANDS,
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("id", String, primary_key=True),
     Column("sha256", String, nullable=False),
     Column("size_bytes", Integer, nullable=False),
-    Column("status", String, nullable=False),
-    Column("error", JSON),
     Column("title", Text, nullable=False, server_default=""),
     Column("pages_total", Integer, nullable=False, server_default="0"),
     Column("pages_done", Integer, nullable=False, server_default="0"),
     Column("pages_unreadable", JSON, nullable=False, server_default="[]"),
     Column("embedder", String, nullable=False, server_default=""),
+    _workspace(),
+)
+Index("contents_by_hash", contents.c.workspace, contents.c.sha256)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", String, primary_key=True),
+    _workspace(),
+    Column("collection_id", String, ForeignKey("collections.id"), nullable=False),
+    Column("content_id", String, ForeignKey("contents.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False),
+    Column("status", String, nullable=False),
+    Column("error", JSON),
+    Column("embedder", String, nullable=False, server_default=""),
     Column("created_at", String, nullable=False),
 )
+IS_LIVE = documents.c.status.in_(("importing", "ready"))
 LIVE = text("status IN ('importing', 'ready')")
 Index(
     "one_live_document_a_name",
-    documents.c.model,
+    documents.c.collection_id,
     documents.c.name_key,
     unique=True,
     sqlite_where=LIVE,
@@ -46,17 +92,19 @@ Index(
 )
 Index(
     "one_live_document_a_content",
-    documents.c.model,
-    documents.c.sha256,
+    documents.c.collection_id,
+    documents.c.content_id,
     unique=True,
     sqlite_where=LIVE,
     postgresql_where=LIVE,
 )
+Index("documents_in_a_collection", documents.c.collection_id, documents.c.name, documents.c.id)
+Index("documents_of_a_content", documents.c.content_id)
 
 pages = Table(
     "pages",
     metadata,
-    Column("document_id", String, ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    Column("content_id", String, ForeignKey("contents.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("text", Text, nullable=False),
 )
@@ -65,15 +113,22 @@ chunks = Table(
     "chunks",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("document_id", String, ForeignKey("documents.id", ondelete="CASCADE"), nullable=False),
+    Column("content_id", String, ForeignKey("contents.id", ondelete="CASCADE"), nullable=False),
     Column("ordinal", Integer, nullable=False),
     Column("page", Integer, nullable=False),
     Column("heading", Text, nullable=False, server_default=""),
     Column("text", Text, nullable=False),
     Column("tokens", Integer, nullable=False),
-    Column("vector", LargeBinary),
-    Index("chunks_of_a_document", "document_id", "ordinal", unique=True),
+    Index("chunks_of_a_content", "content_id", "ordinal", unique=True),
     sqlite_autoincrement=True,  # an id is never given twice: Chroma and tantivy may still hold it
+)
+
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("chunk_id", Integer, ForeignKey("chunks.id", ondelete="CASCADE"), primary_key=True),
+    Column("embedder", String, primary_key=True),
+    Column("vector", LargeBinary, nullable=False),
 )
 
 changes = Table(
@@ -95,6 +150,7 @@ models = Table(
     Column("job_id", String, nullable=False, server_default=""),
     Column("created_at", String, nullable=False),
     Column("root", String, nullable=False, server_default=""),
+    _workspace(),
 )
 
 jobs = Table(
@@ -111,6 +167,7 @@ jobs = Table(
     Column("started_at", String),
     Column("ended_at", String),
     Column("queued_at", Float, nullable=False),
+    _workspace(),
 )
 Index("jobs_in_order", jobs.c.status, jobs.c.queued_at)
 

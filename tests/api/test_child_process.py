@@ -18,7 +18,7 @@ import pytest
 from api import child_process
 from api.documents.extract import Bounds, extract
 from api.errors import BackEndFailed, Unavailable
-from api.index.vectors import open_embedded
+from api.index.chroma import open_embedded
 from api.models.bundled import BundledModel, BundledModels
 from api.runners.local import LocalRunner
 from api.runtime.llama_cpp import child as llama_cpp

@@ -108,7 +108,7 @@ def test_vectors_go_alone_and_come_back_and_documents_go_whole(
     assert main(["clean", "vectors", "--yes"]) == 0
     said = capsys.readouterr().out
     assert "vectors: 2, " in said
-    assert "1 vectors of model demo" in said
+    assert "1 vectors of collection demo" in said
     visited(settings, url, look_without_vectors)
 
     assert main(["clean", "documents", "--yes"]) == 0

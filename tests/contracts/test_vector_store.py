@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from api.errors import EmbeddingMismatch
+from api.index.chroma import open_embedded
 from api.index.chroma_server import open_server
 from api.index.embeddings import Vectors
-from api.index.values import Collection
+from api.index.values import VectorSet
 from api.index.vector_store import VectorStore
-from api.index.vectors import open_embedded
 from tests.index.memory import MemoryVectors
 from tests.index.servers import ChromaServer
 
-LIBRARY = Collection("demo", "tiny:4")
-OTHER = Collection("", "tiny:4")
+LIBRARY = VectorSet("col_demo", "tiny:4")
+OTHER = VectorSet("col_all", "tiny:4")
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def vectors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorSt
     else:
         store = open_server(request.getfixturevalue("chroma_server").url)
     yield store
-    for collection in store.collections():
-        store.drop(collection)
+    for one in store.sets():
+        store.drop(one)
     store.close()
 
 
@@ -74,13 +74,13 @@ def test_putting_an_id_again_replaces_its_vector(vectors: VectorStore) -> None:
     assert [(hit.chunk_id, round(hit.score, 4)) for hit in hits] == [(1, 1.0)]
 
 
-def test_collections_do_not_mix_and_tell_whose_they_are(vectors: VectorStore) -> None:
+def test_sets_do_not_mix_and_tell_whose_they_are(vectors: VectorStore) -> None:
     vectors.put(LIBRARY, [1], THREE[:1])
     vectors.put(OTHER, [2], THREE[:1])
-    assert vectors.collections() == {LIBRARY, OTHER}
+    assert vectors.sets() == {LIBRARY, OTHER}
     assert (vectors.ids(LIBRARY), vectors.ids(OTHER)) == ({1}, {2})
     vectors.drop(LIBRARY)
-    assert vectors.collections() == {OTHER}
+    assert vectors.sets() == {OTHER}
 
 
 def test_what_is_not_there_is_empty_and_can_be_deleted(vectors: VectorStore) -> None:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 async def adopt(place: Place, house: House) -> list[Finding]:
     """Take the documents back."""
     bundled = BundledModels(house.runtime, [], place.settings.converting_dir)
-    return await adopt_documents(house.importer, bundled, place.settings)
+    return await adopt_documents(house.importer, house.store.collections, bundled, place.settings)
 
 
 async def test_files_of_a_lost_database_are_imported_again_under_their_names(place: Place) -> None:
@@ -37,14 +37,31 @@ async def test_files_of_a_lost_database_are_imported_again_under_their_names(pla
     async with place.start() as (house, _):
         findings = await adopt(place, house)
         assert [repaired for _, repaired in findings] == [True, True]
-        known = {(one.name, one.model, one.status) for one in house.store.documents.all()}
-        assert known == {("Über uns.pdf", "ada", "ready"), ("for all.pdf", "", "ready")}
+        known = {(one.name, one.collection, one.status) for one in house.store.documents.all()}
+        assert known == {("Über uns.pdf", "ada", "ready"), ("for all.pdf", "*", "ready")}
         assert house.is_whole()
         house.folders.documents.agree()
     await place.restart()
     assert not place.notes
     assert len(place.kept()) == 2
     assert place.lost() == set()
+
+
+async def test_a_file_that_two_collections_have_comes_back_into_both(place: Place) -> None:
+    async with place.start() as (house, _):
+        await house.bring(MORE[0], "rules.pdf", model="ada")
+        await house.bring(MORE[0], "Regeln.pdf", model="bob")
+        await house.bring(MORE[0], "gone.pdf", model="cleo")
+        await house.deleter.delete_document(house.scope("cleo"), "gone")
+        await house.deleter.settled()
+    place.settings.database_path.unlink()
+    async with place.start() as (house, _):
+        (finding,) = await adopt(place, house)
+        assert "'rules.pdf' and 'Regeln.pdf'" in finding.text
+        known = {(one.name, one.collection) for one in house.store.documents.all()}
+        assert known == {("rules.pdf", "ada"), ("Regeln.pdf", "bob")}
+        assert house.is_whole()
+    assert len(place.kept()) == 1
 
 
 async def test_a_file_without_a_label_comes_back_under_the_name_that_it_has(place: Place) -> None:
@@ -55,7 +72,7 @@ async def test_a_file_without_a_label_comes_back_under_the_name_that_it_has(plac
         (finding,) = await adopt(place, house)
         assert finding.repaired
         (document,) = house.store.documents.all("ready")
-        assert (document.name, document.model) == ("doc_0123456789abcdef.pdf", "")
+        assert (document.name, document.collection) == ("doc_0123456789abcdef.pdf", "*")
 
 
 async def away(*_: object) -> None:

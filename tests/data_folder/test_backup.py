@@ -35,7 +35,7 @@ async def test_a_backup_of_a_service_that_rests_is_all_of_it(place: Place, tmp_p
         assert not place.notes
         await house.index.repair()
         assert house.is_whole()
-        assert len(house.store.documents.of_model("demo")) == 2
+        assert len(house.documents_of("demo")) == 2
         assert [job.status for job in shop.store.jobs.all()] == ["queued", "queued"]
     assert place.kept() == before
     assert place.lost() == set()
@@ -66,7 +66,7 @@ async def test_a_backup_while_documents_come_and_go_belongs_together_and_lacks_n
                 number += 1
                 await house.bring(pdf(f"Tower {number} is high."), f"{number}.pdf")
                 if number > 2:
-                    await house.deleter.delete_document("demo", f"{number - 2}")
+                    await house.deleter.delete_document(house.scope(), f"{number - 2}")
 
         coming = asyncio.create_task(come_and_go())
         for number in range(6):

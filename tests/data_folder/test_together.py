@@ -74,7 +74,7 @@ async def test_todays_database_over_yesterdays_folder_loses_no_row_and_no_file(
     place.keep_copy("documents", "jobs")
     await place.add(1)
     async with place.start() as (house, _):
-        await house.deleter.delete_document("demo", "0")
+        await house.deleter.delete_document(house.scope(), "0")
     place.put_back("documents", "jobs")
     before = place.kept()
     await place.restart()
@@ -82,7 +82,9 @@ async def test_todays_database_over_yesterdays_folder_loses_no_row_and_no_file(
     assert all("older than the database" in note for note in place.notes)
     assert place.kept() == before
     store = open_store(place.settings.database_path)
-    assert [one.name for one in store.documents.of_model("demo")] == ["1.pdf"]
+    assert [one.name for one in store.documents.ready_in(store.collections.scope_of("demo"))] == [
+        "1.pdf"
+    ]
     assert [job.status for job in store.jobs.all()] == ["queued", "queued"]
     store.close()
 
@@ -151,7 +153,8 @@ async def test_a_crash_at_any_point_of_adding_leaves_them_together(place: Place,
     if died == "before the card":
         store.installation.set_mark("documents", mark + 1)
     if died != "before the row":
-        store.documents.add("half.pdf", "demo", "0" * 64, 10)
+        demo = store.collections.of_model("demo")
+        store.documents.add("half.pdf", demo, "0" * 64, 10, "tiny")
     store.close()
     card = json.loads(card_path.read_text())
     card_path.write_text(json.dumps({**card, "coming": mark + 1}))
@@ -179,7 +182,7 @@ async def test_what_others_keep_in_our_folders_harms_nothing_and_stays(place: Pl
         house.lexical.clear()
         await house.index.catch_up()
         assert house.lexical.ids()
-        await house.deleter.delete_all("demo")
+        await house.deleter.delete_all(house.store.collections.of_model("demo"))
     await place.restart()
     assert not place.notes
     assert [path for path in theirs if not path.exists()] == []

@@ -1,6 +1,8 @@
 """A house of documents: store, index, importer and deleter over a folder that outlives it."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,15 @@ from api.documents.extract import Bounds
 from api.documents.files import Files
 from api.documents.importing import Importer
 from api.index import Index
+from api.index.chroma import open_embedded
 from api.index.embeddings import Embedder
 from api.index.lexical import LexicalIndex
 from api.index.vector_store import VectorStore
-from api.index.vectors import open_embedded
 from api.opening import open_folders
 from api.settings import Settings
 from api.store import Store, open_store
+from api.store.chunks import StoredChunk
+from api.store.collections import Scope
 from api.store.documents import Document
 from tests.documents.pdfs import received
 from tests.fakes import FakeRuntime
@@ -62,7 +66,26 @@ class House:
     ) -> tuple[Document, bool]:
         """Import bytes."""
         upload = received(self.folder / "uploads", content)
-        return await self.importer.import_document(name=name, model=model, **upload, **options)
+        collection = self.store.collections.of_model(model)
+        return await self.importer.import_document(
+            name=name, collection=collection, **upload, **options
+        )
+
+    def documents_of(self, model: str) -> list[Document]:
+        """What the model can be asked about."""
+        return self.store.documents.ready_in(self.scope(model))
+
+    def scope(self, model: str = "demo") -> Scope:
+        """Where a model looks."""
+        return self.store.collections.scope_of(model)
+
+    def found(self, chunk_ids: Iterable[int]) -> dict[int, StoredChunk]:
+        """Chunks that the model `demo` finds."""
+        return self.store.chunks.found(chunk_ids, self.scope().ids)
+
+    def chunk_ids(self, document: Document) -> list[int]:
+        """The chunks of a document."""
+        return self.store.chunks.ids(document.content_id)
 
     async def ended(self, document: Document) -> Document:
         """The document when its import has ended, well or not."""
@@ -72,13 +95,14 @@ class House:
 
     def vector_ids(self) -> set[int]:
         """All chunks in the vector store."""
-        return {id for one in self.vectors.collections() for id in self.vectors.ids(one)}
+        return {id for one in self.vectors.sets() for id in self.vectors.ids(one)}
 
     def is_whole(self) -> bool:
         """Whether vectors, words, chunks and files tell the same."""
-        documents = {one.id for one in self.store.documents.all() if one.status != "failed"}
-        chunks = self.store.index_source.ready_chunk_ids()
-        return self.vector_ids() == self.lexical.ids() == chunks and documents == self.kept()
+        contents = {one.content_id for one in self.store.documents.all() if one.status != "failed"}
+        chunks = self.store.chunks.ready()
+        vectors = Counter(id for one in self.vectors.sets() for id in self.vectors.ids(one))
+        return vectors == self.lexical.counts() == chunks and contents == self.kept()
 
     def kept(self) -> set[str]:
         """The ids of all files that are kept."""

@@ -24,7 +24,7 @@ async def work(folder: Path) -> None:
     house = House(folder, embedded=True).open()
     await house.bring(FIRST, "first.pdf")
     await house.bring(SECOND, "second.pdf")
-    await house.deleter.delete_document("demo", "first")
+    await house.deleter.delete_document(house.scope(), "first")
     await house.deleter.settled()
     await house.close()
 

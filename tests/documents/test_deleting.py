@@ -21,10 +21,10 @@ TWO = pdf("The bridge was built in 1901.")
 async def test_a_deleted_document_is_neither_listed_nor_found_from_now_on(house: House) -> None:
     document, _ = await house.bring(ONE, "one.pdf")
     await house.bring(TWO, "two.pdf")
-    await house.deleter.delete_document("demo", "one")
-    assert [one.name for one in house.store.documents.of_model("demo")] == ["two.pdf"]
-    (found,) = await house.index.candidates("demo", ["How high is the tower?"], None, 10)
-    hits = house.store.documents.chunks([hit.chunk_id for hit in found.dense + found.lexical])
+    await house.deleter.delete_document(house.scope(), "one")
+    assert [one.name for one in house.documents_of("demo")] == ["two.pdf"]
+    (found,) = await house.index.candidates(house.scope(), ["How high is the tower?"], None, 10)
+    hits = house.found([hit.chunk_id for hit in found.dense + found.lexical])
     assert {chunk.document for chunk in hits.values()} <= {"two.pdf"}
     await house.deleter.settled()
     assert document.id not in house.kept()
@@ -36,7 +36,9 @@ async def test_a_document_is_named_with_or_without_pdf_or_by_id(
     house: House, spelling: str
 ) -> None:
     document, _ = await house.bring(ONE, "one.pdf")
-    await house.deleter.delete_document("demo", document.id if spelling == "id" else spelling)
+    await house.deleter.delete_document(
+        house.scope(), document.id if spelling == "id" else spelling
+    )
     await house.deleter.settled()
     assert house.is_empty()
 
@@ -45,7 +47,7 @@ async def test_deleting_an_unknown_document_names_those_there_are(house: House) 
     await house.bring(ONE, "one.pdf")
     await house.bring(TWO, "two.pdf", "other")
     with pytest.raises(DocumentNotFound, match=r"Documents: one\.pdf"):
-        await house.deleter.delete_document("demo", "two.pdf")
+        await house.deleter.delete_document(house.scope(), "two.pdf")
 
 
 async def test_deleting_all_takes_the_own_documents_and_leaves_those_for_all_models(
@@ -54,27 +56,27 @@ async def test_deleting_all_takes_the_own_documents_and_leaves_those_for_all_mod
     await house.bring(ONE, "one.pdf")
     await house.bring(TWO, "two.pdf")
     shared, _ = await house.bring(TWO, "shared.pdf", "")
-    deleted = await house.deleter.delete_all("Demo:latest")
+    deleted = await house.deleter.delete_all(house.store.collections.of_model("Demo:latest"))
     await house.deleter.settled()
     assert {one.name for one in deleted} == {"one.pdf", "two.pdf"}
-    assert house.store.documents.of_model("demo") == [shared]
-    assert house.vector_ids() == set(house.store.documents.chunk_ids(shared.id))
-    assert await house.deleter.delete_all("demo") == []
+    assert house.documents_of("demo") == [shared]
+    assert house.vector_ids() == set(house.chunk_ids(shared))
+    assert await house.deleter.delete_all(house.store.collections.of_model("demo")) == []
 
 
 async def test_the_models_own_document_goes_before_one_for_all_models(house: House) -> None:
     own, _ = await house.bring(ONE, "a.pdf")
     await house.bring(TWO, "a.pdf", "")
-    assert (await house.deleter.delete_document("demo", "a")).id == own.id
-    assert (await house.deleter.delete_document("demo", "a")).model == ""
+    assert (await house.deleter.delete_document(house.scope(), "a")).id == own.id
+    assert (await house.deleter.delete_document(house.scope(), "a")).is_for_all
 
 
 async def test_a_word_index_made_anew_holds_what_old_changes_told(house: House) -> None:
     await house.bring(ONE, "one.pdf")
     await house.bring(TWO, "two.pdf")
-    await house.deleter.delete_document("demo", "one")
+    await house.deleter.delete_document(house.scope(), "one")
     await house.deleter.settled()
-    house.store.index_source.forget_old_changes(kept=1)
+    house.store.changes.forget_old(kept=1)
     house.lexical.clear()
     await house.index.catch_up()
     assert house.is_whole()
@@ -83,18 +85,18 @@ async def test_a_word_index_made_anew_holds_what_old_changes_told(house: House) 
 async def test_a_failed_document_can_be_deleted(house: House) -> None:
     document, _ = await house.bring(drawing_only(), "bad.pdf", wait=False)
     assert (await house.ended(document)).status == "failed"
-    await house.deleter.delete_document("demo", "bad")
+    await house.deleter.delete_document(house.scope(), "bad")
     await house.deleter.settled()
     assert house.is_empty()
 
 
 async def test_a_name_is_free_again_as_soon_as_its_document_is_deleted(house: House) -> None:
     await house.bring(ONE, "a.pdf")
-    await house.deleter.delete_document("demo", "a")
+    await house.deleter.delete_document(house.scope(), "a")
     again, is_new = await house.bring(ONE, "a.pdf")
     await house.deleter.settled()
     assert is_new
-    assert house.vector_ids() == set(house.store.documents.chunk_ids(again.id))
+    assert house.vector_ids() == set(house.chunk_ids(again))
     assert house.lexical.ids() == house.vector_ids()
 
 
@@ -107,8 +109,8 @@ async def test_a_delete_that_cannot_end_now_ends_at_the_next_start(
         raise Unavailable("The vector store is away.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(house.vectors, "collections", away)
-        await house.deleter.delete_document("demo", "a")
+        patch.setattr(house.vectors, "sets", away)
+        await house.deleter.delete_document(house.scope(), "a")
         await house.close()
     house.open()
     assert [one.status for one in house.store.documents.all()] == ["deleting"]
@@ -123,7 +125,7 @@ async def test_a_delete_ends_while_the_vector_store_fails(
     house = House(tmp_path, vectors=failing).open()
     await house.bring(ONE, "a.pdf")
     failing.error = BackEndFailed("The segment is torn.")
-    await house.deleter.delete_document("demo", "a")
+    await house.deleter.delete_document(house.scope(), "a")
     await house.deleter.settled()
     assert house.store.documents.all() == []
     failing.error = None
@@ -149,9 +151,9 @@ async def test_a_delete_that_fails_stops_no_other(
     with monkeypatch.context() as patch:
         patch.setattr("api.documents.deleting.RETRY_SECONDS", 0.05)
         patch.setattr(house.index, "remove", fails_for_one)
-        await house.deleter.delete_document("demo", "bad")
+        await house.deleter.delete_document(house.scope(), "bad")
         await asyncio.sleep(0.02)
-        await house.deleter.delete_document("demo", "good")
+        await house.deleter.delete_document(house.scope(), "good")
         while len(house.store.documents.all()) > 1:
             await asyncio.sleep(0.01)
         assert [one.id for one in house.store.documents.all("deleting")] == [bad.id]

@@ -19,7 +19,7 @@ async def test_what_does_not_fit_together_is_found_and_put_right(house: House) -
     await house.bring(pdf("The tower is high."), "tower.pdf")
     house.files.path("doc_0123456789abcdef").write_bytes(b"%PDF")
     house.lexical.clear()
-    for collection in house.vectors.collections():
+    for collection in house.vectors.sets():
         house.vectors.drop(collection)
     found = await _examine(house, repair=False)
     assert [repaired for _, repaired in found] == [False, False]  # the words have caught up
@@ -34,7 +34,7 @@ async def test_a_lost_file_is_told_and_the_text_stays(house: House) -> None:
     ((text, repaired),) = await _examine(house, repair=True)
     assert "tower.pdf" in text
     assert not repaired
-    assert [one.id for one in house.store.documents.of_model("demo")] == [document.id]
+    assert [one.id for one in house.documents_of("demo")] == [document.id]
 
 
 async def _examine(house: House, *, repair: bool) -> list[Finding]:

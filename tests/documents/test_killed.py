@@ -57,9 +57,9 @@ async def test_after_a_kill_the_next_start_makes_everything_whole(kill: str, kil
     for name, content in (("first.pdf", FIRST), ("second.pdf", SECOND)):
         if name in expected:  # waits for the import that goes on, and is no second document
             assert (await house.bring(content, name))[1] is False
-    assert {one.name for one in house.store.documents.of_model("demo")} == expected
+    assert {one.name for one in house.documents_of("demo")} == expected
     assert house.is_whole()
     assert await examine(house.store, house.index, house.files, repair=False) == []
-    (found,) = await house.index.candidates("demo", ["When was bridge 7 built?"], None, 5)
+    (found,) = await house.index.candidates(house.scope(), ["When was bridge 7 built?"], None, 5)
     assert bool(found.lexical) == ("second.pdf" in expected)
     await house.close()

@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 
 from api.documents.split import Pause, pack, pieces
-from api.store.documents import Chunk, Page
+from api.store.chunks import Chunk
+from api.store.contents import Page
 
 
 def split(*texts: str, limit: int = 30, overlap: int = 0) -> list[Chunk]:

@@ -9,7 +9,10 @@ from api.index.embeddings import Embedder
 from api.index.lexical import LexicalIndex
 from api.index.vector_store import VectorStore
 from api.store import Store, open_store
-from api.store.documents import Chunk, Document, Page
+from api.store.chunks import Chunk
+from api.store.collections import Scope
+from api.store.contents import Page
+from api.store.documents import Document
 from tests.fakes import FakeRuntime
 from tests.index.memory import MemoryVectors
 
@@ -40,14 +43,16 @@ class Library:
         """A document with one chunk a page."""
         documents = self.store.documents
         digest = sha256(name.encode()).hexdigest()
-        document, _ = documents.add(name, model, digest, 1)
+        collection = self.store.collections.of_model(model)
+        document = documents.add(name, collection, digest, 1, EMBEDDING_MODEL).document
         pages = [Page(number, text) for number, text in enumerate(texts, start=1)]
-        documents.set_pages(document.id, pages, "", [])
+        self.store.contents.set_pages(document.content_id, pages, "", [])
         chunks = [
             Chunk(page.number - 1, page.number, heading, page.text, len(page.text.split()))
             for page in pages
         ]
-        await self.index.put(document, chunks, pages_done=len(pages))
+        await self.index.put(document, chunks, self.embedder, pages_done=len(pages))
+        await self.index.place(document, self.embedder)
         if ready:
             document = documents.mark_ready(document.id)
             await self.index.catch_up()
@@ -57,16 +62,21 @@ class Library:
         self, query: str, documents: list[Document] | None = None, model: str = "demo"
     ) -> tuple[list[str], list[str]]:
         """The texts of the candidates, by meaning and by words."""
-        (candidates,) = await self.index.candidates(model, [query], documents, 10)
-        texts = self.store.documents.chunks(self.store.index_source.ready_chunk_ids())
+        scope = self.scope(model)
+        (candidates,) = await self.index.candidates(scope, [query], documents, 10)
+        texts = self.store.chunks.found(self.store.chunks.ready(), scope.ids)
         return (
             [texts[hit.chunk_id].text for hit in candidates.dense],
             [texts[hit.chunk_id].text for hit in candidates.lexical],
         )
 
+    def scope(self, model: str = "demo") -> Scope:
+        """Where a model looks."""
+        return self.store.collections.scope_of(model)
+
     def vector_ids(self) -> set[int]:
         """All chunks in the vector store."""
-        return {id for one in self.vectors.collections() for id in self.vectors.ids(one)}
+        return {id for one in self.vectors.sets() for id in self.vectors.ids(one)}
 
     def close(self) -> None:
         """Close everything, as at a stop."""

@@ -6,25 +6,25 @@ import numpy as np
 
 from api.errors import EmbeddingMismatch
 from api.index.embeddings import Vectors
-from api.index.values import Collection, Scored
+from api.index.values import Scored, VectorSet
 
 
 class MemoryVectors:
     """`VectorStore` in a dictionary."""
 
     def __init__(self) -> None:
-        self.kept: dict[Collection, dict[int, Vectors]] = {}
+        self.kept: dict[VectorSet, dict[int, Vectors]] = {}
 
-    def put(self, collection: Collection, ids: Sequence[int], vectors: Vectors) -> None:
+    def put(self, where: VectorSet, ids: Sequence[int], vectors: Vectors) -> None:
         """Keep vectors in place of earlier ones of the same ids."""
-        kept = self.kept.setdefault(collection, {})
+        kept = self.kept.setdefault(where, {})
         for one, vector in zip(ids, vectors, strict=True):
             self._require_dimension(kept, vector)
             kept[one] = vector
 
-    def query(self, collection: Collection, vectors: Vectors, limit: int) -> list[list[Scored]]:
+    def query(self, where: VectorSet, vectors: Vectors, limit: int) -> list[list[Scored]]:
         """For each vector the nearest by cosine, best first."""
-        kept = self.kept.get(collection, {})
+        kept = self.kept.get(where, {})
         answer = []
         for vector in vectors:
             self._require_dimension(kept, vector)
@@ -32,21 +32,21 @@ class MemoryVectors:
             answer.append(sorted(scored, key=lambda hit: -hit.score)[:limit])
         return answer
 
-    def delete(self, collection: Collection, ids: Sequence[int]) -> None:
+    def delete(self, where: VectorSet, ids: Sequence[int]) -> None:
         """Take vectors out."""
         for one in ids:
-            self.kept.get(collection, {}).pop(one, None)
+            self.kept.get(where, {}).pop(one, None)
 
-    def drop(self, collection: Collection) -> None:
-        """Take a whole collection out."""
-        self.kept.pop(collection, None)
+    def drop(self, where: VectorSet) -> None:
+        """Take a whole set out."""
+        self.kept.pop(where, None)
 
-    def ids(self, collection: Collection) -> set[int]:
-        """Everything that is in a collection."""
-        return set(self.kept.get(collection, {}))
+    def ids(self, where: VectorSet) -> set[int]:
+        """Everything that is in a set."""
+        return set(self.kept.get(where, {}))
 
-    def collections(self) -> set[Collection]:
-        """Every collection there is."""
+    def sets(self) -> set[VectorSet]:
+        """Every set there is."""
         return set(self.kept)
 
     def check(self) -> None:
@@ -67,14 +67,14 @@ class FailingVectors(MemoryVectors):
     error: Exception | None = None
 
     @property
-    def kept(self) -> dict[Collection, dict[int, Vectors]]:
+    def kept(self) -> dict[VectorSet, dict[int, Vectors]]:
         """What it has, if it can be reached."""
         if self.error is not None:
             raise self.error
         return self._kept
 
     @kept.setter
-    def kept(self, kept: dict[Collection, dict[int, Vectors]]) -> None:
+    def kept(self, kept: dict[VectorSet, dict[int, Vectors]]) -> None:
         self._kept = kept
 
 

@@ -14,7 +14,7 @@ import pytest
 from api.errors import BackEndFailed, Unavailable
 from api.index.chroma_server import ANSWER_SECONDS, open_server
 from api.index.opening import open_index
-from api.index.values import Collection
+from api.index.values import VectorSet
 from api.index.vector_store import VectorStore
 from api.settings import Settings
 from api.store import open_store
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.real]
 TOWER = "The tower of Lindau is 90 metres high."
 BRIDGE = "The bridge of Konstanz was built in 1901."
 FERRY = "The ferry to Meersburg leaves every hour."
-SOME = Collection("demo", "tiny:4")
+SOME = VectorSet("demo", "tiny:4")
 ONE = np.ones((1, 4), dtype=np.float32)
 
 
@@ -87,7 +87,7 @@ async def whole(library: Library) -> None:
             except Unavailable:
                 pass
             await anyio.sleep(0.02)
-    assert library.vector_ids() == library.store.index_source.ready_chunk_ids()
+    assert library.vector_ids() == set(library.store.chunks.ready())
 
 
 async def forgotten(library: Library, document: Document) -> None:
@@ -143,8 +143,8 @@ async def test_vectors_that_vanish_unnoticed_come_back_when_they_are_used(
     await library.index.repair()
     await library.add("places.pdf", TOWER, BRIDGE)
     somebody = open_server(shared.url)
-    for collection in somebody.collections():
-        somebody.drop(collection)
+    for one in somebody.sets():
+        somebody.drop(one)
     somebody.close()
     if notices == "a search":
         assert (await library.found("bridge"))[0][0] == BRIDGE
@@ -162,11 +162,11 @@ async def test_an_import_goes_on_through_a_restart_of_the_server(
     house = House(tmp_path, vectors=impatient(server)).open()
     pages = [f"Section {n} says that locker {n} opens with code {n * 37}. " * 12 for n in range(12)]
     document, _ = await house.bring(pdf(*pages), wait=False)
-    await until(lambda: house.store.documents.chunk_count(document.id) > 0)
+    await until(lambda: house.store.chunks.count(document.content_id) > 0)
     server.kill()
     assert (await house.ended(document)).status == "ready"
     server.start()
-    await until(lambda: house.vector_ids() == house.store.index_source.ready_chunk_ids())
+    await until(lambda: house.vector_ids() == set(house.store.chunks.ready()))
     await house.deleter.delete([document])
     await house.deleter.settled()
     await until(lambda: house.vector_ids() == set())
@@ -175,7 +175,7 @@ async def test_an_import_goes_on_through_a_restart_of_the_server(
 
 def test_when_one_collection_is_lost_the_others_are_looked_for_anew(shared: ChromaServer) -> None:
     vectors, somebody = impatient(shared), open_server(shared.url)
-    others = [Collection(f"model {number}", "tiny:4") for number in range(3)]
+    others = [VectorSet(f"model {number}", "tiny:4") for number in range(3)]
     for one in others:
         vectors.put(one, [1], ONE)
         somebody.drop(one)

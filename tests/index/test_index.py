@@ -19,7 +19,7 @@ from api.errors import (
 from api.index import Index
 from api.index.dense import ASKED_AT_ONCE
 from api.index.embeddings import Embedder, Vectors
-from api.index.values import Collection, Scored
+from api.index.values import Scored, VectorSet
 from tests.fakes import FakeRuntime
 from tests.index.library import Library
 from tests.index.memory import FailingVectors, MemoryVectors
@@ -42,10 +42,11 @@ async def test_all_queries_are_embedded_in_one_call_and_answered_in_order(librar
     await library.add("places.pdf", TOWER, BRIDGE, FERRY)
     library.runtime.embedded.clear()
     queries = ["tower Lindau", "ferry Meersburg"]
-    found = await library.index.candidates("demo", queries, None, 1)
+    found = await library.index.candidates(library.scope(), queries, None, 1)
     assert library.runtime.embedded == queries
     assert [one.query for one in found] == queries
-    texts = library.store.documents.chunks(hit.chunk_id for one in found for hit in one.dense)
+    ids = [hit.chunk_id for one in found for hit in one.dense]
+    texts = library.store.chunks.found(ids, library.scope().ids)
     assert [texts[one.dense[0].chunk_id].text for one in found] == [TOWER, FERRY]
 
 
@@ -70,8 +71,8 @@ async def test_a_selection_of_documents_is_searched_exactly_and_alone(library: L
     assert set(dense) == {TOWER, BRIDGE}
     assert lexical[0] == BRIDGE
     assert FERRY not in lexical
-    (chosen,) = await library.index.candidates("demo", ["bridge"], [bridge], 5)
-    (all_of_them,) = await library.index.candidates("demo", ["bridge"], None, 5)
+    (chosen,) = await library.index.candidates(library.scope(), ["bridge"], [bridge], 5)
+    (all_of_them,) = await library.index.candidates(library.scope(), ["bridge"], None, 5)
     near = {hit.chunk_id: hit.score for hit in all_of_them.dense}
     assert chosen.dense[0].score == pytest.approx(near[chosen.dense[0].chunk_id], abs=1e-3)
 
@@ -89,7 +90,7 @@ async def test_without_documents_or_queries_nothing_is_embedded(library: Library
     assert await library.found("anything") == ([], [])
     await library.add("a.pdf", TOWER)
     library.runtime.embedded.clear()
-    assert await library.index.candidates("demo", [], None, 5) == []
+    assert await library.index.candidates(library.scope(), [], None, 5) == []
     assert await library.found("anything", []) == ([], [])
     assert library.runtime.embedded == []
 
@@ -109,7 +110,7 @@ async def test_documents_of_another_embedder_are_refused_with_the_way_out(
     embedder = Embedder(FakeRuntime(embedding_model="new-embedder"), "new-embedder")
     changed = Index(library.store, library.vectors, library.lexical, embedder)
     with pytest.raises(EmbeddingMismatch, match=r"old\.pdf.*import them again"):
-        await changed.candidates("demo", ["tower"], None, 5)
+        await changed.candidates(library.scope(), ["tower"], None, 5)
 
 
 async def test_a_missing_embedding_model_is_not_ready_and_no_unknown_model(
@@ -127,7 +128,7 @@ async def test_removing_a_document_takes_its_vectors_and_words(library: Library)
     library.store.documents.mark_deleting([tower.id])
     await library.index.remove(tower)
     await library.index.remove(tower)
-    left = set(library.store.documents.chunk_ids(bridge.id))
+    left = set(library.store.chunks.ids(bridge.content_id))
     assert library.vector_ids() == library.lexical.ids() == left
 
 
@@ -138,7 +139,7 @@ async def test_lost_vectors_and_words_come_back_from_the_store_without_embedding
     await library.add("shared.pdf", TOWER, model="")
     expected = library.vector_ids()
     library.close()
-    for collection in library.vectors.collections():
+    for collection in library.vectors.sets():
         library.vectors.drop(collection)
     library.open(vectors_behind=True)
     library.lexical.clear()
@@ -156,18 +157,18 @@ async def test_lost_vectors_and_words_come_back_from_the_store_without_embedding
 async def test_what_belongs_to_nobody_is_taken_out(library: Library) -> None:
     await library.add("places.pdf", TOWER, BRIDGE)
     expected = library.vector_ids()
-    vectors = await library.embedder.embed([FERRY])
-    version = library.embedder.version(vectors)
-    library.vectors.put(Collection("demo", version), [999], vectors)
-    library.vectors.put(Collection("gone", version), [1000], vectors)
+    vectors, version = await library.embedder.embed([FERRY])
+    demo = library.scope().ids[0]
+    library.vectors.put(VectorSet(demo, version), [999], vectors)
+    library.vectors.put(VectorSet("gone", version), [1000], vectors)
     assert len(await library.index.repair()) == 2
     assert library.vector_ids() == expected
 
 
 async def test_vectors_that_are_not_the_stored_ones_are_made_again(library: Library) -> None:
     await library.add("places.pdf", TOWER, BRIDGE)
-    wrong = await library.embedder.embed([FERRY, FERRY])
-    (collection,) = library.vectors.collections()
+    wrong, _ = await library.embedder.embed([FERRY, FERRY])
+    (collection,) = library.vectors.sets()
     library.vectors.put(collection, sorted(library.vector_ids()), wrong)
     assert len(await library.index.repair()) == 1
     assert (await library.found("bridge Konstanz"))[0][0] == BRIDGE
@@ -215,7 +216,7 @@ async def test_a_vector_store_that_failed_is_used_again_without_a_restart(
     await says(library, "the log says why")
     failing.error = None
     await says(library, "")
-    assert library.vector_ids() == library.store.index_source.ready_chunk_ids()
+    assert library.vector_ids() == set(library.store.chunks.ready())
     failing.kept = {}
     assert (await library.found("bridge Konstanz"))[0] == []  # it is asked
     library.close()
@@ -250,7 +251,7 @@ class SilentVectors(MemoryVectors):
         self.asked = 0
         self.time_is_up = threading.Event()
 
-    def query(self, collection: Collection, vectors: Vectors, limit: int) -> list[list[Scored]]:
+    def query(self, where: VectorSet, vectors: Vectors, limit: int) -> list[list[Scored]]:
         """Make the thread that asks wait."""
         self.asked += 1
         self.time_is_up.wait(60)
@@ -263,12 +264,13 @@ async def test_a_vector_store_that_is_silent_leaves_threads_for_everything_else(
     silent = SilentVectors()
     library = Library(tmp_path, vectors=silent).open()
     document = await library.add("places.pdf", TOWER)
-    vectors = await library.embedder.embed([TOWER])
+    vectors, version = await library.embedder.embed([TOWER])
     found: list[Sequence[Sequence[Scored]]] = []
 
     async def ask() -> None:
-        version = library.embedder.version(vectors)
-        found.append(await library.index.dense.nearest([document], vectors, version, 1))
+        found.append(
+            await library.index.dense.nearest([document.collection_id], vectors, version, 1)
+        )
 
     async with anyio.create_task_group() as questions:
         for _ in range(45):

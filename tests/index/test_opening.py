@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from api.index.values import Collection
-from api.index.vectors import open_embedded
+from api.index.chroma import open_embedded
+from api.index.values import VectorSet
 
-LIBRARY = Collection("demo", "tiny:16")
+LIBRARY = VectorSet("col_demo", "tiny:16")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_after_an_unclean_stop_a_damaged_folder_begins_anew(
     with caplog.at_level(logging.WARNING):
         vectors = open_embedded(copy)
     assert "damaged" in caplog.text
-    assert vectors.collections() == set()
+    assert vectors.sets() == set()
     vectors.put(LIBRARY, [1], np.ones((1, 16), dtype=np.float32))
     assert vectors.ids(LIBRARY) == {1}
     vectors.close()
@@ -62,5 +62,5 @@ def test_a_database_that_cannot_be_opened_begins_anew_after_a_clean_stop_too(
     folder: Path, tmp_path: Path
 ) -> None:
     vectors = open_embedded(damaged_copy(folder, tmp_path / "chroma", "chroma.sqlite3"))
-    assert vectors.collections() == set()
+    assert vectors.sets() == set()
     vectors.close()

@@ -17,7 +17,10 @@ from api.rag.receipt import Answer, AnswerEvent
 from api.runtime import Message, Options
 from api.settings import Settings
 from api.store import Store, open_store
-from api.store.documents import Chunk, Document, Page
+from api.store.chunks import Chunk
+from api.store.collections import Scope
+from api.store.contents import Page
+from api.store.documents import Document
 from tests.fakes import FakeRuntime
 from tests.index.memory import MemoryVectors
 
@@ -52,13 +55,22 @@ class Library:
     async def add(self, name: str, pages: Sequence[str], model: str = "demo") -> Document:
         """A document of one chunk a page."""
         documents = self.store.documents
-        document, _ = documents.add(name, model, f"hash of {name}", 1)
-        documents.set_pages(document.id, [Page(n, text) for n, text in enumerate(pages, 1)], "", [])
+        collection = self.store.collections.of_model(model)
+        embedder = self.index.embedder
+        digest = f"hash of {name}"
+        document = documents.add(name, collection, digest, 1, embedder.model).document
+        texts = [Page(n, text) for n, text in enumerate(pages, 1)]
+        self.store.contents.set_pages(document.content_id, texts, "", [])
         chunks = [Chunk(n, n + 1, "", text, 20) for n, text in enumerate(pages)]
-        await self.index.put(document, chunks, pages_done=len(pages))
+        await self.index.put(document, chunks, embedder, pages_done=len(pages))
+        await self.index.place(document, embedder)
         document = documents.mark_ready(document.id)
         await self.index.catch_up()
         return document
+
+    def scope(self, model: str = "demo") -> Scope:
+        """Where a model looks."""
+        return self.store.collections.scope_of(model)
 
     def answers(self, **limits: object) -> Answers:
         """What answers from it; `limits` are settings."""

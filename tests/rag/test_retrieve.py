@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 async def test_the_page_that_answers_comes_first(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     found = await hits(
-        library.index, library.store, "demo", ["warranty of the Orlo lamp"], None, 2, 0.5
+        library.index, library.store, library.scope(), ["warranty of the Orlo lamp"], None, 2, 0.5
     )
     assert len(found) == 2
     assert (found[0].document, found[0].page) == ("handbook.pdf", 2)
@@ -22,20 +22,24 @@ async def test_the_page_that_answers_comes_first(library: Library) -> None:
 async def test_only_the_listed_documents_are_searched(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     other = await library.add("other.pdf", ["The Orlo lamp is green."])
-    found = await hits(library.index, library.store, "demo", ["Orlo lamp"], [other], 5, 0.5)
+    found = await hits(
+        library.index, library.store, library.scope(), ["Orlo lamp"], [other], 5, 0.5
+    )
     assert {hit.document for hit in found} == {"other.pdf"}
 
 
 async def test_a_deleted_document_is_not_found(library: Library) -> None:
     document = await library.add("handbook.pdf", HANDBOOK)
     library.store.documents.mark_deleting([document.id])
-    assert not await hits(library.index, library.store, "demo", ["lamp"], None, 5, 0.5)
+    assert not await hits(library.index, library.store, library.scope(), ["lamp"], None, 5, 0.5)
 
 
 async def test_the_same_text_twice_is_marked_and_does_not_count(library: Library) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     await library.add("copy.pdf", [*HANDBOOK[:1], "Lamps shine."])
-    found = await hits(library.index, library.store, "demo", ["warranty heater"], None, 2, 0.5)
+    found = await hits(
+        library.index, library.store, library.scope(), ["warranty heater"], None, 2, 0.5
+    )
     assert sum(not hit.is_duplicate for hit in found) == 2
     assert [hit.is_duplicate for hit in found[:2]] == [False, True]
 
@@ -43,7 +47,7 @@ async def test_the_same_text_twice_is_marked_and_does_not_count(library: Library
 async def test_texts_that_differ_in_a_number_are_no_duplicates(library: Library) -> None:
     report = "In the year {} the company sold many thousand lamps in all of its known markets."
     await library.add("reports.pdf", [report.format(2019), report.format(2020)])
-    found = await hits(library.index, library.store, "demo", ["lamps sold"], None, 5, 0.5)
+    found = await hits(library.index, library.store, library.scope(), ["lamps sold"], None, 5, 0.5)
     assert [hit.is_duplicate for hit in found] == [False, False]
 
 
@@ -52,7 +56,7 @@ async def test_a_question_longer_than_the_embedding_model_reads_is_cut_in_its_mi
 ) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     question = "Orlo lamp " + "and so on " * 2000 + "warranty of the lamp"
-    found = await hits(library.index, library.store, "demo", [question], None, 3, 0.5)
+    found = await hits(library.index, library.store, library.scope(), [question], None, 3, 0.5)
     assert found[0].page == 2
     assert len(found[0].found_by[0].query) < len(question)
 

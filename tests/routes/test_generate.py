@@ -119,7 +119,7 @@ def test_documents_give_citations_and_a_receipt(client: TestClient, library: Lib
         {
             "n": citation["n"],
             "document": "handbook.pdf",
-            "document_id": library.store.documents.find("demo", ["handbook"])[0].id,
+            "document_id": library.store.documents.find(library.scope(), ["handbook"])[0].id,
             "page": 1,
             "quote": "The Vanta heater has a warranty of 24 months.",
         }

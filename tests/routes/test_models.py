@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from api.documents.collections import CollectionCatalog
 from api.errors import NameTaken
 from api.http.options import ELSEWHERE
 from api.jobs.opening import open_jobs
@@ -202,7 +203,19 @@ def test_a_bundled_model_that_is_not_there_yet_is_a_503_that_says_why(
     bundled = BundledModels(service.runtime, [BundledModel("soon", "nowhere", "f16")], tmp_path)
     base_models = BaseModels(tmp_path / "base_models", service.store.models)
     models = ModelCatalog(service.runtime, service.store, base_models, bundled, "soon")
-    state.services = replace(state.services, models=models, bundled=bundled)
+    collections = CollectionCatalog(
+        state.services.settings,
+        service.store,
+        service.runtime,
+        service.house.index,
+        service.house.importer,
+        service.house.deleter,
+        models,
+        bundled,
+    )
+    state.services = replace(
+        state.services, models=models, bundled=bundled, collections=collections
+    )
     persona = client.post("/createModel/ada")
     document = client.post("/importDocument?modelName=soon", files={"file": ("a.pdf", b"%PDF-")})
     for response in (persona, document):

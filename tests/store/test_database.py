@@ -13,8 +13,8 @@ from sqlalchemy import create_engine
 
 from api.errors import CannotStart, Unavailable
 from api.store import open_store
+from api.store.contents import Page
 from api.store.database import MIGRATIONS
-from api.store.documents import Page
 from api.store.tables import metadata
 
 
@@ -23,7 +23,8 @@ def path(tmp_path: Path) -> Path:
     """A database with a document in it, closed."""
     path = tmp_path / "data" / "state.sqlite3"
     store = open_store(path)
-    store.documents.add("a.pdf", "demo", "0" * 64, 10)
+    demo = store.collections.of_model("demo")
+    store.documents.add("a.pdf", demo, "0" * 64, 10, "tiny")
     store.close()
     return path
 
@@ -93,7 +94,7 @@ def test_a_damaged_file_is_never_migrated(path: Path) -> None:
 def test_a_long_look_through_the_file_ends_with_the_store(path: Path) -> None:
     store = open_store(path)
     (document,) = store.documents.all()
-    store.documents.set_pages(document.id, [Page(n, "text") for n in range(5000)], "", [])
+    store.contents.set_pages(document.content_id, [Page(n, "text") for n in range(5000)], "", [])
     store.database.require_sound()
     store.close()
     with pytest.raises(Unavailable, match="interrupted"):
@@ -115,7 +116,7 @@ def test_a_table_that_is_gone_is_a_problem_with_a_status(path: Path) -> None:
         connection.execute("DROP TABLE pages")
     connection.close()
     with pytest.raises(Unavailable):
-        store.documents.pages("doc_any")
+        store.contents.pages("doc_any")
     store.close()
 
 

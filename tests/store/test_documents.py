@@ -8,7 +8,10 @@ import pytest
 
 from api.errors import DocumentNotFound, NameTaken
 from api.store import Store, open_store
-from api.store.documents import Chunk, Document, Page
+from api.store.chunks import Chunk
+from api.store.collections import Scope
+from api.store.contents import Page
+from api.store.documents import Added, Document
 
 
 @pytest.fixture
@@ -19,22 +22,68 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
+def added(
+    store: Store, name: str, digest: str = "", model: str = "demo", embedder: str = "tiny"
+) -> Added:
+    collection = store.collections.of_model(model)
+    return store.documents.add(name, collection, digest or name, 10, embedder)
+
+
 def add(store: Store, name: str, digest: str = "", model: str = "demo") -> Document:
-    return store.documents.add(name, model, digest or name, 10)[0]
+    return added(store, name, digest, model).document
+
+
+def scope(store: Store, model: str = "demo") -> Scope:
+    return store.collections.scope_of(model)
 
 
 def fill(store: Store, document: Document) -> list[int]:
-    store.documents.set_pages(document.id, [Page(1, "One."), Page(2, "Two.")], "Title", [3])
+    content_id = document.content_id
+    store.contents.set_pages(content_id, [Page(1, "One."), Page(2, "Two.")], "Title", [3])
     chunks = [Chunk(n, n + 1, "Heading", text, 1) for n, text in enumerate(["One.", "Two."])]
-    vectors = np.eye(2, 4, dtype=np.float32)
-    return store.documents.add_chunks(document.id, chunks, vectors, "tiny:4", 2)
+    ids = store.chunks.add(content_id, chunks, np.eye(2, 4, dtype=np.float32), "tiny:4", 2)
+    store.documents.mark_placed(document.id, "tiny:4")
+    return ids
+
+
+def names(documents: list[Document]) -> list[str]:
+    return [document.name for document in documents]
 
 
 def test_the_same_bytes_are_the_same_document_within_a_model(store: Store) -> None:
-    first, is_new = store.documents.add("a.pdf", "demo", "digest", 10)
-    assert is_new
-    assert store.documents.add("b.pdf", "Demo:latest", "digest", 10) == (first, False)
-    assert store.documents.add("a.pdf", "other", "digest", 10)[1]
+    first = added(store, "a.pdf", "digest")
+    assert first.is_new
+    again = added(store, "b.pdf", "digest", "Demo:latest")
+    assert again == (first.document, False, False)
+    assert added(store, "a.pdf", "digest", "other").is_new
+
+
+def test_two_collections_share_a_content_until_the_last_one_deletes_it(store: Store) -> None:
+    first = add(store, "a.pdf", "digest")
+    ids = fill(store, first)
+    second, is_new, has_new_content = added(store, "b.pdf", "digest", "other")
+    assert (is_new, has_new_content, second.content_id) == (True, False, first.content_id)
+    assert store.documents.shares_content(first)
+    for document in (first, second):
+        store.documents.mark_ready(document.id)
+    store.documents.mark_deleting([first.id])
+    assert not store.documents.shares_content(second)
+    store.documents.remove(first.id)
+    found = store.chunks.found(ids, scope(store, "other").ids)
+    assert [one.document for one in found.values()] == ["b.pdf", "b.pdf"]
+    store.documents.mark_deleting([second.id])
+    store.documents.remove(second.id)
+    assert store.contents.pages(second.content_id) == []
+    assert store.chunks.ids(second.content_id) == []
+
+
+def test_a_content_on_its_way_out_or_for_another_embedder_is_not_shared(store: Store) -> None:
+    gone = add(store, "a.pdf", "digest")
+    assert added(store, "b.pdf", "digest", "other", embedder="large").has_new_content
+    store.documents.mark_deleting([gone.id])
+    again = added(store, "a.pdf", "digest")
+    assert again.has_new_content
+    assert again.document.content_id != gone.content_id
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "a", "a.PDF"])
@@ -47,23 +96,41 @@ def test_a_name_is_taken_with_and_without_its_ending(store: Store, name: str) ->
 def test_composed_and_decomposed_letters_are_one_name(store: Store) -> None:
     document = add(store, "caf\u00e9.pdf")
     store.documents.mark_ready(document.id)
-    assert store.documents.find("demo", ["cafe\u0301"])[0].id == document.id
+    assert store.documents.find(scope(store), ["cafe\u0301"])[0].id == document.id
 
 
 def test_only_ready_documents_are_listed_found_and_searched(store: Store) -> None:
     document = add(store, "a.pdf")
     ids = fill(store, document)
-    assert store.documents.of_model("demo") == []
-    assert store.documents.chunks(ids) == {}
+    here = scope(store)
+    assert store.documents.ready_in(here) == []
+    assert store.chunks.found(ids, here.ids) == {}
     store.documents.mark_ready(document.id)
-    assert [chunk.text for chunk in store.documents.chunks(ids).values()] == ["One.", "Two."]
+    assert [chunk.text for chunk in store.chunks.found(ids, here.ids).values()] == ["One.", "Two."]
     assert store.documents.get(document.id).pages_total == 3
     store.documents.mark_deleting([document.id])
-    assert store.index_source.ready_chunk_ids(ids) == set()
+    assert store.chunks.findable(ids, here.ids) == set()
     with pytest.raises(DocumentNotFound):
-        store.documents.find("demo", ["a.pdf"])
+        store.documents.find(here, ["a.pdf"])
     with pytest.raises(DocumentNotFound):
         store.documents.mark_ready(document.id)
+
+
+def test_the_list_is_cut_by_a_limit_and_goes_on_after_a_name_or_an_id(store: Store) -> None:
+    for name in ("c.pdf", "a.pdf", "b.pdf"):
+        store.documents.mark_ready(add(store, name).id)
+    shared = add(store, "b.pdf", model="")
+    store.documents.mark_ready(shared.id)
+    here = scope(store)
+    assert names(store.documents.ready_in(here)) == ["a.pdf", "b.pdf", "b.pdf", "c.pdf"]
+    first, second = store.documents.ready_in(here, limit=2)
+    assert (first.name, second.name) == ("a.pdf", "b.pdf")
+    rest = store.documents.ready_in(here, limit=2, after=second.id)
+    assert [one.id for one in rest] != [second.id]
+    assert names(rest) == ["b.pdf", "c.pdf"]
+    assert names(store.documents.ready_in(here, after="c")) == []
+    with pytest.raises(DocumentNotFound):
+        store.documents.ready_in(here, after="zebra")
 
 
 def test_removing_a_document_takes_everything_of_it_and_its_ids_never_return(
@@ -72,28 +139,46 @@ def test_removing_a_document_takes_everything_of_it_and_its_ids_never_return(
     document = add(store, "a.pdf")
     ids = fill(store, document)
     store.documents.remove(document.id)
-    assert store.documents.pages(document.id) == []
-    assert store.index_source.vector_owners() == {}
+    assert store.contents.pages(document.content_id) == []
+    assert store.vectors.owners() == {}
     assert min(fill(store, add(store, "b.pdf"))) > max(ids)
 
 
 def test_vectors_come_back_as_they_were_put(store: Store) -> None:
     document = add(store, "a.pdf")
     ids = fill(store, document)
-    found, vectors = store.index_source.vectors(ids)
+    found, vectors = store.vectors.of_chunks(ids, "tiny:4")
     assert found.tolist() == ids
     assert vectors.tolist() == np.eye(2, 4).tolist()
-    assert store.index_source.vectors_of([document.id])[1].shape == (2, 4)
-    assert store.index_source.vectors_of([])[1].shape == (0, 0)
+    store.documents.mark_ready(document.id)
+    (block,) = store.vectors.blocks("tiny:4", 10, within=[document.id])
+    assert block[1].shape == (2, 4)
+    here = scope(store).ids
+    assert [len(one) for one, _ in store.vectors.blocks("tiny:4", 1, collections=here)] == [1, 1]
+    assert list(store.vectors.blocks("large:4", 10, collections=here)) == []
+    assert store.vectors.of_chunks([], "tiny:4")[1].shape == (0, 0)
+
+
+def test_chunks_that_another_version_has_embedded_lack_a_vector(store: Store) -> None:
+    document = add(store, "a.pdf")
+    ids = fill(store, document)
+    assert store.vectors.lacking(document.content_id, "tiny:4") == []
+    lacking = store.vectors.lacking(document.content_id, "tiny:4@new")
+    assert [(one, chunk.text) for one, chunk in lacking] == list(
+        zip(ids, ["One.", "Two."], strict=True)
+    )
+    assert store.vectors.rename_embedder("tiny:4", "tiny:4@new")
+    assert store.vectors.lacking(document.content_id, "tiny:4@new") == []
+    assert not store.vectors.rename_embedder("tiny:4", "tiny:4@new")
 
 
 def test_changes_tell_what_became_searchable_and_what_stopped_being_it(store: Store) -> None:
     document = add(store, "a.pdf")
     store.documents.mark_ready(document.id)
-    first = store.index_source.last_change()
+    first = store.changes.last()
     store.documents.mark_deleting([document.id])
-    assert [one.kind for one in store.index_source.changes(0)] == ["put", "delete"]
-    assert [one.kind for one in store.index_source.changes(first)] == ["delete"]
+    assert [one.kind for one in store.changes.since(0)] == ["put", "delete"]
+    assert [one.kind for one in store.changes.since(first)] == ["delete"]
 
 
 def test_old_changes_of_documents_that_are_gone_are_forgotten(store: Store) -> None:
@@ -102,19 +187,19 @@ def test_old_changes_of_documents_that_are_gone_are_forgotten(store: Store) -> N
         store.documents.mark_ready(document.id)
     store.documents.mark_deleting([gone.id])
     store.documents.remove(gone.id)
-    last = store.index_source.last_change()
-    store.index_source.forget_old_changes()
-    assert len(store.index_source.changes(0)) == 3
-    store.index_source.forget_old_changes(kept=1)
-    left = [(one.kind, one.document_id) for one in store.index_source.changes(0)]
+    last = store.changes.last()
+    store.changes.forget_old()
+    assert len(store.changes.since(0)) == 3
+    store.changes.forget_old(kept=1)
+    left = [(one.kind, one.document_id) for one in store.changes.since(0)]
     assert left == [("put", there.id), ("delete", gone.id)]
-    assert store.index_source.last_change() == last
+    assert store.changes.last() == last
 
 
 def test_the_missing_documents_are_named_with_those_there_are(store: Store) -> None:
     store.documents.mark_ready(add(store, "there.pdf").id)
-    with pytest.raises(DocumentNotFound, match=r"'gone'.*there\.pdf"):
-        store.documents.find("demo", ["there", "gone"])
+    with pytest.raises(DocumentNotFound, match=r"'gone' for model 'demo'.*there\.pdf"):
+        store.documents.find(scope(store), ["there", "gone"])
 
 
 def test_a_failed_document_makes_room_for_its_name(store: Store) -> None:

@@ -2,16 +2,15 @@
 
 from typing import Annotated, Any
 
-import anyio.to_thread
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from api.documents.receiving import receive
+from api.documents.collections import Imported, Owner
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, Upload, request_model
+from api.http.request_body import invalid
 from api.names import MAX_NAME_CHARACTERS
-from api.services import Services
 from api.store.documents import Document
 
 router = APIRouter(tags=["documents"])
@@ -20,23 +19,56 @@ FILES = {"file": "The PDF."}
 _NAME = AliasChoices("modelName", "model_name")
 
 
-class ForModelRequest(BaseModel):
+class OwnerRequest(BaseModel):
     """Whose documents."""
 
     model_config = ConfigDict(extra="forbid")
 
     model_name: str = Field(
+        "",
         validation_alias=_NAME,
         max_length=MAX_NAME_CHARACTERS,
-        description="The model the documents belong to.",
+        description="The model the documents belong to; this or `collection`.",
         examples=["demo"],
+    )
+    collection: str = Field(
+        "",
+        max_length=MAX_NAME_CHARACTERS,
+        description="A collection, by name or id, in the place of the model.",
+        examples=["handbooks"],
+    )
+
+    def owner(self, *, required: bool = True) -> Owner:
+        """Whose documents are meant: one of the two."""
+        if self.collection and self.model_name:
+            raise invalid("collection", "It stands in the place of `modelName`: give one of them.")
+        if required and not (self.collection or self.model_name):
+            raise invalid(
+                "modelName", "Required, but not given; `collection` may stand in its place."
+            )
+        return Owner(self.model_name, self.collection)
+
+    @property
+    def given(self) -> str:
+        """What they were asked for by."""
+        return self.collection or self.model_name
+
+
+class ListDocumentsRequest(OwnerRequest):
+    """Which part of the list."""
+
+    limit: int | None = Field(
+        None, ge=1, le=10_000, description="Most documents to list; all when left out."
+    )
+    after: str | None = Field(
+        None,
+        max_length=MAX_NAME_CHARACTERS,
+        description="Go on after this document, by name or id.",
     )
 
 
-class ImportDocumentRequest(BaseModel):
-    """A PDF for one model, or for all."""
-
-    model_config = ConfigDict(extra="forbid")
+class ImportDocumentRequest(OwnerRequest):
+    """A PDF for one model or collection, or for all models."""
 
     model_name: str = Field(
         "",
@@ -50,7 +82,7 @@ class ImportDocumentRequest(BaseModel):
     )
 
 
-class DeleteDocumentRequest(ForModelRequest):
+class DeleteDocumentRequest(OwnerRequest):
     """Which document."""
 
     document: str = Field(
@@ -97,26 +129,16 @@ async def import_document(
     response: Response,
 ) -> DocumentResponse:
     """Text, chunks and vectors of a PDF, so that `generate` can answer from it and cite its pages."""
-    values = request.values
-    services.bundled.require(services.settings.embedding_model)
-    if values.model_name:
-        await services.models.require_chat(values.model_name)
-    upload = request.files["file"]
-    received = await receive(upload.file, upload.filename or "", services.settings.uploads_dir)
-    document, is_new = await services.importer.import_document(
-        received.path,
-        received.name,
-        values.model_name,
-        received.sha256,
-        received.size_bytes,
-        wait=values.wait,
+    values, upload = request.values, request.files["file"]
+    imported = await services.collections.import_document(
+        values.owner(required=False), upload.file, upload.filename or "", wait=values.wait
     )
-    if document.status == "importing":
+    if imported.document.status == "importing":
         response.status_code = 202
-    elif not is_new:
+    elif not imported.is_new:
         response.status_code = 200
-    response.headers["Location"] = f"/documents/{document.id}"
-    return _response(document, is_new=is_new)
+    response.headers["Location"] = f"/documents/{imported.document.id}"
+    return _response(imported.document, _message(imported))
 
 
 @router.get(
@@ -124,16 +146,18 @@ async def import_document(
     operation_id="list_documents",
     summary="List the documents of a model",
     responses=problems(404, 422),
-    openapi_extra=documented(ForModelRequest),
+    openapi_extra=documented(ListDocumentsRequest),
 )
 async def list_documents(
-    request: Annotated[ForModelRequest, Depends(request_model(ForModelRequest))],
+    request: Annotated[ListDocumentsRequest, Depends(request_model(ListDocumentsRequest))],
     services: ServicesDep,
 ) -> dict[str, Any]:
-    """The documents that can be searched, by name; `documents` tells more of each."""
-    documents = await _documents_of(services, request.model_name)
+    """The documents that can be searched, by name; `documents` tells more of each. Cut only by `limit`."""
+    documents = await services.collections.documents(
+        request.owner(), limit=request.limit, after=request.after
+    )
     return {
-        f"Imported Documents for {request.model_name}": [
+        f"Imported Documents for {request.given}": [
             document.name.removesuffix(".pdf") for document in documents
         ],
         "documents": [
@@ -156,8 +180,8 @@ async def get_document(
     services: ServicesDep,
 ) -> DocumentResponse:
     """`status` is importing, ready or failed; `pages_done` counts up to `pages_total`."""
-    document = await anyio.to_thread.run_sync(services.store.documents.get, document_id)
-    return _response(document, is_new=False)
+    document = await services.collections.document(document_id)
+    return _response(document, _MESSAGES[document.status].format(document.name))
 
 
 @router.delete(
@@ -172,8 +196,8 @@ async def delete_document(
     services: ServicesDep,
 ) -> dict[str, str]:
     """The model's own document, else the one for all models. From the answer on nobody finds it."""
-    document = await services.deleter.delete_document(request.model_name, request.document)
-    return {"message": f"Successfully deleted {document.name} of {request.model_name}"}
+    document = await services.collections.delete_document(request.owner(), request.document)
+    return {"message": f"Successfully deleted {document.name} of {request.given}"}
 
 
 @router.delete(
@@ -181,39 +205,40 @@ async def delete_document(
     operation_id="delete_all_documents",
     summary="Delete all documents of a model",
     responses=problems(404, 422),
-    openapi_extra=documented(ForModelRequest),
+    openapi_extra=documented(OwnerRequest),
 )
 async def delete_all_documents(
-    request: Annotated[ForModelRequest, Depends(request_model(ForModelRequest))],
+    request: Annotated[OwnerRequest, Depends(request_model(OwnerRequest))],
     services: ServicesDep,
 ) -> dict[str, Any]:
     """Also when there were none; documents for all models stay."""
-    await _documents_of(services, request.model_name)
-    deleted = await services.deleter.delete_all(request.model_name)
+    deleted = await services.collections.delete_all(request.owner())
     return {
-        "Message": f"Successfully deleted all documents of {request.model_name}",
+        "Message": f"Successfully deleted all documents of {request.given}",
         "deleted": [document.name for document in deleted],
     }
 
 
-async def _documents_of(services: Services, model_name: str) -> list[Document]:
-    """Its documents; 404 when there is neither a model nor a document of that name."""
-    documents = await anyio.to_thread.run_sync(services.store.documents.of_model, model_name)
-    if not any(document.model for document in documents):
-        await services.models.require_chat(model_name)
-    return documents
+_MESSAGES = {
+    "importing": "{} is being imported",
+    "failed": "{} could not be imported",
+    "ready": "{} is imported",
+}
 
 
-def _response(document: Document, *, is_new: bool) -> DocumentResponse:
-    messages = {
-        "importing": f"{document.name} is being imported",
-        "failed": f"{document.name} could not be imported",
-        "ready": f"Successfully imported {document.name}"
-        if is_new
-        else f"{document.name} is imported",
-    }
+def _message(imported: Imported) -> str:
+    document = imported.document
+    if imported.is_new and document.status == "ready":
+        return f"Successfully imported {document.name}"
+    said = _MESSAGES[document.status].format(document.name)
+    if imported.has_other_name:
+        return f"{imported.name} has the same bytes as {document.name} and was not added: {said}"
+    return said
+
+
+def _response(document: Document, message: str) -> DocumentResponse:
     return DocumentResponse(
-        Message=messages[document.status],
+        Message=message,
         id=document.id,
         name=document.name,
         status=document.status,

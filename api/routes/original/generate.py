@@ -92,6 +92,11 @@ class AskRequest(BaseModel):
         "None: plain chat.",
         examples=[["*"]],
     )
+    collection: Name = Field(
+        "",
+        description="Where to look instead of among the model's documents, by name or id; "
+        "all of it when no `documents` are named.",
+    )
     per_document: bool = Field(
         False,
         description="One answer a document, by its name, instead of one over all. Where two have "
@@ -101,6 +106,11 @@ class AskRequest(BaseModel):
     system: str | None = Field(
         None, description="System prompt in place of the model's own.", max_length=100_000
     )
+
+    @property
+    def over_documents(self) -> bool:
+        """Whether it is answered from documents."""
+        return bool(self.documents or self.collection)
 
 
 class GenerateRequest(GenerationOptions, AskRequest):
@@ -114,9 +124,13 @@ class SearchRequest(BaseModel):
 
     query: Text = Field(description="What to look for.", examples=["warranty period"])
     model_name: Name = Field(
+        "",
         validation_alias=_MODEL_NAME,
-        description="The model whose documents are searched.",
+        description="The model whose documents are searched; this or `collection`.",
         examples=["demo"],
+    )
+    collection: Name = Field(
+        "", description="Where to look instead of among the model's documents, by name or id."
     )
     documents: tuple[Name, ...] = Field(
         (), max_length=1000, description="Only these, by name or id; all when left out."
@@ -169,8 +183,10 @@ async def generate(
     The parameters may come as a form or as JSON too: `{"modelName": "demo", "user_prompt": "Hello"}`.
     """
     _require_sense(request)
-    model = await _model(services, request.model_name, over_documents=bool(request.documents))
-    question = Question(model, _messages(request), request.documents, request.options())
+    model = await _model(services, request.model_name, over_documents=request.over_documents)
+    question = Question(
+        model, _messages(request), request.documents, request.options(), request.collection
+    )
     if request.per_document:
         answers = await while_connected(http, services.answers.each(question))
         return JSONResponse(answers_by_name(answers))
@@ -194,9 +210,14 @@ async def search(
 
     The parameters may come as a form or as JSON too: `{"modelName": "demo", "query": "warranty"}`.
     """
-    model = await _model(services, request.model_name, over_documents=True)
+    model = await _searching_model(services, request)
     hits = await services.answers.search(
-        model, request.query, request.documents, request.limit, rephrase=request.expand
+        model,
+        request.query,
+        request.documents,
+        request.limit,
+        rephrase=request.expand,
+        collection=request.collection,
     )
     return SearchResponse(
         hits=[
@@ -211,6 +232,15 @@ async def search(
             for hit in hits
         ]
     )
+
+
+async def _searching_model(services: Services, request: SearchRequest) -> ModelInfo | None:
+    """The model that is named; only where a collection is named, and nothing is rephrased, none need be."""
+    if not request.model_name and (request.expand or not request.collection):
+        raise invalid("modelName", "Required, unless `collection` is given without `expand`.")
+    if not request.model_name:
+        return None
+    return await _model(services, request.model_name, over_documents=True)
 
 
 async def _model(services: Services, name: str, *, over_documents: bool) -> ModelInfo:
@@ -229,7 +259,7 @@ def _messages(request: GenerateRequest) -> list[Message]:
 
 
 def _require_sense(request: GenerateRequest) -> None:
-    if request.per_document and not request.documents:
+    if request.per_document and not request.over_documents:
         raise invalid("per_document", "Name documents, or `*` for all of the model's.")
     if request.per_document and request.stream:
         raise invalid("stream", "Answers a document cannot be streamed; leave one of them out.")

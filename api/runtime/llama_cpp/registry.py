@@ -99,6 +99,7 @@ class Registry:
             template=entry.persona.template or "",
             persona=entry.persona,
             modified_at=entry.created_at,
+            digest=entry.blob.removeprefix("sha256-").removesuffix(".gguf"),
         )
         try:
             header = self.header(entry.blob)

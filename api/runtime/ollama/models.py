@@ -56,6 +56,7 @@ def _read(tag: Mapping[str, Any], shown: Mapping[str, Any]) -> OllamaModel:
     parameters = parsed(str(shown.get("parameters") or ""))
     known = shown.get("capabilities") or _guessed(architecture, model_info)
     level = str(details.get("quantization_level") or "")
+    weights = _weights(str(shown.get("modelfile") or ""))
     info = ModelInfo(
         name=shown_name(str(tag["name"])),
         size_bytes=int(tag.get("size") or 0),
@@ -69,6 +70,7 @@ def _read(tag: Mapping[str, Any], shown: Mapping[str, Any]) -> OllamaModel:
         modified_at=_time(str(tag.get("modified_at") or "")),
         quantization="" if level == "unknown" else level,
         parameter_count=int(model_info.get("general.parameter_count") or 0),
+        digest=_digest(weights) or str(tag.get("digest") or ""),
     )
     history = [str(turn.get("content", "")) for turn in shown.get("messages") or ()]
     stops = parameters.get("stop", ())
@@ -80,12 +82,18 @@ def _read(tag: Mapping[str, Any], shown: Mapping[str, Any]) -> OllamaModel:
         thinks="thinking" in known,
         said_bytes=sum(len(content.encode()) for content in history),
         vocabulary=str(model_info.get("tokenizer.ggml.model", "")),
-        weights=_weights(str(shown.get("modelfile") or "")) or str(tag["name"]),
+        weights=weights or str(tag["name"]),
     )
 
 
 def _weights(modelfile: str) -> str:
     found = re.search(r"^FROM (.+)$", modelfile, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _digest(weights: str) -> str:
+    """Of the weights, out of the place where the server has them."""
+    found = re.search(r"sha256[-:]([0-9a-f]{64})$", weights)
     return found[1] if found else ""
 
 

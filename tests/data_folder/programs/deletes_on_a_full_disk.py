@@ -37,7 +37,7 @@ async def main(folder: Path) -> None:
         await house.bring(MORE[2], "2.pdf")
     except (OutOfSpace, OSError):
         print("full")  # noqa: T201
-    await house.deleter.delete_document("demo", "0")
+    await house.deleter.delete_document(house.scope(), "0")
     await house.deleter.settled()
     await delete_job(shop.store, shop.runtime, shop.supervisor, job.id)
     house.store.models.remove("ada")

@@ -22,7 +22,7 @@ from api import child_process
 from api.data_folder.contents import remove_made
 from api.errors import ApiError, BackEndFailed, EmbeddingMismatch, OutOfSpace, Unavailable
 from api.index.embeddings import Vectors
-from api.index.values import Collection, Scored
+from api.index.values import Scored, VectorSet
 
 log = logging.getLogger(__name__)
 
@@ -45,24 +45,24 @@ class ChromaVectors:
         self._has_failed = False
         self._known: dict[str, UUID] = {}
 
-    def put(self, collection: Collection, ids: Sequence[int], vectors: Vectors) -> None:
+    def put(self, where: VectorSet, ids: Sequence[int], vectors: Vectors) -> None:
         """Keep vectors in place of earlier ones of the same ids."""
-        with self._translated(collection):
+        with self._translated(where):
             found = self._client.get_or_create_collection(
-                collection.name,
+                where.name,
                 configuration={"hnsw": {"space": "cosine", "ef_search": SEARCH_WIDTH}},
-                metadata={"model": collection.model, "embedder": collection.embedder},
+                metadata={"collection": where.collection, "embedder": where.embedder},
                 embedding_function=None,
             )
-            self._require_kept(collection, found.id)
+            self._require_kept(where, found.id)
             for start in range(0, len(ids), BATCH):
                 some = slice(start, start + BATCH)
                 found.upsert(ids=[str(one) for one in ids[some]], embeddings=vectors[some])
 
-    def query(self, collection: Collection, vectors: Vectors, limit: int) -> list[list[Scored]]:
-        """For each vector the nearest by cosine, best first; an unknown collection is empty."""
-        with self._translated(collection):
-            found = self._find(collection)
+    def query(self, where: VectorSet, vectors: Vectors, limit: int) -> list[list[Scored]]:
+        """For each vector the nearest by cosine, best first; an unknown set is empty."""
+        with self._translated(where):
+            found = self._find(where)
             if found is None:
                 return [[] for _ in vectors]
             answer = found.query(query_embeddings=vectors, n_results=limit, include=["distances"])
@@ -71,34 +71,34 @@ class ChromaVectors:
             for ids, distances in zip(answer["ids"], answer["distances"] or [], strict=True)
         ]
 
-    def delete(self, collection: Collection, ids: Sequence[int]) -> None:
-        """Take vectors out; unknown ids and collections are no error."""
-        with self._translated(collection):
-            if (found := self._find(collection)) is None:
+    def delete(self, where: VectorSet, ids: Sequence[int]) -> None:
+        """Take vectors out; unknown ids and sets are no error."""
+        with self._translated(where):
+            if (found := self._find(where)) is None:
                 return
             for start in range(0, len(ids), BATCH):
                 found.delete(ids=[str(one) for one in ids[start : start + BATCH]])
 
-    def drop(self, collection: Collection) -> None:
-        """Take a whole collection out; an unknown one is no error."""
-        self._known.pop(collection.name, None)
-        with self._translated(collection), contextlib.suppress(NotFoundError):
-            self._client.delete_collection(collection.name)
+    def drop(self, where: VectorSet) -> None:
+        """Take a whole set out; an unknown one is no error."""
+        self._known.pop(where.name, None)
+        with self._translated(where), contextlib.suppress(NotFoundError):
+            self._client.delete_collection(where.name)
 
-    def ids(self, collection: Collection) -> set[int]:
-        """Everything that is in a collection."""
-        with self._translated(collection):
-            found = self._find(collection)
+    def ids(self, where: VectorSet) -> set[int]:
+        """Everything that is in a set."""
+        with self._translated(where):
+            found = self._find(where)
             return {int(one) for one in found.get(include=[])["ids"]} if found else set()
 
-    def collections(self) -> set[Collection]:
-        """Every collection there is."""
+    def sets(self) -> set[VectorSet]:
+        """Every set there is."""
         with self._translated():
             metadata = [one.metadata or {} for one in self._client.list_collections()]
         return {
-            Collection(str(one["model"]), str(one["embedder"]))
+            VectorSet(str(one.get("collection", one.get("model"))), str(one["embedder"]))
             for one in metadata
-            if "embedder" in one
+            if "embedder" in one  # with a model: made by an earlier version, and filled anew
         }
 
     def check(self) -> None:
@@ -112,30 +112,30 @@ class ChromaVectors:
         if self._in_use and not self._has_failed:
             self._in_use.unlink(missing_ok=True)
 
-    def _find(self, collection: Collection) -> chromadb.Collection | None:
+    def _find(self, where: VectorSet) -> chromadb.Collection | None:
         try:
-            found = self._client.get_collection(collection.name, embedding_function=None)
+            found = self._client.get_collection(where.name, embedding_function=None)
         except NotFoundError:
             found = None
-        self._require_kept(collection, found.id if found else None)
+        self._require_kept(where, found.id if found else None)
         return found
 
-    def _require_kept(self, collection: Collection, found: UUID | None) -> None:
+    def _require_kept(self, where: VectorSet, found: UUID | None) -> None:
         """A collection that is gone, or has another id than before, was lost by a server that began anew."""
-        if found != self._known.get(collection.name, found):
+        if found != self._known.get(where.name, found):
             self._known.clear()  # the others went with it
             raise Unavailable("The vector store has lost vectors that it had.")
         if found is not None:
-            self._known[collection.name] = found
+            self._known[where.name] = found
 
     @contextlib.contextmanager
-    def _translated(self, collection: Collection | None = None) -> Iterator[None]:
+    def _translated(self, where: VectorSet | None = None) -> Iterator[None]:
         try:
             yield
         except ApiError:
             raise
         except Exception as error:
-            meaning = _meaning(error, collection)
+            meaning = _meaning(error, where)
             self._has_failed |= isinstance(meaning, BackEndFailed)
             raise meaning from error
         except BaseException as error:
@@ -146,10 +146,10 @@ class ChromaVectors:
             raise BackEndFailed(f"The vector store failed: {error}.") from error
 
 
-def _meaning(error: Exception, collection: Collection | None) -> ApiError:
+def _meaning(error: Exception, where: VectorSet | None) -> ApiError:
     text = str(error)
     if isinstance(error, InvalidArgumentError) and "dimension" in text:
-        name = collection.embedder if collection else "another embedding model"
+        name = where.embedder if where else "another embedding model"
         return EmbeddingMismatch(
             f"The vectors were made by {name}: {text}. Set LLM_FASTAPI_EMBEDDING_MODEL back to that "
             "model, or delete the documents and import them again."

@@ -1,0 +1,200 @@
+"""What can be done with collections and their documents: list, get, import, delete.
+
+A model's documents stand in the collection of its name; whoever names a model means that one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from anyio.to_thread import run_sync
+
+from api.documents.deleting import Deleter
+from api.documents.importing import Importer
+from api.documents.receiving import receive
+from api.errors import InvalidOption
+from api.index import Index
+from api.models.bundled import BundledModels
+from api.models.catalog import ModelCatalog
+from api.names import document_key, model_key, valid_collection_name
+from api.runtime import ModelRuntime
+from api.settings import Settings
+from api.store import Store
+from api.store.collections import Collection, Scope
+from api.store.documents import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose documents: those of a collection (id or name), else a model's; without both those for all models."""
+
+    model: str = ""
+    collection: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCollection:
+    """A collection with the embedding model that it uses and how many of its documents can be searched."""
+
+    id: str
+    name: str
+    embedder: str
+    documents: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The document, whether it is new, and under which name its file came."""
+
+    document: Document
+    is_new: bool
+    name: str
+
+    @property
+    def has_other_name(self) -> bool:
+        """Whether the same bytes were there under another name."""
+        return document_key(self.document.name) != document_key(self.name)
+
+
+class CollectionCatalog:
+    """Collections and their documents over store, index and models."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        runtime: ModelRuntime,
+        index: Index,
+        importer: Importer,
+        deleter: Deleter,
+        models: ModelCatalog,
+        bundled: BundledModels,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._runtime = runtime
+        self._index = index
+        self._importer = importer
+        self._deleter = deleter
+        self._models = models
+        self._bundled = bundled
+
+    async def create(self, name: str, embedder: str = "") -> ListedCollection:
+        """An empty one; `errors.NameTaken`, and `errors.InvalidOption` for no embedding model."""
+        name = valid_collection_name(name)
+        if embedder:
+            embedder = await self._embedding_model(embedder)
+        return await self._listed(await run_sync(self._store.collections.create, name, embedder))
+
+    async def page(self, limit: int, after: str | None) -> tuple[list[ListedCollection], bool]:
+        """Up to `limit` after one of that id or name, oldest first, and whether there are more."""
+        found = await run_sync(self._store.collections.page, limit + 1, after)
+        return await self._all_listed(found[:limit]), len(found) > limit
+
+    async def get(self, id_or_name: str) -> ListedCollection:
+        """One by id or name; `errors.CollectionNotFound`."""
+        return await self._listed(await run_sync(self._store.collections.find, id_or_name))
+
+    async def delete(self, id_or_name: str) -> tuple[Collection, list[Document]]:
+        """Delete a collection with its documents; what other collections have of them stays."""
+        collection = await run_sync(self._store.collections.find, id_or_name)
+        documents = await self._deleter.delete_collection(collection)
+        return collection, documents
+
+    async def import_document(
+        self, owner: Owner, file: BinaryIO, filename: str, *, wait: bool
+    ) -> Imported:
+        """Keep a PDF, so that it can be searched; `Importer.import_document` says what else can come of it."""
+        collection = await self._collection_for(owner)
+        received = await receive(file, filename, self._settings.uploads_dir)
+        document, is_new = await self._importer.import_document(
+            received.path,
+            received.name,
+            collection,
+            received.sha256,
+            received.size_bytes,
+            wait=wait,
+        )
+        return Imported(document, is_new, received.name)
+
+    async def documents(
+        self, owner: Owner, *, limit: int | None = None, after: str | None = None
+    ) -> list[Document]:
+        """What can be searched there, by name; at most `limit`, after the one of that id or name.
+
+        `errors.ModelNotFound` when there is neither a model nor a document of that name.
+        """
+        scope = await self._scope(owner)
+        await self._require_known(owner, scope)
+
+        def found() -> list[Document]:
+            return self._store.documents.ready_in(scope, limit=limit, after=after)
+
+        return await run_sync(found)
+
+    async def document(self, document_id: str) -> Document:
+        """One by its id; `errors.DocumentNotFound`."""
+        return await run_sync(self._store.documents.get, document_id)
+
+    async def delete_document(self, owner: Owner, name_or_id: str) -> Document:
+        """Delete one, the model's own before one for all models; `errors.DocumentNotFound`."""
+        return await self._deleter.delete_document(await self._scope(owner), name_or_id)
+
+    async def delete_all(self, owner: Owner) -> Sequence[Document]:
+        """Delete all of the collection, or of the model's own; those for all models stay."""
+        scope = await self._scope(owner)
+        await self._require_known(owner, scope)
+        own = self._own(owner, scope)
+        return await self._deleter.delete_all(own) if own else ()
+
+    async def _scope(self, owner: Owner) -> Scope:
+        return await run_sync(self._store.collections.scope, owner.model, owner.collection)
+
+    async def _collection_for(self, owner: Owner) -> Collection:
+        """Where an import goes; a model's collection is made on first use."""
+        if owner.collection:
+            collection = await run_sync(self._store.collections.find, owner.collection)
+            self._bundled.require(self._index.embedder_of(collection).model)
+            return collection
+        self._bundled.require(owner.model, self._settings.embedding_model)
+        model = await self._models.require_chat(owner.model) if owner.model else ""
+        return await run_sync(self._store.collections.of_model, model)
+
+    async def _require_known(self, owner: Owner, scope: Scope) -> None:
+        own = self._own(owner, scope)
+        filled = await run_sync(self._store.documents.filled, [own.id] if own else [])
+        if not (owner.collection or filled):
+            await self._models.require_chat(owner.model)
+
+    @staticmethod
+    def _own(owner: Owner, scope: Scope) -> Collection | None:
+        """The collection that is meant, without that for all models beside a model's."""
+        if owner.collection:
+            return scope.collections[0]
+        key = model_key(owner.model)
+        return next((one for one in scope.collections if model_key(one.name) == key), None)
+
+    async def _embedding_model(self, name: str) -> str:
+        infos = [one for one in await self._runtime.models() if "embed" in one.capabilities]
+        for info in infos:
+            if model_key(info.name) == model_key(name):
+                return info.name
+        known = ", ".join(info.name for info in infos) or "none"
+        raise InvalidOption(f"No embedding model {name!r}. There are: {known}.", where="embedder")
+
+    async def _listed(self, collection: Collection) -> ListedCollection:
+        return (await self._all_listed([collection]))[0]
+
+    async def _all_listed(self, collections: Sequence[Collection]) -> list[ListedCollection]:
+        counts = await run_sync(self._store.collections.counts, [one.id for one in collections])
+        return [
+            ListedCollection(
+                one.id,
+                one.name,
+                self._index.embedder_of(one).model,
+                counts.get(one.id, 0),
+                one.created_at,
+            )
+            for one in collections
+        ]

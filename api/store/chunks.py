@@ -1,0 +1,184 @@
+"""Chunks: the pieces of a content that are searched and shown."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, case, delete, func, insert, select, update
+
+from api.store.database import Database, batches
+from api.store.tables import chunks, contents, documents, vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of one page, before it is stored."""
+
+    ordinal: int
+    page: int
+    heading: str
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk with the document it was found in."""
+
+    id: int
+    document_id: str
+    document: str
+    ordinal: int
+    page: int
+    heading: str
+    text: str
+    tokens: int
+
+
+class Chunks:
+    """Queries over chunks; each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
+        self,
+        content_id: str,
+        batch: Sequence[Chunk],
+        rows: npt.NDArray[np.float32],
+        embedder: str,
+        pages_done: int,
+    ) -> list[int]:
+        """Keep embedded chunks with their vectors (shape (chunks, dimension), stored as float16); their ids."""
+        with self._database.write() as connection:
+            result = connection.execute(
+                insert(chunks).returning(chunks.c.id, sort_by_parameter_order=True),
+                [
+                    {field.name: getattr(chunk, field.name) for field in fields(Chunk)}
+                    | {"content_id": content_id}
+                    for chunk in batch
+                ],
+            )
+            ids = [row.id for row in result]
+            put_vectors(connection, ids, rows, embedder)
+            connection.execute(
+                update(contents).where(contents.c.id == content_id).values(pages_done=pages_done)
+            )
+            return ids
+
+    def drop(self, content_id: str, embedder: str) -> None:
+        """Forget the chunks, so that the content is cut anew for this embedding model."""
+        with self._database.freeing() as connection:
+            connection.execute(delete(chunks).where(chunks.c.content_id == content_id))
+            connection.execute(
+                update(contents)
+                .where(contents.c.id == content_id)
+                .values(embedder=embedder, pages_done=0)
+            )
+
+    def count(self, content_id: str) -> int:
+        """How many are stored."""
+        query = select(func.count()).select_from(chunks).where(chunks.c.content_id == content_id)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def of(self, content_id: str) -> list[Chunk]:
+        """The chunks of a content, in order."""
+        columns = [chunks.c[field.name] for field in fields(Chunk)]
+        query = select(*columns).where(chunks.c.content_id == content_id).order_by(chunks.c.ordinal)
+        with self._database.read() as connection:
+            return [Chunk(**row) for row in connection.execute(query).mappings()]
+
+    def ids(self, content_id: str) -> list[int]:
+        """The ids of a content's chunks, in order."""
+        query = (
+            select(chunks.c.id).where(chunks.c.content_id == content_id).order_by(chunks.c.ordinal)
+        )
+        with self._database.read() as connection:
+            return [row.id for row in connection.execute(query)]
+
+    def texts(self, content_id: str) -> list[tuple[int, str, str]]:
+        """(chunk id, heading, text) of a content, for the word index."""
+        query = (
+            select(chunks.c.id, chunks.c.heading, chunks.c.text)
+            .where(chunks.c.content_id == content_id)
+            .order_by(chunks.c.ordinal)
+        )
+        with self._database.read() as connection:
+            return [(row.id, row.heading, row.text) for row in connection.execute(query)]
+
+    def found(
+        self,
+        chunk_ids: Iterable[int],
+        collections: Sequence[str],
+        within: Sequence[str] | None = None,
+    ) -> dict[int, StoredChunk]:
+        """Chunks by id with the ready document that has them: one of `within` (ids; None: any of the collections).
+
+        Where several have them, it is that of the first collection.
+        """
+        if not collections:
+            return {}
+        rank = case(
+            {one: at for at, one in enumerate(collections)}, value=documents.c.collection_id
+        )
+        query = (
+            select(chunks, documents.c.id.label("document_id"), documents.c.name.label("document"))
+            .join(documents, documents.c.content_id == chunks.c.content_id)
+            .where(documents.c.status == "ready", documents.c.collection_id.in_(collections))
+            .order_by(rank.desc())
+        )
+        if within is not None:
+            query = query.where(documents.c.id.in_(within))
+        found: dict[int, StoredChunk] = {}
+        with self._database.read() as connection:
+            for some in batches(list(chunk_ids), 500):
+                for row in connection.execute(query.where(chunks.c.id.in_(some))).mappings():
+                    values = {field.name: row[field.name] for field in fields(StoredChunk)}
+                    found[row["id"]] = StoredChunk(**values)
+        return found
+
+    def findable(
+        self,
+        chunk_ids: Iterable[int],
+        collections: Sequence[str],
+        within: Sequence[str] | None = None,
+    ) -> set[int]:
+        """Those of the chunks that `found` would find."""
+        query = (
+            select(chunks.c.id)
+            .join(documents, documents.c.content_id == chunks.c.content_id)
+            .where(documents.c.status == "ready", documents.c.collection_id.in_(collections))
+        )
+        if within is not None:
+            query = query.where(documents.c.id.in_(within))
+        with self._database.read() as connection:
+            return {
+                row.id
+                for some in batches(list(chunk_ids), 500)
+                for row in connection.execute(query.where(chunks.c.id.in_(some)))
+            }
+
+    def ready(self) -> dict[int, int]:
+        """Every chunk that can be found, and by how many documents."""
+        query = (
+            select(chunks.c.id, func.count())
+            .join(documents, documents.c.content_id == chunks.c.content_id)
+            .where(documents.c.status == "ready")
+            .group_by(chunks.c.id)
+        )
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def put_vectors(
+    connection: Connection, ids: Sequence[int], rows: npt.NDArray[np.float32], embedder: str
+) -> None:
+    """Keep the vectors of chunks by one version of an embedder."""
+    values: list[dict[str, Any]] = [
+        {"chunk_id": chunk_id, "embedder": embedder, "vector": row.tobytes()}
+        for chunk_id, row in zip(ids, rows.astype(np.float16), strict=True)
+    ]
+    connection.execute(insert(vectors), values)

@@ -1,0 +1,176 @@
+"""Collections: sets of documents with one embedder.
+
+The documents of a model stand in the collection of its name, those for all models in `names.FOR_ALL`; both are made
+on first use. `deleting` is one whose last documents are going: it is not found any more.
+"""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+
+from api.errors import CollectionNotFound, NameTaken
+from api.names import FOR_ALL, collection_key
+from api.store.database import Database, batches
+from api.store.tables import IS_FOUND, collections, documents
+
+NAMES_SHOWN = 20
+"""Collections that an error names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One collection; an empty `embedder` stands for the embedding model that the settings name."""
+
+    id: str
+    name: str
+    embedder: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where to look for documents: those of the first collection go before others of the same name.
+
+    `title` says in messages whose they are.
+    """
+
+    title: str
+    collections: tuple[Collection, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the collections, in their order."""
+        return tuple(one.id for one in self.collections)
+
+
+_COLUMNS = [collections.c[field.name] for field in fields(Collection)]
+
+
+class Collections:
+    """Queries over collections; each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, name: str, embedder: str = "") -> Collection:
+        """A new one; `errors.NameTaken`."""
+        with self._database.write() as connection:
+            if found := _named(connection, name):
+                raise NameTaken(f"A collection named {found.name!r} exists ({found.id}).")
+            return _insert(connection, name, embedder)
+
+    def of_model(self, model: str) -> Collection:
+        """A model's default collection, made on first use; that for all models when the name is empty."""
+        name = model or FOR_ALL
+        with self._database.write() as connection:
+            return _named(connection, name) or _insert(connection, name, "")
+
+    def scope_of(self, model: str) -> Scope:
+        """Where a model looks: in its own collection and in that for all, as far as they are there."""
+        with self._database.read() as connection:
+            found = [_named(connection, name) for name in (model, FOR_ALL) if name]
+        return Scope(f"model {model!r}", tuple(one for one in found if one))
+
+    def scope(self, model: str, collection: str = "") -> Scope:
+        """That collection alone (by id or name), or where the model looks; `errors.CollectionNotFound`."""
+        if not collection:
+            return self.scope_of(model)
+        found = self.find(collection)
+        return Scope(f"collection {found.name!r}", (found,))
+
+    def find(self, id_or_name: str) -> Collection:
+        """One by id or name; `errors.CollectionNotFound` names those there are."""
+        named = or_(
+            collections.c.id == id_or_name, collections.c.name_key == collection_key(id_or_name)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(select(*_COLUMNS).where(IS_FOUND, named)).first()
+            if row is None:
+                raise _missing(connection, id_or_name)
+            return _collection(row)
+
+    def page(self, limit: int, after: str | None = None) -> list[Collection]:
+        """The next `limit` in the order of their making, after one of that id or name (None: from the first)."""
+        query = (
+            select(*_COLUMNS).where(IS_FOUND).order_by(collections.c.created_at, collections.c.id)
+        )
+        if after is not None:
+            last = self.find(after)
+            is_later = collections.c.created_at > last.created_at
+            is_beside = and_(
+                collections.c.created_at == last.created_at, collections.c.id > last.id
+            )
+            query = query.where(or_(is_later, is_beside))
+        with self._database.read() as connection:
+            return [_collection(row) for row in connection.execute(query.limit(limit))]
+
+    def counts(self, ids: Sequence[str]) -> dict[str, int]:
+        """How many documents of each can be searched; those without any are left out."""
+        query = (
+            select(documents.c.collection_id, func.count())
+            .where(documents.c.collection_id.in_(ids), documents.c.status == "ready")
+            .group_by(documents.c.collection_id)
+        )
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def names(self, ids: Iterable[str]) -> dict[str, str]:
+        """The names of collections by their ids, deleted ones included."""
+        query = select(collections.c.id, collections.c.name)
+        with self._database.read() as connection:
+            return {
+                row.id: row.name
+                for some in batches(list(ids), 500)
+                for row in connection.execute(query.where(collections.c.id.in_(some)))
+            }
+
+    def mark_deleting(self, collection_id: str) -> list[str]:
+        """From now on it is not found; its name is free. Returns its documents' ids; without any it is gone."""
+        with self._database.freeing() as connection:
+            mine = collections.c.id == collection_id
+            connection.execute(update(collections).where(mine).values(status="deleting"))
+            drop_emptied(connection)
+            query = select(documents.c.id).where(documents.c.collection_id == collection_id)
+            return [row.id for row in connection.execute(query)]
+
+
+def drop_emptied(connection: Connection) -> None:
+    """Forget deleted collections whose last document has gone."""
+    left = select(documents.c.id).where(documents.c.collection_id == collections.c.id)
+    connection.execute(
+        delete(collections).where(collections.c.status == "deleting", ~left.exists())
+    )
+
+
+def _named(connection: Connection, name: str) -> Collection | None:
+    query = select(*_COLUMNS).where(IS_FOUND, collections.c.name_key == collection_key(name))
+    row = connection.execute(query).first()
+    return _collection(row) if row else None
+
+
+def _insert(connection: Connection, name: str, embedder: str) -> Collection:
+    made = Collection(
+        f"col_{secrets.token_hex(8)}",
+        name,
+        embedder,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    values = {name: getattr(made, name) for name in Collection.__slots__}
+    connection.execute(insert(collections).values(**values, name_key=collection_key(name)))
+    return made
+
+
+def _missing(connection: Connection, wanted: str) -> CollectionNotFound:
+    query = select(collections.c.name).where(IS_FOUND).order_by(collections.c.name)
+    names = [row.name for row in connection.execute(query.limit(NAMES_SHOWN))]
+    return CollectionNotFound(
+        f"No collection {wanted!r}. Collections: {', '.join(names) or 'none'}.", collections=names
+    )
+
+
+def _collection(row: Row[Any]) -> Collection:
+    return Collection(row.id, row.name, row.embedder, row.created_at)

@@ -1,0 +1,85 @@
+"""Contents: the pages of a PDF, kept once however many collections have it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from api.store.database import Database
+from api.store.tables import chunks, contents, documents, pages
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The text of one page; the first page is number 1."""
+
+    number: int
+    text: str
+
+
+class Contents:
+    """Queries over contents and their pages; each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def set_pages(
+        self, content_id: str, texts: Sequence[Page], title: str, unreadable: Sequence[int]
+    ) -> None:
+        """Keep the extracted text, in place of an earlier one."""
+        with self._database.write() as connection:
+            connection.execute(delete(pages).where(pages.c.content_id == content_id))
+            connection.execute(delete(chunks).where(chunks.c.content_id == content_id))
+            connection.execute(
+                insert(pages),
+                [{"content_id": content_id, "number": p.number, "text": p.text} for p in texts],
+            )
+            values: dict[str, Any] = {
+                "title": title,
+                "pages_total": len(texts) + len(unreadable),
+                "pages_done": 0,
+                "pages_unreadable": list(unreadable),
+            }
+            connection.execute(update(contents).where(contents.c.id == content_id).values(**values))
+
+    def pages(self, content_id: str) -> list[Page]:
+        """All pages with text, in order."""
+        query = select(pages).where(pages.c.content_id == content_id).order_by(pages.c.number)
+        with self._database.read() as connection:
+            return [Page(row.number, row.text) for row in connection.execute(query)]
+
+    def page_texts(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
+        """The text of some pages, by (document id, page number)."""
+        texts = {}
+        of_document = pages.c.content_id == documents.c.content_id
+        with self._database.read() as connection:
+            for document_id, number in set(wanted):
+                query = (
+                    select(pages.c.text)
+                    .join(documents, of_document)
+                    .where(documents.c.id == document_id, pages.c.number == number)
+                )
+                if (text := connection.execute(query).scalar()) is not None:
+                    texts[document_id, number] = text
+        return texts
+
+    def embedder(self, content_id: str) -> str:
+        """The embedding model that it is cut for."""
+        query = select(contents.c.embedder).where(contents.c.id == content_id)
+        with self._database.read() as connection:
+            return str(connection.execute(query).scalar_one())
+
+    def ids(self) -> set[str]:
+        """Every content that has a file: those of failed documents have none."""
+        query = select(documents.c.content_id).where(documents.c.status != "failed")
+        with self._database.read() as connection:
+            return {row.content_id for row in connection.execute(query)}
+
+    def is_complete(self, content_id: str) -> bool:
+        """Whether a document of this content is ready: its chunks are cut and stay as they are."""
+        query = select(documents.c.id).where(
+            documents.c.content_id == content_id, documents.c.status == "ready"
+        )
+        with self._database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
