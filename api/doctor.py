@@ -24,6 +24,7 @@ from api.runtime.llama_cpp.devices import GPU_HINT
 from api.services import Services
 from api.settings import Settings
 from api.store import Store, open_store
+from api.store.database import AFTER_DAMAGE
 
 T = TypeVar("T")
 
@@ -113,7 +114,8 @@ def _damage(store: Store) -> list[Finding]:
     except ApiError as error:
         return [Finding(error.detail, False)]
     return [
-        Finding(f"Database: {problem}. Restore it from a backup.", False) for problem in problems
+        Finding(f"The database is damaged: {problem}. {AFTER_DAMAGE}", False)
+        for problem in problems
     ]
 
 
