@@ -22,7 +22,8 @@ TAKEN_BACK = {
 
 def adopt(store: Store, folder: Guarded) -> list[Finding]:
     """Each gets the state that its files tell of; one that was at work is queued where it stopped."""
-    return [_adopted(store, folder, JobDirectory(path)) for path in folder.contents.unplaced()]
+    found = [JobDirectory(path) for path in folder.contents.unplaced()]
+    return [_adopted(store, folder, one) for one in sorted(found, key=_submitted_at)]
 
 
 def _adopted(store: Store, folder: Guarded, directory: JobDirectory) -> Finding:
@@ -75,6 +76,14 @@ def _state(directory: JobDirectory, gate: Any) -> tuple[JobStatus, dict[str, Any
     if isinstance(gate, dict) and gate.get("passed"):
         return "succeeded", None
     return "trained", TAKEN_BACK
+
+
+def _submitted_at(directory: JobDirectory) -> float:
+    """They wait in the order in which they came."""
+    try:
+        return directory.spec_path.stat().st_mtime
+    except OSError:
+        return 0
 
 
 def _written_at(path: Path) -> str:

@@ -1,13 +1,20 @@
 """Gives models that are found without a record their record back, as after a database had to begin anew."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from anyio.to_thread import run_sync
 
+from api.data_folder.contents import MANIFEST, files_made
 from api.data_folder.guarded import Guarded
 from api.errors import ApiError, Finding
 from api.names import model_key
 from api.runtime import ModelRuntime
 from api.store import Store
+from api.store.models import ModelRecord
 from finetune.job.locks import read_json
+
+Manifest = Mapping[str, Any]
 
 
 async def adopt(store: Store, runtime: ModelRuntime, folder: Guarded | None) -> list[Finding]:
@@ -19,7 +26,7 @@ async def adopt(store: Store, runtime: ModelRuntime, folder: Guarded | None) -> 
     return await run_sync(lambda: [*_fine_tunes(store, existing), *_personas(store, folder)])
 
 
-def _fine_tunes(store: Store, existing: dict[str, str]) -> list[Finding]:
+def _fine_tunes(store: Store, existing: Mapping[str, str]) -> list[Finding]:
     findings = []
     for job in store.jobs.all("succeeded"):
         name = existing.get(model_key(job.model_name))
@@ -30,10 +37,33 @@ def _fine_tunes(store: Store, existing: dict[str, str]) -> list[Finding]:
 
 
 def _personas(store: Store, folder: Guarded | None) -> list[Finding]:
+    """Each was made of a model with the same weights; the one that was made of none is below all of them."""
+    manifests = _manifests(folder) if folder else []
+    roots: dict[str, str] = {one["blob"]: one["name"] for one in manifests if not one["base"]}
     findings = []
-    for path in folder.contents.unplaced() if folder else ():
-        match read_json(path) if path.suffix == ".json" else None:
-            case {"name": str(name), "base": str(base)}:
-                store.models.put(name, "persona", base)
-                findings.append(Finding(f"Model {name} is known again as made of {base}.", True))
+    for one in manifests:
+        if one["base"] and store.models.get(one["name"]) is None:
+            store.models.put_back(
+                _record(store, one, roots.get(str(one["blob"]), str(one["base"])))
+            )
+            text = f"Model {one['name']} is known again as made of {one['base']}."
+            findings.append(Finding(text, True))
     return findings
+
+
+def _record(store: Store, persona: Manifest, root: str) -> ModelRecord:
+    below = store.models.get(root)  # a fine-tune, which stands on its own base
+    return ModelRecord(
+        name=persona["name"],
+        kind="persona",
+        base=persona["base"],
+        job_id="",
+        created_at=str(persona.get("created_at", "")),
+        root=below.root if below else root,
+    )
+
+
+def _manifests(folder: Guarded) -> list[Manifest]:
+    """Those that say what the registry writes."""
+    read = [read_json(path) for path in files_made(folder.path / "manifests", MANIFEST)]
+    return [one for one in read if isinstance(one, dict) and {"name", "base", "blob"} <= one.keys()]

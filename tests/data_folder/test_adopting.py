@@ -189,19 +189,21 @@ async def test_personas_of_a_lost_database_are_known_again(place: Place) -> None
     await place.restart()
     manifests = place.settings.models_dir / "manifests"
     manifests.mkdir(parents=True)
-    for number, (name, base) in enumerate([("demo", None), ("ada", "demo")]):
-        manifest = {"name": name, "base": base, "blob": "sha256-0.gguf"}
+    made_of = [("demo", None), ("ada", "bob"), ("bob", "bob"), ("other", None)]
+    for number, (name, base) in enumerate(made_of):
+        weights = "sha256-1.gguf" if name == "other" else "sha256-0.gguf"
+        manifest = {"name": name, "base": base, "blob": weights}
         (manifests / f"{number:032x}.json").write_text(json.dumps(manifest))
     store_gone(place)
     async with place.start() as (house, _):
         folders = open_folders(place.settings, house.store)
         assert folders.models
         assert "models/" in folders.models.note
-        (finding,) = await adopt_models(house.store, FakeRuntime(), folders.models)
-        assert "ada" in finding.text
-        record = house.store.models.get("ada")
-        assert record
-        assert (record.kind, record.base) == ("persona", "demo")
+        findings = await adopt_models(house.store, FakeRuntime(), folders.models)
+        assert len(findings) == 2
+        records = house.store.models.all()
+        told = {(one.name, one.kind, one.base, one.root) for one in records.values()}
+        assert told == {("ada", "persona", "bob", "demo"), ("bob", "persona", "bob", "demo")}
         folders.models.agree()
         assert not open_folders(place.settings, house.store).notes
 
