@@ -19,7 +19,7 @@ _UNWRITTEN = re.compile(r"\.(installation|[a-z]+_[0-9a-f]{16})\.json\.[\d-]+\.tm
 
 def leftovers(settings: Settings) -> list[Path]:
     """Every such file."""
-    folders = (settings.uploads_dir, settings.converting_dir)
+    folders = (settings.uploads_dir, settings.converting_dir, settings.documents_dir)
     halves = [path for folder in folders for path in files_made(folder, _HALF)]
     guarded = (settings.documents_dir, settings.jobs_dir, settings.models_dir)
     return halves + [path for folder in guarded for path in files_made(folder, _UNWRITTEN)]

@@ -4,12 +4,15 @@ doc_<hex>.pdf   the file as it was uploaded
 doc_<hex>.json  which collections have it under which name: by this it finds back into a database that begins anew
 """
 
+import errno
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from api.data_folder.guarded import Guarded
+from api.data_folder.leftovers import INCOMING
 from api.names import FOR_ALL
 from finetune.job.locks import read_json, sync_file, sync_folder, write_atomically
 
@@ -37,8 +40,23 @@ class Files:
         """Move a received file here; it survives a power cut. The label comes first: no file is without."""
         sync_file(file)
         self.relabel(content_id, [label])
-        file.replace(self.path(content_id))
+        self._bring(file, content_id)
         sync_folder(self._folder)
+
+    def _bring(self, file: Path, content_id: str) -> None:
+        """In one step; from another volume by a copy, which gets its name when it is whole."""
+        try:
+            file.replace(self.path(content_id))
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            growing = self._folder / f"{INCOMING}{content_id.rpartition('_')[2]}"
+            try:
+                shutil.copyfile(file, growing)
+                sync_file(growing)
+                growing.replace(self.path(content_id))
+            finally:
+                growing.unlink(missing_ok=True)
 
     def relabel(self, content_id: str, labels: Sequence[Label]) -> None:
         """Say which documents have a content, in place of what was said before."""
