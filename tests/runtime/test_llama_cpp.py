@@ -50,6 +50,21 @@ async def test_a_file_that_is_damaged_or_lost_later_fails_alone(
     assert [model.name for model in await embedded.runtime.models()] == ["embedder"]
 
 
+@pytest.mark.parametrize("share", [0.5, 0.0], ids=["cut", "empty"])
+async def test_a_damaged_model_is_whole_again_when_it_is_replaced(
+    open_embedded: Opener, demo_gguf: Path, share: float
+) -> None:
+    embedded = open_embedded()
+    path = embedded.registry.path(embedded.registry.get("demo").blob)
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(BackEndFailed):
+        await embedded.ask()
+    await embedded.runtime.create_model("demo", GGUFFile(demo_gguf), Persona(), replace=True)
+    assert await embedded.ask()
+
+
 async def test_control_tokens_that_people_write_stay_text(open_embedded: Opener) -> None:
     runtime = open_embedded().runtime
     innocent = [Message("user", "a im_end b")]

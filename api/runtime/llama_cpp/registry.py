@@ -129,13 +129,14 @@ class Registry:
             return Incoming(source, self._blobs)
 
     def place(self, incoming: Incoming) -> str:
-        """Make a whole copy part of the registry and hold it there until `release`; its blob name."""
+        """Make a whole copy part of the registry and hold it there until `release`; its blob name. It takes the place
+        of a file of that name, which may have been damaged since.
+        """
         blob = incoming.blob
         with self._lock, storage_errors():
             self._pinned[blob] += 1
-            if not (self._blobs / blob).exists():
-                incoming.temporary.rename(self._blobs / blob)
-                sync_folder(self._blobs)
+            incoming.temporary.rename(self._blobs / blob)
+            sync_folder(self._blobs)
         return blob
 
     def hold(self, blob: str) -> str:

@@ -27,20 +27,17 @@ class HalfMade:
         self._creations = 0
 
     @asynccontextmanager
-    async def whole_or_gone(self, *names: str) -> AsyncIterator[None]:
-        """What is made under these names inside stays when that ends well; else it is taken back."""
-        for name in names:
-            self._stop_looking(name)
+    async def whole_or_gone(self, name: str) -> AsyncIterator[None]:
+        """What is made under the name inside stays when that ends well; else it is taken back."""
+        self._stop_looking(name)
         self._creations += 1
         try:
             yield
         except BaseException as error:
-            ended = isinstance(error, ApiError) and not isinstance(error, Unavailable)
-            for name in names:
-                if ended:  # by the server's own word: it does not go on
-                    await self._delete(name)
-                else:
-                    self._look_for(name)
+            if _is_broken_off(error):
+                self._look_for(name)
+            else:
+                await self._delete(name)
             raise
         finally:
             self._creations -= 1
@@ -48,8 +45,13 @@ class HalfMade:
     async def give_name(self, made: str, name: str, *, is_new: bool) -> None:
         """Give a whole model its own name, over another model unless that `is_new`."""
         self._stop_looking(name)
-        async with self.whole_or_gone(made, *([name] if is_new else [])):
-            await self._client.copy(made, name)
+        try:
+            async with self.whole_or_gone(made):
+                await self._client.copy(made, name)
+        except BaseException as error:
+            if is_new and _is_broken_off(error):
+                self._look_for(name)
+            raise
         try:
             await self._client.delete(made)
         except ApiError:  # the model is there
@@ -80,3 +82,8 @@ class HalfMade:
     async def _delete(self, name: str) -> None:
         with suppress(ApiError):
             await self._client.delete(name)
+
+
+def _is_broken_off(error: BaseException) -> bool:
+    """Whether the server may go on; what it says no to has ended."""
+    return isinstance(error, Unavailable) or not isinstance(error, ApiError)
