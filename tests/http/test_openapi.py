@@ -42,6 +42,15 @@ def test_every_operation_says_what_it_does_and_how_it_refuses(schema: dict[str, 
         assert refusals or operation["operationId"] == "healthz", name
 
 
+def test_every_answer_has_a_type(schema: dict[str, Any]) -> None:
+    for name, operation in operations(schema):
+        for status, response in operation["responses"].items():
+            for media_type, content in response.get("content", {}).items():
+                told = content.get("schema", {})
+                is_text = media_type.startswith("text/")
+                assert is_text or "$ref" in told or "anyOf" in told, (name, status, told)
+
+
 def test_every_answer_is_described(schema: dict[str, Any]) -> None:
     for name, operation in operations(schema):
         for status, response in operation["responses"].items():

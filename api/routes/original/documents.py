@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
+from fastapi.responses import JSONResponse
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from api.documents.collections import Imported, Owner
@@ -108,6 +109,37 @@ class DocumentResponse(BaseModel):
     error: dict[str, Any] | None = None
 
 
+class DocumentSummary(BaseModel):
+    """A document that can be searched."""
+
+    id: str
+    name: str
+    pages: int
+    created_at: str
+
+
+class ListDocumentsResponse(BaseModel):
+    """The names without `.pdf` under `Imported Documents for NAME`, and more of each document."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, list[str]] = Field(init=False)
+
+    documents: list[DocumentSummary]
+
+
+class DeleteDocumentResponse(BaseModel):
+    """What was deleted."""
+
+    message: str
+
+
+class DeleteAllDocumentsResponse(BaseModel):
+    """The names of the documents that were deleted."""
+
+    Message: str
+    deleted: list[str]
+
+
 @router.post(
     "/importDocument",
     operation_id="import_document",
@@ -145,26 +177,29 @@ async def import_document(
     "/list_documents",
     operation_id="list_documents",
     summary="List the documents of a model",
+    response_model=ListDocumentsResponse,
     responses=problems(404, 422),
     openapi_extra=documented(ListDocumentsRequest),
 )
 async def list_documents(
     request: Annotated[ListDocumentsRequest, Depends(request_model(ListDocumentsRequest))],
     services: ServicesDep,
-) -> dict[str, Any]:
+) -> JSONResponse:
     """The documents that can be searched, by name; `documents` tells more of each. Cut only by `limit`."""
     documents = await services.collections.documents(
         request.owner(), limit=request.limit, after=request.after
     )
-    return {
-        f"Imported Documents for {request.given}": [
-            document.name.removesuffix(".pdf") for document in documents
-        ],
-        "documents": [
-            {"id": d.id, "name": d.name, "pages": d.pages_total, "created_at": d.created_at}
-            for d in documents
-        ],
-    }
+    names = [document.name.removesuffix(".pdf") for document in documents]
+    summaries = [
+        DocumentSummary(id=d.id, name=d.name, pages=d.pages_total, created_at=d.created_at)
+        for d in documents
+    ]
+    return JSONResponse(  # the customer's key stands first
+        {
+            f"Imported Documents for {request.given}": names,
+            "documents": [summary.model_dump() for summary in summaries],
+        }
+    )
 
 
 @router.get(
@@ -194,10 +229,12 @@ async def get_document(
 async def delete_document(
     request: Annotated[DeleteDocumentRequest, Depends(request_model(DeleteDocumentRequest))],
     services: ServicesDep,
-) -> dict[str, str]:
+) -> DeleteDocumentResponse:
     """The model's own document, else the one for all models. From the answer on nobody finds it."""
     document = await services.collections.delete_document(request.owner(), request.document)
-    return {"message": f"Successfully deleted {document.name} of {request.given}"}
+    return DeleteDocumentResponse(
+        message=f"Successfully deleted {document.name} of {request.given}"
+    )
 
 
 @router.delete(
@@ -210,13 +247,13 @@ async def delete_document(
 async def delete_all_documents(
     request: Annotated[OwnerRequest, Depends(request_model(OwnerRequest))],
     services: ServicesDep,
-) -> dict[str, Any]:
+) -> DeleteAllDocumentsResponse:
     """Also when there were none; documents for all models stay."""
     deleted = await services.collections.delete_all(request.owner())
-    return {
-        "Message": f"Successfully deleted all documents of {request.given}",
-        "deleted": [document.name for document in deleted],
-    }
+    return DeleteAllDocumentsResponse(
+        Message=f"Successfully deleted all documents of {request.given}",
+        deleted=[document.name for document in deleted],
+    )
 
 
 _MESSAGES = {
