@@ -1,9 +1,8 @@
-"""How long a start takes: until `/healthz` and until `/readyz`, in seconds and in starts of a bare interpreter.
+"""How long a start takes: until `/healthz` and until `/readyz`, beside a bare interpreter and the imports of the app.
 
-    .venv/bin/python scripts/bench_start.py [--data-dir DIR] [--rounds 5]
+    .venv/bin/python scripts/bench_start.py [--rounds 5] [--data-dir DIR]
 
-The data folder is best one that was served before, so that nothing has to be converted; a fresh one by default,
-whose conversion is the first round and is not counted.
+The data folder is a fresh one, in which a start that is not counted has converted the models; or one of your own.
 """
 
 import argparse
@@ -19,96 +18,76 @@ from pathlib import Path
 
 import httpx2
 import psutil
-
-ROOT = Path(__file__).resolve().parent.parent
-POLL_SECONDS = 0.01
-CLIENT = httpx2.Client(timeout=30)
+from bench_servers import ROOT, SERVE, cpu_seconds, processor, wait_for
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """One start: seconds until it is alive and ready, and its processor time and memory at both."""
+class Mark:
+    """A point of a start: seconds since its beginning, and what the process had used."""
 
-    alive_seconds: float
-    alive_cpu_seconds: float
-    alive_bytes: int
-    ready_seconds: float
-    ready_cpu_seconds: float
-    ready_bytes: int
+    seconds: float
+    cpu_seconds: float
+    megabytes: float
 
 
 def main() -> None:
     """Start again and again, and print a table of medians."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", type=Path, help="a data folder that nobody serves now")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--data-dir", type=Path, help="a data folder that nobody serves now")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         data_dir = options.data_dir or Path(temporary)
         one_start(data_dir)
-        bare = statistics.median(one_interpreter() for _ in range(options.rounds))
-        starts = [one_start(data_dir) for _ in range(options.rounds)]
-    print(f"{processor()}; medians of {options.rounds} starts")
-    print(f"{'':8} {'seconds':>8} {'bare starts':>12} {'CPU s':>6} {'MB':>6}")
-    print(f"{'python':8} {bare:8.2f} {1:12.1f}")
-    for name in ("alive", "ready"):
-        seconds, cpu, size = (
-            statistics.median(getattr(start, f"{name}_{what}") for start in starts)
-            for what in ("seconds", "cpu_seconds", "bytes")
-        )
-        print(f"{name:8} {seconds:8.2f} {seconds / bare:12.1f} {cpu:6.2f} {size / 1e6:6.0f}")
+        rounds = [
+            (*one_start(data_dir), python("pass"), python("import api.app"))
+            for _ in range(options.rounds)
+        ]
+    alive, ready, bare, imports = zip(*rounds, strict=True)
+    app = statistics.median(imports)
+    print(f"{processor()}; medians of {options.rounds}")
+    print(f"{'':16} {'seconds':>8} {'ratio':>6} {'CPU s':>6} {'MB':>6}")
+    print(f"{'python':16} {statistics.median(bare):8.2f} {statistics.median(bare) / app:6.2f}")
+    print(f"{'import api.app':16} {app:8.2f} {1:6.2f}")
+    for name, marks in (("/healthz", alive), ("/readyz", ready)):
+        seconds = statistics.median(mark.seconds for mark in marks)
+        cpu = statistics.median(mark.cpu_seconds for mark in marks)
+        size = statistics.median(mark.megabytes for mark in marks)
+        print(f"{name:16} {seconds:8.2f} {seconds / app:6.2f} {cpu:6.2f} {size:6.0f}")
 
 
-def one_interpreter() -> float:
-    """Seconds of a Python that does nothing."""
+def python(program: str) -> float:
+    """Seconds of an interpreter that runs it."""
     began = time.monotonic()
-    subprocess.run([sys.executable, "-c", ""], check=True)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
     return time.monotonic() - began
 
 
-def one_start(data_dir: Path) -> Start:
-    """Serve the folder on a free port until it is ready, and end it."""
+def one_start(data_dir: Path) -> tuple[Mark, Mark]:
+    """Serve the folder on a free port until it is alive, and until it is ready; and end it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {"LLM_FASTAPI_DATA_DIR": str(data_dir), "LLM_FASTAPI_PORT": str(port)}
+    client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
     began = time.monotonic()
     server = subprocess.Popen(
-        [sys.executable, "-m", "api"],
+        SERVE,
         cwd=ROOT,
         env=os.environ | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    marks = []
     try:
-        alive = waited_for(f"http://127.0.0.1:{port}/healthz", server, began)
-        ready = waited_for(f"http://127.0.0.1:{port}/readyz", server, began)
+        for path in ("/healthz", "/readyz"):
+            wait_for(client, path, server)
+            size = psutil.Process(server.pid).memory_info().rss / 1e6
+            marks.append(Mark(time.monotonic() - began, cpu_seconds(server.pid), size))
     finally:
         server.terminate()
         server.wait()
-    return Start(*alive, *ready)
-
-
-def waited_for(url: str, server: subprocess.Popen[bytes], began: float) -> tuple[float, float, int]:
-    """Seconds since `began` when the URL answers 200, and the processor seconds and bytes of the server then."""
-    while server.poll() is None:
-        try:
-            if CLIENT.get(url).status_code == 200:
-                process = psutil.Process(server.pid)
-                times = process.cpu_times()
-                seconds = time.monotonic() - began
-                return seconds, times.user + times.system, process.memory_info().rss
-        except httpx2.TransportError:
-            pass
-        time.sleep(POLL_SECONDS)
-    sys.exit(f"the server ended with {server.returncode}")
-
-
-def processor() -> str:
-    """What the machine calls its processor, and how many of its cores this process may use."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    name = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "?")
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+    return marks[0], marks[1]
 
 
 if __name__ == "__main__":
