@@ -10,10 +10,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
+from typing import IO
 
 from finetune.job import child_process, stage
 from finetune.job.directory import JobDirectory
 from finetune.job.events import Place
+from finetune.job.preloaded import Forked, Preloaded, may_fork
 from finetune.job.spec import JobError, Outcome, stages_of
 from finetune.job.stage import StageFailed
 
@@ -39,7 +41,8 @@ class Pipeline:
         """`stages` are those of the job's specification when left out."""
         self._job = job
         self._stages = stages
-        self._child: subprocess.Popen[bytes] | None = None
+        self._preloaded: Preloaded | None = None
+        self._child: subprocess.Popen[bytes] | Forked | None = None
         self._is_stopping = False
 
     def stop(self) -> None:
@@ -60,6 +63,9 @@ class Pipeline:
                 outcome = Outcome(
                     result="failed", error=JobError(title=error.title, detail=error.detail)
                 )
+            finally:
+                if self._preloaded is not None:
+                    self._preloaded.close()
             if outcome is not None:
                 self._job.write_outcome(outcome.model_dump())
             return outcome
@@ -101,14 +107,7 @@ class Pipeline:
         with self._job.log_path.open("ab") as log:
             log.write(f"--- {step.name}\n".encode())
             log.flush()
-            self._child = child_process.start(
-                [*step.command, str(self._job.path)],
-                env=WAITING | child_process.environment(),
-                stdout=log,
-                stderr=log,
-                pass_fds=(lock,),
-                start_new_session=True,
-            )
+            self._child = self._start(step, lock, log)
         if self._is_stopping:
             self._child.terminate()
         cancelled_at: float | None = None
@@ -121,6 +120,21 @@ class Pipeline:
                     self._child.terminate()
                 elif cancelled_at and time.monotonic() - cancelled_at > CANCEL_GRACE_SECONDS:
                     self._child.kill()
+
+    def _start(self, step: Stage, lock: int, log: IO[bytes]) -> "subprocess.Popen[bytes] | Forked":
+        env = WAITING | child_process.environment()
+        if self._stages is None and may_fork():
+            if self._preloaded is None:
+                self._preloaded = Preloaded(self._job.path, env, log, lock)
+            return self._preloaded.start(step.name)
+        return child_process.start(
+            [*step.command, str(self._job.path)],
+            env=env,
+            stdout=log,
+            stderr=log,
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
 
     def _error(self, step: Stage, code: int, before: Place) -> JobError:
         """What the stage said, or what its end tells."""
