@@ -83,23 +83,17 @@ class OllamaRuntime:
                 await self._drop_damaged(name)
             else:
                 await self._library.refuse_taken(name)
+            if isinstance(source, ExistingModel):  # looked for here: the server would download it
+                base = await self._library.find(source.name)
+                making, weights = create_from_model(self._client, made, base, persona), base.weights
+            else:
+                making, weights = create_from_file(self._client, made, source.path, persona), ""
             async with self._half_made.whole_or_gone(made):
-                weights = await self._make(made, source, persona)
+                await making
             if made != name:
                 if replace:
                     await self._let_go(name, weights)
                 await self._half_made.give_name(made, name, is_new=not replace)
-
-    async def _make(self, name: str, source: ModelSource, persona: Persona) -> str:
-        """Make a model; returns its weights, unknown for a file."""
-        if not isinstance(source, ExistingModel):
-            await create_from_file(self._client, name, source.path, persona)
-            return ""
-        base = await self._library.find(
-            source.name
-        )  # looked for here: the server would download it
-        await create_from_model(self._client, name, base, persona)
-        return base.weights
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give a model another name: copied, then deleted; by way of a third name when only its case changes."""
