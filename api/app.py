@@ -24,7 +24,7 @@ from api.jobs.opening import clear_leftovers
 from api.opening import open_services, prepare
 from api.readiness import Readiness
 from api.routes import docs, health
-from api.routes.original import documents, fine_tune, generate, jobs, models
+from api.routes.original import collections, documents, fine_tune, generate, jobs, models
 from api.services import Services
 from api.settings import Settings
 from api.store import Store, open_store
@@ -94,7 +94,9 @@ def create_app(
     app.state.readiness = Readiness()
     app.state.services = None
     install_problem_handlers(app)
-    routers = [room.router for room in (models, documents, generate, fine_tune, jobs, health)]
+    routers = [
+        room.router for room in (models, collections, documents, generate, fine_tune, jobs, health)
+    ]
     for router in routers:
         app.include_router(router)
     paths = [route.path for one in routers for route in one.routes if isinstance(route, APIRoute)]

@@ -120,18 +120,21 @@ class CollectionCatalog:
 
     async def documents(
         self, owner: Owner, *, limit: int | None = None, after: str | None = None
-    ) -> list[Document]:
-        """What can be searched there, by name; at most `limit`, after the one of that id or name.
+    ) -> tuple[list[Document], bool]:
+        """What can be searched there, by name, and whether there is more.
 
+        At most `limit`, after the one of that id or name.
         `errors.ModelNotFound` when there is neither a model nor a document of that name.
         """
         scope = await self._scope(owner)
         await self._require_known(owner, scope)
 
         def found() -> list[Document]:
-            return self._store.documents.ready_in(scope, limit=limit, after=after)
+            one_more = limit and limit + 1
+            return self._store.documents.ready_in(scope, limit=one_more, after=after)
 
-        return await run_sync(found)
+        documents = await run_sync(found)
+        return documents[:limit], limit is not None and len(documents) > limit
 
     async def document(self, document_id: str) -> Document:
         """One by its id; `errors.DocumentNotFound`."""

@@ -157,7 +157,7 @@ def _insert(connection: Connection, name: str, embedder: str) -> Collection:
         f"col_{secrets.token_hex(8)}",
         name,
         embedder,
-        datetime.now(UTC).isoformat(timespec="seconds"),
+        datetime.now(UTC).isoformat(timespec="microseconds"),
     )
     values = {name: getattr(made, name) for name in Collection.__slots__}
     connection.execute(insert(collections).values(**values, name_key=collection_key(name)))

@@ -119,12 +119,15 @@ class DocumentSummary(BaseModel):
 
 
 class ListDocumentsResponse(BaseModel):
-    """The names without `.pdf` under `Imported Documents for NAME`, and more of each document."""
+    """The names without `.pdf` under `Imported Documents for NAME`, and more of each; `has_more` comes with `limit`."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, list[str]] = Field(init=False)
 
     documents: list[DocumentSummary]
+    has_more: bool | None = Field(
+        None, description="Whether the list goes on behind its last document."
+    )
 
 
 class DeleteDocumentResponse(BaseModel):
@@ -186,7 +189,7 @@ async def list_documents(
     services: ServicesDep,
 ) -> JSONResponse:
     """The documents that can be searched, by name; `documents` tells more of each. Cut only by `limit`."""
-    documents = await services.collections.documents(
+    documents, has_more = await services.collections.documents(
         request.owner(), limit=request.limit, after=request.after
     )
     names = [document.name.removesuffix(".pdf") for document in documents]
@@ -194,12 +197,13 @@ async def list_documents(
         DocumentSummary(id=d.id, name=d.name, pages=d.pages_total, created_at=d.created_at)
         for d in documents
     ]
-    return JSONResponse(  # the customer's key stands first
-        {
-            f"Imported Documents for {request.given}": names,
-            "documents": [summary.model_dump() for summary in summaries],
-        }
-    )
+    answer: dict[str, Any] = {  # the customer's key stands first
+        f"Imported Documents for {request.given}": names,
+        "documents": [summary.model_dump() for summary in summaries],
+    }
+    if request.limit is not None:
+        answer["has_more"] = has_more
+    return JSONResponse(answer)
 
 
 @router.get(

@@ -1,0 +1,147 @@
+"""collections: sets of documents that no model needs to own."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from api.documents.collections import ListedCollection
+from api.http.openapi import documented
+from api.http.problems import problems
+from api.http.request import ServicesDep, request_model
+from api.names import MAX_NAME_CHARACTERS
+
+router = APIRouter(prefix="/collections", tags=["collections"])
+
+IdOrName = Annotated[
+    str,
+    AfterValidator(lambda name: name.replace("%2F", "/")),
+    Path(alias="collection", description="The collection's id or name.", examples=["handbooks"]),
+]
+
+
+class CreateCollectionRequest(BaseModel):
+    """A name, and what embeds the documents."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(
+        max_length=MAX_NAME_CHARACTERS,
+        description="What it is called; a collection with a model's name holds that model's documents.",
+        examples=["handbooks"],
+    )
+    embedder: str = Field(
+        "",
+        max_length=MAX_NAME_CHARACTERS,
+        description="The embedding model, for good; the one that the settings name when left out.",
+        examples=["all-minilm-l6-v2"],
+    )
+
+
+class ListCollectionsRequest(BaseModel):
+    """Which part of the list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(100, ge=1, le=1000, description="Most collections to list.")
+    after: str | None = Field(
+        None,
+        max_length=MAX_NAME_CHARACTERS,
+        description="Go on behind the collection of this id or name.",
+        examples=["handbooks"],
+    )
+
+
+class CollectionResponse(BaseModel):
+    """One collection."""
+
+    id: str
+    name: str = Field(description="`*` is the collection for all models.")
+    embedder: str = Field(description="The embedding model.")
+    documents: int = Field(description="How many can be searched.")
+    created_at: str
+
+
+class ListCollectionsResponse(BaseModel):
+    """Collections, oldest first."""
+
+    collections: list[CollectionResponse]
+    has_more: bool = Field(description="Whether the list goes on: ask `after` its last id.")
+
+
+class DeleteCollectionResponse(BaseModel):
+    """What went."""
+
+    Message: str
+    deleted: Sequence[str] = Field(description="The names of its documents.")
+
+
+@router.post(
+    "",
+    operation_id="create_collection",
+    status_code=201,
+    summary="Create a collection",
+    responses=problems(409, 422),
+    openapi_extra=documented(CreateCollectionRequest),
+)
+async def create_collection(
+    request: Annotated[CreateCollectionRequest, Depends(request_model(CreateCollectionRequest))],
+    services: ServicesDep,
+    response: Response,
+) -> CollectionResponse:
+    """An empty set of documents. A model's own collection comes by itself, with its first document.
+
+    The parameters may come as a form or as JSON too: `{"name": "handbooks"}`.
+    """
+    made = await services.collections.create(request.name, request.embedder)
+    response.headers["Location"] = f"/collections/{made.id}"
+    return _response(made)
+
+
+@router.get(
+    "",
+    operation_id="list_collections",
+    summary="List the collections",
+    responses=problems(404, 422),
+    openapi_extra=documented(ListCollectionsRequest),
+)
+async def list_collections(
+    request: Annotated[ListCollectionsRequest, Depends(request_model(ListCollectionsRequest))],
+    services: ServicesDep,
+) -> ListCollectionsResponse:
+    """Oldest first, those of the models among them."""
+    found, has_more = await services.collections.page(request.limit, request.after)
+    return ListCollectionsResponse(collections=[_response(one) for one in found], has_more=has_more)
+
+
+@router.get(
+    "/{collection:path}",
+    operation_id="get_collection",
+    summary="One collection",
+    responses=problems(404, 422),
+)
+async def get_collection(collection: IdOrName, services: ServicesDep) -> CollectionResponse:
+    """`list_documents` with `collection` lists what stands in it."""
+    return _response(await services.collections.get(collection))
+
+
+@router.delete(
+    "/{collection:path}",
+    operation_id="delete_collection",
+    summary="Delete a collection with its documents",
+    responses=problems(404, 422),
+)
+async def delete_collection(
+    collection: IdOrName, services: ServicesDep
+) -> DeleteCollectionResponse:
+    """From the answer on nobody finds them; where another collection has the same file, it stays there."""
+    deleted, documents = await services.collections.delete(collection)
+    return DeleteCollectionResponse(
+        Message=f"Successfully deleted {deleted.name}", deleted=[one.name for one in documents]
+    )
+
+
+def _response(collection: ListedCollection) -> CollectionResponse:
+    return CollectionResponse(**asdict(collection))
