@@ -144,20 +144,24 @@ class Importer:
                     name, collection, sha256, size_bytes, embedder
                 )
                 faults.point("import_row_added")
-                if has_new_content:
-                    self._keep_file(file, document)
-                    faults.point("import_file_kept")
-                elif is_new:
-                    self.relabel(document)
+                if is_new:
+                    self._keep_file(file if has_new_content else None, document)
             return document, is_new
         finally:
             file.unlink(missing_ok=True)
 
-    def _keep_file(self, file: Path, document: Document) -> None:
+    def _keep_file(self, file: Path | None, document: Document) -> None:
+        """Without a file, the one that is there already gets another label."""
+        label = Label(document.name, document.collection)
         try:
-            self.files.keep(file, document.content_id, Label(document.name, document.collection))
+            if file is None:
+                self.relabel(document)
+            else:
+                self.files.keep(file, document.content_id, label)
+                faults.point("import_file_kept")
         except OSError as error:
-            self.files.remove(document.content_id)
+            if file is not None:
+                self.files.remove(document.content_id)
             self._store.documents.remove(document.id)
             raise OutOfSpace(f"The file could not be kept: {error.strerror}.") from error
 
