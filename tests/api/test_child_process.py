@@ -87,8 +87,8 @@ class Watch:
             # one that ends while it is looked at is no longer of interest
             with contextlib.suppress(psutil.Error, OSError):
                 for child in ours.children(recursive=True):
-                    environment = child.environ()
-                    if child.cmdline() not in copies:
+                    before, environment = child.cmdline(), child.environ()
+                    if before == child.cmdline() and before not in copies:
                         self.seen.append(environment)
 
     def __enter__(self) -> list[dict[str, str]]:
