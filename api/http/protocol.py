@@ -13,6 +13,9 @@ from api.http.problems import PROBLEM_JSON, stamped
 
 MAX_HEAD_BYTES = 64 * 1024
 PIECE_BYTES = 16 * 1024
+TOO_LONG = (
+    f"Path and headers may have {MAX_HEAD_BYTES} bytes. Send long texts as a form or as JSON."
+)
 HEAD_SECONDS = 30.0
 """Time a request line and its headers may take to arrive."""
 MAX_UNREAD_BYTES = 2**30
@@ -56,7 +59,7 @@ class HttpProtocol(H11Protocol):
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             self._send_problem(
                 *(
-                    (431, "Too large", f"Path and headers may have {MAX_HEAD_BYTES} bytes.")
+                    (431, "Too large", TOO_LONG)
                     if too_long
                     else (400, "Malformed request", "This is not a valid HTTP/1.1 request.")
                 )

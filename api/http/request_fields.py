@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from api.http.request_body import Pairs, invalid, json_value
+from api.http.wording import in_our_words
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -47,7 +48,7 @@ class _Field:
 
     def error(self, spelling: str, found: ErrorDetails) -> dict[str, Any]:
         """What is wrong with a value of this field, in our words where we have better ones."""
-        message = found["msg"]
+        message = in_our_words(found)
         if found["type"] == "extra_forbidden" and self.inner is not None:
             message = unknown(self.inner, str(found["loc"][-1]))
         return _error(spelling, message, *found["loc"])

@@ -5,18 +5,20 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic_core.core_schema import ErrorType
 from starlette.testclient import TestClient
 
 from api.http.openapi import documented
 from api.http.problems import install_problem_handlers
 from api.http.request import Upload, request_model
 from api.http.request_fields import RequestFields
+from api.http.wording import WORDS
 from api.settings import Settings
 
 
@@ -174,6 +176,27 @@ def test_what_json_cannot_mean_names_the_field(client: TestClient, body: str, fi
     assert response.status_code == 422
     assert response.json()["errors"][0]["where"] == field
     assert len(response.content) < 1000
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("lr=fast", "A number is needed."),
+        ("lr=2", "At most 1.0 is allowed."),
+        ("lr=-1", "At least 0.0 is needed."),
+        ("steps=1.5", "A whole number is needed."),
+        ("fast=perhaps", "`true` or `false` is needed."),
+        ("inner=[]", "An object is needed."),
+        ('inner={"temperature": "warm"}', "A number is needed."),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(client: TestClient, query: str, said: str) -> None:
+    response = client.post(f"/order?modelName=a&{query}")
+    assert response.json()["errors"][0]["reason"] == said
+
+
+def test_every_wording_is_of_an_error_that_there_is() -> None:
+    assert set(WORDS) <= set(get_args(ErrorType))
 
 
 @pytest.mark.parametrize(
