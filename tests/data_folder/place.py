@@ -12,6 +12,7 @@ from tests.documents.pdfs import pdf
 from tests.jobs.workshop import Workshop
 
 MORE = [pdf(f"The bridge number {number} is {number} metres long.") for number in range(4)]
+FOLDERS = ("documents", "jobs", "uploads", "converting", "models", "lexical", "lost", "chroma")
 
 
 class Place:
@@ -73,3 +74,17 @@ class Place:
             target, source = self.folder / name, self.folder.with_name("yesterday") / name
             shutil.rmtree(target) if target.is_dir() else target.unlink()
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+
+
+def put_into(folder: Path) -> list[Path]:
+    """What others keep in a folder of ours."""
+    folder.mkdir(exist_ok=True)
+    theirs = [
+        folder / name for name in ("@eaDir", "lost+found", "notes.txt", "mine.pdf", "._a.pdf")
+    ]
+    for path in theirs:
+        path.write_text("mine") if path.suffix else path.mkdir(mode=0o000)
+    links = [folder / "doc_ffffffffffffffff.pdf", folder / "job_ffffffffffffffff"]
+    links[0].symlink_to(folder / "mine.pdf")
+    links[1].symlink_to(folder / "@eaDir")
+    return theirs + links

@@ -4,14 +4,13 @@ import json
 import os
 import shutil
 import sqlite3
-from pathlib import Path
 
 import pytest
 
 from api.data_folder import CARD
 from api.errors import ApiError
 from api.store import open_store
-from tests.data_folder.place import MORE, Place
+from tests.data_folder.place import FOLDERS, MORE, Place, put_into
 
 pytestmark = pytest.mark.anyio
 
@@ -186,23 +185,6 @@ async def test_what_others_keep_in_our_folders_harms_nothing_and_stays(place: Pl
     await place.restart()
     assert not place.notes
     assert [path for path in theirs if not path.exists()] == []
-
-
-FOLDERS = ("documents", "jobs", "uploads", "converting", "models", "lexical", "lost")
-
-
-def put_into(folder: Path) -> list[Path]:
-    """What others keep in a folder of ours."""
-    folder.mkdir(exist_ok=True)
-    theirs = [
-        folder / name for name in ("@eaDir", "lost+found", "notes.txt", "mine.pdf", "._a.pdf")
-    ]
-    for path in theirs:
-        path.write_text("mine") if path.suffix else path.mkdir(mode=0o000)
-    links = [folder / "doc_ffffffffffffffff.pdf", folder / "job_ffffffffffffffff"]
-    links[0].symlink_to(folder / "mine.pdf")
-    links[1].symlink_to(folder / "@eaDir")
-    return theirs + links
 
 
 async def test_a_card_that_cannot_be_read_is_named(place: Place) -> None:
