@@ -18,6 +18,7 @@ from api.data_folder.contents import (
     JOB,
     LABEL,
     MANIFEST,
+    WEIGHTS,
     Contents,
     DocumentFiles,
     JobFolders,
@@ -32,7 +33,6 @@ from api.settings import Settings
 from api.store import Store, open_store
 from api.store.database import copy_database
 from api.store.jobs import Job
-from finetune.job.locks import read_json
 
 LOCK = "lock"
 
@@ -73,12 +73,17 @@ class _Backup:
     def run(self) -> Copied:
         """Go round until nothing that the database describes has gone meanwhile."""
         self._target.mkdir(parents=True, exist_ok=True)
-        models = self._models() if self._settings.runtime == "llama_cpp" else None
+        has_models = self._settings.runtime == "llama_cpp"
+        if has_models:  # most of it; what changes meanwhile is copied in the end
+            copy_models(self._settings.models_dir, self._folder("models"))
         self._base_models()
         growing = self._target / f"{DATABASE}.growing"
         missing, before = self._round(growing), set[str]()
         while missing - before:
             missing, before = self._round(growing), missing
+        models = (
+            copy_models(self._settings.models_dir, self._folder("models")) if has_models else None
+        )
         growing.rename(self._target / DATABASE)
         return Copied(
             len(list(files_made(self._target / "documents", DOCUMENT))),
@@ -142,17 +147,6 @@ class _Backup:
             path.with_suffix(".json").unlink(missing_ok=True)
         return write_card(self._folder(name), Card(before.id, mark, mark))
 
-    def _models(self) -> int:
-        """Each model's weights, then its manifest; how many there are."""
-        source, target = self._settings.models_dir, self._folder("models")
-        copied = 0
-        for path in files_made(source / "manifests", MANIFEST):
-            blob = (read_json(path) or {}).get("blob")
-            weights = source / "blobs" / Path(str(blob)).name
-            if not weights.is_file() or _copy_file(weights, target / "blobs" / weights.name):
-                copied += _copy_file(path, target / "manifests" / path.name)
-        return copied
-
     def _base_models(self) -> None:
         source = self._settings.base_models_dir
         for path in sorted(source.iterdir()) if source.is_dir() else ():
@@ -185,6 +179,23 @@ def _copy_tree(source: Path, target: Path, left_out: Collection[str] = ()) -> No
                 _copy_tree(path, target / path.name)
             else:
                 _copy_file(path, target / path.name)
+
+
+def copy_models(source: Path, target: Path) -> int:
+    """All weights and the manifests that were there before them, in place of an earlier copy; how many models."""
+    manifests = list(files_made(source / "manifests", MANIFEST))
+    weights = list(files_made(source / "blobs", WEIGHTS))
+    _drop_others(target / "blobs", weights)
+    _drop_others(target / "manifests", ())
+    for path in (*weights, *manifests):
+        _copy_file(path, target / path.parent.name / path.name)
+    return len(list(files_made(target / "manifests", MANIFEST)))
+
+
+def _drop_others(copies: Path, originals: Collection[Path]) -> None:
+    """Remove the copies of what is not there any more."""
+    for gone in {path.name for path in copies.glob("*")} - {path.name for path in originals}:
+        (copies / gone).unlink()
 
 
 def _copy_file(source: Path, target: Path) -> bool:

@@ -27,9 +27,7 @@ async def adopt(
     """
     found = await run_sync(importer.files.unplaced)
     if found:
-        with contextlib.suppress(
-            ApiError, OSError
-        ):  # it keeps the reason, which each import then meets
+        with contextlib.suppress(ApiError, OSError):  # each import then meets the reason
             await bundled.prepare(settings.embedding_model)
     findings = []
     for number, content_id in enumerate(found, 1):

@@ -9,7 +9,7 @@ import pytest
 from anyio.to_thread import run_sync
 
 from api.__main__ import main
-from api.backup import Copied, back_up
+from api.backup import Copied, back_up, copy_models
 from api.errors import CannotStart
 from tests.data_folder.place import MORE, Place
 from tests.documents.pdfs import pdf
@@ -30,6 +30,8 @@ async def test_a_backup_of_a_service_that_rests_is_all_of_it(place: Place, tmp_p
     with_a_model(place)
     before = place.kept()
     assert back_up(place.settings, tmp_path / "copy") == Copied(documents=2, jobs=2, models=1)
+    names = {path.name for path in (tmp_path / "copy").iterdir()}
+    assert names == {"state.sqlite3", "documents", "jobs", "models", "base_models"}
     place = restored(place, tmp_path / "copy")
     async with place.start() as (house, shop):
         assert not place.notes
@@ -52,6 +54,19 @@ def with_a_model(place: Place) -> None:
     manifest = {"name": "demo", "base": None, "blob": WEIGHTS}
     (place.settings.models_dir / "manifests" / f"{'0' * 32}.json").write_text(json.dumps(manifest))
     (place.settings.models_dir / "blobs" / WEIGHTS).write_bytes(b"GGUF")
+
+
+async def test_models_are_copied_as_they_are_in_the_end(place: Place, tmp_path: Path) -> None:
+    source, copy = place.settings.models_dir, tmp_path / "copy"
+    with_a_model(place)
+    copy.mkdir()
+    assert copy_models(source, copy) == 1
+    shutil.rmtree(source)
+    (source / "manifests").mkdir(parents=True)
+    (source / "manifests" / f"{'1' * 32}.json").write_text("{}")
+    assert copy_models(source, copy) == 1
+    assert [path.name for path in (copy / "manifests").iterdir()] == [f"{'1' * 32}.json"]
+    assert list((copy / "blobs").iterdir()) == []
 
 
 async def test_a_backup_while_documents_come_and_go_belongs_together_and_lacks_nothing(
