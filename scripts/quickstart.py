@@ -106,6 +106,8 @@ def install_training() -> subprocess.Popen[bytes]:
 def wait_for_training(installation: subprocess.Popen[bytes]) -> None:
     """Say so while it lasts."""
     began = time.monotonic()
+    if installation.poll() is None:
+        lasting(f"{DIM}What trains is still being installed ...{RESET}")
     while installation.poll() is None:
         passing(f"what trains is being installed: {time.monotonic() - began:.0f} s")
         time.sleep(0.3)
