@@ -42,6 +42,7 @@ field and a `null` are as left out. Every refusal is a `Problem` (RFC 9457, `app
 TAGS = [
     {"name": "models", "description": "Personas over base models, and what was fine-tuned."},
     {"name": "documents", "description": "PDFs that a model can be asked about."},
+    {"name": "collections", "description": "Documents of their own, for several models or none."},
     {"name": "generate", "description": "Answers from a model, with documents or without."},
     {"name": "fine-tuning", "description": "Train a model of your own."},
     {"name": "jobs", "description": "What fine-tuning does: follow, cancel, resume, publish."},

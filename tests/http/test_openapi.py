@@ -51,6 +51,12 @@ def test_every_answer_has_a_type(schema: dict[str, Any]) -> None:
                 assert is_text or "$ref" in told or "anyOf" in told, (name, status, told)
 
 
+def test_every_group_of_the_page_has_its_place(schema: dict[str, Any]) -> None:
+    placed = [tag["name"] for tag in schema["tags"]]
+    used = [tag for _, operation in operations(schema) for tag in operation["tags"]]
+    assert set(used) == set(placed)
+
+
 def test_every_answer_is_described(schema: dict[str, Any]) -> None:
     for name, operation in operations(schema):
         for status, response in operation["responses"].items():
