@@ -15,6 +15,8 @@ Ids = npt.NDArray[np.int64]
 """Shape (n,)."""
 Halves = npt.NDArray[np.float16]
 """Shape (n, dimension)."""
+Block = tuple[Ids, Halves]
+"""Chunk ids and their vectors."""
 
 
 class Vectors:
@@ -44,7 +46,7 @@ class Vectors:
                 for row in connection.execute(query)
             ]
 
-    def of_chunks(self, chunk_ids: Sequence[int], embedder: str) -> tuple[Ids, Halves]:
+    def of_chunks(self, chunk_ids: Sequence[int], embedder: str) -> Block:
         """Ids and vectors of those of some chunks that have a vector by this embedder."""
         query = select(vectors.c.chunk_id, vectors.c.vector).where(vectors.c.embedder == embedder)
         rows: list[Any] = []
@@ -60,7 +62,7 @@ class Vectors:
         *,
         collections: Sequence[str] = (),
         within: Sequence[str] | None = None,
-    ) -> Iterator[tuple[Ids, Halves]]:
+    ) -> Iterator[Block]:
         """Ids and vectors of ready documents, up to `size` at a time: of those with the ids `within`, or of all
         in the collections. A chunk that several of them have comes once.
         """
@@ -121,12 +123,12 @@ def _owned() -> Select[Any]:
     )
 
 
-def _blocks(connection: Connection, query: Select[Any], size: int) -> Iterator[tuple[Ids, Halves]]:
+def _blocks(connection: Connection, query: Select[Any], size: int) -> Iterator[Block]:
     for rows in connection.execute(query).partitions(size):
         yield _matrix(rows)
 
 
-def _matrix(rows: Sequence[Any]) -> tuple[Ids, Halves]:
+def _matrix(rows: Sequence[Any]) -> Block:
     ids = np.array([row[0] for row in rows], dtype=np.int64)
     matrix = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float16)
     return ids, matrix.reshape(len(rows), -1 if rows else 0)

@@ -139,6 +139,8 @@ async def test_models_are_listed_by_name_with_what_they_can_do(case: Case) -> No
     models = await case.runtime.models()
     assert [model.name for model in models] == ["demo", "embedder"]
     demo, embedder = models
+    assert demo.digest != embedder.digest
+    assert min(len(demo.digest), len(embedder.digest)) >= 12
     assert "chat" in demo.capabilities
     assert "embed" not in demo.capabilities
     assert embedder.capabilities == {"embed"}

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import anyio
@@ -21,7 +23,7 @@ from api.index.dense import ASKED_AT_ONCE
 from api.index.embeddings import Embedder, Vectors
 from api.index.values import Scored, VectorSet
 from tests.fakes import FakeRuntime
-from tests.index.library import Library
+from tests.index.library import EMBEDDING_MODEL, Library
 from tests.index.memory import FailingVectors, MemoryVectors
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +113,74 @@ async def test_documents_of_another_embedder_are_refused_with_the_way_out(
     changed = Index(library.store, library.vectors, library.lexical, embedder)
     with pytest.raises(EmbeddingMismatch, match=r"old\.pdf.*import them again"):
         await changed.candidates(library.scope(), ["tower"], None, 5)
+
+
+def replaced_weights(runtime: FakeRuntime, digest: str) -> None:
+    """Other weights under the embedding model's name, as after a pull of a newer version."""
+    runtime._models[EMBEDDING_MODEL] = replace(runtime._models[EMBEDDING_MODEL], digest=digest)
+
+
+async def test_a_replaced_embedding_model_is_noticed_and_an_import_anew_puts_it_right(
+    library: Library,
+) -> None:
+    old = await library.add("old.pdf", TOWER)
+    assert (await library.found("tower"))[0] == [TOWER]
+    replaced_weights(library.runtime, "0" * 64)
+    with pytest.raises(EmbeddingMismatch, match=r"another one than when.*old\.pdf"):
+        await library.found("tower")
+    with pytest.raises(EmbeddingMismatch):
+        await library.found("tower", [old])
+    library.store.documents.mark_deleting([old.id])
+    await library.index.remove(old)
+    library.store.documents.remove(old.id)
+    await library.add("old.pdf", TOWER)
+    assert (await library.found("tower"))[0] == [TOWER]
+
+
+async def test_a_content_that_another_collection_has_is_embedded_anew_for_a_replaced_model(
+    library: Library,
+) -> None:
+    await library.add("old.pdf", TOWER)
+    replaced_weights(library.runtime, "0" * 64)
+    library.runtime.embedded.clear()
+    second = library.store.documents.add(
+        "old.pdf",
+        library.store.collections.of_model("other"),
+        sha256(b"old.pdf").hexdigest(),
+        1,
+        EMBEDDING_MODEL,
+    )
+    assert not second.has_new_content
+    await library.index.place(second.document, library.embedder)
+    library.store.documents.mark_ready(second.document.id)
+    assert len(library.runtime.embedded) == 2  # a probe for its dimension, and the chunk
+    assert (await library.found("tower", model="other"))[0] == [TOWER]
+    with pytest.raises(EmbeddingMismatch):
+        await library.found("tower")
+
+
+async def test_versions_from_before_digests_are_the_present_model_even_when_it_is_away_at_the_start(
+    tmp_path: Path,
+) -> None:
+    runtime = FakeRuntime()
+    replaced_weights(runtime, "")
+    library = Library(tmp_path, runtime).open()
+    document = await library.add("old.pdf", TOWER)
+    assert "@" not in library.store.documents.get(document.id).embedder
+    library.close()
+    library.runtime = FakeRuntime()
+    library.runtime.available = False
+    library.open(vectors_behind=True)
+    await library.index.repair()
+    library.runtime.available = True
+    for _ in range(2):
+        assert (await library.found("tower"))[0] == [TOWER]
+    assert library.runtime.embedded == ["tower"] * 2
+    assert "@" in library.store.documents.get(document.id).embedder
+    await says(library, "")
+    (where,) = library.vectors.sets()
+    assert where.embedder == library.store.documents.get(document.id).embedder
+    library.close()
 
 
 async def test_a_missing_embedding_model_is_not_ready_and_no_unknown_model(
