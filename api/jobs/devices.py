@@ -32,6 +32,14 @@ class TrainingDevices:
         """Whether a job has a GPU to itself."""
         return any(training.device == "gpu" for training in self._trainings)
 
+    def check(self) -> tuple[str, ...]:
+        """Hints for the operator: why calls are refused though all is well."""
+        return tuple(
+            f"Job {training.job_id} has the GPU to itself: what needs a model there is refused (503) until it ends."
+            for training in self._trainings
+            if training.device == "gpu"
+        )
+
     async def reserve(self, jobs: Sequence[JobDirectory]) -> None:
         """These train now or are about to, and no other: what lies on a device that is newly taken is unloaded."""
         if self._shared or (not jobs and not self._trainings) or self._is_told(jobs):

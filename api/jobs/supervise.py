@@ -91,8 +91,8 @@ class Supervisor:
         self._woken.set()
 
     async def check(self) -> tuple[str, ...]:
-        """Hints for the operator: what keeps queued jobs from running."""
-        return await anyio.to_thread.run_sync(self._runner.check)
+        """Hints for the operator: what keeps queued jobs from running, and models from answering."""
+        return (*self._devices.check(), *await anyio.to_thread.run_sync(self._runner.check))
 
     def directory(self, job_id: str) -> JobDirectory:
         """Where a job lies; the id is that of a row, never a caller's."""

@@ -38,12 +38,15 @@ async def test_a_job_has_its_device_to_itself_until_it_ends(
         assert runtime.memory_releases == 1
         with pytest.raises(DeviceInUse, match=job.id):
             await ask(runtime)
+        (hint,) = await shop.supervisor.check()
+        assert f"Job {job.id} has the GPU to itself" in hint
         (shop.directory(job).path / "enough").touch()
         await shop.until(job)
         async with asyncio.timeout(10):
             while runtime.reserved:
                 await asyncio.sleep(0.02)
         assert await ask(runtime)
+        assert await shop.supervisor.check() == ()
 
 
 async def test_a_trained_job_is_published_on_the_device_that_it_had(
