@@ -244,6 +244,18 @@ async def test_a_damaged_model_can_be_replaced_and_deleted(
         await runtime.delete_model("mine")
 
 
+async def test_a_model_that_was_damaged_after_it_was_read_is_whole_again_when_it_is_replaced(
+    runtime: OllamaRuntime, demo_gguf: Path, tmp_path: Path
+) -> None:
+    await runtime.show("demo")
+    blob = _blob_of("demo", tmp_path / "ollama", "weights")
+    content = blob.read_bytes()
+    blob.unlink()
+    blob.write_bytes(content[: len(content) // 2])
+    await runtime.create_model("demo", GGUFFile(demo_gguf), Persona(), replace=True)
+    assert (await ask(runtime, "demo", [ASK]))[0]
+
+
 async def test_texts_are_embedded_though_the_process_of_their_model_is_killed_meanwhile(
     runtime: OllamaRuntime,
 ) -> None:

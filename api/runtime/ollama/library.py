@@ -60,6 +60,17 @@ class Library:
         infos = [model.info for model in await self.models()]
         return ModelNotFound(name, [info.name for info in infos if "chat" in info.capabilities])
 
+    async def is_damaged(self, name: str) -> bool:
+        """Whether the server has a model of that name and cannot show it, asked now."""
+        tag = await self._tag(name)
+        if tag is None:
+            return False
+        try:
+            await self._client.show(str(tag["name"]))
+        except (ModelNotFound, BackEndFailed):
+            return True
+        return False
+
     async def refuse_taken(self, name: str) -> None:
         """`NameTaken` when a model has the name."""
         if model_key(name) in await self.keys():

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
-from api.errors import ApiError, BackEndFailed, ModelDamaged, ModelNotFound, PromptTooLong, Unusable
+from api.errors import ApiError, BackEndFailed, ModelNotFound, PromptTooLong, Unusable
 from api.names import model_key
 from api.runtime import (
     ExistingModel,
@@ -260,11 +260,8 @@ class OllamaRuntime:
 
     async def _drop_damaged(self, name: str) -> None:
         """Delete a model that cannot be read: of a file that has the same parts, the server would take its own."""
-        with suppress(ModelNotFound):
-            try:
-                await self._library.find(name)
-            except ModelDamaged:
-                await self._client.delete(name)
+        if await self._library.is_damaged(name):
+            await self._client.delete(name)
 
     async def _delete_unlisted(self, name: str, missing: ModelNotFound) -> None:
         """Delete a model that is damaged so much that the server does not list it, or say that it is `missing`."""
