@@ -11,8 +11,11 @@ PARTS = "/swagger"
 STYLE = """
 .responses-table tr:is([data-code^="4"], [data-code^="5"]) .response-col_description
   > :not(.response-col_description__inner) { display: none; }
+.swagger-ui .opblock .parameter__empty_value_toggle { display: none; }
 """
-"""A refusal is a line of the page: all have one schema, which stands once among the schemas."""
+"""A refusal is a line of the page: all have one schema, which stands once among the schemas. And nobody is asked
+whether to send an empty field: it is as left out.
+"""
 LOOKS = {"defaultModelsExpandDepth": 0, "displayRequestDuration": True}
 SERVERS = [{"url": ".", "description": "the service that this description comes from"}]
 
