@@ -16,7 +16,7 @@ from api.errors import InvalidOption
 from api.index import Index
 from api.models.bundled import BundledModels
 from api.models.catalog import ModelCatalog
-from api.names import document_key, model_key, valid_collection_name
+from api.names import FOR_ALL, document_key, model_key, valid_collection_name
 from api.runtime import ModelRuntime
 from api.settings import Settings
 from api.store import Store
@@ -175,6 +175,8 @@ class CollectionCatalog:
         """The collection that is meant, without that for all models beside a model's."""
         if owner.collection:
             return scope.collections[0]
+        if owner.model == FOR_ALL:
+            return None
         key = model_key(owner.model)
         return next((one for one in scope.collections if model_key(one.name) == key), None)
 

@@ -53,9 +53,9 @@ class Deleter:
 
     async def delete_collection(self, collection: Collection) -> list[Document]:
         """Delete a collection with all its documents; returns those that stood in it."""
-        documents = await run_sync(self._store.documents.of, collection)
-        await run_sync(self._store.collections.mark_deleting, collection.id)
-        await self.delete(documents)
+        documents = await run_sync(self._store.documents.mark_collection_deleting, collection)
+        faults.point("delete_marked")
+        self._start(documents)
         return documents
 
     async def delete(self, documents: Sequence[Document]) -> None:

@@ -72,7 +72,8 @@ class Collections:
     def scope_of(self, model: str) -> Scope:
         """Where a model looks: in its own collection and in that for all, as far as they are there."""
         with self._database.read() as connection:
-            found = [_named(connection, name) for name in (model, FOR_ALL) if name]
+            names = (model, FOR_ALL) if model not in ("", FOR_ALL) else (FOR_ALL,)
+            found = [_named(connection, name) for name in names]
         return Scope(f"model {model!r}", tuple(one for one in found if one))
 
     def scope(self, model: str, collection: str = "") -> Scope:
@@ -128,14 +129,19 @@ class Collections:
                 for row in connection.execute(query.where(collections.c.id.in_(some)))
             }
 
-    def mark_deleting(self, collection_id: str) -> list[str]:
-        """From now on it is not found; its name is free. Returns its documents' ids; without any it is gone."""
-        with self._database.freeing() as connection:
-            mine = collections.c.id == collection_id
-            connection.execute(update(collections).where(mine).values(status="deleting"))
-            drop_emptied(connection)
-            query = select(documents.c.id).where(documents.c.collection_id == collection_id)
-            return [row.id for row in connection.execute(query)]
+
+def require_found(connection: Connection, collection_id: str) -> None:
+    """`errors.CollectionNotFound` when it was deleted."""
+    mine = select(collections.c.id).where(collections.c.id == collection_id, IS_FOUND)
+    if connection.execute(mine).first() is None:
+        raise _missing(connection, collection_id)
+
+
+def mark_deleting(connection: Connection, collection_id: str) -> None:
+    """From now on it is not found, and its name is free; it goes with its last document."""
+    mine = collections.c.id == collection_id
+    connection.execute(update(collections).where(mine).values(status="deleting"))
+    drop_emptied(connection)
 
 
 def drop_emptied(connection: Connection) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from api.store.database import Database
-from api.store.tables import chunks, contents, documents, pages
+from api.store.tables import IS_LIVE, chunks, contents, documents, pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +83,24 @@ class Contents:
         )
         with self._database.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
+
+
+def live_content(connection: Connection, sha256: str, embedder: str) -> str | None:
+    """A content of these bytes that stays; one on its way out is not taken again."""
+    query = (
+        select(contents.c.id)
+        .join(documents, documents.c.content_id == contents.c.id)
+        .where(contents.c.sha256 == sha256, contents.c.embedder == embedder, IS_LIVE)
+        .order_by(documents.c.status.desc(), documents.c.created_at)
+    )
+    return connection.execute(query.limit(1)).scalar()
+
+
+def empty_unless_needed(connection: Connection, content_id: str) -> None:
+    """Pages and chunks go when no document but failed ones has the content."""
+    needed = select(documents.c.id).where(
+        documents.c.content_id == content_id, documents.c.status != "failed"
+    )
+    if connection.execute(needed.limit(1)).first() is None:
+        connection.execute(delete(pages).where(pages.c.content_id == content_id))
+        connection.execute(delete(chunks).where(chunks.c.content_id == content_id))

@@ -7,48 +7,37 @@ them) is shared with the documents of other collections, and goes with the last 
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, delete, insert, or_, select, update
 
 from api.errors import DocumentNotFound, NameTaken
-from api.names import FOR_ALL, document_key
-from api.store.collections import Collection, Scope, drop_emptied
+from api.names import document_key
+from api.store.collections import (
+    Collection,
+    Scope,
+    drop_emptied,
+    mark_deleting,
+    require_found,
+)
+from api.store.contents import empty_unless_needed, live_content
 from api.store.database import Database, batches
-from api.store.tables import IS_LIVE, changes, chunks, collections, contents, documents, pages
+from api.store.document_rows import (
+    Document,
+    DocumentStatus,
+    document_of,
+    in_scope,
+    one_document,
+    ready_in_scope,
+    select_documents,
+)
+from api.store.tables import IS_LIVE, changes, contents, documents
 
-DocumentStatus = Literal["importing", "ready", "failed", "deleting"]
+__all__ = ["Added", "Document", "DocumentStatus", "Documents"]
 
 NAMES_SHOWN = 100
 """Documents that an error names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One file in one collection. `embedder` is the version under which its vectors stand, empty until they do."""
-
-    id: str
-    name: str
-    collection_id: str
-    collection: str
-    content_id: str
-    sha256: str
-    size_bytes: int
-    status: DocumentStatus
-    error: dict[str, Any] | None
-    title: str
-    pages_total: int
-    pages_done: int
-    pages_unreadable: list[int]
-    embedder: str
-    created_at: str
-
-    @property
-    def is_for_all(self) -> bool:
-        """Whether every model can be asked about it."""
-        return self.collection == FOR_ALL
 
 
 class Added(NamedTuple):
@@ -74,13 +63,14 @@ class Documents:
 
         Its content is one that another live document has for this embedding model, or a new one, which gets the
         document's id. `errors.NameTaken` when other bytes have that name here. An earlier failure under the name
-        makes room.
+        makes room. `errors.CollectionNotFound` when the collection was deleted.
         """
         with self._database.write() as connection:
+            require_found(connection, collection.id)
             here = documents.c.collection_id == collection.id
-            same = _select().where(here, IS_LIVE, contents.c.sha256 == sha256)
+            same = select_documents().where(here, IS_LIVE, contents.c.sha256 == sha256)
             if row := connection.execute(same).mappings().first():
-                return Added(_document(row), False, False)
+                return Added(document_of(row), False, False)
             named = documents.c.name_key == document_key(name)
             if connection.execute(select(documents.c.id).where(here, IS_LIVE, named)).first():
                 raise NameTaken(
@@ -93,7 +83,7 @@ class Documents:
             ).all():
                 _remove(connection, other)
             identifier = f"doc_{secrets.token_hex(8)}"
-            content_id = _live_content(connection, sha256, embedder)
+            content_id = live_content(connection, sha256, embedder)
             is_new = content_id is None
             if content_id is None:
                 content_id = identifier
@@ -110,7 +100,7 @@ class Documents:
                     created_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 )
             )
-            return Added(_one(connection, identifier), True, is_new)
+            return Added(one_document(connection, identifier), True, is_new)
 
     def mark_placed(self, document_id: str, embedder: str) -> None:
         """From now on its vectors are wanted in the index."""
@@ -125,32 +115,39 @@ class Documents:
     def mark_ready(self, document_id: str) -> Document:
         """From now on it is listed and searched; `errors.DocumentNotFound` when it was deleted meanwhile."""
         with self._database.write() as connection:
-            document = _one(connection, document_id)
+            document = one_document(connection, document_id)
             if document.status == "importing":
                 _set(connection, document_id, status="ready")
                 whole = {"pages_done": contents.c.pages_total}
                 mine = contents.c.id == document.content_id
                 connection.execute(update(contents).where(mine).values(**whole))
                 connection.execute(insert(changes).values(kind="put", document_id=document_id))
-            return _one(connection, document_id)
+            return one_document(connection, document_id)
 
     def mark_failed(self, document_id: str, error: dict[str, Any]) -> None:
         """Keep why it failed; pages and chunks that nobody else needs go. One deleted meanwhile stays so."""
         with self._database.write() as connection:
-            content_id = _one(connection, document_id).content_id
+            content_id = one_document(connection, document_id).content_id
             _set(connection, document_id, status="failed", error=error, embedder="")
-            _empty_unless_needed(connection, content_id)
+            empty_unless_needed(connection, content_id)
 
     # Going
 
     def mark_deleting(self, document_ids: Iterable[str]) -> None:
         """From now on they are neither listed nor searched."""
         with self._database.freeing() as connection:
-            for wanted in batches(list(document_ids), 500):
-                mine = documents.c.id.in_(wanted)
-                connection.execute(update(documents).where(mine).values(status="deleting"))
-                gone = [{"kind": "delete", "document_id": one} for one in wanted]
-                connection.execute(insert(changes), gone)
+            _mark_deleting(connection, list(document_ids))
+
+    def mark_collection_deleting(self, collection: Collection) -> list[Document]:
+        """The same for a collection and all that stands in it, which is returned."""
+        query = select_documents().where(
+            documents.c.collection_id == collection.id, documents.c.status != "deleting"
+        )
+        with self._database.freeing() as connection:
+            found = [document_of(row) for row in connection.execute(query).mappings()]
+            _mark_deleting(connection, [one.id for one in found])
+            mark_deleting(connection, collection.id)
+        return found
 
     def remove(self, document_id: str) -> None:
         """Forget the document, its content with the last document that needs it, and an emptied collection."""
@@ -162,11 +159,11 @@ class Documents:
     def get(self, document_id: str) -> Document:
         """By id; `errors.DocumentNotFound`. One that is being deleted is not there."""
         with self._database.read() as connection:
-            return _one(connection, document_id)
+            return one_document(connection, document_id)
 
     def all(self, *statuses: DocumentStatus) -> list[Document]:
         """Every document in one of these states, oldest first; without any: all."""
-        query = _select().order_by(documents.c.created_at, documents.c.id)
+        query = select_documents().order_by(documents.c.created_at, documents.c.id)
         if statuses:
             query = query.where(documents.c.status.in_(statuses))
         return self._found(query)
@@ -181,7 +178,7 @@ class Documents:
         self, scope: Scope, *, limit: int | None = None, after: str | None = None
     ) -> list[Document]:
         """The documents there that can be searched, by name; at most `limit`, after the one of that id or name."""
-        query = _ready(scope).order_by(documents.c.name, documents.c.id).limit(limit)
+        query = ready_in_scope(scope).order_by(documents.c.name, documents.c.id).limit(limit)
         if after is not None:
             (last,) = self.find(scope, [after])
             is_beside = and_(documents.c.name == last.name, documents.c.id > last.id)
@@ -193,9 +190,9 @@ class Documents:
 
         `errors.DocumentNotFound` names the missing and those there are.
         """
-        found = self._named(_ready(scope), scope, names_or_ids)
+        found = self._named(ready_in_scope(scope), scope, names_or_ids)
         if missing := [name for name, document in found.items() if document is None]:
-            raise self._missing(scope, missing, _ready(scope))
+            raise self._missing(scope, missing, ready_in_scope(scope))
         return list({document.id: document for document in found.values() if document}.values())
 
     def find_any(self, scope: Scope, name_or_id: str) -> Document:
@@ -203,21 +200,21 @@ class Documents:
 
         A live one goes before a failed one.
         """
-        query = _in(scope).where(documents.c.status != "deleting")
+        query = in_scope(scope).where(documents.c.status != "deleting")
         if document := self._named(query, scope, [name_or_id])[name_or_id]:
             return document
         raise self._missing(scope, [name_or_id], query)
 
     def of(self, collection: Collection) -> list[Document]:
         """All in one collection that can be deleted, oldest first."""
-        query = _select().where(
+        query = select_documents().where(
             documents.c.collection_id == collection.id, documents.c.status != "deleting"
         )
         return self._found(query.order_by(documents.c.created_at, documents.c.id))
 
     def of_content(self, content_id: str) -> list[Document]:
         """The live documents that have a content, oldest first."""
-        query = _select().where(documents.c.content_id == content_id, IS_LIVE)
+        query = select_documents().where(documents.c.content_id == content_id, IS_LIVE)
         return self._found(query.order_by(documents.c.created_at, documents.c.id))
 
     def has_live(self, collection_id: str) -> bool:
@@ -259,7 +256,7 @@ class Documents:
         self, embedder: str, collection_ids: Sequence[str], within: Sequence[str] | None = None
     ) -> list[Document]:
         """Some ready documents of the collections (of these ids only) whose vectors are another version's."""
-        query = _select().where(
+        query = select_documents().where(
             documents.c.status == "ready",
             documents.c.collection_id.in_(collection_ids),
             documents.c.embedder != embedder,
@@ -270,7 +267,7 @@ class Documents:
 
     def _found(self, query: Select[Any]) -> list[Document]:
         with self._database.read() as connection:
-            return [_document(row) for row in connection.execute(query).mappings()]
+            return [document_of(row) for row in connection.execute(query).mappings()]
 
     def _named(
         self, query: Select[Any], scope: Scope, names_or_ids: Sequence[str]
@@ -300,55 +297,16 @@ class Documents:
         )
 
 
-_OF_DOCUMENT = ("id", "name", "collection_id", "content_id", "status", "error", "embedder")
-_OF_CONTENT = ("sha256", "size_bytes", "title", "pages_total", "pages_done", "pages_unreadable")
-
-
-def _select() -> Select[Any]:
-    return (
-        select(
-            *(documents.c[name] for name in (*_OF_DOCUMENT, "created_at")),
-            *(contents.c[name] for name in _OF_CONTENT),
-            collections.c.name.label("collection"),
-        )
-        .join(contents, contents.c.id == documents.c.content_id)
-        .join(collections, collections.c.id == documents.c.collection_id)
-    )
-
-
-def _in(scope: Scope) -> Select[Any]:
-    return _select().where(documents.c.collection_id.in_(scope.ids))
-
-
-def _ready(scope: Scope) -> Select[Any]:
-    return _in(scope).where(documents.c.status == "ready")
-
-
-def _one(connection: Connection, document_id: str) -> Document:
-    query = _select().where(documents.c.id == document_id, documents.c.status != "deleting")
-    row = connection.execute(query).mappings().first()
-    if row is None:
-        raise DocumentNotFound(f"No document {document_id!r}.")
-    return _document(row)
-
-
-def _document(row: RowMapping) -> Document:
-    return Document(**{field.name: row[field.name] for field in fields(Document)})
-
-
 def _set(connection: Connection, document_id: str, **values: Any) -> None:
     connection.execute(update(documents).where(documents.c.id == document_id).values(**values))
 
 
-def _live_content(connection: Connection, sha256: str, embedder: str) -> str | None:
-    """A content of these bytes that stays; one on its way out is not taken again."""
-    query = (
-        select(contents.c.id)
-        .join(documents, documents.c.content_id == contents.c.id)
-        .where(contents.c.sha256 == sha256, contents.c.embedder == embedder, IS_LIVE)
-        .order_by(documents.c.status.desc(), documents.c.created_at)
-    )
-    return connection.execute(query.limit(1)).scalar()
+def _mark_deleting(connection: Connection, document_ids: list[str]) -> None:
+    for wanted in batches(document_ids, 500):
+        mine = documents.c.id.in_(wanted)
+        connection.execute(update(documents).where(mine).values(status="deleting"))
+        gone = [{"kind": "delete", "document_id": one} for one in wanted]
+        connection.execute(insert(changes), gone)
 
 
 def _remove(connection: Connection, document_id: str) -> None:
@@ -357,18 +315,8 @@ def _remove(connection: Connection, document_id: str) -> None:
     if row is None:
         return
     connection.execute(delete(documents).where(mine))
-    _empty_unless_needed(connection, row.content_id)
+    empty_unless_needed(connection, row.content_id)
     left = select(documents.c.id).where(documents.c.content_id == row.content_id)
     if connection.execute(left.limit(1)).first() is None:
         connection.execute(delete(contents).where(contents.c.id == row.content_id))
     drop_emptied(connection)
-
-
-def _empty_unless_needed(connection: Connection, content_id: str) -> None:
-    """Pages and chunks go when no document but failed ones has the content."""
-    needed = select(documents.c.id).where(
-        documents.c.content_id == content_id, documents.c.status != "failed"
-    )
-    if connection.execute(needed.limit(1)).first() is None:
-        connection.execute(delete(pages).where(pages.c.content_id == content_id))
-        connection.execute(delete(chunks).where(chunks.c.content_id == content_id))

@@ -1,4 +1,5 @@
-"""A program that imports two documents, deletes the first, and is killed on the way by a fault point.
+"""A program that imports two documents, and the first into a second collection too, deletes the two, and is killed
+on the way by a fault point.
 
     python -m tests.documents.killed FOLDER NAME:PASS ...
 
@@ -24,8 +25,10 @@ async def work(folder: Path) -> None:
     house = House(folder, embedded=True).open()
     await house.bring(FIRST, "first.pdf")
     await house.bring(SECOND, "second.pdf")
-    await house.deleter.delete_document(house.scope(), "first")
-    await house.deleter.settled()
+    await house.bring(FIRST, "shared.pdf", "other")
+    for name in ("first", "second"):
+        await house.deleter.delete_document(house.scope(), name)
+        await house.deleter.settled()
     await house.close()
 
 

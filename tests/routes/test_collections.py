@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from api.errors import CollectionNotFound
 from tests.documents.pdfs import handbook, pdf
 from tests.fakes import FakeRuntime
 from tests.service import Service, settled
@@ -225,6 +226,25 @@ def test_a_deleted_collection_takes_its_documents_and_leaves_what_others_have(
     assert listed(client, collection="handbooks") == []
     assert len(service.house.kept()) == 1
     assert service.house.is_whole()
+
+
+def test_an_import_into_a_collection_that_is_being_deleted_is_refused_and_leaves_nothing(
+    service: Service, client: TestClient
+) -> None:
+    made(client, "handbooks")
+    collection = service.store.collections.find("handbooks")
+    client.delete("/collections/handbooks")
+    with pytest.raises(CollectionNotFound):
+        service.store.documents.add("late.pdf", collection, "0" * 64, 1, "tiny")
+    assert service.house.store.documents.all() == []
+
+
+def test_the_star_is_no_model(client: TestClient) -> None:
+    bring(client, LUNCH, "lunch.pdf")
+    for method, path in (("GET", "list_documents"), ("DELETE", "deleteAll_Documents")):
+        assert client.request(method, f"/{path}?modelName=*").status_code == 404
+    assert listed(client, collection="*") == ["lunch.pdf"]
+    assert client.get("/collections/*").json()["documents"] == 1
 
 
 def with_another_embedder(service: Service) -> None:

@@ -99,6 +99,7 @@ class DocumentResponse(BaseModel):
     Message: str
     id: str
     name: str
+    collection: str = Field(description="The name of its collection; `*` is for all models.")
     status: str
     pages_total: int
     pages_done: int
@@ -282,6 +283,7 @@ def _response(document: Document, message: str) -> DocumentResponse:
         Message=message,
         id=document.id,
         name=document.name,
+        collection=document.collection,
         status=document.status,
         pages_total=document.pages_total,
         pages_done=document.pages_done,
