@@ -22,13 +22,15 @@ def is_compressed(encoding: str) -> bool:
 
 
 async def unpacked(chunks: AsyncIterable[bytes], limit: int) -> AsyncGenerator[bytes, None]:
-    """The plain bytes in pieces; `errors.TooLarge` before they are more than `limit`."""
+    """The plain bytes in pieces, none where none came; `errors.TooLarge` before they are more than `limit`."""
     unpacker = zlib.decompressobj(GZIP_OR_ZLIB)
     total = 0
+    has_begun = False
     try:
         async for packed in chunks:
+            has_begun = has_begun or bool(packed)
             plain = b""
-            while packed or len(plain) == PIECE_BYTES:
+            while packed or (len(plain) == PIECE_BYTES and not unpacker.eof):
                 if unpacker.eof:  # several may stand one behind the other
                     unpacker = zlib.decompressobj(GZIP_OR_ZLIB)
                 plain = unpacker.decompress(packed, PIECE_BYTES)
@@ -39,5 +41,5 @@ async def unpacked(chunks: AsyncIterable[bytes], limit: int) -> AsyncGenerator[b
                 yield plain
     except zlib.error:
         raise BadRequest("The body is not compressed as its Content-Encoding says.") from None
-    if not unpacker.eof:
+    if has_begun and not unpacker.eof:
         raise BadRequest("The compressed body ends before its end.")

@@ -13,7 +13,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from api.errors import BadRequest, OutOfSpace
+from api.errors import BadRequest, OutOfSpace, TooLarge
 
 MAX_FILES = 16
 MAX_FIELDS = 1000
@@ -24,15 +24,18 @@ ENCODED_WORD = re.compile(r"(=\?[\w-]+\?[bq]\?[^?\s]*\?=\s*)+", re.IGNORECASE)
 
 
 async def read_multipart(
-    request: Request, chunks: AsyncGenerator[bytes, None], max_part_size: int
+    request: Request, chunks: AsyncGenerator[bytes, None], max_text_bytes: int
 ) -> list[tuple[str, str | UploadFile]]:
-    """The parts by name, in order. The caller closes the files."""
+    """The parts by name, in order. The caller closes the files.
+
+    `errors.TooLarge` when the parts that are no files have more than `max_text_bytes` together.
+    """
     parser = _StrictMultiPartParser(
         request.headers,
         chunks,
         max_files=MAX_FILES,
         max_fields=MAX_FIELDS,
-        max_part_size=max_part_size,
+        max_part_size=max_text_bytes,
     )
     try:
         form = await parser.parse()
@@ -52,6 +55,7 @@ class _StrictMultiPartParser(MultiPartParser):
     """Refuses what is not UTF-8 and what has no end; Starlette would take both in silence."""
 
     is_whole = False
+    _text_bytes = 0
 
     def on_end(self) -> None:
         self.is_whole = True
@@ -68,6 +72,14 @@ class _StrictMultiPartParser(MultiPartParser):
         super().on_headers_finished()
         if part.file is not None:
             part.file.filename = _file_name(extended, part.file.filename or "")
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._current_part.file is None:  # kept in memory, unlike a file
+            self._text_bytes += end - start
+            if self._text_bytes > self.max_part_size:
+                reason = f"The text fields may have {self.max_part_size} bytes together."
+                raise TooLarge(reason, limit_bytes=self.max_part_size)
+        super().on_part_data(data, start, end)
 
     def on_part_end(self) -> None:
         if self._current_part.file is None:

@@ -1,9 +1,10 @@
 """One request from query, form or JSON: what is read, and what is refused with the field's name."""
 
+import asyncio
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar, get_args
 
@@ -14,6 +15,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic_core.core_schema import ErrorType
 from starlette.testclient import TestClient
 
+from api.http.compressed import unpacked
 from api.http.openapi import documented
 from api.http.problems import install_problem_handlers
 from api.http.request import Upload, request_model
@@ -300,6 +302,15 @@ def test_a_file_over_its_bound_is_refused(client: TestClient, size: int) -> None
     assert response.status_code == 413
 
 
+def test_the_texts_beside_a_file_have_one_bound_together(client: TestClient) -> None:
+    file = ("file", ("a.pdf", b"x"))
+    texts = [(f"text{number}", (None, "a" * 4000)) for number in range(6)]
+    assert client.post("/upload?modelName=a", files=[file, *texts[:4]]).status_code == 422
+    answer = client.post("/upload?modelName=a", files=[file, *texts])
+    assert (answer.status_code, answer.json()["limit_bytes"]) == (413, 20_000)
+    assert "text fields" in answer.json()["detail"]
+
+
 def test_a_file_route_wants_multipart(client: TestClient) -> None:
     assert client.post("/upload", json={"modelName": "a"}).status_code == 415
 
@@ -370,6 +381,24 @@ def test_a_compressed_upload_is_read(client: TestClient) -> None:
         headers={"content-type": plain.headers["content-type"], "content-encoding": "gzip"},
     )
     assert response.json()["files"] == {"file": ["a.pdf", 9]}
+
+
+@pytest.mark.parametrize("size", [0, 2**16 - 1, 2**16, 2**17])
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_a_compressed_body_may_have_any_size(size: int, pack: Callable[[bytes], bytes]) -> None:
+    async def whole(content: bytes) -> bytes:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield content
+
+        return b"".join([piece async for piece in unpacked(chunks(), 10**6)])
+
+    plain = b"x" * size
+    assert asyncio.run(whole(pack(plain))) == plain
+
+
+def test_no_body_is_none_whatever_its_encoding_is_said_to_be(client: TestClient) -> None:
+    answer = client.post("/order?modelName=ada", headers={"content-encoding": "gzip"})
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize(
