@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from api.store.database import Database, batches
-from api.store.tables import chunks, contents, documents, vectors
+from api.store.tables import IN_COLLECTION, chunks, contents, documents, vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Chunks:
         query = (
             select(chunks, documents.c.id.label("document_id"), documents.c.name.label("document"))
             .join(documents, documents.c.content_id == chunks.c.content_id)
-            .where(documents.c.status == "ready", documents.c.collection_id.in_(collections))
+            .where(documents.c.status == "ready", IN_COLLECTION.in_(collections))
             .order_by(rank.desc())
         )
         if within is not None:
@@ -150,7 +150,7 @@ class Chunks:
         query = (
             select(chunks.c.id)
             .join(documents, documents.c.content_id == chunks.c.content_id)
-            .where(documents.c.status == "ready", documents.c.collection_id.in_(collections))
+            .where(documents.c.status == "ready", IN_COLLECTION.in_(collections))
         )
         if within is not None:
             query = query.where(documents.c.id.in_(within))

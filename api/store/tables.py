@@ -81,6 +81,10 @@ documents = Table(
     Column("created_at", String, nullable=False),
 )
 IS_LIVE = documents.c.status.in_(("importing", "ready"))
+IN_COLLECTION = documents.c.collection_id.concat("")
+"""A document's collection, for queries that begin with some chunks: SQLite would rather walk through all that is in
+the collection, by its index.
+"""
 LIVE = text("status IN ('importing', 'ready')")
 Index(
     "one_live_document_a_name",

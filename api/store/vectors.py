@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, select, update
 
 from api.store.chunks import Chunk, put_vectors
 from api.store.database import Database, batches
-from api.store.tables import IS_LIVE, chunks, documents, vectors
+from api.store.tables import IN_COLLECTION, IS_LIVE, chunks, documents, vectors
 
 Ids = npt.NDArray[np.int64]
 """Shape (n,)."""
@@ -84,9 +84,7 @@ class Vectors:
 
     def owned(self, collection_id: str, embedder: str, chunk_ids: Sequence[int]) -> list[int]:
         """Those of the chunks that `owners` would name there."""
-        query = _owned().where(
-            documents.c.collection_id == collection_id, documents.c.embedder == embedder
-        )
+        query = _owned().where(IN_COLLECTION.in_([collection_id]), documents.c.embedder == embedder)
         with self._database.read() as connection:
             return [
                 row.chunk_id
