@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, delete, select, update
 
 from api.store.chunks import Chunk, put_vectors
 from api.store.database import Database, batches
@@ -102,7 +102,11 @@ class Vectors:
 
     def rename_embedder(self, old: str, new: str) -> bool:
         """Take what one version of an embedder has made as made by another; whether there was any."""
+        by_both = select(vectors.c.chunk_id).where(vectors.c.embedder == new)
         with self._database.write() as connection:
+            connection.execute(
+                delete(vectors).where(vectors.c.embedder == old, vectors.c.chunk_id.in_(by_both))
+            )
             renamed = [
                 connection.execute(
                     update(table).where(table.c.embedder == old).values(embedder=new)

@@ -167,6 +167,7 @@ def test_chunks_that_another_version_has_embedded_lack_a_vector(store: Store) ->
     assert [(one, chunk.text) for one, chunk in lacking] == list(
         zip(ids, ["One.", "Two."], strict=True)
     )
+    store.vectors.put(ids[:1], np.eye(1, 4, dtype=np.float32), "tiny:4@new")  # has both
     assert store.vectors.rename_embedder("tiny:4", "tiny:4@new")
     assert store.vectors.lacking(document.content_id, "tiny:4@new") == []
     assert not store.vectors.rename_embedder("tiny:4", "tiny:4@new")
