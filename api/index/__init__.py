@@ -63,6 +63,7 @@ class Index:
     ) -> None:
         """Embed chunks of a document that is being imported, and keep them in the store."""
         texts = [embedded_text(document, chunk) for chunk in chunks]
+        embedder.look_again()
         vectors, version = await embedder.embed(texts)
         await self._take_over(version)
 
@@ -74,6 +75,7 @@ class Index:
 
     async def place(self, document: Document, embedder: Embedder) -> None:
         """Make a document's chunks be found in its collection; embeds those that lack a vector."""
+        embedder.look_again()
         version = await embedder.version()
         await self._take_over(version)
         lacking = await run_sync(self._store.vectors.lacking, document.content_id, version)

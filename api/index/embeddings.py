@@ -21,7 +21,9 @@ DIGEST_CHARACTERS = 12
 
 
 class Embedder:
-    """One embedding model of the runtime."""
+    """One embedding model of the runtime. Others may replace it there at any time: who has not asked the runtime for
+    any model just now begins with `look_again`.
+    """
 
     def __init__(self, runtime: ModelRuntime, model: str) -> None:
         self._runtime = runtime
@@ -33,6 +35,10 @@ class Embedder:
         """Another model of the same runtime."""
         return Embedder(self._runtime, model)
 
+    def look_again(self) -> None:
+        """Ask the runtime for the model as it is now, when it is used next."""
+        self._found = None
+
     async def version(self) -> str:
         """What vectors are compared under: name, dimension and the digest of the weights, like
         `all-minilm-l6-v2:384@797b70c4edf8`. Different versions never meet.
@@ -43,7 +49,7 @@ class Embedder:
         return versioned(self.model, self._dimensions[digest], digest)
 
     async def digest(self) -> str:
-        """Of the model's weights as they are now; empty when the runtime does not know it."""
+        """Of the model's weights; empty when the runtime does not know it."""
         with self._there():
             return (await self._model()).digest[:DIGEST_CHARACTERS]
 
@@ -68,16 +74,17 @@ class Embedder:
             return await self._runtime.tokenize_lengths(await self._model(), texts)
 
     async def longest_chunk(self) -> int:
-        """Tokens that a chunk may have to be embedded whole, its labels and the model's marks included."""
-        return max(16, await self.longest() - 2 * LABEL_CHARACTERS - MARKS)
+        """Tokens that a chunk may have to be embedded whole, its labels included."""
+        self.look_again()
+        return max(16, await self.longest() - 2 * LABEL_CHARACTERS)
 
     async def longest(self) -> int:
-        """Tokens that the model reads at once."""
+        """Tokens of the longest text that the model reads whole, without the marks that it puts around it."""
         with self._there():
-            return (await self._model()).context_length
+            return (await self._model()).context_length - MARKS
 
     async def _model(self) -> ModelInfo:
-        """The model as it is now; a runtime is asked again only when it has heard that it changed."""
+        """The model as it was found last, unless the runtime has heard since that it changed."""
         self._found = await self._runtime.show(self._found or self.model)
         return self._found
 
