@@ -4,7 +4,6 @@ The file goes first, so that on a full disk there is room for what the other ste
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -106,14 +105,7 @@ class Deleter:
         return True
 
     async def _take_away(self, document: Document) -> None:
-        await self._importer.stop(document.id)
-        if await run_sync(self._store.documents.shares_content, document):
-            with contextlib.suppress(OSError):  # a full disk keeps nobody from deleting
-                await run_sync(self._importer.relabel, document)
-        else:
-            await run_sync(self._importer.files.remove, document.content_id)
-        if document.id != document.content_id:  # of before contents were shared
-            await run_sync(self._importer.files.remove, document.id)
+        await self._importer.release(document)
         faults.point("delete_file_removed")
         await self._index.remove(document)
         faults.point("delete_vectors_removed")

@@ -1,6 +1,7 @@
 """A PDF comes in: row, file, text, chunks, vectors, words, in this order; each step can be repeated."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ class Importer:
         self._overlap_tokens = overlap_tokens
         self._parsing = anyio.Semaphore(PARSERS)
         self._embedding = anyio.Lock()
-        self._beginning = anyio.Lock()  # nobody looks between a document's row and its file
+        self._beginning = anyio.Lock()  # rows, files, labels and tasks change together
         self._contents: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
         self._running: dict[str, _Running] = {}
 
@@ -118,11 +119,11 @@ class Importer:
             if placed := self.files.set_aside(stray):
                 log.warning("The file %s belongs to no document. It lies in %s.", stray, placed)
 
-    async def stop(self, document_id: str) -> None:
-        """Stop working on one document and wait until nothing works on it."""
-        if running := self._running.get(document_id):
-            running.scope.cancel()
-            await asyncio.wait([running.task])
+    async def release(self, document: Document) -> None:
+        """Stop working on a document that is marked as deleting, and give up its file; idempotent."""
+        async with self._beginning:  # nothing is half begun, and nothing begins with it any more
+            await self._stop(document.id)
+            await run_sync(self._release, document)
 
     async def settled(self) -> None:
         """Wait until no import is at work."""
@@ -132,7 +133,13 @@ class Importer:
     async def close(self) -> None:
         """Stop; what is half done goes on at the next start."""
         for document_id in list(self._running):
-            await self.stop(document_id)
+            await self._stop(document_id)
+
+    async def _stop(self, document_id: str) -> None:
+        """Stop working on one document and wait until nothing works on it."""
+        if running := self._running.get(document_id):
+            running.scope.cancel()
+            await asyncio.wait([running.task])
 
     def _begin(
         self, file: Path, name: str, collection: Collection, sha256: str, size_bytes: int
@@ -152,12 +159,11 @@ class Importer:
 
     def _keep_file(self, file: Path | None, document: Document) -> None:
         """Without a file, the one that is there already gets another label."""
-        label = Label(document.name, document.collection)
         try:
             if file is None:
-                self.relabel(document)
+                self._label(self._store.documents.of_content(document.content_id))
             else:
-                self.files.keep(file, document.content_id, label)
+                self.files.keep(file, document.content_id, _label_of(document))
                 faults.point("import_file_kept")
         except OSError as error:
             if file is not None:
@@ -165,11 +171,20 @@ class Importer:
             self._store.documents.remove(document.id)
             raise OutOfSpace(f"The file could not be kept: {error.strerror}.") from error
 
-    def relabel(self, document: Document) -> None:
-        """Write beside the file which documents have it now."""
-        known = self._store.documents.of_content(document.content_id)
-        labels = [Label(one.name, one.collection) for one in known]
-        self.files.relabel(document.content_id, labels)
+    def _release(self, document: Document) -> None:
+        """Its file goes, unless others have the content too: then the label names those alone."""
+        having = self._store.documents.of_content(document.content_id)
+        if others := [one for one in having if one.id != document.id]:
+            with contextlib.suppress(OSError):  # a full disk keeps nobody from deleting
+                self._label(others)
+        else:
+            self.files.remove(document.content_id)
+        if document.id != document.content_id:  # of before contents were shared
+            self.files.remove(document.id)
+
+    def _label(self, documents: Sequence[Document]) -> None:
+        """Write beside the file of a content that these documents have it."""
+        self.files.relabel(documents[0].content_id, [_label_of(one) for one in documents])
 
     def _start(self, document: Document, wait: bool) -> None:
         running = _Running(wait)
@@ -264,12 +279,15 @@ class Importer:
             error = ApiError("The import failed inside the service; its log says more.")
         await self._take_back(document)
         async with self._beginning:  # nobody comes to share the content meanwhile
-            if not await run_sync(self._store.documents.shares_content, document):
-                await run_sync(self.files.remove, document.content_id)
+            await run_sync(self._release, document)
             if keep:
                 await run_sync(self._store.documents.mark_failed, document.id, error.as_problem())
             else:
                 await run_sync(self._store.documents.remove, document.id)
+
+
+def _label_of(document: Document) -> Label:
+    return Label(document.name, document.collection)
 
 
 class _Running:

@@ -65,7 +65,7 @@ class DenseIndex:
 
         def found() -> tuple[bool, Sequence[int]]:
             documents.mark_taken_out(document.id)  # no repair puts them back
-            if documents.shares_content(document, within=collection):
+            if documents.shares_content(document, collection):
                 return False, ()
             return not documents.has_live(collection), self._store.chunks.ids(document.content_id)
 

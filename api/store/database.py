@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from api.data_folder.reserve import Reserve
@@ -101,6 +101,8 @@ def _as_api_error(error: DBAPIError) -> ApiError:
         )
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return _damaged(error.orig)
+    if isinstance(error, IntegrityError):  # a defect of ours: trying again does not help
+        return ApiError(f"The database refused what does not fit together: {error.orig}.")
     return Unavailable(f"The database did not answer: {error.orig}.")
 
 

@@ -223,13 +223,14 @@ class Documents:
         with self._database.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
-    def shares_content(self, document: Document, *, within: str | None = None) -> bool:
-        """Whether another live document (of the collection `within`) has the same content."""
+    def shares_content(self, document: Document, within: str) -> bool:
+        """Whether another live document of that collection has the same content."""
         query = select(documents.c.id).where(
-            documents.c.content_id == document.content_id, documents.c.id != document.id, IS_LIVE
+            documents.c.collection_id == within,
+            documents.c.content_id == document.content_id,
+            documents.c.id != document.id,
+            IS_LIVE,
         )
-        if within is not None:
-            query = query.where(documents.c.collection_id == within)
         with self._database.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
 

@@ -1,15 +1,20 @@
 """A house of documents: store, index, importer and deleter over a folder that outlives it."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
+from anyio.to_thread import current_default_thread_limiter, run_sync
+
+from api.data_folder.guarded import Guarded
 from api.documents.deleting import Deleter
 from api.documents.extract import Bounds
-from api.documents.files import Files
+from api.documents.files import Files, Label
 from api.documents.importing import Importer
 from api.index import Index
 from api.index.chroma import open_embedded
@@ -26,7 +31,34 @@ from tests.documents.pdfs import received
 from tests.fakes import FakeRuntime
 from tests.index.memory import MemoryVectors
 
+HELD_SECONDS = 30
+"""At most, so that a test that fails ends."""
+
 BOUNDS = Bounds(pages=50, characters=200_000, seconds=20, memory_bytes=512 * 2**20)
+
+
+class HeldFiles(Files):
+    """Files that are put in their place only when they are let go."""
+
+    def __init__(self, guarded: Guarded) -> None:
+        super().__init__(guarded)
+        self.is_held = threading.Event()
+        self.is_let_go = threading.Event()
+
+    def keep(self, file: Path, content_id: str, label: Label) -> None:
+        """Wait, then as ever."""
+        self.is_held.set()
+        self.is_let_go.wait(HELD_SECONDS)
+        super().keep(file, content_id, label)
+
+    async def until_all_else_waits(self) -> None:
+        """Wait until a file is held, and all tasks have come as far as they can without it."""
+        await run_sync(self.is_held.wait, HELD_SECONDS)
+        threads = current_default_thread_limiter()
+        while True:
+            await anyio.wait_all_tasks_blocked()
+            if threads.borrowed_tokens == 1:  # the held one
+                return
 
 
 @dataclass
@@ -53,6 +85,12 @@ class House:
         )
         self.deleter = Deleter(self.store, self.index, self.importer)
         return self
+
+    def hold_files(self) -> HeldFiles:
+        """From now on a received file is held before it is put in its place."""
+        held = HeldFiles(self.folders.documents)
+        self.files = self.importer.files = held
+        return held
 
     async def close(self) -> None:
         """Close everything, as at a stop."""

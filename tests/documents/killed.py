@@ -1,5 +1,5 @@
-"""A program that imports two documents, and the first into a second collection too, deletes the two, and is killed
-on the way by a fault point.
+"""A program that imports two documents, and the first into a second collection too, deletes the two and then that
+collection, and is killed on the way by a fault point.
 
     python -m tests.documents.killed FOLDER NAME:PASS ...
 
@@ -29,6 +29,8 @@ async def work(folder: Path) -> None:
     for name in ("first", "second"):
         await house.deleter.delete_document(house.scope(), name)
         await house.deleter.settled()
+    await house.deleter.delete_collection(house.store.collections.find("other"))
+    await house.deleter.settled()
     await house.close()
 
 

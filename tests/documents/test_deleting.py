@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from anyio.to_thread import run_sync
 
 from api.errors import ApiError, BackEndFailed, DocumentNotFound, Unavailable
 from api.index.lexical import Damaged
@@ -62,6 +63,44 @@ async def test_deleting_all_takes_the_own_documents_and_leaves_those_for_all_mod
     assert house.documents_of("demo") == [shared]
     assert house.vector_ids() == set(house.chunk_ids(shared))
     assert await house.deleter.delete_all(house.store.collections.of_model("demo")) == []
+
+
+async def test_a_document_that_is_deleted_before_its_file_is_in_place_leaves_nothing(
+    house: House,
+) -> None:
+    held = house.hold_files()
+    importing = asyncio.create_task(house.bring(ONE, "a.pdf"))
+    await run_sync(held.is_held.wait)
+    await house.deleter.delete_document(house.scope(), "a")
+    await held.until_all_else_waits()
+    held.is_let_go.set()
+    with pytest.raises(ApiError):
+        await importing
+    await house.deleter.settled()
+    assert house.is_empty()
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_a_collection_that_is_deleted_during_an_import_into_it_leaves_nothing(
+    house: House, wait: bool
+) -> None:
+    collection = house.store.collections.of_model("demo")
+    await house.bring(TWO, "two.pdf")
+    held = house.hold_files()
+    importing = asyncio.create_task(house.bring(ONE, "one.pdf", wait=wait))
+    await run_sync(held.is_held.wait)
+    deleted = await house.deleter.delete_collection(collection)
+    assert {one.name for one in deleted} == {"one.pdf", "two.pdf"}
+    await held.until_all_else_waits()
+    held.is_let_go.set()
+    if wait:
+        with pytest.raises(ApiError):
+            await importing
+    else:
+        await importing
+    await house.deleter.settled()
+    assert house.is_empty()
+    assert house.store.collections.names([collection.id]) == {}
 
 
 async def test_the_models_own_document_goes_before_one_for_all_models(house: House) -> None:

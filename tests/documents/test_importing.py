@@ -1,12 +1,14 @@
 """What an import leaves behind, whatever happens on the way."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from api.documents.files import Files, Label
 from api.documents.importing import Importer
 from api.errors import (
     BackEndFailed,
@@ -91,6 +93,27 @@ async def test_a_name_belongs_to_one_content_within_a_model(house: House) -> Non
     other, _ = await house.bring(pdf("Other words."), "a.pdf", "other")
     assert other.status == "ready"
     assert len(house.kept()) == 2
+    assert not list((house.folder / "uploads").iterdir())
+
+
+class FullFiles(Files):
+    """Files on a disk that is full."""
+
+    def relabel(self, content_id: str, labels: Sequence[Label]) -> None:
+        """No room."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+async def test_an_import_whose_label_finds_no_room_is_refused_and_leaves_nothing(
+    house: House, is_shared: bool
+) -> None:
+    other, _ = await house.bring(HANDBOOK, "a.pdf", "other")
+    house.importer.files = FullFiles(house.folders.documents)
+    with pytest.raises(OutOfSpace):
+        await house.bring(HANDBOOK if is_shared else LONG, "b.pdf")
+    assert house.store.documents.all() == [other]
+    assert house.is_whole()
     assert not list((house.folder / "uploads").iterdir())
 
 

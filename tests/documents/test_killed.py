@@ -30,8 +30,11 @@ KILLS = {  # at the second pass it is the second document that is being imported
     "delete_marked:2": set[str](),
     "delete_vectors_removed:2": set[str](),
     "delete_file_removed:2": set[str](),
+    "delete_marked:3": set[str](),  # with the second collection
+    "delete_vectors_removed:3": set[str](),
+    "delete_file_removed:3": set[str](),
 }
-SHARED = list(KILLS)[6:]
+SHARED = list(KILLS)[6:-3]
 """At these the second collection has been given the first document's content."""
 
 
@@ -67,6 +70,9 @@ async def test_after_a_kill_the_next_start_makes_everything_whole(kill: str, kil
     assert {one.name for one in house.documents_of("demo")} == expected
     assert len(house.documents_of("other")) == (kill in SHARED)
     assert house.is_whole()
+    with house.store.database.read() as connection:
+        going = "SELECT count(*) FROM collections WHERE status = 'deleting'"
+        assert connection.exec_driver_sql(going).scalar() == 0
     assert await examine(house.store, house.index, house.files, repair=False) == []
     (found,) = await house.index.candidates(house.scope(), ["When was bridge 7 built?"], None, 5)
     assert bool(found.lexical) == ("second.pdf" in expected)

@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from api.errors import CannotStart, Unavailable
+from api.errors import ApiError, CannotStart, Unavailable
 from api.store import open_store
 from api.store.contents import Page
 from api.store.database import MIGRATIONS
@@ -51,6 +51,14 @@ def test_a_newer_schema_is_refused_and_untouched(path: Path) -> None:
     with pytest.raises(CannotStart, match="newer version"):
         open_store(path)
     assert path.read_bytes() == before
+
+
+def test_a_row_that_fits_to_nothing_is_a_defect_and_not_to_be_tried_again(path: Path) -> None:
+    store = open_store(path)
+    with pytest.raises(ApiError, match="FOREIGN KEY") as refusal, store.database.write() as writing:
+        writing.exec_driver_sql("UPDATE documents SET collection_id = 'col_gone'")
+    assert refusal.value.status == 500
+    store.close()
 
 
 @pytest.mark.parametrize("harm", ["cut", "zeroed", "empty"])

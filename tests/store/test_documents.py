@@ -63,11 +63,12 @@ def test_two_collections_share_a_content_until_the_last_one_deletes_it(store: St
     ids = fill(store, first)
     second, is_new, has_new_content = added(store, "b.pdf", "digest", "other")
     assert (is_new, has_new_content, second.content_id) == (True, False, first.content_id)
-    assert store.documents.shares_content(first)
+    having = store.documents.of_content(first.content_id)
+    assert {one.id for one in having} == {first.id, second.id}
     for document in (first, second):
         store.documents.mark_ready(document.id)
     store.documents.mark_deleting([first.id])
-    assert not store.documents.shares_content(second)
+    assert [one.id for one in store.documents.of_content(first.content_id)] == [second.id]
     store.documents.remove(first.id)
     found = store.chunks.found(ids, scope(store, "other").ids)
     assert [one.document for one in found.values()] == ["b.pdf", "b.pdf"]
