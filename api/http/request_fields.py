@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar, get_args
 
+from annotated_types import MinLen
 from fastapi.exceptions import RequestValidationError
 from pydantic import AliasChoices, BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -30,8 +31,21 @@ class _Field:
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotated)
         types = _json_types(self._adapter.json_schema())
         self.inner = _model_in(info.annotation)
+        self._members = _by_spelling(self.inner) if self.inner else {}
+        self._may_be_empty = info.is_required() or MinLen(0) in info.metadata
+        self.is_text = "string" in types
         self.is_list = "array" in types and self.inner is None
         self.is_json = self.inner is not None or "object" in types
+
+    def is_left_out(self, value: Any, is_json: bool) -> bool:
+        """A null, a text without anything in it, and an empty list of texts.
+
+        In JSON an empty text counts where a field is required or says `min_length=0`.
+        """
+        if isinstance(value, str):
+            is_empty = not (value if self.is_text or self.is_list else value.strip())
+            return is_empty and not (is_json and self._may_be_empty)
+        return value is None if is_json else not value
 
     def from_text(self, value: str | list[str]) -> Any:
         """Read what a query or a form gave."""
@@ -44,7 +58,19 @@ class _Field:
 
     def from_json(self, value: Any) -> Any:
         """Read what a JSON body gave; types must match."""
-        return self._adapter.validate_json(_JSON.dump_json(value), strict=True)
+        return self._adapter.validate_json(_JSON.dump_json(self._filled(value)), strict=True)
+
+    def _filled(self, value: Any) -> Any:
+        """The value without what is left out in it: texts of a list, members of an object."""
+        if isinstance(value, list):
+            return [self._filled(one) for one in value if one != "" or not self.is_list]
+        if isinstance(value, dict) and self.inner:
+            return {
+                name: self._members[name]._filled(member) if name in self._members else member
+                for name, member in value.items()
+                if not _is_left_out(self._members, name, member, True)
+            }
+        return value
 
     def error(self, spelling: str, found: ErrorDetails) -> dict[str, Any]:
         """What is wrong with a value of this field, in our words where we have better ones."""
@@ -62,8 +88,8 @@ class RequestFields(Generic[M]):
 
     def __init__(self, model: type[M]) -> None:
         self._model = model
-        self._fields = [_Field(name, info) for name, info in model.model_fields.items()]
-        self._by_spelling = {s: field for field in self._fields for s in field.spellings}
+        self._by_spelling = _by_spelling(model)
+        self._fields = list(dict.fromkeys(self._by_spelling.values()))
 
     def parse(self, pairs: Sequence[Pairs], members: Mapping[str, Any]) -> M:
         """The model from text values (a list of pairs a source) and JSON members.
@@ -110,7 +136,17 @@ class RequestFields(Generic[M]):
                     given.append((spelling, text, False))
             given += [(spelling, texts, False) for spelling, texts in lists.items()]
         given += [(spelling, value, True) for spelling, value in members.items()]
-        return [one for one in given if one[0] not in self._by_spelling or not _is_left_out(*one)]
+        return [one for one in given if not _is_left_out(self._by_spelling, *one)]
+
+
+def _by_spelling(model: type[BaseModel]) -> dict[str, _Field]:
+    fields = [_Field(name, info) for name, info in model.model_fields.items()]
+    return {spelling: field for field in fields for spelling in field.spellings}
+
+
+def _is_left_out(fields: Mapping[str, _Field], spelling: str, value: Any, is_json: bool) -> bool:
+    field = fields.get(spelling)
+    return field is not None and field.is_left_out(value, is_json)
 
 
 def unknown(model: type[BaseModel], spelling: str) -> str:
@@ -125,11 +161,6 @@ def _spellings(name: str, info: FieldInfo) -> list[str]:
     alias = info.validation_alias or info.alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
     return list(dict.fromkeys([*(c for c in choices if isinstance(c, str)), name]))
-
-
-def _is_left_out(_spelling: str, value: Any, is_json: bool) -> bool:
-    """An empty text of a query or a form, and a JSON null."""
-    return value is None if is_json else not value
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -423,7 +423,7 @@ def test_a_compressed_body_has_the_bounds_of_a_plain_one(
     assert status != 415 or "Content-Encoding" in response.json()["detail"]
 
 
-@pytest.mark.parametrize("source", ["params", "data", "files"])
+@pytest.mark.parametrize("source", ["params", "data", "files", "json"])
 def test_empty_fields_are_as_left_out(client: TestClient, source: str) -> None:
     fields = {"modelName": "ada", "lr": "", "steps": "", "fast": "", "inner": "", "tags": ""}
     values: Any = fields
@@ -432,6 +432,32 @@ def test_empty_fields_are_as_left_out(client: TestClient, source: str) -> None:
     response = client.post("/order", **{source: values})
     assert response.status_code == 200, response.text
     assert response.json() == EMPTY
+
+
+@pytest.mark.parametrize("source", ["params", "data", "json"])
+def test_white_space_is_no_number(client: TestClient, source: str) -> None:
+    fields = {"modelName": "ada", "lr": " ", "steps": "\t", "fast": " ", "inner": "\n"}
+    response = client.post("/order", **{source: fields})  # type: ignore[arg-type]
+    assert response.status_code == 200, response.text
+    assert response.json() == EMPTY
+
+
+def test_what_is_empty_inside_a_value_is_as_left_out(client: TestClient) -> None:
+    value = {"modelName": "ada", "tags": ["", "a"], "inner": {"temperature": ""}}
+    response = client.post("/order", json=value)
+    assert response.status_code == 200, response.text
+    assert response.json() == {**EMPTY, "tags": ["a"]}
+    written = client.post("/order", data={"modelName": "ada", "inner": '{"temperature": ""}'})
+    assert written.json() == EMPTY
+
+
+def test_a_field_may_say_that_an_empty_text_counts() -> None:
+    class Letter(BaseModel):
+        greeting: str | None = Field(None, min_length=0)
+
+    fields = RequestFields(Letter)
+    assert fields.parse([], {"greeting": ""}).greeting == ""
+    assert fields.parse([[("greeting", "")]], {}).greeting is None
 
 
 def test_null_is_as_left_out(client: TestClient) -> None:
@@ -443,7 +469,10 @@ def test_null_is_as_left_out(client: TestClient) -> None:
     assert twice.json()["steps"] == 9
 
 
-@pytest.mark.parametrize("sent", [{"json": {"modelName": None}}, {"data": {"modelName": ""}}])
+@pytest.mark.parametrize(
+    "sent",
+    [{"json": {"modelName": None}}, {"data": {"modelName": ""}}],
+)
 def test_nothing_for_a_required_field_is_as_left_out(
     client: TestClient, sent: dict[str, Any]
 ) -> None:

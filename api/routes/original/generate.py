@@ -104,7 +104,10 @@ class AskRequest(BaseModel):
     )
     stream: bool = Field(False, description="Answer as server-sent events.")
     system: str | None = Field(
-        None, description="System prompt in place of the model's own.", max_length=100_000
+        None,
+        min_length=0,
+        max_length=100_000,
+        description="System prompt in place of the model's own; in JSON an empty text is one too: none.",
     )
 
     @property
