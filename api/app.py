@@ -102,8 +102,7 @@ def create_app(
         app.include_router(router)
     paths = [route.path for one in routers for route in one.routes if isinstance(route, APIRoute)]
     docs.add_swagger_page(app)
-    if settings.api_key:
-        docs.describe_key(app)
+    docs.describe_gate(app, settings)
     app.add_middleware(Spelling, paths=paths)
     app.add_middleware(Head)
     app.add_middleware(Gate, settings=settings)

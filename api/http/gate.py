@@ -48,6 +48,16 @@ def require_safe_listening(settings: Settings) -> None:
     )
 
 
+def refusals(settings: Settings) -> set[int]:
+    """The statuses that whoever calls may get from the gate, but from `ALIVE_PATH`."""
+    with_key = {401} if settings.api_key else set()
+    return {403} | with_key | ({421} if _checks_hosts(settings) else set())
+
+
+def _checks_hosts(settings: Settings) -> bool:
+    return settings.is_loopback or bool(settings.allowed_hosts)
+
+
 class Gate:
     """ASGI middleware: 401 without the key, 421 for a foreign Host, 403 for a foreign Origin.
 
@@ -63,7 +73,7 @@ class Gate:
         key = settings.api_key.get_secret_value() if settings.api_key else None
         self._key_hash = hashlib.sha256(key.encode()).digest() if key else None
         self._hosts: frozenset[str] | None = None
-        if settings.is_loopback or settings.allowed_hosts:
+        if _checks_hosts(settings):
             self._hosts = LOOPBACK_NAMES | {settings.host.lower(), *settings.allowed_hosts}
         self._page_hosts = frozenset(settings.allowed_hosts)
         self._origins = frozenset(settings.allowed_origins)

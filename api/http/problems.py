@@ -37,11 +37,14 @@ PROBLEM_SCHEMA = {
     },
 }
 REFUSALS = {
+    401: "The key is missing or wrong: send `Authorization: Bearer KEY`.",
+    403: "A page of another origin may not call.",
     404: "There is no such thing: `detail` names what there is.",
     408: "The upload stopped or came too slowly.",
     409: "The name is taken, or the state of things does not allow it.",
     413: "Larger than is allowed.",
     415: "Not the kind of file or body that is expected.",
+    421: "The service does not answer under this Host name.",
     422: "A value cannot be used: `errors` names each field.",
     502: "A back end failed.",
     503: "Something is away or not ready yet: ask again after `Retry-After`.",

@@ -6,6 +6,10 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse
 
+from api.http.gate import ALIVE_PATH, refusals
+from api.http.problems import problems
+from api.settings import Settings
+
 PAGE = "/docs"
 PARTS = "/swagger"
 STYLE = """
@@ -18,6 +22,12 @@ whether to send an empty field: it is as left out.
 """
 LOOKS = {"defaultModelsExpandDepth": 0, "displayRequestDuration": True}
 SERVERS = [{"url": ".", "description": "the service that this description comes from"}]
+
+KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "The value of LLM_FASTAPI_API_KEY.",
+}
 
 
 def add_swagger_page(app: FastAPI) -> None:
@@ -38,20 +48,20 @@ def add_swagger_page(app: FastAPI) -> None:
         return HTMLResponse(styled)
 
 
-def describe_key(app: FastAPI) -> None:
-    """Say in OpenAPI that calls need the key: the page gets its Authorize button from that."""
+def describe_gate(app: FastAPI, settings: Settings) -> None:
+    """Say in OpenAPI how the gate refuses, and that calls need the key: from that the page has its button."""
     describe = app.openapi
+    refused = {str(status): said for status, said in problems(*refusals(settings)).items()}
 
     def openapi() -> dict[str, Any]:
         schema = describe()
-        schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
-        schemes["key"] = {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "The value of LLM_FASTAPI_API_KEY.",
-        }
-        schema["security"] = [{"key": []}]
-        schema["paths"]["/healthz"]["get"]["security"] = []
+        for path, operations in schema["paths"].items():
+            for operation in operations.values() if path != ALIVE_PATH else ():
+                operation["responses"] = dict(sorted((refused | operation["responses"]).items()))
+        if settings.api_key:
+            schema["components"]["securitySchemes"] = {"key": KEY}
+            schema["security"] = [{"key": []}]
+            schema["paths"][ALIVE_PATH]["get"]["security"] = []
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]

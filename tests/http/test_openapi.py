@@ -152,6 +152,25 @@ def test_with_a_key_every_operation_but_healthz_asks_for_it(tmp_path: Path) -> N
     assert open_ones == ["GET /healthz"]
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({}, {"403", "421"}),
+        ({"host": "192.0.2.1", "api_key": SecretStr("secret")}, {"401", "403"}),
+        ({"api_key": SecretStr("secret"), "allowed_hosts": ("a.example",)}, {"401", "403", "421"}),
+    ],
+)
+def test_what_the_gate_may_answer_is_described(
+    tmp_path: Path, values: dict[str, Any], told: set[str]
+) -> None:
+    schema = create_app(Settings(data_dir=tmp_path, **values)).openapi()
+    for name, operation in operations(schema):
+        described = {"401", "403", "421"} & set(operation["responses"])
+        assert described == (set() if name == "GET /healthz" else told), name
+        statuses = list(operation["responses"])
+        assert statuses == sorted(statuses), name
+
+
 def test_without_a_key_there_is_no_button_for_it(schema: dict[str, Any]) -> None:
     assert "security" not in schema
     assert "securitySchemes" not in schema["components"]
