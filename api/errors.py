@@ -7,6 +7,7 @@
     |- Conflict 409            NameTaken, WrongState, ModelInUse, EmbeddingMismatch
     |- TooLarge 413
     |- UnsupportedMediaType 415
+    |- ClientGone 499          for the log alone: nobody reads the answer
     |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable
     |- BackEndFailed 502       ModelDamaged
     |- Unavailable 503         NotReady, DeviceInUse
@@ -154,6 +155,13 @@ class UnsupportedMediaType(ApiError):
 
     status = 415
     title = "Unsupported type"
+
+
+class ClientGone(ApiError):
+    """The client went away before its answer was there."""
+
+    status = 499
+    title = "Client went away"
 
 
 class Unusable(ApiError):

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
-from api.errors import BadRequest, TooLarge, TooSlow, UnsupportedMediaType
+from api.errors import BadRequest, ClientGone, TooLarge, TooSlow, UnsupportedMediaType
 from api.http.compressed import is_compressed, unpacked
 from api.http.multipart import read_multipart
 
@@ -117,7 +117,9 @@ async def _bounded(
             async with asyncio.timeout_at(deadline):
                 chunk = await anext(stream, None)
         except ClientDisconnect:
-            raise BadRequest("The request ended before its body did.") from None
+            raise ClientGone(
+                "The client closed the connection before its body was whole."
+            ) from None
         except TimeoutError:
             raise TooSlow(
                 f"The body stopped or came slower than {SLOWEST_BYTES_PER_SECOND} bytes a second "

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from api.errors import ApiError, BadRequest, Unavailable
+from api.errors import ApiError, ClientGone, Unavailable
 from api.http.problems import stamped
 
 LOGGER = logging.getLogger("api.http.sse")
@@ -117,7 +117,7 @@ class EventStream(Response):
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:
-    """The result of `work`, which is cancelled when the client goes away before it is there."""
+    """The result of `work`; `errors.ClientGone`, and `work` is cancelled, when the client goes away before."""
     result: list[T] = []
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
@@ -130,7 +130,7 @@ async def while_connected(request: Request, work: Awaitable[T]) -> T:
     if failure:
         raise failure
     if not result:
-        raise BadRequest("The client went away.")
+        raise ClientGone("The client closed the connection before its answer was there.")
     return result[0]
 
 

@@ -1,4 +1,4 @@
-"""Listens before the app is there: `/healthz` is answered at once, everything else as soon as the app is loaded."""
+"""Listens before the app is there: the probes are answered at once, everything else as soon as the app is loaded."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.http.observe import Observe
 from api.http.problems import defect_response, problem_response
 
-ALIVE = Observe(JSONResponse({"status": "alive"}), defect_response)
+LOADING = {"status": "not ready", "checks": {"service": "is loading"}, "hints": []}
+PROBES = {
+    "/healthz": Observe(JSONResponse({"status": "alive"}), defect_response),
+    "/readyz": Observe(JSONResponse(LOADING, 503, {"Retry-After": "2"}), defect_response),
+}
+"""What is answered while the app is loaded, in the form in which the app answers it later."""
 GIVEN_UP = {
     "type": "about:blank",
     "title": "Cannot start",
@@ -35,11 +40,11 @@ class Starting:
         self.failure: Exception | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer `/healthz` while the app is loaded; what else is asked waits for it."""
+        """Answer the probes while the app is loaded; what else is asked waits for it."""
         if scope["type"] == "lifespan":
             await self._router(scope, receive, send)
-        elif scope["path"] == "/healthz" and not self._app.done():
-            await ALIVE(scope, receive, send)
+        elif scope["path"] in PROBES and not self._app.done():
+            await PROBES[scope["path"]](scope, receive, send)
         else:
             app = await asyncio.shield(self._app)
             await app(scope, receive, send)

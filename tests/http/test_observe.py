@@ -1,23 +1,28 @@
 """One log line a request, with an id that its answer and its errors carry too, and nothing of what was asked."""
 
+import asyncio
 import json
 import logging
 import re
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
 
 from api.errors import BackEndFailed
 from api.http.observe import Observe, log, log_handler, seen
-from api.http.problems import defect_response
+from api.http.problems import defect_response, install_problem_handlers
+from api.http.request_body import read_body
+from api.http.sse import while_connected
 from tests.events import server_events
 from tests.fakes import BreaksOff
-from tests.service import Service, open_service
+from tests.service import Service, listening, open_service
 
 ASKED = {"modelName": "demo", "user_prompt": "a secret question"}
 
@@ -213,6 +218,28 @@ def test_an_answer_that_breaks_off_is_said_to_be_cut_short(
     defective.get("/after")
     assert line(caplog)["status"] == 200
     assert line(caplog)["cut_short"] == "yes"
+
+
+def test_a_client_that_goes_away_is_no_malformed_request(caplog: pytest.LogCaptureFixture) -> None:
+    app = FastAPI()
+    install_problem_handlers(app)
+
+    @app.get("/slow")
+    async def slow(request: Request) -> None:
+        await while_connected(request, asyncio.sleep(60))
+
+    @app.post("/order")
+    async def order(request: Request) -> None:
+        await read_body(request, max_bytes=100)
+
+    app.add_middleware(Observe, on_defect=defect_response)
+    with listening(app) as port:
+        for sent in (b"GET /slow HTTP/1.1", b"POST /order HTTP/1.1\r\nContent-Length: 9"):
+            with socket.create_connection(("127.0.0.1", port)) as line:
+                line.sendall(sent + b"\r\nHost: a\r\n\r\n")
+                time.sleep(0.2)
+    told = [(one["route"], one["status"], one["problem"]) for one in lines(caplog)]
+    assert told == [("/slow", 499, "Client went away"), ("/order", 499, "Client went away")]
 
 
 def formatted(form: Any, message: str, **extra: Any) -> str:

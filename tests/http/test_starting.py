@@ -16,6 +16,9 @@ from fastapi import FastAPI
 from api.__main__ import server_config
 from api.errors import CannotStart
 from api.http.starting import Starting
+from api.routes.health import ReadyResponse
+
+NOT_READY = ReadyResponse(status="not ready", checks={"service": "is loading"}, hints=[])
 
 
 @dataclass
@@ -30,7 +33,8 @@ class Slow:
         app = FastAPI(lifespan=self._lifespan)
 
         @app.get("/healthz")
-        async def healthz() -> str:
+        @app.get("/readyz")
+        async def probe() -> str:
             return "the app's own"
 
         @app.get("/order")
@@ -88,6 +92,19 @@ def test_it_is_alive_before_the_app_is_loaded(slow: Slow) -> None:
         slow.may_load.set()
         assert served.client.get("/order").json() == "done"
         assert served.client.get("/healthz").json() == "the app's own"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_it_says_at_once_that_it_is_not_ready_yet(slow: Slow, method: str) -> None:
+    with serving(slow.load) as served:
+        early = served.client.request(method, "/readyz", headers={"X-Request-ID": "a1"}, timeout=2)
+        assert (early.status_code, early.headers["retry-after"]) == (503, "2")
+        assert early.headers["x-request-id"] == "a1"
+        told = ReadyResponse.model_validate_json(early.content) if early.content else None
+        assert told == (NOT_READY if method == "GET" else None)
+        slow.may_load.set()
+        assert served.client.get("/order").json() == "done"
+        assert served.client.get("/readyz").json() == "the app's own"
 
 
 def test_what_is_asked_meanwhile_is_answered_by_the_app(slow: Slow) -> None:
