@@ -119,6 +119,8 @@ class Answers:
         scope = await self._grounded.scope(model.name if model else "", collection)
         selected = await self._grounded.select(scope, documents or [ALL])
         queries = [query]
+        if model is None:
+            self._grounded.look_again(scope)
         if rephrase and model:
             asked = settled(model, Options(), self._limits)
             queries = await self._grounded.queries(asked, [Message("user", query)])

@@ -71,6 +71,11 @@ class Grounded:
             asked.context,
         )
 
+    def look_again(self, scope: Scope) -> None:
+        """Have the embedding models asked for anew, for a search before which no other model was."""
+        for collection in scope.collections:
+            self._index.embedder_of(collection).look_again()
+
     async def hits(
         self, scope: Scope, queries: Sequence[str], documents: list[Document] | None, limit: int
     ) -> list[Hit]:

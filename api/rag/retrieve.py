@@ -16,8 +16,6 @@ from api.store.documents import Document
 CANDIDATES = 100
 SHORT = 100
 """Characters that any embedding model reads."""
-MARKS = 8
-"""Tokens that a model may put around a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ async def _candidates(
             number, tokens = error.extra.get("index"), error.extra.get("tokens")
             if number is None or tokens is None or len(queries[number]) <= SHORT:
                 raise
-            room = await index.embedder_of(scope.collections[0]).longest() - MARKS
+            room = await index.embedder_of(scope.collections[0]).longest()
             queries[number] = _without_middle(queries[number], min(1, room / tokens))
 
 

@@ -15,14 +15,17 @@ from api.errors import (
     BackEndFailed,
     InvalidName,
     InvalidOption,
+    ModelDamaged,
     ModelNotFound,
     OutOfSpace,
     PromptTooLong,
     Unavailable,
     Unusable,
 )
+from api.names import CHECKING
 from api.runtime import ExistingModel, Message, Options, Persona, Piece
 from api.runtime.lengths import most_tokens
+from api.runtime.ollama.errors import OwnFault
 from api.runtime.ollama.models import read_model
 from api.runtime.ollama.parameters import as_options, is_mark, parsed
 from api.runtime.ollama.patience import Patience
@@ -99,7 +102,7 @@ async def create(runtime: OllamaRuntime, base: str, persona: Persona) -> None:
         (error(400, '"chatty" does not support thinking'), InvalidOption, "thinking"),
         (error(500, 'option "seed" must be of type integer'), InvalidOption, "seed"),
         (error(404, "model 'chatty' not found"), ModelNotFound, "chatty"),
-        (error(500, "llama-server process has terminated"), BackEndFailed, "terminated"),
+        (error(500, "llama-server process has terminated"), OwnFault, "terminated"),
     ],
 )
 async def test_a_failure_of_the_server_becomes_the_right_error(
@@ -358,8 +361,53 @@ async def test_a_model_that_is_listed_and_not_shown_is_damaged(
     runtime: OllamaRuntime, ollama: ScriptedOllama
 ) -> None:
     ollama.script("/api/show", error(404, "model 'chatty' not found"))
-    with pytest.raises(BackEndFailed, match="damaged"):
+    with pytest.raises(ModelDamaged, match="damaged"):
         await runtime.show("chatty")
+
+
+async def test_a_model_that_a_proxy_keeps_from_being_shown_is_not_called_damaged(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    ollama.script("/api/show", error(502, "upstream"))
+    with pytest.raises(BackEndFailed) as failure:
+        await runtime.show("chatty")
+    assert not isinstance(failure.value, ModelDamaged)
+
+
+PROXY = b"<html>Bad Gateway</html>"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Said(502, PROXY),
+        error(502, "upstream"),
+        error(504, "late"),
+        Said(500, PROXY),
+        Said(404, b"404 page not found"),
+        Said(200, PROXY),
+        error(503, "server busy"),
+    ],
+)
+async def test_a_model_that_something_else_keeps_from_being_shown_is_not_deleted_to_be_replaced(
+    runtime: OllamaRuntime, ollama: ScriptedOllama, said: Said
+) -> None:
+    ollama.script("/api/show", said)
+    with pytest.raises((BackEndFailed, Unavailable)):
+        await runtime.create_model("chatty", ExistingModel("vectors"), Persona(), replace=True)
+    assert not ollama.sent("/api/delete")
+    assert not ollama.sent("/api/create")
+
+
+@pytest.mark.parametrize("said", [error(500, "once"), error(404, "model 'chatty' not found")])
+async def test_a_model_that_cannot_be_shown_only_once_outlives_a_replacement_that_fails(
+    runtime: OllamaRuntime, ollama: ScriptedOllama, said: Said
+) -> None:
+    ollama.script("/api/show", said, lines(ollama.shown["chatty"]))
+    ollama.script("/api/create", error(500, "write: no space left on device"))
+    with pytest.raises(OutOfSpace):
+        await runtime.create_model("chatty", ExistingModel("chatty"), Persona(), replace=True)
+    assert ollama.sent("/api/delete") == [{"model": f"chatty{CHECKING}"}]
 
 
 GONE = 'do embedding request: Post "http://127.0.0.1:46081/v1/embeddings": EOF'

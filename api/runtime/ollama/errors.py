@@ -52,6 +52,10 @@ class Lost(Unavailable):
     """The connection, or the process behind it, was refused or broke off: the next call may be answered."""
 
 
+class OwnFault(BackEndFailed):
+    """Ollama itself has failed, and no proxy before it."""
+
+
 class TextTooLong(Unusable):
     """A text that an embedding model cannot read whole."""
 
@@ -73,7 +77,10 @@ def refusal(status: int, said: str, model: str) -> ApiError:
         return BackEndFailed(ANOTHER_SERVER.format(f"{status} {_shown(text)}".strip()))
     if status in (400, 501) or any(fault in text for fault in _OPTION_FAULTS):
         return InvalidOption(f"Ollama refuses the request: {_shown(text)}")
-    return BackEndFailed(f"Ollama failed: {_shown(text) or f'status {status}'}")
+    is_own = status == 500 and not text.lstrip().startswith("<")
+    return (OwnFault if is_own else BackEndFailed)(
+        f"Ollama failed: {_shown(text) or f'status {status}'}"
+    )
 
 
 def creation_refusal(status: int, said: str, model: str) -> ApiError:
@@ -89,7 +96,7 @@ def creation_refusal(status: int, said: str, model: str) -> ApiError:
 def embedding_refusal(status: int, said: str, model: str) -> ApiError:
     """The same for vectors: a process that died, or does not load, is away, and no fault of the text."""
     error = refusal(status, said, model)
-    is_away = type(error) is BackEndFailed and status == 500
+    is_away = isinstance(error, BackEndFailed) and status == 500
     if is_away or (type(error) is InvalidOption and _PROCESS_GONE in said):
         text = _shown(_unwrapped(said)[0])
         return Lost(f"Ollama's process of the embedding model {model!r} is away: {text}")

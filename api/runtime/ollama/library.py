@@ -12,11 +12,13 @@ from api.errors import BackEndFailed, InvalidOption, ModelDamaged, ModelNotFound
 from api.names import model_key
 from api.runtime import ModelRef, name_of
 from api.runtime.ollama.client import OllamaClient
+from api.runtime.ollama.errors import OwnFault
 from api.runtime.ollama.models import OllamaModel, read_model
 from api.runtime.ollama.transport import JSONObject
 
 logger = logging.getLogger(__name__)
 _SHOWN_AT_ONCE = 8
+_LOOKS_AGAIN_SECONDS = 0.3
 
 
 class Library:
@@ -61,15 +63,20 @@ class Library:
         return ModelNotFound(name, [info.name for info in infos if "chat" in info.capabilities])
 
     async def is_damaged(self, name: str) -> bool:
-        """Whether the server has a model of that name and cannot show it, asked now."""
-        tag = await self._tag(name)
-        if tag is None:
-            return False
-        try:
-            await self._client.show(str(tag["name"]))
-        except (ModelNotFound, BackEndFailed):
-            return True
-        return False
+        """Whether the server has a model of that name and says, asked now and once more, that it cannot show it.
+        What else keeps it from being shown, like a proxy, is raised.
+        """
+        for seconds in (_LOOKS_AGAIN_SECONDS, 0):
+            tag = await self._tag(name)
+            if tag is None:
+                return False
+            try:
+                await self._client.show(str(tag["name"]))
+            except (ModelNotFound, OwnFault):
+                await asyncio.sleep(seconds)
+            else:
+                return False
+        return True
 
     async def refuse_taken(self, name: str) -> None:
         """`NameTaken` when a model has the name."""
@@ -121,12 +128,19 @@ class Library:
             try:
                 async with self._showing:
                     shown = await self._client.show(name)
-                self._known[version] = read_model(tag, shown)
             except ModelNotFound:
                 return None
-            except BackEndFailed as error:
+            except OwnFault as error:
                 raise _damaged(name, error.detail) from error
+            self._known[version] = _read(tag, shown)
         return self._known[version]
+
+
+def _read(tag: JSONObject, shown: JSONObject) -> OllamaModel:
+    try:
+        return read_model(tag, shown)
+    except BackEndFailed as error:
+        raise _damaged(str(tag["name"]), error.detail) from error
 
 
 def _damaged(name: str, why: str) -> ModelDamaged:
