@@ -16,6 +16,7 @@ MAX_NAME_CHARACTERS = 200
 # with the ending of a model that is being checked it stays within the 80 characters of Ollama
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,69}(:[A-Za-z0-9][A-Za-z0-9._-]{0,79})?")
 _COLLECTION_ID = re.compile(r"col_[0-9a-f]{16}")
+_DOCUMENT_ID = re.compile(r"doc_[0-9a-f]{16}")
 
 
 def valid_model_name(name: str) -> str:
@@ -61,6 +62,11 @@ def valid_document_name(name: str) -> str:
             where="file",
         )
     return bare
+
+
+def is_document_id(name: str) -> bool:
+    """Whether it looks like the id of a document."""
+    return _DOCUMENT_ID.fullmatch(name) is not None
 
 
 def model_key(name: str) -> str:

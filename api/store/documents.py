@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, insert, or_, select, update
 
 from api.errors import DocumentNotFound, NameTaken
-from api.names import document_key
+from api.names import document_key, is_document_id
 from api.store.collections import (
     Collection,
     Scope,
@@ -177,12 +177,14 @@ class Documents:
     def ready_in(
         self, scope: Scope, *, limit: int | None = None, after: str | None = None
     ) -> list[Document]:
-        """The documents there that can be searched, by name; at most `limit`, after the one of that id or name."""
+        """The documents there that can be searched, by name; at most `limit`.
+
+        With `after`, those behind the one of that id (`errors.DocumentNotFound`), or behind every one of that name,
+        whether there is one or not.
+        """
         query = ready_in_scope(scope).order_by(documents.c.name, documents.c.id).limit(limit)
         if after is not None:
-            (last,) = self.find(scope, [after])
-            is_beside = and_(documents.c.name == last.name, documents.c.id > last.id)
-            query = query.where(or_(documents.c.name > last.name, is_beside))
+            query = query.where(self._is_behind(scope, after))
         return self._found(query)
 
     def find(self, scope: Scope, names_or_ids: Sequence[str]) -> list[Document]:
@@ -265,6 +267,17 @@ class Documents:
         if within is not None:
             query = query.where(documents.c.id.in_(within))
         return self._found(query.order_by(documents.c.name).limit(NAMES_SHOWN))
+
+    def _is_behind(self, scope: Scope, after: str) -> ColumnElement[bool]:
+        if not is_document_id(after):
+            return and_(documents.c.name > after, documents.c.name_key != document_key(after))
+        found = self._found(ready_in_scope(scope).where(documents.c.id == after))
+        if not found:
+            raise DocumentNotFound(
+                f"No document {after!r} for {scope.title} any more. Go on after the name that it had."
+            )
+        is_beside = and_(documents.c.name == found[0].name, documents.c.id > after)
+        return or_(documents.c.name > found[0].name, is_beside)
 
     def _found(self, query: Select[Any]) -> list[Document]:
         with self._database.read() as connection:

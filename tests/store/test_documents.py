@@ -130,8 +130,37 @@ def test_the_list_is_cut_by_a_limit_and_goes_on_after_a_name_or_an_id(store: Sto
     assert [one.id for one in rest] != [second.id]
     assert names(rest) == ["b.pdf", "c.pdf"]
     assert names(store.documents.ready_in(here, after="c")) == []
-    with pytest.raises(DocumentNotFound):
-        store.documents.ready_in(here, after="zebra")
+    assert names(store.documents.ready_in(here, after="bear")) == ["c.pdf"]
+
+
+def pages_of_one(store: Store, by: str) -> list[Document]:
+    found: list[Document] = []
+    after = None
+    while page := store.documents.ready_in(scope(store), limit=1, after=after):
+        found += page
+        after = getattr(page[0], by)
+        assert len(found) <= 10
+    return found
+
+
+def test_a_list_with_two_of_one_name_ends_and_by_ids_it_has_all(store: Store) -> None:
+    for name in ("a.pdf", "b.pdf", "c.pdf"):
+        store.documents.mark_ready(add(store, name).id)
+        store.documents.mark_ready(add(store, name, model="").id)
+    assert names(pages_of_one(store, "name")) == ["a.pdf", "b.pdf", "c.pdf"]
+    assert pages_of_one(store, "id") == store.documents.ready_in(scope(store))
+
+
+def test_a_list_cannot_go_on_after_the_id_of_a_document_that_is_gone_but_after_its_name(
+    store: Store,
+) -> None:
+    for name in ("a.pdf", "b.pdf"):
+        store.documents.mark_ready(add(store, name).id)
+    (gone,) = store.documents.ready_in(scope(store), limit=1)
+    store.documents.mark_deleting([gone.id])
+    with pytest.raises(DocumentNotFound, match="after the name"):
+        store.documents.ready_in(scope(store), after=gone.id)
+    assert names(store.documents.ready_in(scope(store), after=gone.name)) == ["b.pdf"]
 
 
 def test_removing_a_document_takes_everything_of_it_and_its_ids_never_return(

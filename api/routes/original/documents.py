@@ -64,7 +64,8 @@ class ListDocumentsRequest(OwnerRequest):
     after: str | None = Field(
         None,
         max_length=MAX_NAME_CHARACTERS,
-        description="Go on after this document, by name or id.",
+        description="Go on after this document: its id, or its name, of which a model's and one for all can have "
+        "the same.",
     )
 
 
