@@ -4,11 +4,14 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import chromadb
 import numpy as np
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
@@ -17,6 +20,7 @@ from api.index.chroma import client_settings
 from api.index.lexical import Entry, LexicalIndex
 from api.index.values import VectorSet
 from api.store import open_store
+from api.store.database import MIGRATIONS
 from api.store.tables import metadata
 from tests.documents.house import House
 
@@ -111,6 +115,41 @@ def test_jobs_and_records_of_models_stay(path: Path) -> None:
         ("tuned", "fine-tune", "demo"),
     }
     store.close()
+
+
+def steps_to_today(path: Path, number: int) -> int:
+    """How many thousand steps SQLite takes for a database with that many documents, each twice."""
+    with sqlite3.connect(path) as connection:
+        connection.executemany(
+            "INSERT INTO documents (id, name, name_key, model, sha256, size_bytes, status, embedder, created_at) "
+            "VALUES (?, ?, ?, ?, ?, 1, 'ready', 'tiny:4', '2026')",
+            [
+                (f"doc_{model}{n}", f"{n}.pdf", f"{n}", model, f"{n:064x}")
+                for model in ("ada", "bob")
+                for n in range(number)
+            ],
+        )
+    connection.close()
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    with create_engine(f"sqlite:///{path}").begin() as migrating:
+        driver: Any = migrating.connection.driver_connection
+        driver.set_progress_handler(count, 1000)
+        config.attributes["connection"] = migrating
+        command.upgrade(config, "head")
+    return steps
+
+
+def test_many_documents_take_no_more_steps_each_than_few(path: Path) -> None:
+    more = Path(shutil.copy(path, path.with_name("more.sqlite3")))
+    assert steps_to_today(more, 4000) < 5 * steps_to_today(path, 1000)
 
 
 async def test_after_the_next_start_everything_is_found_and_nothing_was_embedded_again(

@@ -144,11 +144,13 @@ def _fill_documents() -> None:
 
 def _share_equal_contents() -> None:
     """The oldest ready one stays; the others' pages, chunks and vectors go."""
+    op.execute("CREATE TEMPORARY TABLE shared (id TEXT PRIMARY KEY, kept TEXT)")
     op.execute(
-        "CREATE TEMPORARY TABLE shared AS SELECT one.id AS id, "
-        "(SELECT other.id FROM contents AS other WHERE other.sha256 = one.sha256 "
+        "INSERT INTO shared SELECT one.id, "
+        "(SELECT other.id FROM contents AS other "
+        "WHERE other.workspace = one.workspace AND other.sha256 = one.sha256 "  # as the index has them
         "AND other.embedder = one.embedder AND other.status = 'ready' "
-        "ORDER BY other.created_at, other.id LIMIT 1) AS kept "
+        "ORDER BY other.created_at, other.id LIMIT 1) "
         "FROM contents AS one WHERE one.status = 'ready'"
     )
     op.execute("DELETE FROM shared WHERE id = kept")
