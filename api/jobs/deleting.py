@@ -1,6 +1,9 @@
-"""A job goes: its folder, then its row. What it has published stays."""
+"""A job goes: its folder loses its name, then the row goes, and what takes long comes behind. What it has published
+stays.
+"""
 
 import contextlib
+import logging
 import shutil
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from api.store import Store
 from api.store.jobs import Job
 from finetune.job.directory import JobDirectory
 
+LOGGER = logging.getLogger("api.jobs")
 DELETED = ".deleted-"
 """Beginning of the name of a folder that is being deleted; the next start goes on with one that is left."""
 
@@ -24,16 +28,18 @@ async def delete_job(
 ) -> Job:
     """Delete a job that nothing works on; returns what it was. `errors.WrongState` for one on its way.
 
-    Of a job that was not published, what a broken attempt to publish has left goes too.
+    Of a job that was not published, what a broken attempt to publish has left goes too. Other jobs wait for neither
+    the runtime nor the disk meanwhile.
     """
     async with supervisor.at_rest(job_id) as job:
         directory = supervisor.directory(job.id)
         if await run_sync(directory.is_locked):
             raise WrongState(f"A process still works on job {job.id}. Try again when it has ended.")
-        if job.status != "succeeded":
-            await _take_back(store, runtime, job)
-        await run_sync(_remove_folder, directory)
+        gone = await run_sync(_take_name, directory)
         await run_sync(store.jobs.remove, job.id)
+    if job.status != "succeeded":
+        await _take_back(store, runtime, job)
+    await run_sync(_remove, gone)
     return job
 
 
@@ -58,22 +64,24 @@ async def _exists(runtime: ModelRuntime, name: str) -> bool:
     return True
 
 
-def _remove_folder(directory: JobDirectory) -> None:
-    """First its name, in one step: a crash leaves no half job behind."""
+def _take_name(directory: JobDirectory) -> Path:
+    """Give the folder the name of one that is being deleted, in one step: a crash leaves no half job behind."""
     gone = directory.path.with_name(f"{DELETED}{directory.id}")
     try:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError):  # an earlier attempt came so far
             directory.withdraw_start()
-            _renamed(directory.path, gone)
-        if gone.exists():
-            shutil.rmtree(gone)
+            directory.path.rename(gone)
     except OSError as error:
         raise OutOfSpace(
             f"The folder of job {directory.id} could not be removed ({error.strerror}). "
             f"Delete {gone if gone.exists() else directory.path} by hand, then the job again."
         ) from error
+    return gone
 
 
-def _renamed(path: Path, gone: Path) -> None:
-    shutil.rmtree(gone, ignore_errors=True)  # of an attempt that was cut
-    path.rename(gone)
+def _remove(gone: Path) -> None:
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(gone)
+    except OSError as error:
+        LOGGER.warning("%s goes at the next start: %s.", gone, error.strerror)

@@ -1,5 +1,6 @@
 """/jobs over HTTP."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,8 +10,10 @@ import httpx2
 import pytest
 
 from api.errors import ModelNotFound
+from api.jobs.deleting import delete_job
 from api.runtime import ExistingModel, Persona
 from api.store.jobs import Job
+from tests.fakes import FakeRuntime
 from tests.jobs.client import client_of
 from tests.jobs.workshop import Workshop
 
@@ -213,6 +216,37 @@ async def test_a_deleted_job_takes_along_what_a_broken_publishing_left(
     with pytest.raises(ModelNotFound):
         await shop.runtime.show("tuned--checking")
     assert shop.store.models.get("tuned") is None
+
+
+class SilentRuntime(FakeRuntime):
+    """A fake that does not answer who deletes a model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def delete_model(self, name: str) -> None:
+        """Wait without end."""
+        self.asked.set()
+        await asyncio.Event().wait()
+
+
+async def test_other_jobs_do_not_wait_for_the_runtime_while_one_is_deleted(tmp_path: Path) -> None:
+    runtime = SilentRuntime()
+    shop = Workshop(tmp_path, runtime=runtime)
+    first, second = await shop.submit("one"), await shop.submit("two")
+    await shop.supervisor.cancel(first.id)
+    deletion = asyncio.create_task(delete_job(shop.store, shop.runtime, shop.supervisor, first.id))
+    await runtime.asked.wait()
+    async with asyncio.timeout(5):
+        assert (await shop.supervisor.cancel(second.id)).status == "cancelled"
+    assert [job.id for job in shop.store.jobs.all()] == [second.id]
+    deletion.cancel()
+    await asyncio.wait([deletion])
+    await shop.vanish()
+    shop = Workshop(tmp_path)
+    assert shop.left_behind() == []
+    await shop.vanish()
 
 
 async def test_a_delete_that_a_crash_has_cut_is_finished_at_the_next_start(tmp_path: Path) -> None:
