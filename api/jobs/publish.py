@@ -119,7 +119,6 @@ class Publisher:
 
     async def _published(self, job: Job, directory: JobDirectory) -> dict[str, Any]:
         """The gate's facts, once NAME is there and is this job's."""
-        gate_path = directory.path / "publish" / "gate.json"
         checking = f"{job.model_name}{CHECKING}"
         record = await anyio.to_thread.run_sync(self._store.models.get, job.model_name)
         is_ours = record is not None and record.job_id == job.id
@@ -130,13 +129,13 @@ class Publisher:
             )
         await self._remove(checking)  # left by an attempt that was cut, perhaps in its rename
         if exists:
-            return read_json(gate_path) or {}
+            return read_json(directory.gate_path) or {}
         self._begun[job.id] += 1
         directory.append_event("publish", "stage_started")
         try:
             gate = asdict(await self._checked(checking, directory))
-            gate_path.parent.mkdir(exist_ok=True)
-            write_atomically(gate_path, json.dumps(gate, indent=1))
+            directory.gate_path.parent.mkdir(exist_ok=True)
+            write_atomically(directory.gate_path, json.dumps(gate, indent=1))
             await anyio.to_thread.run_sync(
                 self._store.models.put, job.model_name, "fine-tune", job.base_model, job.id
             )

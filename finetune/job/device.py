@@ -14,9 +14,14 @@ DRIVERS = ("nvidia[0-9]*", "kfd", "dxg")
 ASK_SECONDS = 120.0
 
 
+def has_driver(drivers: Path = Path("/dev")) -> bool:
+    """Whether there is a GPU with its driver."""
+    return any(found for driver in DRIVERS for found in drivers.glob(driver))
+
+
 def training_device(drivers: Path = Path("/dev")) -> Device:
     """`gpu` when there is the driver of one and torch can use it."""
-    if not any(found for driver in DRIVERS for found in drivers.glob(driver)):
+    if not has_driver(drivers):
         return "cpu"
     command = [sys.executable, "-m", "finetune.job.device"]
     try:

@@ -106,6 +106,11 @@ class JobDirectory:
         return self.path / "spec.json"
 
     @property
+    def gate_path(self) -> Path:
+        """What publishing compared and found."""
+        return self.path / "publish" / "gate.json"
+
+    @property
     def train_csv(self) -> Path:
         """The rows to learn, as uploaded."""
         return self.path / "inputs" / "train.csv"

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import IO
 
 from finetune.job import child_process
+from finetune.job.device import has_driver
 
-GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
-
-def may_fork() -> bool:
+def may_fork(drivers: Path = Path("/dev")) -> bool:
     """Whether this is Linux without a GPU."""
-    return sys.platform == "linux" and not any(Path(device).exists() for device in GPUS)
+    return sys.platform == "linux" and not has_driver(drivers)
 
 
 class Preloaded:

@@ -1,8 +1,12 @@
 """Which device trains here."""
 
+import sys
 from pathlib import Path
 
+import pytest
+
 from finetune.job.device import training_device
+from finetune.job.preloaded import may_fork
 
 
 def test_a_machine_without_the_driver_of_a_gpu_trains_on_its_cpu_and_torch_is_not_asked(
@@ -18,3 +22,13 @@ def test_with_the_driver_of_a_gpu_torch_says_whether_it_can_use_it(tmp_path: Pat
     (tmp_path / "nvidia0").touch()
     expected = "gpu" if torch.cuda.is_available() else "cpu"
     assert training_device(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("there", "may"), [("nvidiactl", True), ("nvidia0", False), ("kfd", False), ("dxg", False)]
+)
+def test_stages_are_forked_where_no_gpu_can_be_trained_on(
+    tmp_path: Path, there: str, may: bool
+) -> None:
+    (tmp_path / there).touch()
+    assert may_fork(tmp_path) == (may and sys.platform == "linux")

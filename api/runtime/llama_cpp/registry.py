@@ -20,6 +20,7 @@ from dataclasses import replace as changed
 from datetime import UTC, datetime
 from pathlib import Path
 
+from api.data_folder.contents import MANIFEST, WEIGHTS, files_made
 from api.errors import BackEndFailed, ModelNotFound, NameTaken, Unusable
 from api.runtime import ModelInfo, Persona
 from api.runtime.gguf import Header, read_header
@@ -29,8 +30,6 @@ from finetune.job.locks import sync_folder, write_atomically
 
 logger = logging.getLogger(__name__)
 
-_MANIFEST = re.compile(r"[0-9a-f]{32}\.json")
-_WEIGHTS = re.compile(r"sha256-[0-9a-f]{64}\.gguf")
 _TEMPORARY = re.compile(r"[0-9a-f]{32}\.tmp|\.[0-9a-f]{32}\.json\.[\d-]+\.tmp")
 
 
@@ -195,7 +194,7 @@ class Registry:
         for folder in (self._blobs, self._manifests):
             folder.mkdir(parents=True, exist_ok=True)
         unreadable = []
-        for path in _made(self._manifests, _MANIFEST):
+        for path in files_made(self._manifests, MANIFEST):
             try:
                 entry = parsed(path)
             except (OSError, ValueError, KeyError, TypeError):
@@ -209,11 +208,11 @@ class Registry:
 
     def _sweep(self, set_aside: Callable[[Path], object]) -> None:
         for folder in (self._blobs, self._manifests):
-            for left_over in _made(folder, _TEMPORARY):
+            for left_over in files_made(folder, _TEMPORARY):
                 left_over.unlink()
         if not self.unreadable:  # one of them could refer to anything
             used = {entry.blob for entry in self._entries.values()}
-            for path in _made(self._blobs, _WEIGHTS):
+            for path in files_made(self._blobs, WEIGHTS):
                 if path.name not in used:
                     logger.warning("the weights %s are of no model: %s", path.name, set_aside(path))
 
@@ -237,15 +236,6 @@ def check_file(path: Path) -> None:
         raise Unusable("There is no such GGUF file.")
     with storage_errors():
         read_header(path)
-
-
-def _made(folder: Path, name: re.Pattern[str]) -> list[Path]:
-    """The files of a kind of name that the registry gives, in order."""
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if name.fullmatch(path.name) and path.is_file() and not path.is_symlink()
-    ]
 
 
 def _key(name: str) -> str:
