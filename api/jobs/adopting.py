@@ -4,15 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from api.data_folder.guarded import Guarded
 from api.errors import Finding
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import read_json
-from finetune.job.spec import FineTuneSpec, Outcome
+from finetune.job.spec import Outcome, UnknownSpec, parse_spec
 
 TAKEN_BACK = {
     "title": "Taken back",
@@ -21,7 +19,9 @@ TAKEN_BACK = {
 
 
 def adopt(store: Store, folder: Guarded) -> list[Finding]:
-    """Each gets the state that its files tell of; one that was at work is queued where it stopped."""
+    """Each gets the state that its files tell of; one that was at work is queued where it stopped. What another release
+    wrote stays where it is.
+    """
     found = [JobDirectory(path) for path in folder.contents.unplaced()]
     return [_adopted(store, folder, one) for one in sorted(found, key=_submitted_at)]
 
@@ -29,8 +29,10 @@ def adopt(store: Store, folder: Guarded) -> list[Finding]:
 def _adopted(store: Store, folder: Guarded, directory: JobDirectory) -> Finding:
     try:
         job = job_of(directory)
+    except UnknownSpec as unknown:
+        return Finding(f"Folder {directory.id} stays as it is: spec.json: {unknown}", False)
     except (OSError, ValueError) as error:
-        reason = "is no specification" if isinstance(error, ValidationError) else str(error)
+        reason = str(error) if isinstance(error, OSError) else "is no specification"
         placed = folder.set_aside(directory.path)
         text = f"Folder {directory.id} could not be taken back: spec.json {reason}"
         return Finding(f"{text}: moved to {placed}." if placed else f"{text}.", placed is not None)
@@ -39,9 +41,11 @@ def _adopted(store: Store, folder: Guarded, directory: JobDirectory) -> Finding:
 
 
 def job_of(directory: JobDirectory) -> Job:
-    """The row that a job's folder tells of. `OSError` or `ValueError` when its files are damaged."""
-    spec = FineTuneSpec.model_validate_json(directory.spec_path.read_bytes())
-    gate = read_json(gate_path(directory))
+    """The row that a job's folder tells of. `OSError` or `ValueError` when its files are damaged, `UnknownSpec` when
+    another release wrote them.
+    """
+    spec = parse_spec(directory.spec_path.read_bytes())
+    gate = read_json(directory.gate_path)
     status, error = _state(directory, gate)
     events, _ = directory.events()
     has_ended = status not in {"queued", "running"}
@@ -57,11 +61,6 @@ def job_of(directory: JobDirectory) -> Job:
         started_at=events[0].at if events else None,
         ended_at=events[-1].at if events and has_ended else None,
     )
-
-
-def gate_path(directory: JobDirectory) -> Path:
-    """What publishing compared and found."""
-    return directory.path / "publish" / "gate.json"
 
 
 def _state(directory: JobDirectory, gate: Any) -> tuple[JobStatus, dict[str, Any] | None]:

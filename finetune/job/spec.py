@@ -96,9 +96,11 @@ class SftSpec(TrainingParameters):
 
 
 FineTuneSpec = SftSpec
-"""What `spec.json` can hold: the union of the methods' specifications, told apart by `method`."""
+"""What `spec.json` can hold, for annotations: any of `METHODS`, of which there is one. Their own classes make it, and
+`parse_spec` alone reads it.
+"""
 
-METHODS: dict[str, type[FineTuneSpec]] = {"sft": SftSpec}
+METHODS = {"sft": SftSpec}
 VERSIONS = (1,)
 
 STAGES: dict[str, tuple[str, ...]] = {
@@ -106,10 +108,15 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 
 
-def parse_spec(text: bytes) -> FineTuneSpec:
-    """The content of a `spec.json`; without a version it is of version 1, without a method `sft`.
+class UnknownSpec(ValueError):
+    """A version or a method that this release does not know."""
 
-    Raises `ValueError` (a `ValidationError` is one).
+
+def parse_spec(text: bytes) -> FineTuneSpec:
+    """The content of a `spec.json`, which nothing else reads; without a version it is of version 1, without a method
+    `sft`.
+
+    Raises `ValueError` (a `ValidationError` is one), for what another release wrote `UnknownSpec`.
     """
     content = json.loads(text)
     if not isinstance(content, dict):
@@ -117,11 +124,11 @@ def parse_spec(text: bytes) -> FineTuneSpec:
     version, method = content.get("version", 1), content.get("method", "sft")
     if version not in VERSIONS:
         known = ", ".join(map(str, VERSIONS))
-        raise ValueError(
+        raise UnknownSpec(
             f"Its version is {version!r}; known: {known}. A newer release wrote it: train with that."
         )
     if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"Its method is {method!r}; known: {', '.join(METHODS)}.")
+        raise UnknownSpec(f"Its method is {method!r}; known: {', '.join(METHODS)}.")
     return METHODS[method].model_validate(content)
 
 

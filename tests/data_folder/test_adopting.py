@@ -185,6 +185,25 @@ async def test_a_folder_that_says_nothing_of_its_job_goes_to_lost(place: Place) 
     await shop.vanish()
 
 
+@pytest.mark.parametrize("of_another_release", [{"version": 2}, {"method": "telepathy"}])
+async def test_a_job_of_another_release_stays_where_it_is(
+    place: Place, of_another_release: dict[str, object]
+) -> None:
+    await place.add(0)
+    store_gone(place)
+    (spec,) = place.settings.jobs_dir.glob("job_*/spec.json")
+    spec.write_text(json.dumps(json.loads(spec.read_text()) | of_another_release))
+    shop = Workshop(place.folder)
+    (finding,) = adopt_jobs(shop.store, shop.folder)
+    assert not finding.repaired
+    assert "stays as it is" in finding.text
+    assert str(next(iter(of_another_release.values()))) in finding.text
+    await shop.vanish()
+    await place.restart()
+    assert spec.is_file()
+    assert place.lost() == set()
+
+
 async def test_personas_of_a_lost_database_are_known_again(place: Place) -> None:
     await place.restart()
     manifests = place.settings.models_dir / "manifests"

@@ -1,6 +1,8 @@
 """`spec.json`: one form a method, with a version, and read by whoever comes later."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,14 @@ def test_what_is_written_says_its_version_and_method_and_is_read_back() -> None:
 def test_what_cannot_be_read_says_why(text: bytes, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_spec(text)
+
+
+def test_no_code_takes_the_union_of_the_methods_for_the_class_of_one() -> None:
+    root = Path(__file__).parents[2]
+    files = [*(root / "api").rglob("*.py"), *(root / "finetune").rglob("*.py")]
+    assert len(files) > 100
+    found = [path for path in files if re.search(r"FineTuneSpec[.(]", path.read_text("utf-8"))]
+    assert not found
 
 
 def test_a_supervised_run_ends_with_the_file_that_was_verified() -> None:

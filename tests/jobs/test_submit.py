@@ -18,7 +18,7 @@ from api.errors import (
 )
 from api.jobs.submit import Submission
 from api.runtime import ExistingModel, Persona
-from finetune.job.spec import FineTuneSpec
+from finetune.job.spec import parse_spec
 from tests.jobs.workshop import Workshop, csv_file, refused
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ async def test_a_submission_becomes_a_directory_and_a_row(shop: Workshop) -> Non
         Submission("tuned", "demo", {"rank": 8}, dataset, csv_file(3))
     )
     directory = shop.directory(job)
-    spec = FineTuneSpec.model_validate_json(directory.spec_path.read_bytes())
+    spec = parse_spec(directory.spec_path.read_bytes())
     assert (spec.model_name, spec.base_model, spec.rank) == ("tuned", "demo", 8)
     assert (directory.path / spec.base_model_folder / "config.json").is_file()
     assert not Path(spec.base_model_folder).is_absolute()
