@@ -17,7 +17,6 @@ SECTIONS = ("global", "install", ":env:")
 
 MANY = {
     "find-links": "--find-links",
-    "extra-index-url": "--extra-index-url",
     "constraint": "--constraints",
     "trusted-host": "--allow-insecure-host",
     "no-binary": "--no-binary",
@@ -25,8 +24,10 @@ MANY = {
 }
 """Settings of pip that hold any number of values, and uv's option for one of them."""
 
-ONE = {"index-url": "--index-url", "cert": "--cert"}
+ONE = {"cert": "--cert"}
 VARIABLES = {
+    "index-url": "UV_INDEX_URL",
+    "extra-index-url": "UV_EXTRA_INDEX_URL",
     "proxy": "ALL_PROXY",
     "timeout": "UV_HTTP_TIMEOUT",
     "default-timeout": "UV_HTTP_TIMEOUT",
@@ -73,9 +74,14 @@ def uv_arguments(configured: Mapping[str, str]) -> list[str]:
 
 
 def uv_variables(configured: Mapping[str, str]) -> dict[str, str]:
-    """What uv takes from the environment alone."""
+    """What uv takes from the environment alone, and the indexes.
+
+    There an argument may stand in the place of the index, and nobody who lists the processes reads a password in it.
+    """
     return {
-        variable: configured[name] for name, variable in VARIABLES.items() if configured.get(name)
+        variable: " ".join(configured[name].split())
+        for name, variable in VARIABLES.items()
+        if configured.get(name)
     }
 
 
