@@ -4,14 +4,16 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from api.errors import CannotStart
 from finetune.job.locks import take
 
 FolderName = Literal["documents", "jobs", "models"]
 """The folders that the database describes."""
+OWN_FOLDERS = (*get_args(FolderName), "chroma", "converting", "lexical", "uploads")
 DATABASE = "state.sqlite3"
+LOCK = "lock"
 CARD = "installation.json"
 """What a folder that the database describes says of itself (`guarded.py`)."""
 NOT_ASKED_ABOUT = frozenset({"base_models", "lost+found", "@eaDir", ".DS_Store"})
@@ -30,7 +32,7 @@ class DataFolder:
         try:
             _require_ours(path)
             path.mkdir(parents=True, exist_ok=True)
-            lock = take(path / "lock")
+            lock = take(path / LOCK)
         except OSError as error:
             raise CannotStart(
                 f"The data folder {path} cannot be written ({error.strerror}). "
@@ -61,19 +63,24 @@ def _require_ours(path: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a start has been here: its database or its lock lies there, or a folder that names an installation."""
-    lock = path / "lock"
+    """Whether a start has been here: its database lies there, a folder that names an installation, or its lock beside
+    a folder of ours; others call a file so too.
+    """
     return (
         (path / DATABASE).is_file()
-        or (lock.is_file() and lock.stat().st_size == 0)
         or any(path.glob(f"*/{CARD}"))
+        or (_is_lock(path / LOCK) and any((path / name).is_dir() for name in OWN_FOLDERS))
     )
+
+
+def _is_lock(one: Path) -> bool:
+    return one.name == LOCK and one.is_file() and one.stat().st_size == 0
 
 
 def _foreign(path: Path) -> Iterator[Path]:
     mounted = _mount_points()
     for one in path.iterdir():
-        is_expected = one.name in NOT_ASKED_ABOUT or str(one.resolve()) in mounted
+        is_expected = one.name in NOT_ASKED_ABOUT or _is_lock(one) or str(one.resolve()) in mounted
         if not is_expected and (not one.is_dir() or one.is_symlink() or any(one.iterdir())):
             yield one
 

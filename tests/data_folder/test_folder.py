@@ -28,6 +28,14 @@ def test_a_folder_of_somebody_else_is_refused_in_one_line_and_left_alone(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_an_empty_file_that_is_called_lock_makes_nothing_ours(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    DataFolder(tmp_path).release()  # as a start leaves it that got no further
+    (tmp_path / "holiday.jpg").write_text("mine")
+    with pytest.raises(CannotStart, match=r"holiday\.jpg"):
+        DataFolder(tmp_path)
+
+
 def test_base_models_and_what_a_file_system_makes_count_as_empty(tmp_path: Path) -> None:
     (tmp_path / "base_models" / "tiny").mkdir(parents=True)
     (tmp_path / "base_models" / "tiny" / "config.json").write_text("{}")
