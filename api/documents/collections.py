@@ -3,8 +3,9 @@
 A model's documents stand in the collection of its name; whoever names a model means that one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from anyio.to_thread import run_sync
@@ -106,16 +107,19 @@ class CollectionCatalog:
         self, owner: Owner, file: BinaryIO, filename: str, *, wait: bool
     ) -> Imported:
         """Keep a PDF, so that it can be searched; `Importer.import_document` says what else can come of it."""
-        collection = await self._collection_for(owner)
+        collection_for_it = await self._collection_for(owner)
         received = await receive(file, filename, self._settings.uploads_dir)
-        document, is_new = await self._importer.import_document(
-            received.path,
-            received.name,
-            collection,
-            received.sha256,
-            received.size_bytes,
-            wait=wait,
-        )
+        try:
+            document, is_new = await self._importer.import_document(
+                received.path,
+                received.name,
+                await run_sync(collection_for_it),  # a refused file has none made
+                received.sha256,
+                received.size_bytes,
+                wait=wait,
+            )
+        finally:
+            received.path.unlink(missing_ok=True)
         return Imported(document, is_new, received.name)
 
     async def documents(
@@ -154,15 +158,15 @@ class CollectionCatalog:
     async def _scope(self, owner: Owner) -> Scope:
         return await run_sync(self._store.collections.scope, owner.model, owner.collection)
 
-    async def _collection_for(self, owner: Owner) -> Collection:
-        """Where an import goes; a model's collection is made on first use."""
+    async def _collection_for(self, owner: Owner) -> Callable[[], Collection]:
+        """What tells where an import goes; a model's collection is made when it is first asked."""
         if owner.collection:
             collection = await run_sync(self._store.collections.find, owner.collection)
             self._bundled.require(self._index.embedder_of(collection).model)
-            return collection
+            return lambda: collection
         self._bundled.require(owner.model, self._settings.embedding_model)
         model = await self._models.require_chat(owner.model) if owner.model else ""
-        return await run_sync(self._store.collections.of_model, model)
+        return partial(self._store.collections.of_model, model)
 
     async def _require_known(self, owner: Owner, scope: Scope) -> None:
         own = self._own(owner, scope)

@@ -112,6 +112,16 @@ def test_what_is_no_readable_pdf_is_refused_and_leaves_nothing(
     assert service.house.is_empty()
 
 
+@pytest.mark.parametrize("model", ["", "demo"])
+def test_a_refused_upload_makes_no_collection(
+    service: Service, client: TestClient, model: str
+) -> None:
+    assert bring(client, name="\u202e.pdf", modelName=model).status_code == 422
+    assert bring(client, b"<html>not a PDF</html>", modelName=model).status_code == 415
+    assert client.get("/collections").json()["collections"] == []
+    assert service.house.is_empty()
+
+
 def test_an_encrypted_pdf_is_refused(service: Service, client: TestClient, tmp_path: Any) -> None:
     locked = encrypted(PARKING, tmp_path, "secret")
     response = bring(client, locked)
