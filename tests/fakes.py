@@ -116,6 +116,10 @@ class FakeRuntime:
         """Line up the next answers; an exception is raised instead of an answer."""
         self._answers.extend(answers)
 
+    def add_models_of(self, other: "FakeRuntime") -> None:
+        """Have another one's models too."""
+        self._models |= other._models
+
     async def models(self) -> list[ModelInfo]:
         """All models, sorted by name."""
         self._require_available()

@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from anyio.to_thread import run_sync
 
@@ -11,6 +13,7 @@ from api.documents.importing import Importer
 from api.documents.receiving import receive
 from api.errors import ApiError, Finding, NameTaken, UnsupportedMediaType, Unusable
 from api.models.bundled import BundledModels
+from api.names import FOR_ALL
 from api.settings import Settings
 from api.store.collections import Collections
 from api.store.documents import Document
@@ -18,12 +21,30 @@ from api.store.documents import Document
 log = logging.getLogger(__name__)
 
 
+TOLD = {
+    "new": "is imported again as {}",
+    "known": "is {}, which is there already",
+    "refused": "cannot be imported as {} ({})",
+    "waits": "could not be taken back as {} ({})",
+}
+"""What became of a file, with names and a reason."""
+
+
+class Outcome(NamedTuple):
+    """What became of a file under one of its labels."""
+
+    kind: str
+    name: str
+    reason: str = ""
+
+
 async def adopt(
     importer: Importer, collections: Collections, bundled: BundledModels, settings: Settings
 ) -> list[Finding]:
     """Import each under the names and into the collections that its labels say; its own file goes when that is done.
 
-    One that is no usable document is put aside; what fails for a reason that may pass stays, unrepaired.
+    One that cannot be imported under each of them is put aside; where that fails for a reason that may pass it stays,
+    unrepaired, also when it is imported under others already.
     """
     found = await run_sync(importer.files.unplaced)
     if found:
@@ -39,34 +60,54 @@ async def adopt(
 async def _adopted(
     importer: Importer, collections: Collections, content_id: str, uploads: Path
 ) -> Finding:
-    labels = await run_sync(importer.files.labels, content_id)
+    files = importer.files
+    outcomes = [
+        await _outcome(importer, collections, content_id, label, uploads)
+        for label in await run_sync(files.labels, content_id)
+    ]
+    kinds = {one.kind for one in outcomes}
+    text = f"The file {content_id}.pdf {_told(outcomes)}"
+    if "waits" in kinds:  # the next time only this is left to do
+        return Finding(f"{text}.", False)
+    if "refused" in kinds or "new" not in kinds:
+        return await _put_aside(files, content_id, text)
+    await run_sync(files.remove, content_id)
+    return Finding(f"{text}.", True)
+
+
+async def _outcome(
+    importer: Importer, collections: Collections, content_id: str, label: Label, uploads: Path
+) -> Outcome:
     try:
-        imported = [
-            await _imported(importer, collections, content_id, label, uploads) for label in labels
-        ]
+        document, is_new = await _imported(importer, collections, content_id, label, uploads)
     except (Unusable, NameTaken, UnsupportedMediaType) as error:
-        return await _put_aside(importer.files, content_id, f"cannot be imported ({error.detail})")
+        return Outcome("refused", label.name, error.detail)
     except (ApiError, OSError) as error:
-        return Finding(f"The file {content_id}.pdf could not be taken back: {error}", False)
-    names = " and ".join(dict.fromkeys(repr(document.name) for document, _ in imported))
-    if not any(is_new for _, is_new in imported):
-        return await _put_aside(importer.files, content_id, f"is {names}, which is there already")
-    await run_sync(importer.files.remove, content_id)
-    return Finding(f"The file {content_id}.pdf is imported again as {names}.", True)
+        return Outcome("waits", label.name, str(error))
+    return Outcome("new" if is_new else "known", document.name)
 
 
 async def _imported(
     importer: Importer, collections: Collections, content_id: str, label: Label, uploads: Path
 ) -> tuple[Document, bool]:
-    collection = await run_sync(collections.of_model, label.collection)
     with importer.files.path(content_id).open("rb") as source:  # a copy: a failure loses nothing
         received = await receive(source, label.name, uploads)
+    collection = await run_sync(collections.named, label.collection or FOR_ALL, label.embedder)
     return await importer.import_document(
         received.path, received.name, collection, received.sha256, received.size_bytes
     )
 
 
-async def _put_aside(files: Files, content_id: str, why: str) -> Finding:
+def _told(outcomes: Sequence[Outcome]) -> str:
+    names: dict[tuple[str, str], list[str]] = {}
+    for one in outcomes:
+        names.setdefault((one.kind, one.reason), []).append(repr(one.name))
+    return "; ".join(
+        TOLD[kind].format(" and ".join(dict.fromkeys(some)), reason)
+        for (kind, reason), some in names.items()
+    )
+
+
+async def _put_aside(files: Files, content_id: str, text: str) -> Finding:
     placed = await run_sync(files.set_aside, content_id)
-    text = f"The file {content_id}.pdf {why}"
     return Finding(f"{text}: moved to {placed}." if placed else f"{text}.", placed is not None)

@@ -19,10 +19,11 @@ from finetune.job.locks import read_json, sync_file, sync_folder, write_atomical
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a document is called, and the name of its collection."""
+    """What a document is called, and the name of its collection with the embedding model that it names."""
 
     name: str
     collection: str
+    embedder: str = ""
 
 
 class Files:
@@ -66,11 +67,9 @@ class Files:
     def labels(self, content_id: str) -> list[Label]:
         """The documents that had a content; one for all models under its id when nothing is known."""
         found = read_json(self._label_path(content_id))
-        labels = [
-            Label(one["name"], one["collection"])
-            for one in (found if isinstance(found, list) else ())
-            if isinstance(one, dict) and {"name", "collection"} <= one.keys()
-        ]
+        labels = (
+            [label for one in found if (label := _label(one))] if isinstance(found, list) else []
+        )
         return labels or [Label(f"{content_id}.pdf", FOR_ALL)]
 
     def remove(self, content_id: str) -> None:
@@ -95,3 +94,11 @@ class Files:
 
     def _label_path(self, content_id: str) -> Path:
         return self._folder / f"{content_id}.json"
+
+
+def _label(written: object) -> Label | None:
+    match written:
+        case {"name": str(name), "collection": str(collection), **more}:
+            embedder = more.get("embedder")
+            return Label(name, collection, embedder if isinstance(embedder, str) else "")
+    return None

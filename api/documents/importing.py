@@ -287,7 +287,7 @@ class Importer:
 
 
 def _label_of(document: Document) -> Label:
-    return Label(document.name, document.collection)
+    return Label(document.name, document.collection, document.collection_embedder)
 
 
 class _Running:

@@ -65,9 +65,12 @@ class Collections:
 
     def of_model(self, model: str) -> Collection:
         """A model's default collection, made on first use; that for all models when the name is empty."""
-        name = model or FOR_ALL
+        return self.named(model or FOR_ALL)
+
+    def named(self, name: str, embedder: str = "") -> Collection:
+        """The one of that name, whatever embeds it; made, with that embedding model, when there is none."""
         with self._database.write() as connection:
-            return _named(connection, name) or _insert(connection, name, "")
+            return _named(connection, name) or _insert(connection, name, embedder)
 
     def scope_of(self, model: str) -> Scope:
         """Where a model looks: in its own collection and in that for all, as far as they are there."""

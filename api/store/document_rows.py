@@ -15,12 +15,17 @@ DocumentStatus = Literal["importing", "ready", "failed", "deleting"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file in one collection. `embedder` is the version under which its vectors stand, empty until they do."""
+    """One file in one collection.
+
+    `embedder` is the version under which its vectors stand, empty until they do; `collection_embedder` the embedding
+    model that its collection names, empty for that of the settings.
+    """
 
     id: str
     name: str
     collection_id: str
     collection: str
+    collection_embedder: str
     content_id: str
     sha256: str
     size_bytes: int
@@ -50,6 +55,7 @@ def select_documents() -> Select[Any]:
             *(documents.c[name] for name in (*_OF_DOCUMENT, "created_at")),
             *(contents.c[name] for name in _OF_CONTENT),
             collections.c.name.label("collection"),
+            collections.c.embedder.label("collection_embedder"),
         )
         .join(contents, contents.c.id == documents.c.content_id)
         .join(collections, collections.c.id == documents.c.collection_id)

@@ -7,6 +7,7 @@ import pytest
 from api.data_folder import CARD
 from api.data_folder.lost import Lost
 from api.documents.adopting import adopt as adopt_documents
+from api.documents.files import Label
 from api.errors import Finding, Unavailable
 from api.jobs.adopting import adopt as adopt_jobs
 from api.jobs.adopting import job_of
@@ -62,6 +63,90 @@ async def test_a_file_that_two_collections_have_comes_back_into_both(place: Plac
         assert known == {("rules.pdf", "ada"), ("Regeln.pdf", "bob")}
         assert house.is_whole()
     assert len(place.kept()) == 1
+
+
+async def test_a_file_that_comes_back_under_one_label_keeps_the_others_until_they_are_taken_back(
+    place: Place,
+) -> None:
+    runtime = FakeRuntime(embedding_model="wide-embedder")
+    async with place.start() as (house, _):
+        house.runtime.add_models_of(runtime)
+        document, _ = await house.bring(MORE[0], "rules.pdf", model="ada")
+        labels = [
+            Label("rules.pdf", "ada"),
+            Label("Regeln.pdf", "bob"),
+            Label("wide.pdf", "wide", "wide-embedder"),
+        ]
+        house.files.relabel(document.content_id, labels)
+    store_gone(place)
+    async with place.start() as (house, _):
+        (finding,) = await adopt(place, house)
+        assert not finding.repaired
+        assert "imported again as 'rules.pdf' and 'Regeln.pdf'; could" in finding.text
+        assert (
+            "not be taken back as 'wide.pdf' (The embedding model 'wide-embedder'" in finding.text
+        )
+        house.runtime.add_models_of(runtime)
+        (finding,) = await adopt(place, house)
+        assert finding.repaired
+        found = house.store.documents.all("ready")
+        assert {(one.name, one.collection, one.collection_embedder) for one in found} == {
+            ("rules.pdf", "ada", ""),
+            ("Regeln.pdf", "bob", ""),
+            ("wide.pdf", "wide", "wide-embedder"),
+        }
+        assert house.is_whole()
+    assert place.lost() == set()
+
+
+async def test_a_collection_comes_back_with_its_embedding_model(place: Place) -> None:
+    runtime = FakeRuntime(embedding_model="wide-embedder", embedding_context=1024)
+    async with place.start() as (house, _):
+        house.runtime.add_models_of(runtime)
+        house.store.collections.create("law", "wide-embedder")
+        await house.bring(MORE[0], "law.pdf", model="law")
+    store_gone(place)
+    async with place.start() as (house, _):
+        house.runtime.add_models_of(runtime)
+        (finding,) = await adopt(place, house)
+        assert finding.repaired
+        (collection,) = house.store.collections.page(10)
+        assert (collection.name, collection.embedder) == ("law", "wide-embedder")
+        (document,) = house.store.documents.all("ready")
+        assert document.embedder.startswith("wide-embedder")
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['[{"name": 5, "collection": "x"}]', '[{"name": "a.pdf", "collection": null}]', "[5]", "{}"],
+)
+async def test_a_file_with_a_label_that_nobody_of_us_wrote_comes_back_under_the_name_that_it_has(
+    place: Place, written: str
+) -> None:
+    async with place.start() as (house, _):
+        file = house.files.path("doc_0123456789abcdef")
+        file.write_bytes(MORE[0])
+        file.with_suffix(".json").write_text(written)
+        (finding,) = await adopt(place, house)
+        assert finding.repaired
+        (document,) = house.store.documents.all("ready")
+        assert (document.name, document.collection) == ("doc_0123456789abcdef.pdf", "*")
+
+
+async def test_a_file_whose_name_another_has_meanwhile_is_put_aside_and_comes_back_elsewhere(
+    place: Place,
+) -> None:
+    async with place.start() as (house, _):
+        await house.bring(MORE[0], "rules.pdf", model="ada")
+        await house.bring(MORE[0], "Regeln.pdf", model="bob")
+    store_gone(place)
+    async with place.start() as (house, _):
+        await house.bring(MORE[1], "rules.pdf", model="ada")
+        (finding,) = await adopt(place, house)
+        assert "imported again as 'Regeln.pdf'" in finding.text
+        assert "as 'rules.pdf' (Another document is named" in finding.text
+        assert len(house.store.documents.all("ready")) == 2
+    assert len(place.lost()) == 2  # the file and its labels
 
 
 async def test_a_file_without_a_label_comes_back_under_the_name_that_it_has(place: Place) -> None:

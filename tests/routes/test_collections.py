@@ -250,7 +250,7 @@ def test_the_star_is_no_model(client: TestClient) -> None:
 def with_another_embedder(service: Service) -> None:
     """A second embedding model in the runtime."""
     runtime = FakeRuntime(embedding_model="wide-embedder", embedding_context=1024)
-    service.runtime._models |= runtime._models
+    service.runtime.add_models_of(runtime)
 
 
 def test_a_collection_may_have_an_embedding_model_of_its_own(
