@@ -56,6 +56,23 @@ def test_the_main_job_is_done_on_the_swagger_page(page: SwaggerPage) -> None:
     assert (status, refused["Created Models"]) == (404, ["demo"])
 
 
+def test_a_collection_is_made_filled_and_deleted_on_the_swagger_page(page: SwaggerPage) -> None:
+    status, made = page.execute("create_collection", name="handbooks")
+    assert (status, made["name"], made["documents"]) == (201, "handbooks", 0)
+    status, imported = page.execute("import_document", file=HANDBOOK, collection="handbooks")
+    assert (status, imported["status"]) == (201, "ready")
+    status, found = page.execute("search", query="parking pass", collection="handbooks")
+    assert (status, found["hits"][0]["document"]) == (200, "handbook.pdf")
+    status, shown = page.execute("get_collection", collection="handbooks")
+    assert (status, shown) == (200, {**made, "documents": 1})
+    status, listed = page.execute("list_collections")
+    assert (status, listed["collections"]) == (200, [shown])
+    status, deleted = page.execute("delete_collection", collection=made["id"])
+    assert (status, deleted["deleted"]) == (200, ["handbook.pdf"])
+    status, refused = page.execute("get_collection", collection="handbooks")
+    assert (status, refused["title"]) == (404, "Collection not found")
+
+
 def test_a_model_is_fine_tuned_on_the_swagger_page(page: SwaggerPage) -> None:
     status, queued = page.execute("fine_tune_model", modelName="northwind", train_dataset=TRAIN)
     assert status == 202, queued
