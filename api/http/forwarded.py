@@ -7,7 +7,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from api.settings import ROOT_PATH, Settings
+from api.settings import Settings
+from api.settings.values import ROOT_PATH
 
 
 class Forwarded:
