@@ -62,6 +62,13 @@ def select_documents() -> Select[Any]:
     )
 
 
+def in_collection(collection_id: str) -> Select[Any]:
+    """All documents in one collection but those that are being deleted."""
+    return select_documents().where(
+        documents.c.collection_id == collection_id, documents.c.status != "deleting"
+    )
+
+
 def in_scope(scope: Scope) -> Select[Any]:
     """All documents there, whatever came of them."""
     return select_documents().where(documents.c.collection_id.in_(scope.ids))

@@ -6,38 +6,28 @@ them) is shared with the documents of other collections, and goes with the last 
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from api.errors import DocumentNotFound, NameTaken
-from api.names import document_key, is_document_id
-from api.store.collections import (
-    Collection,
-    Scope,
-    drop_emptied,
-    mark_deleting,
-    require_found,
-)
+from api.errors import NameTaken
+from api.names import document_key
+from api.store.collections import Collection, drop_emptied, mark_deleting, require_found
 from api.store.contents import empty_unless_needed, live_content
-from api.store.database import Database, batches
+from api.store.database import batches
+from api.store.document_lookup import DocumentLookup
 from api.store.document_rows import (
     Document,
     DocumentStatus,
     document_of,
-    in_scope,
+    in_collection,
     one_document,
-    ready_in_scope,
-    select_documents,
 )
 from api.store.tables import IS_LIVE, changes, contents, documents
 
 __all__ = ["Added", "Document", "DocumentStatus", "Documents"]
-
-NAMES_SHOWN = 100
-"""Documents that an error names."""
 
 
 class Added(NamedTuple):
@@ -48,13 +38,8 @@ class Added(NamedTuple):
     has_new_content: bool
 
 
-class Documents:
-    """Queries over documents; each method is one transaction."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    # Coming
+class Documents(DocumentLookup):
+    """How documents come and go, and what is asked about them; each method is one transaction."""
 
     def add(
         self, name: str, collection: Collection, sha256: str, size_bytes: int, embedder: str
@@ -67,33 +52,21 @@ class Documents:
         """
         with self._database.write() as connection:
             require_found(connection, collection.id)
-            here = documents.c.collection_id == collection.id
-            same = select_documents().where(here, IS_LIVE, contents.c.sha256 == sha256)
+            same = in_collection(collection.id).where(IS_LIVE, contents.c.sha256 == sha256)
             if row := connection.execute(same).mappings().first():
                 return Added(document_of(row), False, False)
-            named = documents.c.name_key == document_key(name)
-            if connection.execute(select(documents.c.id).where(here, IS_LIVE, named)).first():
-                raise NameTaken(
-                    f"Another document is named {name!r} already. "
-                    "Delete it first, or import this one under another file name."
-                )
-            failed = documents.c.status == "failed"
-            for (other,) in connection.execute(
-                select(documents.c.id).where(here, named, failed)
-            ).all():
-                _remove(connection, other)
+            _make_room(connection, collection, name)
             identifier = f"doc_{secrets.token_hex(8)}"
             content_id = live_content(connection, sha256, embedder)
             is_new = content_id is None
-            if content_id is None:
-                content_id = identifier
+            if is_new:
                 values = {"sha256": sha256, "size_bytes": size_bytes, "embedder": embedder}
                 connection.execute(insert(contents).values(id=identifier, **values))
             connection.execute(
                 insert(documents).values(
                     id=identifier,
                     collection_id=collection.id,
-                    content_id=content_id,
+                    content_id=content_id or identifier,
                     name=name,
                     name_key=document_key(name),
                     status="importing",
@@ -131,8 +104,6 @@ class Documents:
             _set(connection, document_id, status="failed", error=error, embedder="")
             empty_unless_needed(connection, content_id)
 
-    # Going
-
     def mark_deleting(self, document_ids: Iterable[str]) -> None:
         """From now on they are neither listed nor searched."""
         with self._database.freeing() as connection:
@@ -140,11 +111,9 @@ class Documents:
 
     def mark_collection_deleting(self, collection: Collection) -> list[Document]:
         """The same for a collection and all that stands in it, which is returned."""
-        query = select_documents().where(
-            documents.c.collection_id == collection.id, documents.c.status != "deleting"
-        )
         with self._database.freeing() as connection:
-            found = [document_of(row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(in_collection(collection.id)).mappings()
+            found = [document_of(row) for row in rows]
             _mark_deleting(connection, [one.id for one in found])
             mark_deleting(connection, collection.id)
         return found
@@ -154,161 +123,18 @@ class Documents:
         with self._database.freeing() as connection:
             _remove(connection, document_id)
 
-    # Looking
 
-    def get(self, document_id: str) -> Document:
-        """By id; `errors.DocumentNotFound`. One that is being deleted is not there."""
-        with self._database.read() as connection:
-            return one_document(connection, document_id)
-
-    def all(self, *statuses: DocumentStatus) -> list[Document]:
-        """Every document in one of these states, oldest first; without any: all."""
-        query = select_documents().order_by(documents.c.created_at, documents.c.id)
-        if statuses:
-            query = query.where(documents.c.status.in_(statuses))
-        return self._found(query)
-
-    def ids(self) -> set[str]:
-        """Every document that has not failed, one being deleted included."""
-        query = select(documents.c.id).where(documents.c.status != "failed")
-        with self._database.read() as connection:
-            return {row.id for row in connection.execute(query)}
-
-    def ready_in(
-        self, scope: Scope, *, limit: int | None = None, after: str | None = None
-    ) -> list[Document]:
-        """The documents there that can be searched, by name; at most `limit`.
-
-        With `after`, those behind the one of that id (`errors.DocumentNotFound`), or behind every one of that name,
-        whether there is one or not.
-        """
-        query = ready_in_scope(scope).order_by(documents.c.name, documents.c.id).limit(limit)
-        if after is not None:
-            query = query.where(self._is_behind(scope, after))
-        return self._found(query)
-
-    def find(self, scope: Scope, names_or_ids: Sequence[str]) -> list[Document]:
-        """Ready documents there by name (with or without `.pdf`) or id.
-
-        `errors.DocumentNotFound` names the missing and those there are.
-        """
-        found = self._named(ready_in_scope(scope), scope, names_or_ids)
-        if missing := [name for name, document in found.items() if document is None]:
-            raise self._missing(scope, missing, ready_in_scope(scope))
-        return list({document.id: document for document in found.values() if document}.values())
-
-    def find_any(self, scope: Scope, name_or_id: str) -> Document:
-        """One that can be deleted, by name or id, whatever came of it; `errors.DocumentNotFound`.
-
-        A live one goes before a failed one.
-        """
-        query = in_scope(scope).where(documents.c.status != "deleting")
-        if document := self._named(query, scope, [name_or_id])[name_or_id]:
-            return document
-        raise self._missing(scope, [name_or_id], query)
-
-    def of(self, collection: Collection) -> list[Document]:
-        """All in one collection that can be deleted, oldest first."""
-        query = select_documents().where(
-            documents.c.collection_id == collection.id, documents.c.status != "deleting"
+def _make_room(connection: Connection, collection: Collection, name: str) -> None:
+    """For a document of that name: failed ones go, a live one is in the way."""
+    named = in_collection(collection.id).where(documents.c.name_key == document_key(name))
+    found = [document_of(row) for row in connection.execute(named).mappings()]
+    if any(one.status != "failed" for one in found):
+        raise NameTaken(
+            f"Another document is named {name!r} already. "
+            "Delete it first, or import this one under another file name."
         )
-        return self._found(query.order_by(documents.c.created_at, documents.c.id))
-
-    def of_content(self, content_id: str) -> list[Document]:
-        """The live documents that have a content, oldest first."""
-        query = select_documents().where(documents.c.content_id == content_id, IS_LIVE)
-        return self._found(query.order_by(documents.c.created_at, documents.c.id))
-
-    def has_live(self, collection_id: str) -> bool:
-        """Whether some document of the collection is being imported or ready."""
-        query = select(documents.c.id).where(documents.c.collection_id == collection_id, IS_LIVE)
-        with self._database.read() as connection:
-            return connection.execute(query.limit(1)).first() is not None
-
-    def shares_content(self, document: Document, within: str) -> bool:
-        """Whether another live document of that collection has the same content."""
-        query = select(documents.c.id).where(
-            documents.c.collection_id == within,
-            documents.c.content_id == document.content_id,
-            documents.c.id != document.id,
-            IS_LIVE,
-        )
-        with self._database.read() as connection:
-            return connection.execute(query.limit(1)).first() is not None
-
-    def filled(self, collection_ids: Sequence[str]) -> set[str]:
-        """Those of the collections in which something is ready."""
-        with self._database.read() as connection:
-            return {
-                one
-                for one in collection_ids
-                if connection.execute(
-                    select(documents.c.id)
-                    .where(documents.c.collection_id == one, documents.c.status == "ready")
-                    .limit(1)
-                ).first()
-            }
-
-    def embedders(self) -> set[str]:
-        """The versions of every embedder under which something stands."""
-        query = select(documents.c.embedder).where(IS_LIVE, documents.c.embedder != "").distinct()
-        with self._database.read() as connection:
-            return {row.embedder for row in connection.execute(query)}
-
-    def embedded_otherwise(
-        self, embedder: str, collection_ids: Sequence[str], within: Sequence[str] | None = None
-    ) -> list[Document]:
-        """Some ready documents of the collections (of these ids only) whose vectors are another version's."""
-        query = select_documents().where(
-            documents.c.status == "ready",
-            documents.c.collection_id.in_(collection_ids),
-            documents.c.embedder != embedder,
-        )
-        if within is not None:
-            query = query.where(documents.c.id.in_(within))
-        return self._found(query.order_by(documents.c.name).limit(NAMES_SHOWN))
-
-    def _is_behind(self, scope: Scope, after: str) -> ColumnElement[bool]:
-        if not is_document_id(after):
-            return and_(documents.c.name > after, documents.c.name_key != document_key(after))
-        found = self._found(ready_in_scope(scope).where(documents.c.id == after))
-        if not found:
-            raise DocumentNotFound(
-                f"No document {after!r} for {scope.title} any more. Go on after the name that it had."
-            )
-        is_beside = and_(documents.c.name == found[0].name, documents.c.id > after)
-        return or_(documents.c.name > found[0].name, is_beside)
-
-    def _found(self, query: Select[Any]) -> list[Document]:
-        with self._database.read() as connection:
-            return [document_of(row) for row in connection.execute(query).mappings()]
-
-    def _named(
-        self, query: Select[Any], scope: Scope, names_or_ids: Sequence[str]
-    ) -> dict[str, Document | None]:
-        """Which document each name or id means: where several have it that of the first collection, a live one."""
-        order = {one: at for at, one in enumerate(scope.ids)}
-        found: list[Document] = []
-        for some in batches(list(names_or_ids), 250):
-            keys = [document_key(name) for name in some]
-            named = or_(documents.c.id.in_(some), documents.c.name_key.in_(keys))
-            found += self._found(query.where(named))
-        found.sort(key=lambda one: (order[one.collection_id], one.status == "failed"), reverse=True)
-        by_id = {one.id: one for one in found}
-        by_key = {document_key(one.name): one for one in found}
-        return {name: by_id.get(name) or by_key.get(document_key(name)) for name in names_or_ids}
-
-    def _missing(
-        self, scope: Scope, missing: Sequence[str], query: Select[Any]
-    ) -> DocumentNotFound:
-        known = self._found(query.order_by(documents.c.name).limit(NAMES_SHOWN))
-        names = [document.name for document in known]
-        return DocumentNotFound(
-            f"No document {', '.join(map(repr, missing))} for {scope.title}. "
-            f"Documents: {', '.join(names) or 'none'}.",
-            missing=list(missing),
-            documents=names,
-        )
+    for one in found:
+        _remove(connection, one.id)
 
 
 def _set(connection: Connection, document_id: str, **values: Any) -> None:

@@ -1,0 +1,184 @@
+"""What is asked about documents: by name or id within a scope, by state, by content."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select
+
+from api.errors import DocumentNotFound
+from api.names import document_key, is_document_id
+from api.store.collections import Collection, Scope
+from api.store.database import Database, batches
+from api.store.document_rows import (
+    Document,
+    DocumentStatus,
+    document_of,
+    in_collection,
+    in_scope,
+    one_document,
+    ready_in_scope,
+    select_documents,
+)
+from api.store.tables import IS_LIVE, documents
+
+NAMES_SHOWN = 100
+"""Documents that an error names."""
+
+
+class DocumentLookup:
+    """Reads alone; nothing that is found is changed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, document_id: str) -> Document:
+        """By id; `errors.DocumentNotFound`. One that is being deleted is not there."""
+        with self._database.read() as connection:
+            return one_document(connection, document_id)
+
+    def all(self, *statuses: DocumentStatus) -> list[Document]:
+        """Every document in one of these states, oldest first; without any: all."""
+        query = select_documents().order_by(documents.c.created_at, documents.c.id)
+        if statuses:
+            query = query.where(documents.c.status.in_(statuses))
+        return self._found(query)
+
+    def ids(self) -> set[str]:
+        """Every document that has not failed, one being deleted included."""
+        query = select(documents.c.id).where(documents.c.status != "failed")
+        with self._database.read() as connection:
+            return {row.id for row in connection.execute(query)}
+
+    def ready_in(
+        self, scope: Scope, *, limit: int | None = None, after: str | None = None
+    ) -> list[Document]:
+        """The documents there that can be searched, by name; at most `limit`.
+
+        With `after`, those behind the one of that id (`errors.DocumentNotFound`), or behind every one of that name,
+        whether there is one or not.
+        """
+        query = ready_in_scope(scope).order_by(documents.c.name, documents.c.id).limit(limit)
+        if after is not None:
+            query = query.where(self._is_behind(scope, after))
+        return self._found(query)
+
+    def find(self, scope: Scope, names_or_ids: Sequence[str]) -> list[Document]:
+        """Ready documents there by name (with or without `.pdf`) or id.
+
+        `errors.DocumentNotFound` names the missing and those there are.
+        """
+        found = self._named(ready_in_scope(scope), scope, names_or_ids)
+        if missing := [name for name, document in found.items() if document is None]:
+            raise self._missing(scope, missing, ready_in_scope(scope))
+        return list({document.id: document for document in found.values() if document}.values())
+
+    def find_any(self, scope: Scope, name_or_id: str) -> Document:
+        """One that can be deleted, by name or id, whatever came of it; `errors.DocumentNotFound`.
+
+        A live one goes before a failed one.
+        """
+        query = in_scope(scope).where(documents.c.status != "deleting")
+        if document := self._named(query, scope, [name_or_id])[name_or_id]:
+            return document
+        raise self._missing(scope, [name_or_id], query)
+
+    def of(self, collection: Collection) -> list[Document]:
+        """All in one collection that can be deleted, oldest first."""
+        query = in_collection(collection.id)
+        return self._found(query.order_by(documents.c.created_at, documents.c.id))
+
+    def of_content(self, content_id: str) -> list[Document]:
+        """The live documents that have a content, oldest first."""
+        query = select_documents().where(documents.c.content_id == content_id, IS_LIVE)
+        return self._found(query.order_by(documents.c.created_at, documents.c.id))
+
+    def has_live(self, collection_id: str) -> bool:
+        """Whether some document of the collection is being imported or ready."""
+        query = select(documents.c.id).where(documents.c.collection_id == collection_id, IS_LIVE)
+        with self._database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def shares_content(self, document: Document, within: str) -> bool:
+        """Whether another live document of that collection has the same content."""
+        query = select(documents.c.id).where(
+            documents.c.collection_id == within,
+            documents.c.content_id == document.content_id,
+            documents.c.id != document.id,
+            IS_LIVE,
+        )
+        with self._database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def filled(self, collection_ids: Sequence[str]) -> set[str]:
+        """Those of the collections in which something is ready."""
+        with self._database.read() as connection:
+            return {
+                one
+                for one in collection_ids
+                if connection.execute(
+                    select(documents.c.id)
+                    .where(documents.c.collection_id == one, documents.c.status == "ready")
+                    .limit(1)
+                ).first()
+            }
+
+    def embedders(self) -> set[str]:
+        """The versions of every embedder under which something stands."""
+        query = select(documents.c.embedder).where(IS_LIVE, documents.c.embedder != "").distinct()
+        with self._database.read() as connection:
+            return {row.embedder for row in connection.execute(query)}
+
+    def embedded_otherwise(
+        self, embedder: str, collection_ids: Sequence[str], within: Sequence[str] | None = None
+    ) -> list[Document]:
+        """Some ready documents of the collections (of these ids only) whose vectors are another version's."""
+        query = select_documents().where(
+            documents.c.status == "ready",
+            documents.c.collection_id.in_(collection_ids),
+            documents.c.embedder != embedder,
+        )
+        if within is not None:
+            query = query.where(documents.c.id.in_(within))
+        return self._found(query.order_by(documents.c.name).limit(NAMES_SHOWN))
+
+    def _is_behind(self, scope: Scope, after: str) -> ColumnElement[bool]:
+        if not is_document_id(after):
+            return and_(documents.c.name > after, documents.c.name_key != document_key(after))
+        found = self._found(ready_in_scope(scope).where(documents.c.id == after))
+        if not found:
+            raise DocumentNotFound(
+                f"No document {after!r} for {scope.title} any more. Go on after the name that it had."
+            )
+        is_beside = and_(documents.c.name == found[0].name, documents.c.id > after)
+        return or_(documents.c.name > found[0].name, is_beside)
+
+    def _found(self, query: Select[Any]) -> list[Document]:
+        with self._database.read() as connection:
+            return [document_of(row) for row in connection.execute(query).mappings()]
+
+    def _named(
+        self, query: Select[Any], scope: Scope, names_or_ids: Sequence[str]
+    ) -> dict[str, Document | None]:
+        """Which document each name or id means: where several have it that of the first collection, a live one."""
+        order = {one: at for at, one in enumerate(scope.ids)}
+        found: list[Document] = []
+        for some in batches(list(names_or_ids), 250):
+            keys = [document_key(name) for name in some]
+            named = or_(documents.c.id.in_(some), documents.c.name_key.in_(keys))
+            found += self._found(query.where(named))
+        found.sort(key=lambda one: (order[one.collection_id], one.status == "failed"), reverse=True)
+        by_id = {one.id: one for one in found}
+        by_key = {document_key(one.name): one for one in found}
+        return {name: by_id.get(name) or by_key.get(document_key(name)) for name in names_or_ids}
+
+    def _missing(
+        self, scope: Scope, missing: Sequence[str], query: Select[Any]
+    ) -> DocumentNotFound:
+        known = self._found(query.order_by(documents.c.name).limit(NAMES_SHOWN))
+        names = [document.name for document in known]
+        return DocumentNotFound(
+            f"No document {', '.join(map(repr, missing))} for {scope.title}. "
+            f"Documents: {', '.join(names) or 'none'}.",
+            missing=list(missing),
+            documents=names,
+        )
