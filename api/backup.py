@@ -124,10 +124,11 @@ class _Backup:
         target = self._folder("jobs")
         for folder in folders_made(self._settings.jobs_dir, JOB):
             copy, job = target / folder.name, jobs.get(folder.name)
-            if folder.name in self._halves:
+            is_on_its_way = job is not None and is_live(job)
+            if copy.exists() and (is_on_its_way or folder.name in self._halves):
                 shutil.rmtree(copy)
-                self._halves.remove(folder.name)
-            if job is not None and is_live(job):
+            self._halves.discard(folder.name)
+            if is_on_its_way:
                 self._halves.add(folder.name)
                 _copy_tree(folder, copy, {LOCK, *_stages_in_work(folder)})
             elif not copy.exists():

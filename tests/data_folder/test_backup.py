@@ -120,6 +120,34 @@ async def test_a_job_on_its_way_is_copied_as_far_as_its_stages_are_done(
     assert not (copy / "lock").exists()
 
 
+async def test_a_job_that_is_resumed_while_it_is_copied_is_copied_again(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document that goes meanwhile has all of it copied once more."""
+    async with place.start() as (house, shop):
+        document, _ = await house.bring(MORE[0], "0.pdf")
+        job = await shop.submit("tuned")
+        shop.store.jobs.move(job.id, "cancelled")
+        directory = shop.directory(job)
+        copied = shutil.copy2
+
+        def change_and_copy(source: Path, target: Path, **options: bool) -> Path | str:
+            pdf = house.files.path(document.content_id)
+            if pdf.exists() and "documents" in target.parts:
+                pdf.unlink()
+                house.store.documents.mark_deleting([document.id])
+                shop.store.jobs.move(job.id, "queued")
+                (directory.stage("train").path / "half").write_text("half")
+            return copied(source, target, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "copy2", change_and_copy)
+            assert back_up(place.settings, tmp_path / "copy").jobs == 1
+    copy = tmp_path / "copy" / "jobs" / job.id
+    assert (copy / "spec.json").is_file()
+    assert not (copy / "train").exists()
+
+
 async def test_a_folder_that_does_not_belong_to_the_database_is_copied_as_it_is(
     place: Place, tmp_path: Path
 ) -> None:
