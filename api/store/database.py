@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from api.data_folder.reserve import Reserve
 from api.errors import ApiError, CannotStart, OutOfSpace, Unavailable
+from finetune.job.locks import sync_file
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 AFTER_DAMAGE = (
@@ -211,4 +212,15 @@ def _migrate(engine: Engine, path: Path) -> None:
 def _copy_before_migration(engine: Engine, path: Path, revision: str) -> None:
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    shutil.copy2(path, path.with_name(f"{path.name}.before-{revision}"))
+    kept = path.with_name(f"{path.name}.before-{revision}")
+    half = kept.with_name(f".{kept.name}.tmp")
+    try:
+        shutil.copy2(path, half)
+        sync_file(half)
+        half.replace(kept)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise CannotStart(
+            f"The database {path} needs a new schema, and no copy of the old file can be kept beside it "
+            f"({error.strerror}). Make room for {path.stat().st_size} bytes there and start again; nothing was changed."
+        ) from error

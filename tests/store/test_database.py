@@ -1,7 +1,10 @@
 """The database file: new, old, newer, damaged, and the schema it is brought to."""
 
+import contextlib
+import resource
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -157,6 +160,32 @@ def test_a_model_of_an_older_schema_gets_the_base_below_all_that_it_is_built_on(
         "cleo": "mistral",
         "itself": "",
     }
+
+
+def test_where_no_copy_of_an_older_schema_fits_nothing_is_begun(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite3"
+    _database_of("0002", path)
+    before = path.read_bytes()
+    with (
+        files_of_at_most(len(before) - 4096),
+        pytest.raises(CannotStart, match=rf"Make room for {len(before)} bytes"),
+    ):
+        open_store(path)
+    assert list(tmp_path.glob("*before*")) == list(tmp_path.glob(".*before*")) == []
+    assert path.read_bytes()[100:] == before[100:]
+    open_store(path).close()
+    assert path.with_name("state.sqlite3.before-0002").stat().st_size == len(before)
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Who writes more into one is told so, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _database_of(revision: str, path: Path) -> None:
