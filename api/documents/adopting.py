@@ -20,7 +20,6 @@ from api.store.documents import Document
 
 log = logging.getLogger(__name__)
 
-
 TOLD = {
     "new": "is imported again as {}",
     "known": "is {}, which is there already",

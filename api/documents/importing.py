@@ -57,7 +57,7 @@ class Importer:
         self._parsing = anyio.Semaphore(PARSERS)
         self._embedding = anyio.Lock()
         self._beginning = anyio.Lock()  # rows, files, labels and tasks change together
-        self._contents: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        self._contents: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()  # one fills it
         self._running: dict[str, _Running] = {}
 
     async def import_document(
@@ -77,7 +77,7 @@ class Importer:
         failure is kept in its row. The same bytes again are the same document; where another collection
         has them, nothing is read or embedded again. `errors.NameTaken` when other bytes have the name.
         """
-        async with self._beginning:
+        async with self._beginning:  # a deletion comes before all of this, or after
             document, is_new = await run_sync(
                 self._begin, file, name, collection, sha256, size_bytes
             )
@@ -101,7 +101,7 @@ class Importer:
         Imports that have begun since go on as they are.
         """
         may_sweep = self.files.guarded.may_sweep
-        async with self._beginning:
+        async with self._beginning:  # whose upload is on its way has its file
             if may_sweep:
                 await run_sync(self._set_strays_aside)
             for document in await run_sync(self._store.documents.all, "importing"):
@@ -121,7 +121,7 @@ class Importer:
 
     async def release(self, document: Document) -> None:
         """Stop working on a document that is marked as deleting, and give up its file; idempotent."""
-        async with self._beginning:  # nothing is half begun, and nothing begins with it any more
+        async with self._beginning:  # its import is at work or has ended, and none begins any more
             await self._stop(document.id)
             await run_sync(self._release, document)
 
@@ -278,7 +278,7 @@ class Importer:
             log.error("Importing %s failed", document.id, exc_info=error)
             error = ApiError("The import failed inside the service; its log says more.")
         await self._take_back(document)
-        async with self._beginning:  # nobody comes to share the content meanwhile
+        async with self._beginning:  # nobody comes to share the content until its row tells
             await run_sync(self._release, document)
             if keep:
                 await run_sync(self._store.documents.mark_failed, document.id, error.as_problem())
