@@ -115,9 +115,10 @@ class Supervisor:
 
     async def resume(self, job_id: str) -> Job:
         """Queue a job that failed, was cancelled or refused; it goes on behind its last stage."""
+        job = await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
+        await require_free(self._store, self._runtime, job.model_name, by=job)  # may take long
         async with self._acting:
-            job = await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
-            await require_free(self._store, self._runtime, job.model_name, by=job)
+            await require_unpromised(self._store, job.model_name, by=job)
             job = await self._move(job, "queued")
         self.wake()
         return job

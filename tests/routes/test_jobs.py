@@ -11,7 +11,7 @@ import pytest
 
 from api.errors import ModelNotFound
 from api.jobs.deleting import delete_job
-from api.runtime import ExistingModel, Persona
+from api.runtime import ExistingModel, ModelInfo, ModelRef, Persona, name_of
 from api.store.jobs import Job
 from tests.fakes import FakeRuntime
 from tests.jobs.client import client_of
@@ -219,16 +219,38 @@ async def test_a_deleted_job_takes_along_what_a_broken_publishing_left(
 
 
 class SilentRuntime(FakeRuntime):
-    """A fake that does not answer who deletes a model."""
+    """A fake that does not answer who deletes a model, or asks for one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked = asyncio.Event()
+        self.is_silent = False
 
     async def delete_model(self, name: str) -> None:
         """Wait without end."""
         self.asked.set()
         await asyncio.Event().wait()
+
+    async def show(self, model: ModelRef) -> ModelInfo:
+        """Wait without end once it is silent."""
+        if self.is_silent:
+            await self.delete_model(name_of(model))
+        return await super().show(model)
+
+
+async def test_other_jobs_do_not_wait_for_the_runtime_while_one_is_resumed(tmp_path: Path) -> None:
+    runtime = SilentRuntime()
+    shop = Workshop(tmp_path, runtime=runtime)
+    first, second = await shop.submit("one"), await shop.submit("two")
+    await shop.supervisor.cancel(first.id)
+    runtime.is_silent = True
+    resuming = asyncio.create_task(shop.supervisor.resume(first.id))
+    await runtime.asked.wait()
+    async with asyncio.timeout(5):
+        assert (await shop.supervisor.cancel(second.id)).status == "cancelled"
+    resuming.cancel()
+    await asyncio.wait([resuming])
+    await shop.vanish()
 
 
 async def test_other_jobs_do_not_wait_for_the_runtime_while_one_is_deleted(tmp_path: Path) -> None:
