@@ -13,6 +13,7 @@ from api.jobs.supervise import FOLDER_MISSING
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 from finetune.job.directory import JobDirectory
+from finetune.job.spec import UnknownSpec, parse_spec
 
 _WITHOUT_FOLDER: dict[JobStatus, JobStatus] = {
     "queued": "failed",
@@ -65,8 +66,20 @@ def _stray(folder: Guarded, path: Path, repair: bool) -> Finding:
     text = f"Folder {path.name} belongs to no job"
     if JobDirectory(path).is_locked():
         return Finding(f"{text}, and a process works in it.", False)
+    if _is_of_another_release(JobDirectory(path)):
+        return Finding(f"{text}, and another release wrote it: it stays as it is.", False)
     placed = folder.set_aside(path) if repair else None
     return Finding(f"{text}: moved to {placed}." if placed else f"{text}.", placed is not None)
+
+
+def _is_of_another_release(directory: JobDirectory) -> bool:
+    try:
+        parse_spec(directory.spec_path.read_bytes())
+    except UnknownSpec:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _bare(store: Store, job: Job, repair: bool) -> Finding:

@@ -286,6 +286,11 @@ async def test_a_job_of_another_release_stays_where_it_is(
     await shop.vanish()
     await place.restart()
     assert spec.is_file()
+    shop = Workshop(place.folder)
+    shop.folder.agree()
+    await shop.vanish()
+    await place.restart()
+    assert spec.is_file()
     assert place.lost() == set()
 
 
