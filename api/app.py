@@ -131,8 +131,9 @@ async def _open(
         readiness.services = app.state.services = services
         await prepare(services)
     except ApiError as error:
-        readiness.opening = error.detail
+        readiness.opening, readiness.has_failed = error.detail, True
         LOGGER.error("not ready: %s", error.detail)
     except Exception:
-        readiness.opening = "failed to open; the log has the traceback"
+        readiness.opening = "The service failed to open; the log has the traceback."
+        readiness.has_failed = True
         LOGGER.exception("the service did not open")

@@ -11,6 +11,7 @@
     |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable
     |- BackEndFailed 502       ModelDamaged
     |- Unavailable 503         NotReady, DeviceInUse
+    |- NotOpened 503           without `Retry-After`: somebody has to put it right first
     `- OutOfSpace 507
 
 Domain code raises these; adapters translate foreign exceptions into them; `problems.py` writes them on the wire.
@@ -245,6 +246,13 @@ class DeviceInUse(Unavailable):
     """A job trains on the device that a model would be loaded on; `until` is when it is expected to end."""
 
     title = "Device in use"
+
+
+class NotOpened(ApiError):
+    """The service could not open what it works with, and does not try again by itself."""
+
+    status = 503
+    title = "Cannot start"
 
 
 class OutOfSpace(ApiError):

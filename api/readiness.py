@@ -16,6 +16,7 @@ class Readiness:
 
     def __init__(self) -> None:
         self.opening = "is starting"
+        self.has_failed = False
         self.services: Services | None = None
 
     async def ask(self) -> tuple[dict[str, str], list[str]]:

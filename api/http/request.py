@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
-from api.errors import NotReady, TooLarge
+from api.errors import NotOpened, NotReady, TooLarge
 from api.http.observe import seen
 from api.http.request_body import Body, invalid, query_pairs, read_body
 from api.http.request_fields import RequestFields
@@ -18,10 +18,13 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def get_services(request: Request) -> Services:
-    """What `app.py` wired; `errors.NotReady` while it still does."""
+    """What `app.py` wired; `errors.NotReady` while it still does, `errors.NotOpened` when it could not."""
     services: Services | None = request.app.state.services
     if services is None:
-        raise NotReady("The service is starting; `/readyz` says how far it is.")
+        readiness = request.app.state.readiness
+        if readiness.has_failed:
+            raise NotOpened(readiness.opening)
+        raise NotReady(f"The service {readiness.opening}; `/readyz` says how far it is.")
     return services
 
 

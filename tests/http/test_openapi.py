@@ -1,6 +1,7 @@
 """The Swagger page tells all of each operation, and comes without a way to the internet."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from api.app import create_app
+from api.errors import Unavailable
+from api.services import Services
 from api.settings import Settings
+from tests.service import ADDRESS
 
 WITHOUT_EXAMPLE = {"healthz", "readyz", "list_jobs", "list_models"}
 
@@ -128,6 +132,23 @@ def test_before_it_is_open_the_service_says_so(app: FastAPI) -> None:
     assert starting.status_code == 503
     assert "retry-after" in starting.headers
     assert client.get("/readyz").status_code == 503
+
+
+@pytest.mark.parametrize("why", [Unavailable("The database is damaged (page 7)."), OSError("away")])
+def test_a_service_that_could_not_open_says_why_to_every_call(
+    tmp_path: Path, why: Exception
+) -> None:
+    async def open(*_: object) -> Services:
+        raise why
+
+    with TestClient(create_app(Settings(data_dir=tmp_path), open), ADDRESS) as client:
+        while not client.app.state.readiness.has_failed:  # type: ignore[attr-defined]
+            time.sleep(0.01)
+        refused = client.get("/list_models")
+        (state,) = client.get("/readyz").json()["checks"].values()
+    assert (refused.status_code, refused.json()["title"]) == (503, "Cannot start")
+    assert refused.json()["detail"] == state
+    assert "retry-after" not in refused.headers
 
 
 def test_the_page_asks_for_its_parts_by_relative_addresses(app: FastAPI) -> None:
