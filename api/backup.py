@@ -49,7 +49,7 @@ class Copied:
 def back_up(settings: Settings, target: Path) -> Copied:
     """Copy everything into a folder that is new or empty; the database gets its name last of all.
 
-    `errors.CannotStart` when there is nothing to copy, or no room for it.
+    `errors.CannotStart` when there is nothing to copy or no room for it, or the database is damaged.
     """
     if not settings.database_path.is_file():
         raise CannotStart(f"There is no database in {settings.data_dir}: nothing to back up.")
@@ -59,6 +59,8 @@ def back_up(settings: Settings, target: Path) -> Copied:
         raise CannotStart(f"{target} lies in the data folder. Name one on another disk.")
     try:
         return _Backup(settings, target).run()
+    except CannotStart as error:
+        raise CannotStart(f"The backup in {target} is not whole. Delete it. {error}") from error
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CannotStart(f"The backup in {target} is not whole ({reason}). Delete it.") from error

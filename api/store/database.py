@@ -152,12 +152,25 @@ def open_database(path: Path) -> Database:
 
 
 def copy_database(path: Path, target: Path) -> None:
-    """Copy the file as it is at one moment, while others read and write it."""
-    with (
-        contextlib.closing(sqlite3.connect(path, timeout=10)) as source,
-        contextlib.closing(sqlite3.connect(target)) as copy,
-    ):
-        source.backup(copy)
+    """Copy the file as it is at one moment, while others read and write it.
+
+    `errors.CannotStart` when it is damaged, and `sqlite3.Error` when it is too much so to be copied; then nothing of
+    the copy is left.
+    """
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(path, timeout=10)) as source,
+            contextlib.closing(sqlite3.connect(target)) as copy,
+        ):
+            source.backup(copy)
+            (found,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            problem = " ".join(str(found).split())
+            raise CannotStart(f"The database {path} is damaged ({problem}). {AFTER_DAMAGE}")
+    except BaseException:
+        for rest in ("", "-wal", "-shm", "-journal"):
+            target.with_name(f"{target.name}{rest}").unlink(missing_ok=True)
+        raise
 
 
 def _require_content(path: Path) -> None:

@@ -1,8 +1,11 @@
 """`llm-fastapi backup DIR`: what is copied while the service runs is whole, and can be served."""
 
 import asyncio
+import contextlib
 import json
+import random
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -195,3 +198,24 @@ async def test_a_backup_that_broke_off_is_no_installation(
             with pytest.raises(CannotStart, match="not whole"):
                 back_up(place.settings, tmp_path / "copy")
     assert not (tmp_path / "copy" / "state.sqlite3").exists()
+
+
+async def test_a_damaged_database_is_no_backup_and_that_is_said_in_one_line(
+    place: Place,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    await place.add(0)
+    database, copy = place.settings.database_path, tmp_path / "copy"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with database.open("r+b") as file:
+        file.seek(database.stat().st_size * 95 // 100)
+        file.write(random.Random(1).randbytes(9000))
+    monkeypatch.setenv("LLM_FASTAPI_DATA_DIR", str(place.folder))
+    assert main(["backup", str(copy)]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"The backup in {copy} is not whole. Delete it." in said
+    assert f"{database} is damaged" in said
+    assert not list(copy.glob("state.sqlite3*"))
