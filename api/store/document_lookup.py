@@ -18,6 +18,7 @@ from api.store.document_rows import (
     one_document,
     ready_in_scope,
     select_documents,
+    still_importing,
 )
 from api.store.tables import IS_LIVE, documents
 
@@ -65,11 +66,14 @@ class DocumentLookup:
     def find(self, scope: Scope, names_or_ids: Sequence[str]) -> list[Document]:
         """Ready documents there by name (with or without `.pdf`) or id.
 
-        `errors.DocumentNotFound` names the missing and those there are.
+        `errors.DocumentNotFound` names the missing and those there are, `errors.NotReady` one that is being imported.
         """
         found = self._named(ready_in_scope(scope), scope, names_or_ids)
         if missing := [name for name, document in found.items() if document is None]:
-            raise self._missing(scope, missing, ready_in_scope(scope))
+            coming = self._named(in_scope(scope).where(IS_LIVE), scope, missing)
+            if nowhere := [name for name, document in coming.items() if document is None]:
+                raise self._missing(scope, nowhere, ready_in_scope(scope))
+            raise still_importing(next(one for one in coming.values() if one))
         return list({document.id: document for document in found.values() if document}.values())
 
     def find_any(self, scope: Scope, name_or_id: str) -> Document:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping, Select, select
 
-from api.errors import DocumentNotFound
+from api.errors import DocumentNotFound, NotReady
 from api.names import FOR_ALL
 from api.store.collections import Scope
 from api.store.tables import collections, contents, documents
@@ -93,3 +93,16 @@ def one_document(connection: Connection, document_id: str) -> Document:
 def document_of(row: RowMapping) -> Document:
     """The value of a row."""
     return Document(**{field.name: row[field.name] for field in fields(Document)})
+
+
+def still_importing(document: Document) -> NotReady:
+    """Why it cannot be asked about yet, and how far it is."""
+    done, total = document.pages_done, document.pages_total
+    far = f", page {done} of {total}" if total else ""
+    return NotReady(
+        f"The document {document.name!r} is still being imported{far}. "
+        f"`GET /documents/{document.id}` says when it is ready.",
+        document_id=document.id,
+        pages_done=done,
+        pages_total=total,
+    )

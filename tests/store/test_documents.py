@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from api.errors import DocumentNotFound, NameTaken
+from api.errors import DocumentNotFound, NameTaken, NotReady
 from api.store import Store, open_store
 from api.store.chunks import Chunk
 from api.store.collections import Scope
@@ -231,6 +231,26 @@ def test_the_missing_documents_are_named_with_those_there_are(store: Store) -> N
     store.documents.mark_ready(add(store, "there.pdf").id)
     with pytest.raises(DocumentNotFound, match=r"'gone' for model 'demo'.*there\.pdf"):
         store.documents.find(scope(store), ["there", "gone"])
+
+
+@pytest.mark.parametrize("by", ["name", "id"])
+def test_a_document_on_its_way_is_no_missing_one_and_says_how_far_it_is(
+    store: Store, by: str
+) -> None:
+    document = add(store, "handbook.pdf")
+    asked = {"name": "handbook", "id": document.id}[by]
+    with pytest.raises(NotReady, match=r"'handbook\.pdf' is still being imported\. ") as unread:
+        store.documents.find(scope(store), [asked])
+    assert unread.value.extra["document_id"] == document.id
+    fill(store, document)
+    with pytest.raises(NotReady, match="still being imported, page 2 of 3") as refused:
+        store.documents.find(scope(store), [asked])
+    assert refused.value.retry_after_seconds
+    with pytest.raises(DocumentNotFound) as missing:
+        store.documents.find(scope(store), [asked, "gone"])
+    assert missing.value.extra["missing"] == ["gone"]
+    store.documents.mark_ready(document.id)
+    assert store.documents.find(scope(store), [asked])[0].id == document.id
 
 
 def test_a_failed_document_makes_room_for_its_name(store: Store) -> None:
