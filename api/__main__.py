@@ -24,8 +24,9 @@ from api.http.gate import require_safe_listening
 from api.http.observe import log_handler
 from api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
 from api.http.starting import Starting
-from api.settings import Settings, settings_table, unknown_variables
+from api.settings import Settings, settings_table, unknown_variables, unreadable_lines
 
+PREFIX = "LLM_FASTAPI_"
 SHOWN = 20
 """Lines that `clean` shows of what it would delete."""
 
@@ -60,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(settings_table(), end="")
             return 0
         settings = _settings()
+        if chosen.command in ("doctor", "backup", "clean"):
+            _warn_of_unreadable_lines()
         if chosen.command == "doctor":
             return _doctor(settings, chosen)
         if chosen.command == "backup":
@@ -75,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _settings() -> Settings:
     """`errors.CannotStart` with a line for each setting that is wrong."""
+    logging.getLogger("dotenv").setLevel("ERROR")  # it warns at each reading, and names no file
     try:
         return Settings()
     except ValidationError as error:
@@ -96,11 +100,18 @@ def _wrong(problem: ErrorDetails) -> str:
     return f"LLM_FASTAPI_{name.upper()}: {shown}{reason.replace('Input should', 'should')}"
 
 
+def _warn_of_unreadable_lines() -> None:
+    for number in unreadable_lines():
+        logging.getLogger("api").warning(
+            "line %d of .env is left out: it is no NAME=VALUE, or a quote is open.", number
+        )
+
+
 def _warn_of_unknown_variables() -> None:
-    known = [f"LLM_FASTAPI_{name.upper()}" for name in Settings.model_fields]
+    known = [name.upper() for name in Settings.model_fields]
     for name in unknown_variables():
-        near = difflib.get_close_matches(name, known, 1)
-        advice = f"did you mean {near[0]}?" if near else "docs/settings.md lists them all."
+        near = difflib.get_close_matches(name.removeprefix(PREFIX), known, 1, cutoff=0.75)
+        advice = f"did you mean {PREFIX}{near[0]}?" if near else "docs/settings.md lists them all."
         logging.getLogger("api").warning("%s is no setting: %s", name, advice)
 
 
@@ -115,6 +126,7 @@ def _serve(settings: Settings) -> int:
         logging.getLogger(chatty).setLevel("WARNING")
     for complaining in ("uvicorn.error", "python_multipart"):  # of clients, who are told
         logging.getLogger(complaining).setLevel("ERROR")
+    _warn_of_unreadable_lines()
     _warn_of_unknown_variables()
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]

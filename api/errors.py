@@ -189,9 +189,17 @@ class PromptTooLong(Unusable):
 
     title = "Prompt too long"
 
-    def __init__(self, tokens: int, limit: int) -> None:
+    def __init__(
+        self, tokens: int, limit: int, *, answer: int = 1, context_can_grow: bool = True
+    ) -> None:
+        """`limit` is what the context leaves beside `answer` tokens; whether `num_ctx` may be larger than it is."""
+        beside = f" beside an answer of {answer}" if answer > 1 else ""
+        ways = ["shorten it"]
+        ways += ["ask for a smaller max_tokens"] if answer > 1 else []
+        ways += ["raise num_ctx"] if context_can_grow else []
         super().__init__(
-            f"The prompt needs {tokens} tokens and the context leaves room for {limit}. Shorten it or raise num_ctx.",
+            f"The prompt needs {tokens} tokens and the context leaves room for {limit}{beside}. "
+            f"{' or '.join(ways).capitalize()}.",
             prompt_tokens=tokens,
             limit_tokens=limit,
         )

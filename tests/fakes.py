@@ -316,7 +316,12 @@ class FakeRuntime:
         context = chosen.num_ctx or loaded
         least = least_tokens or options.max_tokens or 1
         if context - tokens < least:
-            raise PromptTooLong(tokens, max(0, context - least))
+            raise PromptTooLong(
+                tokens,
+                max(0, context - least),
+                answer=least,
+                context_can_grow=context < model.context_length,
+            )
         most = min(chosen.max_tokens or context, context - tokens)
         return Call(model.name, tuple(turns), chosen), tokens, most
 

@@ -115,11 +115,16 @@ class Gate:
     def _without_key(self, headers: Headers, path: str) -> tuple[int, str, str] | None:
         if self._key_hash is None or _is_open(path):
             return None
+        wrong = False
         for value in headers.getlist("authorization"):
             scheme, _, key = value.partition(" ")
             digest = hashlib.sha256(key.strip().encode()).digest()
-            if scheme.lower() == "bearer" and hmac.compare_digest(digest, self._key_hash):
-                return None
+            if scheme.lower() == "bearer":
+                if hmac.compare_digest(digest, self._key_hash):
+                    return None
+                wrong = True
+        if wrong:
+            return 401, "Wrong key", "The key in `Authorization` is not LLM_FASTAPI_API_KEY."
         return 401, "Key needed", "Send the header `Authorization: Bearer KEY`."
 
 

@@ -23,6 +23,9 @@ ELSEWHERE = {
 """What other services call them, or their next of kin: a message points from there to here."""
 
 
+LEFT_OUT = "Left out: the persona's, else the runtime's default"
+
+
 def _as_texts(stop: object) -> object:
     """One text is a list of one."""
     if isinstance(stop, str):
@@ -31,47 +34,65 @@ def _as_texts(stop: object) -> object:
 
 
 class GenerationOptions(BaseModel):
-    """Each may be left out: the persona's default holds then, else the runtime's."""
+    """Each may be left out: the persona's own holds then, else the runtime's default."""
 
     model_config = ConfigDict(extra="forbid")
     elsewhere: ClassVar[Mapping[str, str]] = ELSEWHERE
 
     temperature: float | None = Field(
-        None, ge=0, le=5, allow_inf_nan=False, description="0 always takes the likeliest token."
+        None,
+        ge=0,
+        le=5,
+        allow_inf_nan=False,
+        description=f"0 always takes the likeliest token. {LEFT_OUT}, over documents 0.",
     )
     top_p: float | None = Field(
         None,
         gt=0,
         le=1,
         allow_inf_nan=False,
-        description="Sample from the likeliest tokens up to this share.",
+        description=f"Sample from the likeliest tokens up to this share. {LEFT_OUT}.",
     )
     top_k: int | None = Field(
-        None, ge=0, le=1_000_000, description="Sample from this many likeliest tokens; 0 from all."
+        None,
+        ge=0,
+        le=1_000_000,
+        description=f"Sample from this many likeliest tokens; 0 from all. {LEFT_OUT}.",
     )
     min_p: float | None = Field(
         None,
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Leave out tokens below this share of the likeliest one's probability.",
+        description=f"Leave out tokens below this share of the likeliest one's probability. {LEFT_OUT}.",
     )
     repeat_penalty: float | None = Field(
         None,
         ge=0.1,
         le=10,
         allow_inf_nan=False,
-        description="Above 1 makes tokens that were just said less likely; 1 changes nothing.",
+        description=f"Above 1 makes tokens that were just said less likely; 1 changes nothing. {LEFT_OUT}.",
     )
     max_tokens: int | None = Field(
-        None, ge=1, le=1_000_000, description="Longest answer, in tokens."
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Longest answer, in tokens. Left out: the persona's, else what the settings and the context leave.",
     )
-    seed: int | None = Field(None, ge=0, le=2**32 - 2, description="Seed of the sampling.")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        le=2**32 - 2,
+        description="Seed of the sampling. Left out: another one each time.",
+    )
     stop: Annotated[tuple[str, ...] | None, BeforeValidator(_as_texts)] = Field(
         None, max_length=16, description="Texts that end the answer; one, or a list."
     )
     num_ctx: int | None = Field(
-        None, ge=256, le=10_000_000, description="Context for prompt and answer, in tokens."
+        None,
+        ge=256,
+        le=10_000_000,
+        description="Context for prompt and answer, in tokens. Left out: the persona's, else the setting's.",
     )
 
     def options(self) -> Options:

@@ -69,7 +69,8 @@ class TrainingDevices:
         return found
 
     async def _release(self, training: Training) -> None:
-        LOGGER.info("Job %s has the %s to itself.", training.job_id, training.device.upper())
+        told = "has the GPU to itself" if training.device == "gpu" else "trains on the CPU"
+        LOGGER.info("Job %s %s.", training.job_id, told)
         try:
             await self._runtime.release_memory(training.device)
         except ApiError as error:

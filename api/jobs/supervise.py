@@ -130,6 +130,11 @@ class Supervisor:
         """
         async with self._acting:
             job = await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
+            if job.status in ("cancelled", "failed"):
+                raise WrongState(
+                    f"Job {job_id} is {job.status}: resume it first; it is published when it has trained.",
+                    state=job.status,
+                )
             await require_unpromised(self._store, job.model_name, by=job)
             job = await self._move(job, "publishing")
         self.wake()

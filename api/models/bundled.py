@@ -45,7 +45,7 @@ class BundledModels:
         self._runtime = runtime
         self._models = {model_key(model.name): model for model in models}
         self._work_dir = work_dir
-        self._missing = dict.fromkeys(self._models, "is being converted, which is done once")
+        self._missing = dict.fromkeys(self._models, "is being made ready")
 
     def why_missing(self, name: str) -> NotReady | None:
         """The reason a bundled model cannot be used yet, or None."""
@@ -80,6 +80,7 @@ class BundledModels:
         with contextlib.suppress(ModelNotFound):
             await self._runtime.show(model.name)
             return
+        self._missing[model_key(model.name)] = "is being converted, which is done once"
         self._work_dir.mkdir(parents=True, exist_ok=True)
         target = self._work_dir / f"{CONVERTING}{model_key(model.name)}.gguf"
         try:

@@ -236,6 +236,10 @@ class ModelCatalog:
             raise NameTaken(f"{listed!r} is a base model and cannot be replaced.")
         if listed and replace:
             return
+        if listed:
+            raise NameTaken(
+                f"A model named {listed!r} exists. Choose another name, or replace it with replace=true."
+            )
         if record and replace and await self._is_damaged(name):
             await require_unpromised(self._store, name)
         else:

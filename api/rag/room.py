@@ -107,7 +107,12 @@ async def fit(
             return found
         if first == 0 and not await tried([], 0):
             break
-    raise PromptTooLong(min(too_long), max(room, 0))
+    raise PromptTooLong(
+        min(too_long),
+        max(room, 0),
+        answer=asked.answer,
+        context_can_grow=asked.context < asked.model.context_length,
+    )
 
 
 async def _furthest(

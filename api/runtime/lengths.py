@@ -26,7 +26,12 @@ def loaded_context(usual: int, trained: int, wanted: int | None) -> int:
 
 
 async def answer_length(
-    context: int, most: int | None, least: int, at_most: float, count: Callable[[], Awaitable[int]]
+    context: int,
+    trained: int,
+    most: int | None,
+    least: int,
+    at_most: float,
+    count: Callable[[], Awaitable[int]],
 ) -> int:
     """Tokens that an answer may have: `most`, or what the prompt leaves of the context. The prompt is counted only when
     `at_most`, more than it has, leaves too little. `errors.PromptTooLong` when fewer than `least` are left.
@@ -35,7 +40,8 @@ async def answer_length(
         return most or int(context - at_most)
     number = await count()
     if context - number < least:
-        raise PromptTooLong(number, max(0, context - least))
+        left = max(0, context - least)
+        raise PromptTooLong(number, left, answer=least, context_can_grow=context < trained)
     return min(most or context, context - number)
 
 

@@ -25,8 +25,8 @@ def check_options(options: Options, trained_context: int) -> None:
     """`InvalidOption` for what is out of range, or what no runtime can do."""
     for name, (least, most) in SAMPLING.items():
         _within(name, getattr(options, name), least, most)
-    _within("max_tokens", options.max_tokens, 1, trained_context)
-    _within("num_ctx", options.num_ctx, MIN_CONTEXT, trained_context)
+    _within_context("max_tokens", options.max_tokens, 1, trained_context)
+    _within_context("num_ctx", options.num_ctx, MIN_CONTEXT, trained_context)
     if options.tools is not None:
         raise InvalidOption("tools: this model cannot call tools.")
     stops = options.stop or ()
@@ -41,6 +41,14 @@ def check_options(options: Options, trained_context: int) -> None:
 def _within(name: str, value: float | None, least: float, most: float) -> None:
     if value is not None and not least <= value <= most:  # NaN is in no range
         raise InvalidOption(f"{name}: {value} is not between {least} and {most}.")
+
+
+def _within_context(name: str, value: int | None, least: int, trained: int) -> None:
+    if value is not None and value > trained:
+        raise InvalidOption(
+            f"{name}: {value} is more than the model's context of {trained} tokens."
+        )
+    _within(name, value, least, trained)
 
 
 def _check_schema(options: Options) -> None:

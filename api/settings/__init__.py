@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -229,6 +230,15 @@ def unknown_variables() -> list[str]:
     known = {f"LLM_FASTAPI_{name.upper()}" for name in (*Settings.model_fields, "fault")}
     said = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
     return sorted(name for name in said - known if name.startswith("LLM_FASTAPI_"))
+
+
+def unreadable_lines() -> list[int]:
+    """Numbers of the lines of `.env` with which something begins that is no `NAME=VALUE`, and is left out."""
+    try:
+        with open(".env", encoding="utf-8") as file:
+            return [one.original.line for one in parse_stream(file) if one.error]
+    except FileNotFoundError:
+        return []
 
 
 def settings_table() -> str:

@@ -1,11 +1,16 @@
 """Settings as people write them: empty ones, lists in any form, and one line for each that is wrong."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from api.__main__ import main
-from api.settings import Settings, unknown_variables
+from api.settings import Settings, unknown_variables, unreadable_lines
+
+ROOT = Path(__file__).parents[2]
 
 
 def given(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
@@ -158,3 +163,17 @@ def test_a_misspelt_setting_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "LLM_FASTAPI_ALOWED_HOSTS",
         "LLM_FASTAPI_LOGLEVEL",
     }
+
+
+def test_a_line_of_the_file_that_is_none_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("# ours\nLLM FASTAPI PORT 3001\n\nLLM_FASTAPI_HOST=127.0.0.1\n")
+    assert unreadable_lines() == [2]
+    told = subprocess.run(
+        [sys.executable, "-m", "api", "clean", "documents", "--check"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stderr
+    assert told == "line 2 of .env is left out: it is no NAME=VALUE, or a quote is open.\n"

@@ -329,7 +329,8 @@ async def test_a_prompt_that_does_not_fit_is_refused_before_the_first_piece(case
         await ask(case.runtime, "demo", long, Options(num_ctx=50))
     assert refusal.value.extra["prompt_tokens"] == number
     assert refusal.value.extra["limit_tokens"] < 50
-    with pytest.raises(PromptTooLong):
+    assert "max_tokens" not in str(refusal.value)
+    with pytest.raises(PromptTooLong, match="max_tokens or raise num_ctx"):
         await ask(case.runtime, "demo", long, Options(num_ctx=number + 10, max_tokens=11))
     _, pieces = await ask(case.runtime, "demo", long, Options(num_ctx=number + 10, max_tokens=10))
     assert pieces[-1].usage is not None
@@ -352,6 +353,16 @@ async def test_a_prompt_that_does_not_fit_is_refused_before_the_first_piece(case
 async def test_an_option_out_of_range_is_refused(case: Case, options: Options) -> None:
     with pytest.raises(InvalidOption):
         await ask(case.runtime, "demo", HELLO, options)
+
+
+async def test_more_than_the_model_was_trained_for_is_refused_with_what_it_was(case: Case) -> None:
+    trained = (await case.runtime.show("demo")).context_length
+    with pytest.raises(InvalidOption, match=f"context of {trained} tokens"):
+        await ask(case.runtime, "demo", HELLO, Options(num_ctx=trained + 1))
+    with pytest.raises(PromptTooLong) as refusal:
+        await ask(case.runtime, "demo", HELLO, Options(num_ctx=trained, max_tokens=trained))
+    assert "num_ctx" not in str(refusal.value)
+    assert "max_tokens" in str(refusal.value)
 
 
 async def test_images_and_empty_conversations_are_refused(case: Case) -> None:

@@ -97,10 +97,12 @@ def test_a_misspelt_setting_is_told_with_the_one_that_was_meant(tmp_path: Path) 
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        refused = serve(tmp_path / "data", LLM_FASTAPI_PORT=port, LLM_FASTAPI_ALOWED_HOSTS="a.test")
+        settings = {"LLM_FASTAPI_ALOWED_HOSTS": "a.test", "LLM_FASTAPI_FOO": "1"}
+        refused = serve(tmp_path / "data", LLM_FASTAPI_PORT=port, **settings)
     assert "LLM_FASTAPI_ALOWED_HOSTS is no setting: did you mean LLM_FASTAPI_ALLOWED_HOSTS?" in (
         refused.stderr
     )
+    assert "LLM_FASTAPI_FOO is no setting: docs/settings.md lists them all." in refused.stderr
 
 
 def test_a_second_server_on_the_folder_is_refused(server: Server) -> None:

@@ -35,6 +35,15 @@ def test_a_foreign_host_is_refused(tmp_path: Path, host: str) -> None:
     assert response.headers["content-type"] == "application/problem+json"
 
 
+def test_a_wrong_key_is_told_from_none(tmp_path: Path) -> None:
+    guarded = client(tmp_path, api_key="secret")
+    none, wrong = (
+        guarded.get("/list_models", headers=headers).json()["title"]
+        for headers in ({}, {"Authorization": "Bearer guessed"})
+    )
+    assert (none, wrong) == ("Key needed", "Wrong key")
+
+
 @pytest.mark.parametrize(
     "headers",
     [

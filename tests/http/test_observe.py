@@ -139,7 +139,7 @@ def test_what_the_gate_refuses_carries_the_id_too(
         )
     assert refused.status_code == 401
     assert refused.json()["instance"] == f"urn:request:{refused.headers['x-request-id']}"
-    assert (line(caplog)["status"], line(caplog)["problem"]) == (401, "Key needed")
+    assert (line(caplog)["status"], line(caplog)["problem"]) == (401, "Wrong key")
 
 
 def test_neither_a_prompt_nor_a_key_is_logged(

@@ -80,6 +80,8 @@ async def test_a_running_job_is_cancelled_and_can_be_resumed(tmp_path: Path) -> 
         await shop.until(job, ["running"])
         assert (await shop.supervisor.cancel(job.id)).status == "running"
         assert (await shop.until(job)).status == "cancelled"
+        with pytest.raises(WrongState, match="resume it first"):
+            await shop.supervisor.publish(job.id)
         assert (await shop.supervisor.resume(job.id)).status == "queued"
         await shop.until(job, ["running"])
         await shop.begun(job)

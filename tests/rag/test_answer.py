@@ -74,7 +74,7 @@ async def test_a_question_that_leaves_no_room_is_refused_with_both_numbers(
     await library.add("handbook.pdf", HANDBOOK)
     library.runtime.will_answer("")
     long = [Message("user", "warranty " * 500)]
-    with pytest.raises(PromptTooLong) as caught:
+    with pytest.raises(PromptTooLong, match=r"beside an answer of 64.* raise num_ctx") as caught:
         await library.ask(long, context_length=256)
     assert caught.value.extra["prompt_tokens"] > caught.value.extra["limit_tokens"] == 192
 

@@ -99,13 +99,16 @@ def test_an_unknown_base_is_a_404_that_lists_the_models(client: TestClient) -> N
 
 def test_a_taken_name_is_a_409_unless_replaced(client: TestClient) -> None:
     client.post("/createModel/ada", json={"system": "one"})
-    assert client.post("/createModel/ADA", json={"system": "two"}).status_code == 409
+    taken = client.post("/createModel/ADA", json={"system": "two"})
+    assert taken.status_code == 409
+    assert "replace=true" in taken.json()["detail"]
     assert client.get("/show_model/ada").json()["system"] == "one"
     replaced = client.post("/createModel/ada", json={"system": "two", "replace": True})
     assert replaced.status_code == 201
     assert client.get("/show_model/ada").json()["system"] == "two"
     base = client.post("/createModel/demo", json={"replace": True, "baseModel": "demo"})
     assert base.status_code == 409
+    assert "replace=true" not in base.json()["detail"]
 
 
 def test_a_name_that_a_job_will_use_is_taken(service: Service, client: TestClient) -> None:
@@ -220,7 +223,7 @@ def test_a_bundled_model_that_is_not_there_yet_is_a_503_that_says_why(
     document = client.post("/importDocument?modelName=soon", files={"file": ("a.pdf", b"%PDF-")})
     for response in (persona, document):
         assert response.status_code == 503
-        assert "is being converted" in response.json()["detail"]
+        assert "is being made ready" in response.json()["detail"]
         assert int(response.headers["retry-after"]) > 0
 
 

@@ -119,6 +119,7 @@ class LlamaCppRuntime:
             asked = await prompt(child.client, turns, header.markers)
             most = await answer_length(
                 context,
+                header.context_length,
                 chosen.max_tokens,
                 least_tokens or options.max_tokens or 1,
                 prompt_tokens or most_tokens(template, turns, chosen),

@@ -137,6 +137,7 @@ class OllamaRuntime:
         body = request(found, turns, chosen, loaded, self._keep_alive)
         most = await answer_length(
             context,
+            found.info.context_length,
             chosen.max_tokens,
             least_tokens or options.max_tokens or 1,
             prompt_tokens or most_tokens(found.info.template, turns, chosen, found.said_bytes),
