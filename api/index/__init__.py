@@ -81,9 +81,12 @@ class Index:
         lacking = await run_sync(self._store.vectors.lacking, document.content_id, version)
         for some in batches(lacking, BATCH):
             texts = [embedded_text(document, chunk) for _, chunk in some]
+            embedder.look_again()
             vectors, made_by = await embedder.embed(texts)
             await run_sync(self._store.vectors.put, [one for one, _ in some], vectors, made_by)
-        await self.dense.place(document, version)
+            if made_by != version:  # the model was replaced meanwhile
+                return await self.place(document, embedder)
+        return await self.dense.place(document, version)
 
     async def candidates(
         self,

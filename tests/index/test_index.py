@@ -22,6 +22,7 @@ from api.index import Index
 from api.index.dense import ASKED_AT_ONCE
 from api.index.embeddings import Embedder, Vectors
 from api.index.values import Scored, VectorSet
+from api.runtime import ModelRef
 from tests.fakes import FakeRuntime
 from tests.index.library import EMBEDDING_MODEL, Library
 from tests.index.memory import FailingVectors, MemoryVectors
@@ -135,6 +136,33 @@ async def test_a_replaced_embedding_model_is_noticed_and_an_import_anew_puts_it_
     library.store.documents.remove(old.id)
     await library.add("old.pdf", TOWER)
     assert (await library.found("tower"))[0] == [TOWER]
+
+
+class ReplacedMeanwhile(FakeRuntime):
+    """A fake whose embedding model is replaced behind the first batch of several texts."""
+
+    async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
+        """Embed, then replace."""
+        rows = await super().embed(model, texts)
+        if len(texts) > 1:
+            replaced_weights(self, "1" * 64)
+        return rows
+
+
+async def test_vectors_that_are_made_anew_are_of_one_kind_when_the_model_is_replaced_meanwhile(
+    tmp_path: Path,
+) -> None:
+    library = Library(tmp_path).open()
+    old = await library.add("old.pdf", *(f"{TOWER} {n}" for n in range(40)))
+    runtime = ReplacedMeanwhile()
+    replaced_weights(runtime, "0" * 64)
+    embedder = Embedder(runtime, EMBEDDING_MODEL)
+    await library.index.place(old, embedder)
+    version = await embedder.version()
+    assert version.endswith("1" * 12)
+    assert not library.store.vectors.lacking(old.content_id, version)
+    assert library.store.documents.get(old.id).embedder == version
+    library.close()
 
 
 async def test_a_content_that_another_collection_has_is_embedded_anew_for_a_replaced_model(
