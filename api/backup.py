@@ -22,6 +22,7 @@ from api.data_folder.contents import (
     Contents,
     DocumentFiles,
     JobFolders,
+    Named,
     files_made,
     folders_made,
 )
@@ -101,7 +102,10 @@ class _Backup:
         store = open_store(database)
         try:
             jobs = {job.id: job for job in store.jobs.all()}
-            pdfs = {one.content_id for one in store.documents.all("importing", "ready")}
+            pdfs = {
+                Named(one.content_id, one.collection, one.name)
+                for one in store.documents.all("importing", "ready")
+            }
             contents: dict[FolderName, Contents] = {
                 "documents": DocumentFiles(
                     self._copy_documents(), lambda: pdfs, store.documents.ids

@@ -45,7 +45,7 @@ def open_folders(settings: Settings, store: Store) -> Folders:
             "documents",
             documents,
             mine,
-            DocumentFiles(documents, store.contents.ids, store.documents.ids),
+            DocumentFiles(documents, store.contents.described, store.documents.ids),
             lost,
         ),
         Guarded("jobs", jobs, mine, JobFolders(jobs, job_ids), lost),

@@ -8,9 +8,9 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from api.names import model_key
+from api.names import FOR_ALL, model_key
 from finetune.job.locks import read_json
 
 DOCUMENT = re.compile(r"[a-z]+_[0-9a-f]{16}\.pdf")
@@ -18,6 +18,14 @@ LABEL = re.compile(r"[a-z]+_[0-9a-f]{16}\.json")
 JOB = re.compile(r"job_[0-9a-f]{16}")
 WEIGHTS = re.compile(r"sha256-[0-9a-f]{64}\.gguf")
 MANIFEST = re.compile(r"[0-9a-f]{32}\.json")
+
+
+class Named(NamedTuple):
+    """A document, by the id of its content, the name of its collection and its own."""
+
+    content: str
+    collection: str
+    name: str
 
 
 class Contents(Protocol):
@@ -28,6 +36,9 @@ class Contents(Protocol):
 
     def missing(self) -> list[str]:
         """What rows describe and is not there."""
+
+    def forgotten(self) -> list[Named]:
+        """Documents of a PDF that has a row which have none themselves."""
 
 
 def files_made(folder: Path, name: re.Pattern[str]) -> Iterator[Path]:
@@ -53,7 +64,7 @@ def remove_made(folder: Path, name: re.Pattern[str]) -> None:
 
 
 class DocumentFiles:
-    """`documents/`: one PDF a content; `contents` gives the ids of all contents.
+    """`documents/`: one PDF a content, and beside it which documents have it; `described` gives those of all rows.
 
     What has the id of a document (`documents`) is no stranger: once each document had a PDF of its own.
     """
@@ -61,11 +72,11 @@ class DocumentFiles:
     def __init__(
         self,
         folder: Path,
-        contents: Callable[[], Collection[str]],
+        described: Callable[[], Collection[Named]],
         documents: Callable[[], Collection[str]],
     ) -> None:
         self._folder = folder
-        self._contents = contents
+        self._described = described
         self._documents = documents
 
     def unplaced(self) -> list[Path]:
@@ -75,7 +86,32 @@ class DocumentFiles:
 
     def missing(self) -> list[str]:
         """Contents without their PDF."""
-        return [one for one in self._contents() if not (self._folder / f"{one}.pdf").exists()]
+        return [one for one in self._contents() if not self._pdf(one).exists()]
+
+    def forgotten(self) -> list[Named]:
+        """What the labels beside the PDFs of contents name and no row describes."""
+        described = set(self._described())
+        placed = sorted(one for one in self._contents() if self._pdf(one).exists())
+        return [
+            named
+            for content in placed
+            for named in _labelled(self._folder / f"{content}.json")
+            if named not in described
+        ]
+
+    def _contents(self) -> set[str]:
+        return {one.content for one in self._described()}
+
+    def _pdf(self, content: str) -> Path:
+        return self._folder / f"{content}.pdf"
+
+
+def _labelled(path: Path) -> Iterator[Named]:
+    found = read_json(path)
+    for one in found if isinstance(found, list) else ():
+        match one:
+            case {"name": str(name), "collection": str(collection)}:
+                yield Named(path.stem, collection or FOR_ALL, name)
 
 
 class JobFolders:
@@ -93,6 +129,10 @@ class JobFolders:
     def missing(self) -> list[str]:
         """Jobs without their folder."""
         return [one for one in self._ids() if not (self._folder / one).exists()]
+
+    def forgotten(self) -> list[Named]:
+        """None: each has a row of its own."""
+        return []
 
 
 class ModelFiles:
@@ -120,6 +160,10 @@ class ModelFiles:
         """Records without their model."""
         existing = {_key(one) for _, one in self._manifests()}
         return [key for key in self._keys() if key not in existing]
+
+    def forgotten(self) -> list[Named]:
+        """None: each has a row of its own."""
+        return []
 
     def _manifests(self) -> list[tuple[Path, dict[str, object]]]:
         """Each with what it says, which is nothing when it cannot be read."""

@@ -62,8 +62,8 @@ class Installation(Protocol):
 class Guarded:
     """One such folder, made when it is missing. It is judged once, when it is opened.
 
-    `note` says why it and the database do not belong together, empty when they do. `may_sweep`: what lies there
-    without a row may be put aside.
+    `note` says why it and the database do not belong together, empty when they do. `is_ahead`: the folder has been
+    given what this database never heard of. `may_sweep`: what lies there without a row may be put aside.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Guarded:
         self.path = path
         self.contents = contents
         self.note = ""
+        self.is_ahead = False
         self.may_sweep = False
         self._name: FolderName = name
         self._installation = installation
@@ -124,7 +125,7 @@ class Guarded:
         self._write(known, mark)
         self._installation.set_mark(self._name, mark)
         self._write(mark, mark)
-        self.note, self.may_sweep = "", True
+        self.note, self.is_ahead, self.may_sweep = "", False, True
 
     def _judge(self) -> None:
         card, mark = read_card(self.path), self._installation.mark(self._name)
@@ -132,6 +133,11 @@ class Guarded:
             self.may_sweep = True
             return
         unplaced, missing = len(self.contents.unplaced()), len(self.contents.missing())
+        self.is_ahead = card is not None and (
+            card.id != self._installation.id() or card.mark > (mark or 0)
+        )
+        if self.is_ahead:  # one that is behind names what was deleted since
+            unplaced += len(self.contents.forgotten())
         is_first = mark is None and not (self.path / CARD).exists()
         if not unplaced and (is_first or not missing):
             self.agree()

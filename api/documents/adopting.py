@@ -1,4 +1,4 @@
-"""Imports files that are found without a row, as after a database had to begin anew."""
+"""Imports files, and takes back documents, that are found without a row, as after a database had to begin anew."""
 
 import contextlib
 import logging
@@ -43,16 +43,25 @@ async def adopt(
     """Import each under the names and into the collections that its labels say; its own file goes when that is done.
 
     One that cannot be imported under each of them is put aside; where that fails for a reason that may pass it stays,
-    unrepaired, also when it is imported under others already.
+    unrepaired, also when it is imported under others already. Of a file that has a row too, where the folder is ahead
+    of the database: it stays where it is.
     """
     found = await run_sync(importer.files.unplaced)
-    if found:
+    forgotten = await run_sync(importer.files.forgotten)
+    if found or forgotten:
         with contextlib.suppress(ApiError, OSError):  # each import then meets the reason
             await bundled.prepare(settings.embedding_model)
     findings = []
     for number, content_id in enumerate(found, 1):
         log.info("Importing file %d of %d.", number, len(found))
         findings.append(await _adopted(importer, collections, content_id, settings.uploads_dir))
+    for content_id, labels in forgotten.items():
+        outcomes = [
+            await _outcome(importer, collections, content_id, label, settings.uploads_dir)
+            for label in labels
+        ]
+        text = f"The file {content_id}.pdf {_told(outcomes)}."
+        findings.append(Finding(text, all(one.kind != "waits" for one in outcomes)))
     return findings
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from api.data_folder.contents import Named
 from api.data_folder.guarded import Guarded
 from api.data_folder.leftovers import INCOMING
 from api.names import FOR_ALL
@@ -66,11 +67,27 @@ class Files:
 
     def labels(self, content_id: str) -> list[Label]:
         """The documents that had a content; one for all models under its id when nothing is known."""
-        found = read_json(self._label_path(content_id))
-        labels = (
-            [label for one in found if (label := _label(one))] if isinstance(found, list) else []
-        )
-        return labels or [Label(f"{content_id}.pdf", FOR_ALL)]
+        return self._written(content_id) or [Label(f"{content_id}.pdf", FOR_ALL)]
+
+    def with_unknown(
+        self, content_id: str, labels: Sequence[Label], gone: Sequence[Label] = ()
+    ) -> list[Label]:
+        """These, and where the folder is ahead of the database those that it does not know; none of what is `gone`."""
+        known = {(one.name, one.collection) for one in (*labels, *gone)}
+        written = self._written(content_id) if self.guarded.is_ahead else []
+        return [*labels, *(one for one in written if (one.name, one.collection) not in known)]
+
+    def forgotten(self) -> dict[str, list[Label]]:
+        """Labels of documents that no row describes, of contents that have one; none unless the folder is ahead."""
+        forgotten = self.guarded.contents.forgotten() if self.guarded.is_ahead else []
+        return {
+            content: [
+                label
+                for label in self._written(content)
+                if Named(content, label.collection or FOR_ALL, label.name) in forgotten
+            ]
+            for content in sorted({one.content for one in forgotten})
+        }
 
     def remove(self, content_id: str) -> None:
         """Take a content's file away; idempotent."""
@@ -91,6 +108,10 @@ class Files:
         if placed and (label := self._label_path(content_id)).exists():
             self.guarded.set_aside(label)
         return placed
+
+    def _written(self, content_id: str) -> list[Label]:
+        found = read_json(self._label_path(content_id))
+        return [label for one in found if (label := _label(one))] if isinstance(found, list) else []
 
     def _label_path(self, content_id: str) -> Path:
         return self._folder / f"{content_id}.json"

@@ -161,7 +161,7 @@ class Importer:
         """Without a file, the one that is there already gets another label."""
         try:
             if file is None:
-                self._label(self._store.documents.of_content(document.content_id))
+                self._label(document.content_id)
             else:
                 self.files.keep(file, document.content_id, _label_of(document))
                 faults.point("import_file_kept")
@@ -173,18 +173,21 @@ class Importer:
 
     def _release(self, document: Document) -> None:
         """Its file goes, unless others have the content too: then the label names those alone."""
-        having = self._store.documents.of_content(document.content_id)
-        if others := [one for one in having if one.id != document.id]:
+        content_id = document.content_id
+        having = self._store.documents.of_content(content_id)
+        others = [_label_of(one) for one in having if one.id != document.id]
+        if left := self.files.with_unknown(content_id, others, [_label_of(document)]):
             with contextlib.suppress(OSError):  # a full disk keeps nobody from deleting
-                self._label(others)
+                self.files.relabel(content_id, left)
         else:
-            self.files.remove(document.content_id)
+            self.files.remove(content_id)
         if document.id != document.content_id:  # of before contents were shared
             self.files.remove(document.id)
 
-    def _label(self, documents: Sequence[Document]) -> None:
-        """Write beside the file of a content that these documents have it."""
-        self.files.relabel(documents[0].content_id, [_label_of(one) for one in documents])
+    def _label(self, content_id: str) -> None:
+        """Write beside the file of a content which documents have it."""
+        labels = [_label_of(one) for one in self._store.documents.of_content(content_id)]
+        self.files.relabel(content_id, self.files.with_unknown(content_id, labels))
 
     def _start(self, document: Document, wait: bool) -> None:
         running = _Running(wait)

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from api.data_folder.contents import Named
 from api.store.database import Database
-from api.store.tables import IS_LIVE, chunks, contents, documents, pages
+from api.store.tables import IS_LIVE, chunks, collections, contents, documents, pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,17 @@ class Contents:
         with self._database.read() as connection:
             return str(connection.execute(query).scalar_one())
 
-    def ids(self) -> set[str]:
-        """Every content that has a file: those of failed documents have none."""
-        query = select(documents.c.content_id).where(documents.c.status != "failed")
+    def described(self) -> set[Named]:
+        """Every document whose content has a file: that of a failed one has none."""
+        query = (
+            select(documents.c.content_id, collections.c.name.label("collection"), documents.c.name)
+            .join(collections, collections.c.id == documents.c.collection_id)
+            .where(documents.c.status != "failed")
+        )
         with self._database.read() as connection:
-            return {row.content_id for row in connection.execute(query)}
+            return {
+                Named(row.content_id, row.collection, row.name) for row in connection.execute(query)
+            }
 
     def is_complete(self, content_id: str) -> bool:
         """Whether a document of this content is ready: its chunks are cut and stay as they are."""

@@ -149,6 +149,80 @@ async def test_a_file_whose_name_another_has_meanwhile_is_put_aside_and_comes_ba
     assert len(place.lost()) == 2  # the file and its labels
 
 
+async def forget_bob(place: Place) -> None:
+    """Two models have a file, and yesterday's database knows of one."""
+    async with place.start() as (house, _):
+        await house.bring(MORE[0], "handbook.pdf", model="ada")
+    place.keep_copy("state.sqlite3")
+    async with place.start() as (house, _):
+        await house.bring(MORE[0], "Handbuch.pdf", model="bob")
+    place.put_back("state.sqlite3")
+
+
+def told(house: House) -> set[tuple[str, str]]:
+    return {(one.name, one.collection) for one in house.store.documents.all("ready")}
+
+
+BOTH = {("handbook.pdf", "ada"), ("Handbuch.pdf", "bob")}
+
+
+async def test_a_document_that_yesterdays_database_does_not_know_comes_back_though_its_file_has_a_row(
+    place: Place,
+) -> None:
+    await forget_bob(place)
+    for _ in range(2):  # no start takes them for one
+        await place.restart()
+        assert "newer than the database (1 there without a row" in place.notes[0]
+    async with place.start() as (house, _):
+        (finding,) = await adopt(place, house)
+        assert finding.repaired
+        assert "'Handbuch.pdf'" in finding.text
+        assert told(house) == BOTH
+        await house.index.repair()
+        assert house.is_whole()
+        house.folders.documents.agree()
+        assert await adopt(place, house) == []
+    await place.restart()
+    assert not place.notes
+    assert (len(place.kept()), place.lost()) == (1, set())
+
+
+@pytest.mark.parametrize("meanwhile", ["one more has it", "the known one is deleted"])
+async def test_what_happens_before_it_is_taken_back_does_not_lose_it(
+    place: Place, meanwhile: str
+) -> None:
+    await forget_bob(place)
+    async with place.start() as (house, _):
+        if meanwhile == "one more has it":
+            await house.bring(MORE[0], "more.pdf", model="cleo")
+            known = {("more.pdf", "cleo"), *BOTH}
+        else:
+            await house.deleter.delete_document(house.scope("ada"), "handbook")
+            await house.deleter.settled()
+            known = BOTH - {("handbook.pdf", "ada")}
+    async with place.start() as (house, _):
+        (finding,) = await adopt(place, house)
+        assert finding.repaired
+        assert told(house) == known
+        await house.index.repair()
+        assert house.is_whole()
+
+
+async def test_what_was_deleted_does_not_come_back_by_its_label(place: Place) -> None:
+    async with place.start() as (house, _):
+        await house.bring(MORE[0], "handbook.pdf", model="ada")
+        await house.bring(MORE[0], "Handbuch.pdf", model="bob")
+    place.keep_copy("state.sqlite3", "documents")
+    async with place.start() as (house, _):
+        await house.bring(MORE[1], "other.pdf", model="ada")
+        await house.deleter.delete_document(house.scope("bob"), "Handbuch")
+        await house.deleter.settled()
+    place.put_back("documents")  # older than the database
+    async with place.start() as (house, _):
+        assert await adopt(place, house) == []
+        assert told(house) == {("handbook.pdf", "ada"), ("other.pdf", "ada")}
+
+
 async def test_a_file_without_a_label_comes_back_under_the_name_that_it_has(place: Place) -> None:
     await place.restart()
     (place.settings.documents_dir / "doc_0123456789abcdef.pdf").write_bytes(MORE[0])
