@@ -22,6 +22,7 @@ from finetune.bases.load import DEFAULT_MODEL, Wanted, load
 from finetune.job.spec import Quantization
 from finetune.job.stage import StageFailed
 
+DATA_DIR = "LLM_FASTAPI_DATA_DIR"
 TYPES = {kind.lower(): kind for kind in get_args(Quantization)}
 
 
@@ -44,8 +45,7 @@ def arguments() -> argparse.Namespace:
         "--data-dir",
         type=Path,
         metavar="DIR",
-        default=Path(os.environ.get("LLM_FASTAPI_DATA_DIR") or "data").expanduser(),
-        help="the service's data folder (LLM_FASTAPI_DATA_DIR, else data)",
+        help="the service's data folder (LLM_FASTAPI_DATA_DIR, in the environment or .env, else data)",
     )
     parser.add_argument(
         "--type",
@@ -58,7 +58,29 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if sum(one is not None for one in (options.model, options.from_dir, options.gguf)) > 1:
         parser.error("name one: ORGANISATION/MODEL, --from-dir or --gguf")
+    options.data_dir = options.data_dir or service_folder()
     return options
+
+
+def service_folder() -> Path:
+    """The data folder that a service which starts here takes; `StageFailed` when `.env` cannot be read."""
+    folder = os.environ.get(DATA_DIR, "").strip() or _in_file(Path(".env")).strip()
+    return Path(folder or "data").expanduser()
+
+
+def _in_file(file: Path) -> str:
+    if not file.is_file():
+        return ""
+    try:
+        from dotenv import dotenv_values
+    except ModuleNotFoundError:  # only the service requires it
+        return ""
+    try:
+        return dotenv_values(file).get(DATA_DIR) or ""
+    except (UnicodeDecodeError, OSError) as error:
+        raise StageFailed(
+            "No data folder", f".env cannot be read ({error}); say --data-dir."
+        ) from None
 
 
 def say(line: str) -> None:
@@ -69,17 +91,17 @@ def say(line: str) -> None:
 def main() -> int:
     """Load; failures are one line."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    options = arguments()
-    wanted = Wanted(
-        options.data_dir,
-        options.model or DEFAULT_MODEL,
-        options.from_dir,
-        options.gguf,
-        options.name,
-        options.revision,
-        None if options.no_gguf else TYPES[options.type],
-    )
     try:
+        options = arguments()
+        wanted = Wanted(
+            options.data_dir,
+            options.model or DEFAULT_MODEL,
+            options.from_dir,
+            options.gguf,
+            options.name,
+            options.revision,
+            None if options.no_gguf else TYPES[options.type],
+        )
         load(wanted, say)
     except StageFailed as error:
         print(error, file=sys.stderr)

@@ -25,6 +25,7 @@ EXAMPLES = ROOT / "examples"
 STATE = ROOT / ".quickstart"
 PID_FILE = STATE / "server.pid"
 INSTALL_LOG = STATE / "install.log"
+DEMO_SETTINGS = {"LLM_FASTAPI_PASSAGES": "3"}  # what the demo model was made for
 TERMINAL = sys.stdout.isatty()
 BOLD, DIM, GREEN, RESET = ("\033[1m", "\033[2m", "\033[32m", "\033[0m") if TERMINAL else [""] * 4
 
@@ -36,10 +37,10 @@ class Unexpected(Exception):
 def main() -> int:
     """Run it all; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--began", type=float, default=time.time(), help=argparse.SUPPRESS)
     parser.add_argument("--once", action="store_true", help="stop the server in the end")
     arguments = parser.parse_args()
     questions = json.loads((EXAMPLES / "questions.json").read_text())
-    started = time.monotonic()
     base_url, server = start_server()
     installation = install_training()
     try:
@@ -48,7 +49,9 @@ def main() -> int:
             forget_earlier_run(client, questions)
             make_persona(client, questions["persona"])
             ask_document(client, questions)
-            print(f"{DIM}({time.monotonic() - started:.0f} s until here){RESET}")
+            print(
+                f"{DIM}({time.time() - arguments.began:.0f} s until here, with the installing){RESET}"
+            )
             wait_for_training(installation)
             fine_tune(client, questions)
     except (Unexpected, httpx2.HTTPError) as error:
@@ -56,13 +59,26 @@ def main() -> int:
         installation.terminate()
         stop_server(server.pid)
         return 1
-    print(f"\n{GREEN}All of it worked, in {time.monotonic() - started:.0f} s.{RESET}")
+    print(
+        f"\n{GREEN}All of it worked, in {time.time() - arguments.began:.0f} s with the installing.{RESET}"
+    )
     if arguments.once:
         stop_server(server.pid)
     else:
-        print(f"The server goes on at {base_url}; try it in the browser: {base_url}/docs")
-        print(f"Stop it with: kill {server.pid}")
+        say_what_goes_on(base_url, server.pid)
     return 0
+
+
+def say_what_goes_on(base_url: str, pid: int) -> None:
+    """Where the server is, what it runs with, and what another run would do to it."""
+    settings = " ".join(f"{name}={value}" for name, value in DEMO_SETTINGS.items())
+    print(f"The server goes on at {base_url}; try it in the browser: {base_url}/docs")
+    print(f"It runs with {settings}, its data lies in {STATE.relative_to(ROOT) / 'data'}.")
+    print(
+        "Running this again begins `ada`, its `handbook` and `tuned` anew: give yours other names,"
+    )
+    print("or start a server of your own: .venv/bin/llm-fastapi")
+    print(f"Stop it with: kill {pid}")
 
 
 # The server
@@ -78,7 +94,7 @@ def start_server() -> tuple[str, subprocess.Popen[bytes]]:
         "LLM_FASTAPI_DATA_DIR": str(STATE / "data"),
         "LLM_FASTAPI_HOST": "127.0.0.1",
         "LLM_FASTAPI_PORT": str(port),
-        "LLM_FASTAPI_PASSAGES": "3",  # what the demo model was made for
+        **DEMO_SETTINGS,
     }
     print(f"{DIM}$ python -m api{RESET}")
     with (STATE / "server.log").open("ab") as log:

@@ -6,6 +6,7 @@
 #   scripts/quickstart.sh          leaves the server running
 #   scripts/quickstart.sh --once   stops it in the end
 set -euo pipefail
+began=$(date +%s)
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/install.sh api
-exec .venv/bin/python scripts/quickstart.py "$@"
+exec .venv/bin/python scripts/quickstart.py --began "$began" "$@"

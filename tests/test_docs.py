@@ -1,7 +1,9 @@
 """What the documentation says is what there is."""
 
+import json
 import re
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from api.settings import Settings, settings_table
 
@@ -48,6 +50,17 @@ def test_changelog_and_package_agree_on_the_version() -> None:
     assert package
     assert changelog
     assert package[1] == changelog[1]
+
+
+def test_the_fine_tune_of_the_readme_has_the_parameters_that_work() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r"/fine_tune_model/northwind\?baseModel=demo&(\S+)\"", text)
+    parameters = json.loads((ROOT / "examples" / "questions.json").read_text())[
+        "fine_tune_parameters"
+    ]
+    assert {
+        name: json.loads(value) if value != "Q8_0" else value for name, value in parse_qsl(query)
+    } == parameters
 
 
 def test_every_endpoint_stands_in_the_readme() -> None:

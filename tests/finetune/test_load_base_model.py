@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from api.settings import Settings
 from finetune import gguf_file
 from finetune.bases import folder as model_folder
 from finetune.bases.gguf import make_gguf, room_needed
@@ -112,6 +113,19 @@ class Loader:
 @pytest.fixture
 def loader(hub: Hub, tmp_path: Path) -> Loader:
     return Loader(hub, tmp_path / "data")
+
+
+def test_the_data_folder_is_the_one_that_the_service_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service_folder = runpy.run_path(str(ROOT / "scripts" / "load_base_model.py"))["service_folder"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LLM_FASTAPI_DATA_DIR", raising=False)
+    assert service_folder() == Path("data")
+    (tmp_path / ".env").write_text("LLM_FASTAPI_DATA_DIR=elsewhere\n")
+    assert service_folder() == Settings().data_dir == Path("elsewhere")
+    monkeypatch.setenv("LLM_FASTAPI_DATA_DIR", "third")
+    assert service_folder() == Settings().data_dir == Path("third")
 
 
 # From the hub
