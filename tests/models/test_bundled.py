@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from api.errors import BackEndFailed
-from api.models.bundled import BundledModel, BundledModels
+from api.models.bases import DEMO, DEMO_DELETED
+from api.models.bundled import BundledModel, BundledModels, install_demo_base, open_bundled
+from api.settings import Settings
 from tests.fakes import FakeRuntime
 
 pytestmark = pytest.mark.anyio
@@ -52,3 +54,19 @@ async def test_other_models_are_none_of_its_business(tmp_path: Path) -> None:
     bundled = BundledModels(FakeRuntime(), [], tmp_path)
     assert bundled.why_missing("anything") is None
     await bundled.prepare("anything")
+
+
+async def test_the_demo_model_comes_back_when_its_mark_is_removed(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    folder = settings.base_models_dir / DEMO
+    mark = settings.base_models_dir / DEMO_DELETED
+    mark.parent.mkdir()
+    mark.touch()
+    await install_demo_base(settings.base_models_dir)
+    assert (DEMO in open_bundled(settings, FakeRuntime()).states(), folder.exists()) == (
+        False,
+        False,
+    )
+    mark.unlink()
+    await install_demo_base(settings.base_models_dir)
+    assert (DEMO in open_bundled(settings, FakeRuntime()).states(), folder.exists()) == (True, True)
