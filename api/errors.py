@@ -194,12 +194,12 @@ class PromptTooLong(Unusable):
     ) -> None:
         """`limit` is what the context leaves beside `answer` tokens; whether `num_ctx` may be larger than it is."""
         beside = f" beside an answer of {answer}" if answer > 1 else ""
-        ways = ["shorten it"]
+        ways = ["shorten it"] if limit or answer == 1 else []
         ways += ["ask for a smaller max_tokens"] if answer > 1 else []
         ways += ["raise num_ctx"] if context_can_grow else []
         super().__init__(
             f"The prompt needs {tokens} tokens and the context leaves room for {limit}{beside}. "
-            f"{' or '.join(ways).capitalize()}.",
+            f"{', or '.join(ways).capitalize()}.",
             prompt_tokens=tokens,
             limit_tokens=limit,
         )

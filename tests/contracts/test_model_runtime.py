@@ -330,7 +330,7 @@ async def test_a_prompt_that_does_not_fit_is_refused_before_the_first_piece(case
     assert refusal.value.extra["prompt_tokens"] == number
     assert refusal.value.extra["limit_tokens"] < 50
     assert "max_tokens" not in str(refusal.value)
-    with pytest.raises(PromptTooLong, match="max_tokens or raise num_ctx"):
+    with pytest.raises(PromptTooLong, match="max_tokens, or raise num_ctx"):
         await ask(case.runtime, "demo", long, Options(num_ctx=number + 10, max_tokens=11))
     _, pieces = await ask(case.runtime, "demo", long, Options(num_ctx=number + 10, max_tokens=10))
     assert pieces[-1].usage is not None
@@ -362,6 +362,7 @@ async def test_more_than_the_model_was_trained_for_is_refused_with_what_it_was(c
     with pytest.raises(PromptTooLong) as refusal:
         await ask(case.runtime, "demo", HELLO, Options(num_ctx=trained, max_tokens=trained))
     assert "num_ctx" not in str(refusal.value)
+    assert "horten" not in str(refusal.value)
     assert "max_tokens" in str(refusal.value)
 
 

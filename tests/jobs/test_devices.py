@@ -98,8 +98,9 @@ async def test_a_job_that_runs_at_the_next_start_has_its_device_still(
 
 
 async def test_training_on_a_cpu_takes_nothing_from_the_gpu(
-    tmp_path: Path, runtime: FakeRuntime
+    tmp_path: Path, runtime: FakeRuntime, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "api.jobs")
     async with Workshop(tmp_path, "trains_until_told", runtime=runtime, device="cpu") as shop:
         job = await shop.submit()
         await shop.begun(job)
@@ -107,6 +108,7 @@ async def test_training_on_a_cpu_takes_nothing_from_the_gpu(
         assert runtime.memory_releases == 0
         (shop.directory(job).path / "enough").touch()
         await shop.until(job)
+    assert f"Job {job.id} trains on the CPU." in caplog.messages
 
 
 async def test_where_both_fit_models_answer_while_a_job_trains(
