@@ -18,6 +18,7 @@ from api.errors import ApiError, Finding
 from api.jobs.adopting import adopt as adopt_jobs
 from api.jobs.doctor import examine as examine_jobs
 from api.models.adopting import adopt as adopt_models
+from api.models.adopting import untold
 from api.names import model_key
 from api.opening import open_services
 from api.runtime.llama_cpp.devices import GPU_HINT
@@ -82,6 +83,7 @@ async def _adopted(services: Services) -> list[Finding]:
     """Take back what has no row, jobs before the models that they made. Where that is done both sides agree."""
     folders, store = services.folders, services.store
     jobs = await _in_thread(lambda: adopt_jobs(store, folders.jobs))
+    is_apart = bool(folders.notes)
     models = await adopt_models(store, services.runtime, folders.models)
     documents = await adopt_documents(
         services.importer, store.collections, services.bundled, services.settings
@@ -93,7 +95,22 @@ async def _adopted(services: Services) -> list[Finding]:
     ):
         if folder is not None and all(repaired for _, repaired in findings):
             await _in_thread(folder.agree)
-    return [*jobs, *models, *documents]
+    return [*jobs, *models, *documents, *(await _untold(services) if is_apart else [])]
+
+
+async def _untold(services: Services) -> list[Finding]:
+    """Said once; nothing can be put right about it."""
+    with contextlib.suppress(ApiError):
+        names = await untold(
+            services.store, services.runtime, services.folders.models, services.bundled.states()
+        )
+        if names:
+            text = (
+                f"Nothing says what {', '.join(names)} were made of: they count as base models. "
+                "What is none can be deleted and made again."
+            )
+            return [Finding(text, True)]
+    return []
 
 
 def _apart(note: str) -> Finding:

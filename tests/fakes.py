@@ -103,6 +103,7 @@ class FakeRuntime:
         self.reserved = Reserved()
         self.available = True
         self.damaged: set[str] = set()
+        self.made_from: dict[str, ModelSource] = {}
         self.hints: tuple[str, ...] = ()
         self.closed = False
         self._usual_context = usual_context
@@ -152,6 +153,7 @@ class FakeRuntime:
         self._refuse_taken(name, replace)
         self.damaged.discard(name.casefold())
         self._models[name.casefold()] = made
+        self.made_from[name] = source
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give a model another name."""

@@ -136,7 +136,7 @@ class JobFolders:
 
 
 class ModelFiles:
-    """`models/` of the embedded runtime. A model made from a file needs no record, a persona has one.
+    """`models/` of the embedded runtime. A base model needs no record, a persona and a fine-tune have one.
 
     `keys` gives those of all records, as `names.model_key` writes them.
     """
@@ -146,15 +146,15 @@ class ModelFiles:
         self._keys = keys
 
     def unplaced(self) -> list[Path]:
-        """Manifests of personas without a record, and weights of no model."""
+        """Manifests of personas and fine-tunes without a record, and weights of no model."""
         known, manifests = self._keys(), self._manifests()
         read = [(path, one) for path, one in manifests if one]
-        personas = [path for path, one in read if one.get("base") and _key(one) not in known]
+        made = [path for path, one in read if is_made(one) and _key(one) not in known]
         if len(read) < len(manifests):  # one that cannot be read could refer to anything
-            return personas
+            return made
         used = {one.get("blob") for _, one in read}
         weights = files_made(self._folder / "blobs", WEIGHTS)
-        return [*personas, *(path for path in weights if path.name not in used)]
+        return [*made, *(path for path in weights if path.name not in used)]
 
     def missing(self) -> list[str]:
         """Records without their model."""
@@ -170,6 +170,11 @@ class ModelFiles:
         files = files_made(self._folder / "manifests", MANIFEST)
         read = [(path, read_json(path)) for path in files]
         return [(path, one if isinstance(one, dict) else {}) for path, one in read]
+
+
+def is_made(manifest: Mapping[str, object]) -> bool:
+    """Whether a model is a persona or a fine-tune."""
+    return bool(manifest.get("base") or manifest.get("trained_from"))
 
 
 def _key(manifest: Mapping[str, object]) -> str:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NameTaken, Unavailable, Unusable
 from api.faults import point
 from api.names import CHECKING, model_key
-from api.runtime import GGUFFile, Message, ModelRuntime, Options, Persona, Usage
+from api.runtime import GGUFFile, Message, ModelRuntime, Options, Persona, TrainedFrom, Usage
 from api.store import Store
 from api.store.jobs import Job
 from finetune.job.directory import JobDirectory
@@ -133,7 +133,7 @@ class Publisher:
         self._begun[job.id] += 1
         directory.append_event("publish", "stage_started")
         try:
-            gate = asdict(await self._checked(checking, directory))
+            gate = asdict(await self._checked(job, checking, directory))
             directory.gate_path.parent.mkdir(exist_ok=True)
             write_atomically(directory.gate_path, json.dumps(gate, indent=1))
             await anyio.to_thread.run_sync(
@@ -150,11 +150,12 @@ class Publisher:
             raise
         return gate
 
-    async def _checked(self, checking: str, directory: JobDirectory) -> Gate:
+    async def _checked(self, job: Job, checking: str, directory: JobDirectory) -> Gate:
         """Make the model and hold it against its probes. Raises `GateRefused`."""
         started = time.monotonic()
         probes = await anyio.to_thread.run_sync(_probes, directory)
-        source = GGUFFile(directory.gguf_path)
+        root = await anyio.to_thread.run_sync(self._store.models.root_of, job.base_model)
+        source = GGUFFile(directory.gguf_path, TrainedFrom(job.base_model, root))
         await self._runtime.create_model(checking, source, Persona())
         point("publish_created")
         answers = []

@@ -1,6 +1,7 @@
 """Gives models that are found without a record their record back, as after a database had to begin anew."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -8,59 +9,106 @@ from anyio.to_thread import run_sync
 from api.data_folder.contents import MANIFEST, files_made
 from api.data_folder.guarded import Guarded
 from api.errors import ApiError, Finding
-from api.names import model_key
+from api.names import CHECKING, model_key
 from api.runtime import ModelRuntime
 from api.store import Store
-from api.store.models import ModelRecord
+from api.store.models import ModelKind, ModelRecord
 from finetune.job.locks import read_json
 
 Manifest = Mapping[str, Any]
 
 
 async def adopt(store: Store, runtime: ModelRuntime, folder: Guarded | None) -> list[Finding]:
-    """Fine-tunes by the jobs that published them, personas of the embedded runtime by their manifests."""
+    """Fine-tunes by the jobs that published them or, when those are deleted, by the manifests of the embedded runtime;
+    personas by these.
+    """
     try:
         existing = {model_key(info.name): info.name for info in await runtime.models()}
     except ApiError as error:
         return [Finding(f"Models cannot be looked at: {error.detail}", False)]
-    return await run_sync(lambda: [*_fine_tunes(store, existing), *_personas(store, folder)])
+    return await run_sync(lambda: _adopted(store, existing, folder))
 
 
-def _fine_tunes(store: Store, existing: Mapping[str, str]) -> list[Finding]:
+async def untold(
+    store: Store, runtime: ModelRuntime, folder: Guarded | None, bundled: Iterable[str]
+) -> list[str]:
+    """Models that are taken for base models because nothing tells whether they are: over a runtime without manifests,
+    and of an earlier release, which wrote down less.
+    """
+    records = await run_sync(store.models.all)
+    manifests = await run_sync(_manifests, folder) if folder else []
+    told = [one["name"] for one in manifests if "trained_from" in one]
+    known = {*records, *map(model_key, told), *map(model_key, bundled)}
+    return [
+        info.name
+        for info in await runtime.models()
+        if "chat" in info.capabilities and model_key(info.name) not in known
+    ]
+
+
+def _adopted(store: Store, existing: Mapping[str, str], folder: Guarded | None) -> list[Finding]:
+    manifests = _manifests(folder) if folder else []
+    trained = _trained(manifests)
+    return [
+        *_published(store, existing, trained),
+        *_fine_tunes(store, trained),
+        *_personas(store, manifests),
+    ]
+
+
+def _trained(manifests: Sequence[Manifest]) -> dict[str, ModelRecord]:
+    """The records of fine-tunes by their keys; what a publishing that was cut left under another name is none."""
+    trained = {}
+    for one in manifests:
+        match one:
+            case {"name": str(name), "trained_from": {"base": str(base), "root": str(root)}}:
+                if not name.endswith(CHECKING):
+                    trained[model_key(name)] = _record(one, "fine-tune", base, root)
+    return trained
+
+
+def _published(
+    store: Store, existing: Mapping[str, str], trained: Mapping[str, ModelRecord]
+) -> list[Finding]:
     findings = []
     for job in store.jobs.all("succeeded"):
-        name = existing.get(model_key(job.model_name))
+        key = model_key(job.model_name)
+        name = existing.get(key)
         if name and store.models.get(name) is None:
-            store.models.put(name, "fine-tune", job.base_model, job.id)
+            record = store.models.put(name, "fine-tune", job.base_model, job.id)
+            if key in trained:  # what it was trained from may have no record yet
+                store.models.put_back(replace(record, root=trained[key].root))
             findings.append(Finding(f"Model {name} is known again as made by job {job.id}.", True))
     return findings
 
 
-def _personas(store: Store, folder: Guarded | None) -> list[Finding]:
+def _fine_tunes(store: Store, trained: Mapping[str, ModelRecord]) -> list[Finding]:
+    findings = []
+    for record in trained.values():
+        if store.models.get(record.name) is None:
+            store.models.put_back(record)
+            text = f"Model {record.name} is known again as trained from {record.base}."
+            findings.append(Finding(text, True))
+    return findings
+
+
+def _personas(store: Store, manifests: Sequence[Manifest]) -> list[Finding]:
     """Each was made of a model with the same weights; the one that was made of none is below all of them."""
-    manifests = _manifests(folder) if folder else []
     roots: dict[str, str] = {one["blob"]: one["name"] for one in manifests if not one["base"]}
     findings = []
     for one in manifests:
         if one["base"] and store.models.get(one["name"]) is None:
-            store.models.put_back(
-                _record(store, one, roots.get(str(one["blob"]), str(one["base"])))
-            )
+            below = roots.get(str(one["blob"]), str(one["base"]))
+            root = store.models.root_of(below)  # that of a fine-tune is its own base's
+            store.models.put_back(_record(one, "persona", one["base"], root))
             text = f"Model {one['name']} is known again as made of {one['base']}."
             findings.append(Finding(text, True))
     return findings
 
 
-def _record(store: Store, persona: Manifest, root: str) -> ModelRecord:
-    below = store.models.get(root)  # a fine-tune, which stands on its own base
-    return ModelRecord(
-        name=persona["name"],
-        kind="persona",
-        base=persona["base"],
-        job_id="",
-        created_at=str(persona.get("created_at", "")),
-        root=below.root if below else root,
-    )
+def _record(manifest: Manifest, kind: ModelKind, base: str, root: str) -> ModelRecord:
+    created_at = str(manifest.get("created_at", ""))
+    return ModelRecord(manifest["name"], kind, base, "", created_at, root)
 
 
 def _manifests(folder: Guarded) -> list[Manifest]:

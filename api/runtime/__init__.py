@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from api.runtime.training import Training
 from finetune.job.device import Device
@@ -66,11 +66,22 @@ class ExistingModel:
     name: str
 
 
+class TrainedFrom(NamedTuple):
+    """What a fine-tune was trained from: the model that was named, and the base model below all."""
+
+    base: str
+    root: str
+
+
 @dataclass(frozen=True, slots=True)
 class GGUFFile:
-    """Create from a GGUF file; the runtime copies or links it, the file stays where it is."""
+    """Create from a GGUF file; the runtime copies or links it, the file stays where it is.
+
+    A runtime that can writes down beside the model what it was `trained_from`.
+    """
 
     path: Path
+    trained_from: TrainedFrom | None = None
 
 
 ModelSource = ExistingModel | GGUFFile

@@ -37,14 +37,13 @@ class Models:
 
     def put(self, name: str, kind: ModelKind, base: str = "", job_id: str = "") -> ModelRecord:
         """Keep the record of a model that is made of `base` now, in place of an earlier one."""
-        below = self.get(base)
         record = ModelRecord(
             name,
             kind,
             base,
             job_id,
             datetime.now(UTC).isoformat(timespec="seconds"),
-            below.root if below else base,
+            self.root_of(base),
         )
         self.put_back(record)
         return record
@@ -66,6 +65,11 @@ class Models:
     def get(self, name: str) -> ModelRecord | None:
         """The record of one model."""
         return self.all().get(model_key(name))
+
+    def root_of(self, name: str) -> str:
+        """The base model below a model, which is that one where it is a base itself."""
+        record = self.get(name)
+        return record.root if record else name
 
     def remove(self, name: str) -> None:
         """Forget a model."""

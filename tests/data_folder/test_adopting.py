@@ -12,8 +12,11 @@ from api.errors import Finding, Unavailable
 from api.jobs.adopting import adopt as adopt_jobs
 from api.jobs.adopting import job_of
 from api.models.adopting import adopt as adopt_models
+from api.models.adopting import untold
 from api.models.bundled import BundledModels
+from api.names import CHECKING
 from api.opening import open_folders
+from api.runtime import ExistingModel, Persona
 from finetune.job.directory import JobDirectory
 from tests.data_folder.place import MORE, Place
 from tests.documents.house import House
@@ -387,6 +390,46 @@ async def test_personas_of_a_lost_database_are_known_again(place: Place) -> None
         records = house.store.models.all()
         told = {(one.name, one.kind, one.base, one.root) for one in records.values()}
         assert told == {("ada", "persona", "bob", "demo"), ("bob", "persona", "bob", "demo")}
+        folders.models.agree()
+        assert not open_folders(place.settings, house.store).notes
+
+
+async def test_a_fine_tune_whose_job_is_deleted_is_known_again_by_its_manifest(
+    place: Place,
+) -> None:
+    await place.restart()
+    manifests = place.settings.models_dir / "manifests"
+    manifests.mkdir(parents=True)
+    trained = {"base": "ada", "root": "demo"}
+    made_of = [
+        ("demo", None, None),
+        ("tuned", None, trained),
+        ("again", "again", trained),  # made anew over itself
+        ("eve", "tuned", None),
+        (f"half{CHECKING}", None, trained),
+    ]
+    for number, (name, base, trained_from) in enumerate(made_of):
+        blob = "sha256-1.gguf" if name in {"tuned", "eve"} else f"sha256-{number + 2}.gguf"
+        manifest = {"name": name, "base": base, "blob": blob, "trained_from": trained_from}
+        (manifests / f"{number:032x}.json").write_text(json.dumps(manifest))
+    store_gone(place)
+    async with place.start() as (house, _):
+        folders = open_folders(place.settings, house.store)
+        assert folders.models
+        assert "models/" in folders.models.note
+        runtime = FakeRuntime()
+        for name in ("tuned", "old"):
+            await runtime.create_model(name, ExistingModel("demo"), Persona())
+        findings = await adopt_models(house.store, runtime, folders.models)
+        assert "Model tuned is known again as trained from ada." in [text for text, _ in findings]
+        records = house.store.models.all()
+        assert {(one.name, one.kind, one.base, one.root) for one in records.values()} == {
+            ("tuned", "fine-tune", "ada", "demo"),
+            ("again", "fine-tune", "ada", "demo"),
+            ("eve", "persona", "tuned", "demo"),
+        }
+        assert await untold(house.store, runtime, folders.models, []) == ["old"]
+        assert await untold(house.store, runtime, None, ["demo"]) == ["old"]
         folders.models.agree()
         assert not open_folders(place.settings, house.store).notes
 

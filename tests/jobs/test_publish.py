@@ -207,6 +207,15 @@ async def test_a_trained_job_without_probes_says_so(tmp_path: Path) -> None:
     assert "probes.json" in refused.error["detail"]
 
 
+async def test_the_runtime_is_told_what_a_model_was_trained_from(tmp_path: Path) -> None:
+    runtime = FakeRuntime()
+    _, job = await trained(tmp_path, runtime)
+    assert job.status == "succeeded"
+    source = runtime.made_from[f"tuned{CHECKING}"]
+    assert isinstance(source, GGUFFile)
+    assert source.trained_from == ("demo", "demo")
+
+
 async def test_what_an_earlier_attempt_left_is_replaced(tmp_path: Path) -> None:
     runtime = FakeRuntime()
     left = tmp_path / "left.gguf"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.errors import BackEndFailed, InvalidOption, Unusable
-from api.runtime import ExistingModel, GGUFFile, Message, Options, Persona
+from api.runtime import ExistingModel, GGUFFile, Message, Options, Persona, TrainedFrom
 from api.runtime.llama_cpp.chat import count, prompt
 from api.runtime.llama_cpp.devices import GPU_HINT
 from tests.runtime.conftest import HELLO, SHORT, Opener, is_gone
@@ -63,6 +63,17 @@ async def test_a_damaged_model_is_whole_again_when_it_is_replaced(
         await embedded.ask()
     await embedded.runtime.create_model("demo", GGUFFile(demo_gguf), Persona(), replace=True)
     assert await embedded.ask()
+
+
+async def test_it_writes_down_what_a_file_was_trained_from(
+    open_embedded: Opener, demo_gguf: Path
+) -> None:
+    embedded = open_embedded()
+    source = GGUFFile(demo_gguf, TrainedFrom("ada", "demo"))
+    await embedded.runtime.create_model("tuned", source, Persona())
+    assert embedded.registry.get("tuned").trained_from == ("ada", "demo")
+    await embedded.runtime.create_model("eve", ExistingModel("tuned"), Persona())
+    assert embedded.registry.get("eve").trained_from is None
 
 
 async def test_control_tokens_that_people_write_stay_text(open_embedded: Opener) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.errors import BackEndFailed, NameTaken, OutOfSpace
-from api.runtime import Options, Persona
+from api.runtime import Options, Persona, TrainedFrom
 from api.runtime.llama_cpp.manifest import Entry
 from api.runtime.llama_cpp.registry import Registry
 
@@ -49,6 +49,28 @@ def test_what_was_recorded_is_there_after_reopening(folder: Path) -> None:
     entry = Registry(folder).get("KAPITÄN ½")
     assert entry.persona == persona
     assert entry.base == "demo"
+
+
+def test_what_a_fine_tune_was_trained_from_stays_with_it(folder: Path) -> None:
+    registry = Registry(folder)
+    blob, trained_from = registry.get("demo").blob, TrainedFrom("ada", "demo")
+    registry.record("half", blob, Persona(), None, may_replace=False, trained_from=trained_from)
+    registry.rename("half", "tuned")
+    assert Registry(folder).get("tuned").trained_from == trained_from
+    registry.record("Tuned", blob, Persona("You are {x}."), "tuned", may_replace=True)
+    assert Registry(folder).get("tuned").trained_from == trained_from
+    registry.record("tuned", blob, Persona(), "demo", may_replace=True)
+    assert Registry(folder).get("tuned").trained_from is None
+
+
+def test_a_manifest_of_an_earlier_release_is_read(folder: Path) -> None:
+    for path in (folder / "manifests").iterdir():
+        content = json.loads(path.read_text())
+        del content["trained_from"]
+        path.write_text(json.dumps(content))
+    registry = Registry(folder)
+    assert registry.get("demo").trained_from is None
+    assert not registry.unreadable
 
 
 def test_the_same_weights_are_kept_once(folder: Path, demo_gguf: Path) -> None:

@@ -6,12 +6,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from api.runtime import Options, Persona
+from api.runtime import Options, Persona, TrainedFrom
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One model: its name, its weights and what makes it more than them. `base` is the name it was made from."""
+    """One model: its name, its weights and what makes it more than them.
+
+    `base` is the name that a persona was made from, `trained_from` what a fine-tune was.
+    """
 
     name: str
     blob: str
@@ -20,6 +23,7 @@ class Entry:
     embeds: bool
     created_at: datetime
     manifest: str
+    trained_from: TrainedFrom | None = None
 
 
 def written(entry: Entry) -> dict[str, Any]:
@@ -29,6 +33,7 @@ def written(entry: Entry) -> dict[str, Any]:
         "name": entry.name,
         "blob": entry.blob,
         "base": entry.base,
+        "trained_from": entry.trained_from and entry.trained_from._asdict(),
         "embeds": entry.embeds,
         "created_at": entry.created_at.isoformat(),
         "system": entry.persona.system,
@@ -52,4 +57,6 @@ def parsed(path: Path) -> Entry:
         raise ValueError("the weights are no plain file name")
     embeds = bool(content["embeds"])
     name = str(content["name"])
-    return Entry(name, blob, persona, content["base"], embeds, created_at, path.name)
+    told = content.get("trained_from")
+    trained_from = TrainedFrom(str(told["base"]), str(told["root"])) if told else None
+    return Entry(name, blob, persona, content["base"], embeds, created_at, path.name, trained_from)

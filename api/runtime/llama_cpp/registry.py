@@ -22,7 +22,7 @@ from pathlib import Path
 
 from api.data_folder.contents import MANIFEST, WEIGHTS, files_made
 from api.errors import BackEndFailed, ModelNotFound, NameTaken, Unusable
-from api.runtime import ModelInfo, Persona
+from api.runtime import ModelInfo, Persona, TrainedFrom
 from api.runtime.gguf import Header, read_header
 from api.runtime.llama_cpp.incoming import Incoming, storage_errors
 from api.runtime.llama_cpp.manifest import Entry, parsed, written
@@ -152,16 +152,30 @@ class Registry:
             return self.path(blob).exists()
 
     def record(
-        self, name: str, blob: str, persona: Persona, base: str | None, *, may_replace: bool
+        self,
+        name: str,
+        blob: str,
+        persona: Persona,
+        base: str | None,
+        *,
+        may_replace: bool,
+        trained_from: TrainedFrom | None = None,
     ) -> Entry:
-        """Make a model visible, in one step; `NameTaken` unless it may replace."""
+        """Make a model visible, in one step; `NameTaken` unless it may replace.
+
+        A fine-tune that is made anew over itself stays one.
+        """
         with self._lock:
             if not may_replace:
                 self.refuse_taken(name)
             old = self._entries.get(_key(name))
             manifest = old.manifest if old else f"{uuid.uuid4().hex}.json"
             embeds = self.header(blob).embeds
-            entry = Entry(name, blob, persona, base, embeds, datetime.now(UTC), manifest)
+            if old and base is not None and _key(base) == _key(name):
+                trained_from = old.trained_from
+            entry = Entry(
+                name, blob, persona, base, embeds, datetime.now(UTC), manifest, trained_from
+            )
             with self._adding():
                 self._write(entry)
             self._entries[_key(name)] = entry

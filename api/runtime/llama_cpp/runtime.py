@@ -15,6 +15,7 @@ from api.runtime import (
     Persona,
     Piece,
     TokenCount,
+    TrainedFrom,
     name_of,
 )
 from api.runtime.batches import batches
@@ -72,6 +73,7 @@ class LlamaCppRuntime:
         if persona.template is not None:
             await _check_template(persona.template)
         base: str | None = None
+        trained_from: TrainedFrom | None = None
         has_news = persona.template is not None
         if isinstance(source, ExistingModel):
             entry = self._registry.get(source.name)
@@ -79,13 +81,22 @@ class LlamaCppRuntime:
             persona = inherited(persona, entry.persona)
         else:
             has_news = True
+            trained_from = source.trained_from
             blob = await self._received(source.path)
         try:
             header = await in_thread(self._registry.header, blob)
             check_options(persona.parameters, header.context_length)
             if has_news:
                 await self._try_out(blob, header, persona)
-            await in_thread(self._registry.record, name, blob, persona, base, may_replace=replace)
+            await in_thread(
+                self._registry.record,
+                name,
+                blob,
+                persona,
+                base,
+                may_replace=replace,
+                trained_from=trained_from,
+            )
         finally:
             await self._release(blob)
 
