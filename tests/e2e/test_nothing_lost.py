@@ -1,5 +1,6 @@
 """The way that the service's own messages lead, from a damaged database to everything being back."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -81,3 +82,24 @@ def test_a_backup_of_a_running_service_is_restored_by_copying(
     assert hits.json()["hits"]
     assert filled.stop() == 0
     assert command(filled, "doctor").stdout == "All is well.\n"
+
+
+def test_a_document_that_came_since_the_backup_is_taken_back_though_another_model_has_its_file(
+    filled: Server, tmp_path: Path
+) -> None:
+    filled.start()
+    assert filled.client.post("/createModel/bob", json={"baseModel": "demo"}).is_success
+    assert import_handbook(filled, "bob").status_code == 201
+    assert filled.stop() == 0
+    for path in filled.data_dir.glob("state.sqlite3*"):
+        path.unlink()
+    shutil.copy(tmp_path / "backup" / "state.sqlite3", filled.data_dir)
+    adopted = command(filled, "doctor", "--adopt")
+    assert adopted.returncode == 0, adopted.stdout + adopted.stderr
+    assert "Model bob is known again as made of demo." in adopted.stdout
+    assert command(filled, "doctor", "--check").stdout == "All is well.\n"
+    filled.start()
+    assert listed(filled)[0] == ["handbook"]
+    documents = filled.client.get("/list_documents", params={"modelName": "bob"}).json()
+    assert documents["Imported Documents for bob"] == ["handbook"]
+    assert filled.stop() == 0

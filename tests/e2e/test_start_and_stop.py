@@ -73,7 +73,11 @@ def test_a_damaged_page_of_the_database_keeps_the_service_from_being_ready(
         assert time.monotonic() < deadline, said
         time.sleep(0.05)
     assert "backup" in said
-    assert server.client.get("/list_models").status_code == 503
+    refused = server.client.get("/list_models")
+    assert (refused.status_code, refused.json()["detail"]) == (503, said)
+    backup = run(server, "backup", str(tmp_path.parent / "backup"))
+    assert (backup.returncode, backup.stdout) == (1, "")
+    assert "is damaged" in backup.stderr
     assert server.stop() == 0
 
 
