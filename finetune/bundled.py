@@ -15,13 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-try:
-    import gguf
-except ModuleNotFoundError:  # an environment that was made before gguf was a requirement
-    from finetune.gguf_file import llama_cpp_folder
-
-    llama_cpp_folder()
-    import gguf
+import gguf
 import numpy as np
 from numpy.typing import NDArray
 
