@@ -1,4 +1,4 @@
-"""The facts that can stand between a request and its answer, each with the HTTP status it means.
+"""The facts that can stand between a request and its answer, with their HTTP status and common texts.
 
     ApiError
     |- BadRequest 400

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The whole main job on this machine, without Docker, GPU or downloads of models:
-# a persona, a document, a cited answer, a fine-tune, and the tuned model's answer.
+# The whole main job on this machine, without Docker, GPU or downloads of models.
+#
+# A persona, a document, a cited answer, a fine-tune, and the tuned model's answer.
 # What trains is installed while the first answers come.
 #
 #   scripts/quickstart.sh          leaves the server running

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# All tests, in the repository's own environment. Arguments go to pytest; --soak adds the long ones,
-# --stack runs those that need a Docker engine and built images (docker compose build) instead.
+# All tests, in the repository's own environment.
+#
+# Arguments go to pytest; --soak adds the long ones, --stack runs those that need a Docker engine and built images
+# (docker compose build) instead.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/install.sh

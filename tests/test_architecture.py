@@ -261,6 +261,18 @@ def test_http_knows_no_domain_but_the_services_and_values() -> None:
     assert not guilty
 
 
+def test_the_tree_in_the_documentation_is_the_tree() -> None:
+    """`python scripts/draw_tree.py --write` draws it from the first line of each file."""
+    drawn = subprocess.run(
+        [sys.executable, "scripts/draw_tree.py"], cwd=ROOT, capture_output=True, text=True
+    )
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = [line for line in drawn.stdout.splitlines() if not line.endswith("/")]
+    assert len(files) > len(FILES)
+    assert drawn.stdout in page
+    assert not [line for line in files if not line.endswith(".")], "a job is one whole sentence"
+
+
 def test_the_api_loads_no_heavy_library() -> None:
     program = (
         "import sys, api.app;"

@@ -1,5 +1,6 @@
-"""Opens a ChromaDB server: the same `ChromaVectors`, over connections that wait out a restart, never hang, and say
-what is wrong with what answers.
+"""Opens a ChromaDB server: the same `ChromaVectors`, over connections that wait out a restart and never hang.
+
+They say what is wrong with what answers.
 """
 
 import ssl

@@ -1,5 +1,4 @@
-"""Many ranked lists into one: what was found by meaning and by words, for each query. Arithmetic alone, nothing is
-asked or read.
+"""Many ranked lists into one: what was found by meaning and by words, for each query. Arithmetic alone.
 
 For each query and each side the scores of the best are min-max normalised to 0..1; a chunk that a side did not find
 has 0 there. Fused: weight * dense + (1 - weight) * lexical (the convex combination of Bruch, Gai and Ingber, "An

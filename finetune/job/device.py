@@ -1,5 +1,6 @@
-"""Which device trains here, `gpu` or `cpu`: what torch says, asked in a process of its own. Standard library only, but
-for that process: `python -m finetune.job.device`.
+"""Which device trains here, `gpu` or `cpu`: what torch says, asked in a process of its own.
+
+Standard library only, but for that process: `python -m finetune.job.device`.
 """
 
 import sys

@@ -1,5 +1,6 @@
-"""The workers of a jobs folder: a file for each in `.workers/`, touched as long as it lives, with the device that it
-trains on. Standard library only.
+"""The workers of a jobs folder: a file for each in `.workers/`, touched as long as it lives.
+
+It holds the device that the worker trains on. Standard library only.
 """
 
 import contextlib

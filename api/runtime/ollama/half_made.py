@@ -1,5 +1,6 @@
-"""Names under which models are made until they are whole. What is broken off the server may finish all the same, at
-once or later: it is looked for and taken back.
+"""Names under which models are made until they are whole.
+
+What is broken off the server may finish all the same, at once or later: it is looked for and taken back.
 """
 
 import asyncio
