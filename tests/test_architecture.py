@@ -58,7 +58,7 @@ FLOORS = (
 )
 """From the ground up: what stands on a floor imports only from floors below, or from its own room."""
 
-MOST_LINES = 400
+MOST_LINES = 350
 MOST_FILES_AT_THE_TOP = 14
 
 

@@ -1,5 +1,6 @@
-"""Which models an Ollama server has. It is asked each time, for others create and delete there too; what it says of
-a model is kept until the model is made anew.
+"""Which models an Ollama server has. It is asked each time, for others create and delete there too.
+
+What it says of a model is kept until the model is made anew.
 """
 
 import asyncio
