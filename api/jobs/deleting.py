@@ -1,5 +1,6 @@
-"""A job goes: its folder loses its name, then the row goes, and what takes long comes behind. What it has published
-stays.
+"""A job goes: its folder loses its name, then the row goes, and what takes long comes behind.
+
+What it has published stays.
 """
 
 import contextlib
