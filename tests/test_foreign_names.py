@@ -16,6 +16,8 @@ from finetune import gguf_file
 
 ROOT = Path(__file__).parent.parent
 OURS = ("api", "finetune")
+PUBLIC = {"_exit", "_asdict", "_replace"}
+"""Of the standard library: `os._exit`, and the methods of named tuples."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _foreign_private_names() -> Iterator[tuple[str, str]]:
     }
     own = {name for tree in trees.values() for name in _defined(tree)}
     for file, tree in trees.items():
-        for name in _used(tree) - own - {"_exit"}:  # os._exit is public
+        for name in _used(tree) - own - PUBLIC:
             yield file, name
         foreign = _foreign_imports(tree)
         for node in ast.walk(tree):
