@@ -21,6 +21,7 @@ from api.http.problems import install_problem_handlers
 from api.http.request import Upload, request_model
 from api.http.request_fields import RequestFields
 from api.http.wording import WORDS
+from api.readiness import Readiness
 from api.settings import Settings
 
 
@@ -259,6 +260,7 @@ def test_another_media_type_is_refused(client: TestClient) -> None:
 def test_while_the_service_starts_it_says_so() -> None:
     app = FastAPI()
     app.state.services = None
+    app.state.readiness = Readiness()
     install_problem_handlers(app)
 
     @app.post("/order")
@@ -267,6 +269,7 @@ def test_while_the_service_starts_it_says_so() -> None:
 
     response = TestClient(app).post("/order?modelName=a")
     assert response.status_code == 503
+    assert "The service is starting" in response.json()["detail"]
     assert "Retry-After" in response.headers
 
 
