@@ -34,8 +34,7 @@ from api.settings import Settings
 from api.store import Store, open_store
 from api.store.database import copy_database
 from api.store.jobs import Job
-
-LOCK = "lock"
+from finetune.job.directory import LOCK
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
-from api.errors import ApiError, ModelNotFound, NameTaken, OutOfSpace, WrongState
+from api.errors import ApiError, NameTaken, OutOfSpace, WrongState
 from api.jobs.supervise import Supervisor
-from api.models.naming import require_unpromised
+from api.models.naming import exists, require_unpromised
 from api.names import CHECKING
 from api.runtime import ModelRuntime
 from api.store import Store
@@ -53,16 +53,8 @@ async def _take_back(store: Store, runtime: ModelRuntime, job: Job) -> None:
         record = await run_sync(store.models.get, job.model_name)
         if record is not None and record.job_id == job.id:
             with contextlib.suppress(ApiError):
-                if not await _exists(runtime, job.model_name):
+                if not await exists(runtime, job.model_name):
                     await run_sync(store.models.remove, job.model_name)
-
-
-async def _exists(runtime: ModelRuntime, name: str) -> bool:
-    try:
-        await runtime.show(name)
-    except ModelNotFound:
-        return False
-    return True
 
 
 def _take_name(directory: JobDirectory) -> Path:

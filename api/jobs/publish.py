@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NameTaken, Unavailable, Unusable
 from api.faults import point
+from api.models.naming import exists
 from api.names import CHECKING, model_key
 from api.runtime import GGUFFile, Message, ModelRuntime, Options, Persona, TrainedFrom, Usage
 from api.store import Store
@@ -122,13 +123,13 @@ class Publisher:
         checking = f"{job.model_name}{CHECKING}"
         record = await anyio.to_thread.run_sync(self._store.models.get, job.model_name)
         is_ours = record is not None and record.job_id == job.id
-        exists = await self._exists(job.model_name)
-        if exists and not is_ours:
+        is_there = await exists(self._runtime, job.model_name)
+        if is_there and not is_ours:
             raise NameTaken(
                 f"A model named {job.model_name!r} exists. Delete it, then publish again."
             )
         await self._remove(checking)  # left by an attempt that was cut, perhaps in its rename
-        if exists:
+        if is_there:
             return read_json(directory.gate_path) or {}
         self._begun[job.id] += 1
         directory.append_event("publish", "stage_started")
@@ -178,13 +179,6 @@ class Publisher:
             raise BackEndFailed("The runtime ended a probe's answer without saying how.")
         return text, usage
 
-    async def _exists(self, name: str) -> bool:
-        try:
-            await self._runtime.show(name)
-        except ModelNotFound:
-            return False
-        return True
-
     async def _remove(self, name: str) -> None:
         with contextlib.suppress(ModelNotFound):
             await self._runtime.delete_model(name)
@@ -199,7 +193,7 @@ class Publisher:
 
     async def _may_exist(self, name: str) -> bool:
         try:
-            return await self._exists(name)
+            return await exists(self._runtime, name)
         except ApiError:
             return True
 

@@ -18,6 +18,15 @@ def is_live(job: Job) -> bool:
     return job.status in ON_THE_WAY and not (job.status == "trained" and job.error is not None)
 
 
+async def exists(runtime: ModelRuntime, name: str) -> bool:
+    """Whether the runtime has a model of that name; its errors when it does not answer."""
+    try:
+        await runtime.show(name)
+    except ModelNotFound:
+        return False
+    return True
+
+
 async def require_free(
     store: Store, runtime: ModelRuntime, name: str, *, by: Job | None = None
 ) -> None:

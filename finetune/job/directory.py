@@ -26,6 +26,8 @@ from finetune.job.progress import Fold, JobProgress, fold
 
 INTERMEDIATES = ("merge", "convert")
 """Stages whose files, about four bytes a parameter, nobody needs once the model is published."""
+LOCK = "lock"
+"""The file that whoever works in the directory holds."""
 
 
 class JobLocked(Exception):
@@ -141,7 +143,7 @@ class JobDirectory:
 
     @property
     def _lock_path(self) -> Path:
-        return self.path / "lock"
+        return self.path / LOCK
 
     @property
     def _outcome_path(self) -> Path:
