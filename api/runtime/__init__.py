@@ -156,8 +156,9 @@ class ModelRuntime(Protocol):
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
     ) -> None:
         """Create a model, visible only when it is whole; broken off, it leaves nothing, and a model that it was to
-        replace as it is. `errors.NameTaken` unless `replace`; `errors.Unusable` for a file that is no sound GGUF or a
-        template that does not parse. A persona over a persona inherits what it does not set.
+        replace as it is, unless that comes too late to be heard. `errors.NameTaken` unless `replace`;
+        `errors.Unusable` for a file that is no sound GGUF or a template that does not parse. A persona over a persona
+        inherits what it does not set.
         """
         ...
 

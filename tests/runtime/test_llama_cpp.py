@@ -2,8 +2,11 @@
 
 import asyncio
 import struct
+import threading
+import time
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,7 @@ from api.errors import BackEndFailed, InvalidOption, Unusable
 from api.runtime import ExistingModel, GGUFFile, Message, Options, Persona, TrainedFrom
 from api.runtime.llama_cpp.chat import count, prompt
 from api.runtime.llama_cpp.devices import GPU_HINT
+from api.runtime.llama_cpp.manifest import Entry
 from tests.runtime.conftest import HELLO, SHORT, Opener, is_gone
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
@@ -74,6 +78,26 @@ async def test_it_writes_down_what_a_file_was_trained_from(
     assert embedded.registry.get("tuned").trained_from == ("ada", "demo")
     await embedded.runtime.create_model("eve", ExistingModel("tuned"), Persona())
     assert embedded.registry.get("eve").trained_from is None
+
+
+async def test_a_creation_broken_off_while_it_is_recorded_is_made_and_says_so(
+    open_embedded: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = open_embedded()
+    record, recording = embedded.registry.record, threading.Event()
+
+    def slow(*args: Any, **settings: Any) -> Entry:
+        recording.set()
+        time.sleep(0.1)
+        return record(*args, **settings)
+
+    monkeypatch.setattr(embedded.registry, "record", slow)
+    creation = asyncio.create_task(embedded.create("eve", ExistingModel("demo")))
+    await asyncio.to_thread(recording.wait)
+    creation.cancel()
+    await asyncio.wait([creation])
+    assert not creation.cancelled()
+    assert embedded.registry.get("eve").base == "demo"
 
 
 async def test_control_tokens_that_people_write_stay_text(open_embedded: Opener) -> None:

@@ -31,7 +31,7 @@ from api.runtime.llama_cpp.registry import Registry, check_file
 from api.runtime.options import check_options
 from api.runtime.personas import inherited, with_system
 from api.runtime.templates import check_template
-from api.runtime.threads import in_thread
+from api.runtime.threads import in_thread, in_thread_for_good
 from api.runtime.training import Training
 from finetune.job.device import Device
 
@@ -88,14 +88,10 @@ class LlamaCppRuntime:
             check_options(persona.parameters, header.context_length)
             if has_news:
                 await self._try_out(blob, header, persona)
-            await in_thread(
-                self._registry.record,
-                name,
-                blob,
-                persona,
-                base,
-                may_replace=replace,
-                trained_from=trained_from,
+            await in_thread_for_good(
+                lambda: self._registry.record(
+                    name, blob, persona, base, may_replace=replace, trained_from=trained_from
+                )
             )
         finally:
             await self._release(blob)
@@ -262,7 +258,7 @@ class LlamaCppRuntime:
 
     async def _release(self, blob: str) -> None:
         """Let go of weights; when they are gone, their children go too."""
-        if not await in_thread(self._registry.release, blob):
+        if not await in_thread_for_good(lambda: self._registry.release(blob)):
             self._children.retire_those_of(self._registry.path(blob))
 
 
