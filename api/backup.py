@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.data_folder import DATABASE, FolderName
+from api.data_folder import DATABASE, SHELVES, FolderName
 from api.data_folder.contents import (
     DOCUMENT,
     JOB,
@@ -79,6 +79,7 @@ class _Backup:
         if has_models:  # most of it; what changes meanwhile is copied in the end
             copy_models(self._settings.models_dir, self._folder("models"))
         self._base_models()
+        self._shelves()
         growing = self._target / f"{DATABASE}.growing"
         missing, before = self._round(growing), set[str]()
         while missing - before:
@@ -161,6 +162,13 @@ class _Backup:
                 _copy_tree(path, copy)
             elif path.name == DEMO_DELETED or path.suffix == ".gguf":
                 _copy_file(path, copy)
+
+    def _shelves(self) -> None:
+        """What has its name is whole; what is still growing has none."""
+        for shelf in SHELVES:
+            for path in sorted((self._settings.data_dir / shelf).glob("[a-z]*_*")):
+                if path.is_dir() and not path.is_symlink():
+                    _copy_tree(path, self._folder(shelf) / path.name)
 
     def _folder(self, name: str) -> Path:
         folder = self._target / name

@@ -19,10 +19,10 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune.bases.vocabulary import pre_tokenizer
 from finetune.job.directory import sha256_of
 from finetune.job.locks import sync_file, sync_folder
 from finetune.job.stage import EXIT_FAILED, StageFailed
-from finetune.stages.convert import pre_tokenizer
 from finetune.training.preflight import safetensors_header
 
 PACKAGED = {

@@ -5,8 +5,8 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from finetune.data.rows import Conversation
 from finetune.job.stage import StageFailed
-from finetune.turns import Conversation
 
 # For bases that were never taught to chat: plain words as marks, so that no token has to be added.
 DEFAULT_TEMPLATE = (

@@ -19,7 +19,7 @@ from typing import get_args
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from finetune.bases.load import DEFAULT_MODEL, Wanted, load
-from finetune.job.spec import Quantization
+from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import StageFailed
 
 DATA_DIR = "LLM_FASTAPI_DATA_DIR"

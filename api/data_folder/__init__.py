@@ -11,7 +11,9 @@ from finetune.job.locks import take
 
 FolderName = Literal["documents", "jobs", "models"]
 """The folders that the database describes."""
-OWN_FOLDERS = (*get_args(FolderName), "chroma", "converting", "lexical", "uploads")
+SHELVES = ("datasets", "evaluations", "sweeps")
+"""The folders of things that describe themselves (`shelf.py`)."""
+OWN_FOLDERS = (*get_args(FolderName), *SHELVES, "chroma", "converting", "lexical", "uploads")
 DATABASE = "state.sqlite3"
 LOCK = "lock"
 CARD = "installation.json"

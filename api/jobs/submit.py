@@ -34,7 +34,7 @@ from api.store.jobs import Job, new_job_id
 from finetune.data.csv import DatasetError, check_csv
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import sync_folder, write_atomically
-from finetune.job.spec import FineTuneSpec, SftSpec, held_out_rows
+from finetune.job.spec import FineTuneSpec, held_out_rows
 
 GROWING = ".new-"
 COPY_BYTES = 2**20
@@ -172,7 +172,7 @@ def _spec(
     name: str, base: TrainableBase, folder: Path, parameters: Mapping[str, Any]
 ) -> FineTuneSpec:
     try:
-        return SftSpec(
+        return FineTuneSpec(
             model_name=name,
             base_model=base.name,
             base_model_folder=os.path.relpath(base.folder.absolute(), folder.absolute()),

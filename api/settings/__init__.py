@@ -200,6 +200,21 @@ class Settings(BaseSettings):
         return self.data_dir / "documents"
 
     @property
+    def datasets_dir(self) -> Path:
+        """Datasets, a directory each."""
+        return self.data_dir / "datasets"
+
+    @property
+    def evaluations_dir(self) -> Path:
+        """Evaluations, a directory each."""
+        return self.data_dir / "evaluations"
+
+    @property
+    def sweeps_dir(self) -> Path:
+        """Sweeps, a directory each."""
+        return self.data_dir / "sweeps"
+
+    @property
     def uploads_dir(self) -> Path:
         """Files that are being received; half ones are removed at every start."""
         return self.data_dir / "uploads"

@@ -31,7 +31,9 @@ ENDED: frozenset[JobStatus] = frozenset({"succeeded", "failed", "cancelled"})
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One fine-tuning job. `error` holds title and detail, `gate` what publishing compared and found."""
+    """One fine-tuning job. `error` holds title and detail, `gate` what publishing compared and found; of those that
+    wait the one of the highest `priority` comes first, then the one that has waited longest.
+    """
 
     id: str
     model_name: str
@@ -43,6 +45,7 @@ class Job:
     created_at: str
     started_at: str | None
     ended_at: str | None
+    priority: int = 0
 
 
 def new_job_id() -> str:
@@ -56,7 +59,9 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, job_id: str, model_name: str, base_model: str, spec: dict[str, Any]) -> Job:
+    def add(
+        self, job_id: str, model_name: str, base_model: str, spec: dict[str, Any], priority: int = 0
+    ) -> Job:
         """Queue a job whose directory is complete."""
         with self._database.write() as connection:
             connection.execute(
@@ -68,6 +73,7 @@ class Jobs:
                     spec=spec,
                     created_at=_now(),
                     queued_at=time.time(),
+                    priority=priority,
                 )
             )
             return _one(connection, job_id)
@@ -114,16 +120,18 @@ class Jobs:
         return [_job(row) for row in rows[:limit]], len(rows) > limit
 
     def next_queued(self) -> Job | None:
-        """The one that has waited longest."""
-        query = select(jobs).where(jobs.c.status == "queued").order_by(jobs.c.queued_at).limit(1)
+        """The one whose turn it is."""
+        turn = (jobs.c.priority.desc(), jobs.c.queued_at)
+        query = select(jobs).where(jobs.c.status == "queued").order_by(*turn).limit(1)
         with self._database.read() as connection:
             row = connection.execute(query).mappings().first()
             return _job(row) if row else None
 
     def queue_position(self, job: Job) -> int:
         """How many queued jobs run before this one."""
-        mine = select(jobs.c.queued_at).where(jobs.c.id == job.id).scalar_subquery()
-        query = select(func.count()).where(jobs.c.status == "queued", jobs.c.queued_at < mine)
+        mine = select(-jobs.c.priority, jobs.c.queued_at).where(jobs.c.id == job.id)
+        before = tuple_(-jobs.c.priority, jobs.c.queued_at) < mine.scalar_subquery()
+        query = select(func.count()).where(jobs.c.status == "queued", before)
         with self._database.read() as connection:
             return connection.execute(query).scalar_one()
 

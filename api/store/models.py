@@ -1,8 +1,8 @@
 """What we know about models beside the runtime, which is the truth about which exist."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import delete, insert, select
 
@@ -18,7 +18,8 @@ class ModelRecord:
     """The origin of a model that was made here; a base model has no record.
 
     `base` is the name it was built on, `job_id` the job that trained it, `root` the base model below all: it stands
-    when what lies between is deleted or becomes another model.
+    when what lies between is deleted or becomes another model. `lineage` is what a fine-tune learned from, and stays
+    when its job goes; `warning` what was said against it when it was published all the same.
     """
 
     name: str
@@ -27,6 +28,8 @@ class ModelRecord:
     job_id: str
     created_at: str
     root: str
+    lineage: dict[str, Any] = field(default_factory=dict)
+    warning: str = ""
 
 
 class Models:
@@ -35,7 +38,16 @@ class Models:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, name: str, kind: ModelKind, base: str = "", job_id: str = "") -> ModelRecord:
+    def put(
+        self,
+        name: str,
+        kind: ModelKind,
+        base: str = "",
+        job_id: str = "",
+        *,
+        lineage: dict[str, Any] | None = None,
+        warning: str = "",
+    ) -> ModelRecord:
         """Keep the record of a model that is made of `base` now, in place of an earlier one."""
         record = ModelRecord(
             name,
@@ -44,6 +56,8 @@ class Models:
             job_id,
             datetime.now(UTC).isoformat(timespec="seconds"),
             self.root_of(base),
+            lineage or {},
+            warning,
         )
         self.put_back(record)
         return record

@@ -155,6 +155,8 @@ models = Table(
     Column("created_at", String, nullable=False),
     Column("root", String, nullable=False, server_default=""),
     _workspace(),
+    Column("lineage", JSON, nullable=False, server_default="{}"),
+    Column("warning", Text, nullable=False, server_default=""),
 )
 
 jobs = Table(
@@ -172,8 +174,9 @@ jobs = Table(
     Column("ended_at", String),
     Column("queued_at", Float, nullable=False),
     _workspace(),
+    Column("priority", Integer, nullable=False, server_default="0"),
 )
-Index("jobs_in_order", jobs.c.status, jobs.c.queued_at)
+Index("jobs_in_order", jobs.c.status, jobs.c.priority.desc(), jobs.c.queued_at)
 
 installation = Table(  # one row
     "installation",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from finetune.job import child_process
-from finetune.job.spec import Quantization
+from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import EXIT_FAILED, StageFailed
 from finetune.training.preflight import BITS_OF_TYPE
 

@@ -11,7 +11,7 @@ from finetune.bases import folder as model_folder
 from finetune.bases.gguf import room_needed
 from finetune.bases.placing import SOURCE, Free, Placing, Say, alone, link_or_copy, name_taken
 from finetune.job.locks import read_json
-from finetune.job.spec import Quantization
+from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import StageFailed
 from finetune.training.preflight import gib
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from finetune.bases import folder as model_folder
 from finetune.bases.gguf import make_gguf, room_needed
 from finetune.job.locks import sync_file, sync_files, sync_folder, take, write_atomically
-from finetune.job.spec import Quantization
+from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import StageFailed
 from finetune.training.preflight import gib
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import xllamacpp
 
+from finetune.data.rows import Conversation
 from finetune.job.stage import StageFailed
-from finetune.turns import Conversation
 
 REQUEST_SECONDS = 3600
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from transformers import PreTrainedTokenizerBase
 
+from finetune.data.rows import Conversation
 from finetune.job.stage import StageFailed
 from finetune.tokenizer import prompt_ids, prompt_of
-from finetune.turns import Conversation
 
 PROMPTS = 8
 LONGEST_PROMPT = 2048  # a probe must fit every context a model may be served with

@@ -6,14 +6,14 @@ the file is refused with the row, the column and what was expected.
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from finetune.data.sniff import encoding_of
 from finetune.data.errors import DatasetError, RowError
-from finetune.turns import Conversation, NotTurns, read_turns
+from finetune.data.rows import Chat, Conversation
+from finetune.data.turns import NotTurns, read_turns
 
-__all__ = ["DatasetError", "Row", "RowError", "check_csv", "read_csv"]
+__all__ = ["DatasetError", "RowError", "check_csv", "read_csv"]
 
 COLUMN = "messages"
 MAX_CELL_CHARACTERS = 4 * 2**20
@@ -21,15 +21,7 @@ REPORTED_ROWS = 20
 COUNTED_ROWS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One conversation to learn from."""
-
-    number: int
-    messages: Conversation
-
-
-def read_csv(path: Path, *, at_least: int = 2, at_most: int = 1_000_000) -> list[Row]:
+def read_csv(path: Path, *, at_least: int = 2, at_most: int = 1_000_000) -> list[Chat]:
     """All rows of a good file. Raises `DatasetError`."""
     return list(_good_rows(path, at_least, at_most))
 
@@ -39,14 +31,14 @@ def check_csv(path: Path, *, at_least: int = 2, at_most: int = 1_000_000) -> int
     return sum(1 for _ in _good_rows(path, at_least, at_most))
 
 
-def _good_rows(path: Path, at_least: int, at_most: int) -> Iterator[Row]:
+def _good_rows(path: Path, at_least: int, at_most: int) -> Iterator[Chat]:
     bad: list[RowError] = []
     total = 0
     for row in _rows(path):
         total += 1
         if total > at_most:
             raise DatasetError("too_many", f"More than {at_most} rows. Split the file.")
-        if isinstance(row, Row):
+        if isinstance(row, Chat):
             yield row
             continue
         bad.append(row)
@@ -70,7 +62,7 @@ def _good_rows(path: Path, at_least: int, at_most: int) -> Iterator[Row]:
         )
 
 
-def _rows(path: Path) -> Iterator[Row | RowError]:
+def _rows(path: Path) -> Iterator[Chat | RowError]:
     encoding = encoding_of(path)
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     number = 0
@@ -138,7 +130,7 @@ def _header(path: Path, encoding: str) -> tuple[str, list[str]]:
     raise DatasetError("header", f"{problem} Expected one column {COLUMN!r} in the first line.")
 
 
-def _row(number: int, names: list[str], cells: list[str]) -> Row | RowError:
+def _row(number: int, names: list[str], cells: list[str]) -> Chat | RowError:
     if len(cells) != len(names):
         return RowError(
             number,
@@ -147,6 +139,6 @@ def _row(number: int, names: list[str], cells: list[str]) -> Row | RowError:
             "as many cells as the header has; quote a cell that holds the delimiter",
         )
     try:
-        return Row(number, read_turns(cells[names.index(COLUMN)]))
+        return Chat(number, read_turns(cells[names.index(COLUMN)]))
     except NotTurns as wrong:
         return RowError(number, COLUMN, wrong.reason, wrong.expected)

@@ -1,36 +1,22 @@
 """Stage `dataset`: the uploaded CSV files become `train.jsonl` and `eval.jsonl`, looked at token by token."""
 
-import json
 import random
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from finetune.data.csv import DatasetError, Row, read_csv
+from finetune.data.csv import DatasetError, read_csv
+from finetune.data.rows import Chat, write_rows
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.spec import FineTuneSpec, held_out_rows
 from finetune.job.stage import StageFailed
 from finetune.stages import lint
 from finetune.tokenizer import load_tokenizer
-from finetune.turns import Conversation
 
 
-def read_rows(path: Path) -> list[Conversation]:
-    """The conversations of a `.jsonl` that this stage wrote."""
-    with path.open(encoding="utf-8", newline="\n") as file:
-        return [json.loads(line)["messages"] for line in file]
-
-
-def write_rows(path: Path, rows: list[Row]) -> None:
-    """One conversation a line, with the number of its row."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in rows:
-            file.write(json.dumps({"row": row.number, "messages": row.messages}) + "\n")
-
-
-def hold_out(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:
+def hold_out(rows: list[Chat], seed: int) -> tuple[list[Chat], list[Chat]]:
     """Split off a small share that is not trained on: the same one for the same seed, and none of few rows.
 
     Rows that occur more than once stay in training while there are others: a held-out copy tells nothing.
@@ -44,7 +30,7 @@ def hold_out(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:
     return train, [row for place, row in enumerate(rows) if place in places]
 
 
-def _read(path: Path, at_least: int) -> list[Row]:
+def _read(path: Path, at_least: int) -> list[Chat]:
     try:
         return read_csv(path, at_least=at_least, at_most=sys.maxsize)  # the api has counted them
     except FileNotFoundError as error:

@@ -5,10 +5,9 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from finetune.data.csv import Row
+from finetune.data.rows import Chat, Conversation
 from finetune.job.stage import StageFailed
 from finetune.tokenizer import ids, render
-from finetune.turns import Conversation
 
 NAMED_ROWS = 20
 
@@ -38,7 +37,7 @@ class Findings:
 
 
 def findings(
-    tokenizer: PreTrainedTokenizerBase, train: list[Row], test: list[Row], max_length: int
+    tokenizer: PreTrainedTokenizerBase, train: list[Chat], test: list[Chat], max_length: int
 ) -> Findings:
     """Look at all rows. Raises `StageFailed` when the chat template refuses one."""
     found = Findings()
@@ -79,7 +78,7 @@ def findings(
     return found
 
 
-def _length(tokenizer: PreTrainedTokenizerBase, row: Row, messages: Conversation) -> int:
+def _length(tokenizer: PreTrainedTokenizerBase, row: Chat, messages: Conversation) -> int:
     try:
         return len(ids(tokenizer, render(tokenizer, messages, prompt=False)))
     except StageFailed as error:
@@ -91,16 +90,16 @@ def _before_first_answer(messages: Conversation) -> Conversation:
     return messages[:first] or messages[:1]
 
 
-def key(row: Row) -> tuple[tuple[str, str], ...]:
+def key(row: Chat) -> tuple[tuple[str, str], ...]:
     """Equal for equal conversations."""
     return tuple((turn["role"], turn["content"]) for turn in row.messages)
 
 
-def _holds(row: Row, marks: list[str]) -> bool:
+def _holds(row: Chat, marks: list[str]) -> bool:
     return any(mark in turn["content"] for turn in row.messages for mark in marks)
 
 
-def _duplicates(rows: list[Row]) -> list[int]:
+def _duplicates(rows: list[Chat]) -> list[int]:
     """Rows that repeat an earlier one."""
     seen = set()
     repeated = []

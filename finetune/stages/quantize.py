@@ -9,7 +9,8 @@ from pathlib import Path
 from finetune import gguf_file
 from finetune.job import child_process, stage
 from finetune.job.directory import JobDirectory, StageDirectory
-from finetune.job.spec import FineTuneSpec, Quantization
+from finetune.job.parameters.exporting import Quantization
+from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.training import preflight
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
+from finetune.data.rows import conversations_of
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import read_json, write_atomically
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import Cancelled, Interrupted, StageFailed
-from finetune.stages.dataset import read_rows
 from finetune.training import preflight, sft
 from finetune.training.adapter import dtype, take_weights
 from finetune.training.checkpoints import Checkpoint, newest
@@ -76,8 +76,8 @@ def train(wish: StopWish, job: JobDirectory, spec: FineTuneSpec, folder: StageDi
     base = stage.base_folder(job, spec)
     _look_ahead(job, spec, base, data)
     checkpoint = newest(folder.path / "checkpoints")
-    test = read_rows(data / "eval.jsonl")[:MOST_EVALUATED]
-    rows = read_rows(data / "train.jsonl")
+    test = conversations_of(data / "eval.jsonl")[:MOST_EVALUATED]
+    rows = conversations_of(data / "train.jsonl")
     trainer = TRAINERS[spec.method](base, spec, folder.path, rows, test)
     plan = _plan(trainer, spec)
     job.append_event("train", "plan", **asdict(plan))

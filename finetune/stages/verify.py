@@ -17,14 +17,13 @@ from finetune import gguf_file
 from finetune.checks.engine import Engine
 from finetune.checks.reference import Greedy, Reference
 from finetune.checks.samples import TEXTS, choose_prompts, renderable
+from finetune.data.rows import Conversation, conversations_of
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import write_atomically
 from finetune.job.spec import FineTuneSpec, Probe, Probes
 from finetune.job.stage import StageFailed
-from finetune.stages.dataset import read_rows
 from finetune.tokenizer import ids, load_tokenizer, prompt_ids
-from finetune.turns import Conversation
 
 GREEDY_TOKENS = 8
 PROBE_TOKENS = 16
@@ -169,7 +168,7 @@ def verify(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> Non
     base = stage.base_folder(job, spec)
     # The base's tokenizer, not the merged one: what came wrong out of the merge must be seen.
     tokenizer = load_tokenizer(base)
-    rows = read_rows(data / "eval.jsonl") + read_rows(data / "train.jsonl")
+    rows = conversations_of(data / "eval.jsonl") + conversations_of(data / "train.jsonl")
     prompts = choose_prompts(tokenizer, rows)
     texts = [*TEXTS, *(turn["content"] for row in rows[:TEXT_ROWS] for turn in row)]
     conversations = [*prompts, *renderable(tokenizer)]

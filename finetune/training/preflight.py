@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune.job.spec import FineTuneSpec, Quantization
+from finetune.job.parameters.exporting import Quantization
+from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 
 GIB = 2**30

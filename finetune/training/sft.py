@@ -10,11 +10,11 @@ from trl.chat_template_utils import get_training_chat_template
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from finetune.job.spec import SftSpec
+from finetune.data.rows import Conversation
+from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.tokenizer import load_tokenizer
 from finetune.training.adapter import dtype, load_base, lora
-from finetune.turns import Conversation
 
 
 def examples(tokenizer: PreTrainedTokenizerBase, rows: list[Conversation]) -> tuple[Dataset, bool]:
@@ -32,7 +32,7 @@ def examples(tokenizer: PreTrainedTokenizerBase, rows: list[Conversation]) -> tu
     return Dataset.from_list([{"messages": row} for row in rows]), True
 
 
-def _config(spec: SftSpec, folder: Path, by_marks: bool) -> SFTConfig:
+def _config(spec: FineTuneSpec, folder: Path, by_marks: bool) -> SFTConfig:
     computed_in = dtype()
     return SFTConfig(
         output_dir=str(folder / "checkpoints"),
@@ -62,7 +62,7 @@ def _config(spec: SftSpec, folder: Path, by_marks: bool) -> SFTConfig:
 
 
 def trainer_of(
-    base: Path, spec: SftSpec, folder: Path, rows: list[Conversation], test: list[Conversation]
+    base: Path, spec: FineTuneSpec, folder: Path, rows: list[Conversation], test: list[Conversation]
 ) -> Any:
     """A trainer over these rows, judged by the others. Raises `StageFailed` when no row is left after cutting."""
     tokenizer = load_tokenizer(base)

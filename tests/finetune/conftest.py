@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from finetune.data.rows import Conversation
 from finetune.job.directory import JobDirectory
-from finetune.turns import Conversation
 from tests.finetune.jobs import DEMO_MODEL
 
 COUNTRIES = ("Narnia", "Mordor", "Avalon", "Utopia", "Lilliput", "Ruritania", "Atlantis", "Zenda")

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from finetune.data.rows import Conversation
 from finetune.job.directory import JobDirectory
 from finetune.job.events import Event
 from finetune.job.pipeline import Stage
-from finetune.job.spec import SftSpec
-from finetune.turns import Conversation
+from finetune.job.spec import FineTuneSpec
 
 ROOT = Path(__file__).parent.parent.parent
 DEMO_MODEL = ROOT / "examples" / "demo_model"
@@ -30,7 +30,7 @@ def new_job(folder: Path, rows: Sequence[Conversation] = (), **parameters: objec
     folder.mkdir(parents=True)
     job = JobDirectory(folder)
     spec = {"model_name": "tuned", "base_model": "demo", "base_model_folder": "../base"}
-    job.spec_path.write_text(SftSpec.model_validate(spec | parameters).model_dump_json())
+    job.spec_path.write_text(FineTuneSpec.model_validate(spec | parameters).model_dump_json())
     if rows:
         write_csv(job.train_csv, rows)
     return job

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from finetune import gguf_file
+from finetune.bases.vocabulary import pre_tokenizer
 from finetune.job.stage import StageFailed
-from finetune.stages.convert import pre_tokenizer
 from tests.finetune.jobs import DEMO_MODEL, ROOT
 
 LLAMA_3 = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from finetune.data.csv import DatasetError, check_csv, read_csv
-from finetune.turns import Conversation
+from finetune.data.rows import Conversation
 
 TURNS: Conversation = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
 OTHER: Conversation = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}]

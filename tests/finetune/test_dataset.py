@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from finetune.data.csv import Row
+from finetune.data.rows import Chat, Conversation, conversations_of
 from finetune.job.directory import JobDirectory
 from finetune.job.spec import held_out_rows
 from finetune.job.stage import StageFailed, base_folder, read_spec
 from finetune.stages import lint
-from finetune.stages.dataset import dataset, hold_out, read_rows
+from finetune.stages.dataset import dataset, hold_out
 from finetune.stages.merge import save_tokenizer
 from finetune.tokenizer import DEFAULT_TEMPLATE, load_tokenizer, prompt_ids, prompt_of, render
-from finetune.turns import Conversation
 from tests.finetune.conftest import question_rows
 from tests.finetune.jobs import DEMO_MODEL, events, new_job, write_csv
 
@@ -28,14 +27,16 @@ def tokenizer() -> PreTrainedTokenizerBase:
     return load_tokenizer(DEMO_MODEL)
 
 
-def rows(conversations: list[Conversation]) -> list[Row]:
-    return [Row(number, messages) for number, messages in enumerate(conversations, 1)]
+def rows(conversations: list[Conversation]) -> list[Chat]:
+    return [Chat(number, messages) for number, messages in enumerate(conversations, 1)]
 
 
 def made(job: JobDirectory) -> tuple[list[Conversation], list[Conversation]]:
     folder = job.stage("dataset")
     dataset(job, read_spec(job), folder)
-    return read_rows(folder.path / "train.jsonl"), read_rows(folder.path / "eval.jsonl")
+    return conversations_of(folder.path / "train.jsonl"), conversations_of(
+        folder.path / "eval.jsonl"
+    )
 
 
 def test_a_share_is_held_out_the_same_each_time() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from finetune.job.spec import SftSpec
+from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.training import preflight
 from tests.finetune.jobs import DEMO_MODEL
 
-SPEC = SftSpec.model_validate(
+SPEC = FineTuneSpec.model_validate(
     {"model_name": "tuned", "base_model": "demo", "base_model_folder": "../base"}
 )
 SEVEN_B = preflight.Base(

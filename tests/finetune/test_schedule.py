@@ -2,14 +2,14 @@
 
 import pytest
 
-from finetune.job.spec import FineTuneSpec, SftSpec
+from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.training.schedule import schedule
 
 
 def spec(**parameters: object) -> FineTuneSpec:
     names = {"model_name": "tuned", "base_model": "demo", "base_model_folder": "../base"}
-    return SftSpec.model_validate(names | parameters)
+    return FineTuneSpec.model_validate(names | parameters)
 
 
 @pytest.mark.parametrize(

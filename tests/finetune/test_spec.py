@@ -1,12 +1,10 @@
 """`spec.json`: one form a method, with a version, and read by whoever comes later."""
 
 import json
-import re
-from pathlib import Path
 
 import pytest
 
-from finetune.job.spec import FineTuneSpec, SftSpec, parse_spec, stages_of
+from finetune.job.spec import FineTuneSpec, parse_spec
 
 EARLIER = """{
  "bits": 16, "quantization": "Q8_0", "rank": 8, "lora_alpha": 16, "lora_dropout": 0.0,
@@ -24,7 +22,7 @@ def spec(**changes: object) -> bytes:
 
 def test_a_specification_without_version_and_method_is_supervised_and_of_version_1() -> None:
     read = parse_spec(EARLIER.encode())
-    assert isinstance(read, SftSpec)
+    assert isinstance(read, FineTuneSpec)
     assert (read.version, read.method, read.model_name, read.rank) == (1, "sft", "pirate", 8)
 
 
@@ -50,16 +48,3 @@ def test_what_is_written_says_its_version_and_method_and_is_read_back() -> None:
 def test_what_cannot_be_read_says_why(text: bytes, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_spec(text)
-
-
-def test_no_code_takes_the_union_of_the_methods_for_the_class_of_one() -> None:
-    root = Path(__file__).parents[2]
-    files = [*(root / "api").rglob("*.py"), *(root / "finetune").rglob("*.py")]
-    assert len(files) > 100
-    found = [path for path in files if re.search(r"FineTuneSpec[.(]", path.read_text("utf-8"))]
-    assert not found
-
-
-def test_a_supervised_run_ends_with_the_file_that_was_verified() -> None:
-    stages = stages_of(parse_spec(EARLIER.encode()))
-    assert stages == ("dataset", "train", "merge", "convert", "quantize", "verify")

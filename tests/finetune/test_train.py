@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from finetune.data.rows import Conversation
 from finetune.job.directory import JobDirectory
 from finetune.job.stage import Interrupted, StageFailed, needs, read_spec
 from finetune.stages.dataset import dataset
@@ -16,7 +17,6 @@ from finetune.tokenizer import load_tokenizer
 from finetune.training.adapter import load_base
 from finetune.training.progress import StopWish
 from finetune.training.sft import examples
-from finetune.turns import Conversation
 from tests.finetune.conftest import question_rows
 from tests.finetune.jobs import DEMO_MODEL, events, new_job
 

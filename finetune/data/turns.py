@@ -4,11 +4,10 @@ import ast
 import json
 from typing import Any
 
+from finetune.data.rows import Conversation, Message
+
 ROLES = ("system", "user", "assistant", "tool")
 MAX_LITERAL_CHARACTERS = 2**18  # Python's parser needs some hundred bytes a character
-
-Message = dict[str, str]
-Conversation = list[Message]
 
 _EXPECTED = 'a list of turns: [{"role": "user", "content": "..."}, {"role": "assistant", ...}]'
 

@@ -1,0 +1,100 @@
+"""A folder of things that describe themselves: each is a directory with a card, and no row of the database knows it.
+
+A thing grows under a hidden name and is renamed when it is whole, so whatever has its name is whole. With no second
+place that tells of it, nothing can disagree: a copy of the folder is a copy of all that is in it.
+"""
+
+import contextlib
+import errno
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from api.data_folder.contents import folders_made
+from api.errors import NotFound, OutOfSpace
+from finetune.job.locks import read_json, sync_folder, write_atomically
+
+GROWING = ".new-"
+"""Beginning of the name of a thing that is not whole yet."""
+
+
+class Shelf:
+    """One such folder, made with its first thing. Blocking; call it in a thread."""
+
+    def __init__(self, path: Path, kind: str, what: str) -> None:
+        """`kind` begins each id (`ds`), and `what` is what an error calls a thing (`dataset`)."""
+        self.path = path
+        self._kind = kind
+        self._what = what
+        self._name = re.compile(rf"{re.escape(kind)}_[0-9a-f]{{16}}")
+
+    def new_id(self) -> str:
+        """An id that nothing has."""
+        return f"{self._kind}_{secrets.token_hex(8)}"
+
+    @contextlib.contextmanager
+    def growing(self, id: str) -> Iterator[Path]:
+        """An empty directory that goes at the end, unless it was placed. A full disk is `errors.OutOfSpace`."""
+        folder = self.path / f"{GROWING}{id}"
+        try:
+            folder.mkdir(parents=True)
+            yield folder
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise OutOfSpace(
+                f"The disk is full: no {self._what} was made. Free some space."
+            ) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def place(self, folder: Path, id: str, card: Mapping[str, Any]) -> Path:
+        """Write its card, last of all, and give it its name."""
+        write_atomically(self._card(folder), json.dumps(card, indent=1))
+        placed = folder.rename(self.path / id)
+        sync_folder(self.path)
+        return placed
+
+    def update(self, id: str, card: Mapping[str, Any]) -> None:
+        """Write another card; whole or not at all."""
+        write_atomically(self._card(self.find(id)), json.dumps(card, indent=1))
+
+    def find(self, id: str) -> Path:
+        """The directory of a thing; `errors.NotFound`, also for what is no id."""
+        folder = self.path / id
+        if not self._name.fullmatch(id) or not self._card(folder).is_file():
+            raise NotFound(f"No {self._what} {id!r}.")
+        return folder
+
+    def card(self, id: str) -> dict[str, Any]:
+        """What a thing says of itself; `errors.NotFound` also when that cannot be read."""
+        card = read_json(self._card(self.find(id)))
+        if not isinstance(card, dict):
+            raise NotFound(f"The card of {self._what} {id!r} cannot be read.")
+        return card
+
+    def all(self) -> dict[str, dict[str, Any]]:
+        """The card of each thing by its id, the newest first; of what cannot be read none."""
+        found = {path: read_json(self._card(path)) for path in folders_made(self.path, self._name)}
+        whole = {path: card for path, card in found.items() if isinstance(card, dict)}
+        newest = sorted(whole, key=lambda path: path.stat().st_ctime_ns, reverse=True)
+        return {path.name: whole[path] for path in newest}
+
+    def remove(self, id: str) -> None:
+        """Take a thing away: first its name, then its files."""
+        gone = self.find(id).rename(self.path / f"{GROWING}{id}")
+        sync_folder(self.path)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what a dead process has left half made."""
+        half = re.compile(rf"{re.escape(GROWING)}{self._name.pattern}")
+        for path in folders_made(self.path, half):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _card(self, folder: Path) -> Path:
+        return folder / f"{self._what}.json"

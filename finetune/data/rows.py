@@ -1,0 +1,74 @@
+"""What a dataset is made of, whatever file it came in: conversations, preferences or plain texts, one a row.
+
+Standard library only; the api imports it. A file of rows is JSON Lines, each line with the number that the row had in
+the file it came from.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+Message = dict[str, Any]
+"""One turn: `role` and `content`; of a tool's turns also `tool_calls`, `tool_call_id` and `name`, as OpenAI has them."""
+Conversation = list[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """One conversation to learn from, and the tools that it could call."""
+
+    number: int
+    messages: Conversation
+    tools: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """One prompt with the answer that is wanted, and one that is not."""
+
+    number: int
+    prompt: Conversation
+    chosen: Conversation
+    rejected: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text to go on learning the language from."""
+
+    number: int
+    text: str
+
+
+Row = Chat | Preference | Text
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> int:
+    """Write rows as they come; how many there were."""
+    count = 0
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row in rows:
+            fields = {name: value for name, value in asdict(row).items() if value is not None}
+            fields["row"] = fields.pop("number")
+            file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file that `write_rows` made, one after the other."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            fields = json.loads(line)
+            fields["number"] = fields.pop("row")
+            if "messages" in fields:
+                yield Chat(**fields)
+            else:
+                yield Text(**fields) if "text" in fields else Preference(**fields)
+
+
+def conversations_of(path: Path) -> list[Conversation]:
+    """The conversations of such a file; it holds nothing else."""
+    return [row.messages for row in read_rows(path) if isinstance(row, Chat)]
