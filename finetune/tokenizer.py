@@ -55,11 +55,16 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Conversation, prompt: b
             messages, tokenize=False, add_generation_prompt=prompt
         )
     except Exception as error:  # a template raises what it likes
-        raise StageFailed(
-            "Chat template refuses the conversation",
-            f"{type(error).__name__}: {error}. Turns: {[turn['role'] for turn in messages]}.",
-        ) from error
+        raise template_refuses(error, messages) from error
     return str(text)
+
+
+def template_refuses(error: Exception, messages: Conversation) -> StageFailed:
+    """What a template's error means to whoever gave the conversation."""
+    return StageFailed(
+        "Chat template refuses the conversation",
+        f"{type(error).__name__}: {error}. Turns: {[turn['role'] for turn in messages]}.",
+    )
 
 
 def ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -6,33 +6,31 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
-from trl.chat_template_utils import get_training_chat_template
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from finetune.data.rows import Conversation
+from finetune.data.rows import Chat, Conversation
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.tokenizer import load_tokenizer
 from finetune.training.adapter import dtype, load_base, lora
+from finetune.training.supervision import Supervision
 
 
-def examples(tokenizer: PreTrainedTokenizerBase, rows: list[Conversation]) -> tuple[Dataset, bool]:
-    """The rows in the form in which only assistant turns are learned, and whether it is by marks."""
-    try:
-        get_training_chat_template(tokenizer)
-    except ValueError:
-        pairs = [
-            {"prompt": row[:place], "completion": [turn]}
-            for row in rows
-            for place, turn in enumerate(row)
-            if turn["role"] == "assistant" and place > 0
+def examples(tokenizer: PreTrainedTokenizerBase, rows: list[Conversation]) -> Dataset:
+    """The rows as sequences whose labels are set: the trainer only cuts and packs them."""
+    supervision = Supervision(tokenizer)
+    return Dataset.from_list(
+        [
+            example.columns()
+            for number, messages in enumerate(rows, 1)
+            for example in supervision.of(Chat(number, messages))
+            if any(example.learned)
         ]
-        return Dataset.from_list(pairs), False
-    return Dataset.from_list([{"messages": row} for row in rows]), True
+    )
 
 
-def _config(spec: FineTuneSpec, folder: Path, by_marks: bool) -> SFTConfig:
+def _config(spec: FineTuneSpec, folder: Path) -> SFTConfig:
     computed_in = dtype()
     return SFTConfig(
         output_dir=str(folder / "checkpoints"),
@@ -46,7 +44,6 @@ def _config(spec: FineTuneSpec, folder: Path, by_marks: bool) -> SFTConfig:
         packing_strategy="bfd",
         eval_packing=False,
         max_length=spec.max_length,
-        assistant_only_loss=by_marks,
         seed=spec.seed,
         data_seed=spec.seed,
         bf16=computed_in is torch.bfloat16,
@@ -66,12 +63,11 @@ def trainer_of(
 ) -> Any:
     """A trainer over these rows, judged by the others. Raises `StageFailed` when no row is left after cutting."""
     tokenizer = load_tokenizer(base)
-    train_set, by_marks = examples(tokenizer, rows)
     trainer: Any = SFTTrainer(
         model=load_base(base, spec.bits),
-        args=_config(spec, folder, by_marks),
-        train_dataset=train_set,
-        eval_dataset=examples(tokenizer, test)[0] if test else None,
+        args=_config(spec, folder),
+        train_dataset=examples(tokenizer, rows),
+        eval_dataset=examples(tokenizer, test) if test else None,
         processing_class=tokenizer,
         peft_config=lora(spec),
     )

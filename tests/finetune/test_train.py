@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.data.rows import Conversation
 from finetune.job.directory import JobDirectory
@@ -17,6 +21,7 @@ from finetune.tokenizer import load_tokenizer
 from finetune.training.adapter import load_base
 from finetune.training.progress import StopWish
 from finetune.training.sft import examples
+from finetune.training.supervision import IGNORED
 from tests.finetune.conftest import question_rows
 from tests.finetune.jobs import DEMO_MODEL, events, new_job
 
@@ -75,10 +80,11 @@ def test_without_marks_only_the_assistant_is_learned_all_the_same(
         {"role": "user", "content": "Three?"},
         {"role": "assistant", "content": "Four."},
     ]
-    pairs, by_marks = examples(tokenizer, [row])
-    assert not by_marks
-    assert [pair["completion"] for pair in pairs] == [[row[1]], [row[3]]]
-    assert [pair["prompt"] for pair in pairs] == [row[:1], row[:3]]
+    end = tokenizer.eos_token
+    assert [learned_text(tokenizer, example) for example in examples(tokenizer, [row])] == [
+        f" Two.{end}",
+        f" Four.{end}",
+    ]
     job = new_job(
         jobs_folder / "job_marks",
         question_rows(),
@@ -89,6 +95,36 @@ def test_without_marks_only_the_assistant_is_learned_all_the_same(
     )
     facts = trained(job)
     assert facts["eval_loss"] < facts["eval_loss_before"]
+
+
+def learned_text(tokenizer: PreTrainedTokenizerBase, example: dict[str, list[int]]) -> str:
+    return str(tokenizer.decode([label for label in example["labels"] if label != IGNORED]))
+
+
+@pytest.mark.parametrize("by_marks", [True, False])
+def test_the_labels_are_those_that_trl_would_set(
+    by_marks: bool, other_base: Path, tmp_path: Path
+) -> None:
+    base = DEMO_MODEL if by_marks else other_base
+    tokenizer = load_tokenizer(base)
+    rows = question_rows()[:3]
+    trainer: Any = SFTTrainer(
+        model=load_base(base, 16),
+        args=SFTConfig(
+            str(tmp_path), assistant_only_loss=by_marks, use_cpu=True, bf16=False, report_to="none"
+        ),
+        train_dataset=Dataset.from_list(
+            [
+                {"messages": row} if by_marks else {"prompt": row[:1], "completion": row[1:]}
+                for row in rows
+            ]
+        ),
+        processing_class=tokenizer,
+    )
+    ours = examples(tokenizer, rows)
+    assert [(row["input_ids"], row["labels"]) for row in ours] == [
+        (row["input_ids"], row["labels"]) for row in trainer.train_dataset
+    ]
 
 
 def test_an_accumulation_that_gives_no_step_fails_before_training(jobs_folder: Path) -> None:
