@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from finetune.job.parameters.exporting import Exporting
+from finetune.job.parameters.judging import Judging
 from finetune.job.parameters.learning import Learning
 from finetune.job.parameters.running import Running
 
@@ -18,7 +19,7 @@ def held_out_rows(rows: int) -> int:
     return 0 if rows < 10 else min(50, max(1, round(rows * 0.05)))
 
 
-class TrainingParameters(Learning, Exporting, Running):
+class TrainingParameters(Learning, Exporting, Judging, Running):
     """What a caller can choose.
 
     Defaults are the original service's where they train well; `docs/fine-tuning.md` says which
