@@ -20,14 +20,16 @@ from pathlib import Path
 from types import FrameType
 
 from finetune.job import child_process, stage
-from finetune.job.device import Device, training_device
+from finetune.job.device import Gpu, find_gpu
 from finetune.job.directory import JobDirectory
+from finetune.job.hardware import measure
 from finetune.job.spec import JobError, Outcome
-from finetune.job.workers import dismiss_worker, report_worker, workers
+from finetune.job.workers import dismiss_worker, report_hardware, report_worker, workers
 
 PIPELINE = (sys.executable, "-m", "finetune")
 MOST_STARTS = 3  # of a job whose process ends again and again without an outcome
 REPORT_SECONDS = 5.0
+HARDWARE_SECONDS = 60.0
 JOB_NAME = re.compile(r"job_\w+")
 
 log = logging.getLogger("finetune.worker")
@@ -62,13 +64,14 @@ class Worker:
         command: Sequence[str] = PIPELINE,
         *,
         name: str = "worker",
-        device: Device = "cpu",
+        gpu: Gpu | None = None,
     ) -> None:
-        """`device` is what it trains on, as it reports."""
+        """`gpu` is what it trains on, as it reports; its CPU without one."""
         self._folder = folder
         self._command = command
         self._name = name
-        self._device = device
+        self._gpu = gpu
+        self._measured_at = -HARDWARE_SECONDS
         self._child: subprocess.Popen[bytes] | None = None
         self._is_stopping = False
         self._starts: Counter[str] = Counter()
@@ -84,7 +87,7 @@ class Worker:
         """Take one job after the other; `until_idle` ends when none waits."""
         while not self._is_stopping:
             try:
-                report_worker(self._folder, self._name, self._device)
+                self._report()
                 job = next_job(self._folder)
                 if job is not None:
                     self._run_job(job)
@@ -97,6 +100,12 @@ class Worker:
                     break
                 time.sleep(poll_seconds)
         dismiss_worker(self._folder, self._name)
+
+    def _report(self) -> None:
+        report_worker(self._folder, self._name, "gpu" if self._gpu else "cpu")
+        if time.monotonic() - self._measured_at >= HARDWARE_SECONDS:
+            report_hardware(self._folder, self._name, measure(self._folder, self._gpu))
+            self._measured_at = time.monotonic()
 
     def _say_once(self, error: OSError) -> None:
         trouble = str(error) if self._folder.is_dir() else f"{self._folder} is not there"
@@ -136,7 +145,7 @@ class Worker:
                 return self._child.wait(REPORT_SECONDS)
             except subprocess.TimeoutExpired:
                 with contextlib.suppress(OSError):
-                    report_worker(self._folder, self._name, self._device)
+                    self._report()
 
     def _try_again_or_give_up(self, job: JobDirectory, code: int) -> None:
         log.warning("%s: its process ended with code %d and no outcome", job.id, code)
@@ -165,8 +174,8 @@ def main(arguments: list[str], command: Sequence[str] = PIPELINE) -> int:
     for name, is_alive in workers(folder).items():
         if not is_alive:
             dismiss_worker(folder, name)
-    device = training_device()
-    worker = Worker(folder, command, name=options.name, device=device)
+    gpu = find_gpu()
+    worker = Worker(folder, command, name=options.name, gpu=gpu)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -174,7 +183,8 @@ def main(arguments: list[str], command: Sequence[str] = PIPELINE) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    log.info("%s watches %s and trains on the %s", options.name, folder, device.upper())
+    device = gpu.name if gpu else "CPU"
+    log.info("%s watches %s and trains on the %s", options.name, folder, device)
     worker.run(options.poll_seconds, until_idle=options.until_idle)
     log.info("%s ends", options.name)
     return 0

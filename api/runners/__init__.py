@@ -4,10 +4,12 @@ Progress, outcome and errors are read from the directory itself, so a runner kno
 and runners cannot disagree.
 """
 
+from pathlib import Path
 from typing import Protocol
 
 from finetune.job.device import Device
 from finetune.job.directory import JobDirectory
+from finetune.job.hardware import Hardware
 
 
 class JobRunner(Protocol):
@@ -27,6 +29,10 @@ class JobRunner(Protocol):
 
     def device(self, job: JobDirectory) -> Device | None:
         """What the job trains on; None while nobody is there who would train it."""
+        ...
+
+    def hardware(self, jobs_dir: Path) -> Hardware | None:
+        """What there is to train with; None while nobody has said it."""
         ...
 
     def check(self) -> tuple[str, ...]:

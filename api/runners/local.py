@@ -16,8 +16,9 @@ from pathlib import Path
 
 from api import child_process
 from api.errors import BackEndFailed, OutOfSpace
-from finetune.job.device import Device, training_device
+from finetune.job.device import Device, Gpu, find_gpu
 from finetune.job.directory import JobDirectory
+from finetune.job.hardware import Hardware, measure
 
 PIPELINE = (sys.executable, "-m", "finetune")
 CLOSE_SECONDS = 5.0
@@ -30,12 +31,12 @@ class LocalRunner:
     def __init__(
         self,
         command: Sequence[str] = PIPELINE,
-        look: Callable[[], Device] = training_device,
+        look: Callable[[], Gpu | None] = find_gpu,
     ) -> None:
-        """`look` finds the device that trains here; it is asked once."""
+        """`look` finds the GPU that trains here; it is asked once."""
         self._command = tuple(command)
         self._look = look
-        self._device: Device | None = None
+        self._found: tuple[Gpu | None] | None = None
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
         self._adopted: dict[Path, JobDirectory] = {}
 
@@ -71,9 +72,11 @@ class LocalRunner:
     def device(self, job: JobDirectory) -> Device | None:
         """What torch trains on here."""
         del job
-        if self._device is None:
-            self._device = self._look()
-        return self._device
+        return "gpu" if self._gpu() else "cpu"
+
+    def hardware(self, jobs_dir: Path) -> Hardware | None:
+        """What this machine has."""
+        return measure(jobs_dir, self._gpu())
 
     def check(self) -> tuple[str, ...]:
         """None: a child process can always be started."""
@@ -92,6 +95,11 @@ class LocalRunner:
             time.sleep(LOOK_SECONDS)
         self._children.clear()
         self._adopted.clear()
+
+    def _gpu(self) -> Gpu | None:
+        if self._found is None:
+            self._found = (self._look(),)
+        return self._found[0]
 
     def _started(self, job: JobDirectory) -> subprocess.Popen[bytes]:
         with job.log_path.open("ab") as log:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from finetune.job.device import Device
 from finetune.job.directory import JobDirectory
-from finetune.job.workers import worker_device, workers
+from finetune.job.hardware import Hardware
+from finetune.job.workers import worker_device, worker_hardware, workers
 
 START_ONE = "With compose: docker compose up -d worker."
 NO_WORKER = f"No worker watches the jobs folder: jobs wait until one does. {START_ONE}"
@@ -42,6 +43,10 @@ class WorkerRunner:
         """What the workers say that live."""
         del job
         return worker_device(self._folder)
+
+    def hardware(self, jobs_dir: Path) -> Hardware | None:
+        """What the workers have written beside the jobs."""
+        return worker_hardware(jobs_dir)
 
     def check(self) -> tuple[str, ...]:
         """That no worker lives, which leaves a running job running without a word."""

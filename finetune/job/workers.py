@@ -1,14 +1,20 @@
 """The workers of a jobs folder: a file for each in `.workers/`, touched as long as it lives.
 
-It holds the device that the worker trains on. Standard library only.
+It holds the device that the worker trains on; `.workers/hardware/` holds what its machine has, and stays when the
+worker ends. Standard library only.
 """
 
 import contextlib
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from finetune.job.device import Device
+from finetune.job.hardware import Hardware, of_mapping
+from finetune.job.locks import read_json, write_atomically
 
+HARDWARE = "hardware"
 SILENT_SECONDS = 30.0
 """A worker that has not touched its file for so long is dead or hangs."""
 
@@ -32,8 +38,31 @@ def workers(jobs_dir: Path) -> dict[str, bool]:
     found = {}
     for file in _workers(jobs_dir).glob("*"):
         with contextlib.suppress(FileNotFoundError):
-            found[file.name] = time.time() - file.stat().st_mtime < SILENT_SECONDS
+            if file.is_file():
+                found[file.name] = time.time() - file.stat().st_mtime < SILENT_SECONDS
     return found
+
+
+def report_hardware(jobs_dir: Path, name: str, hardware: Hardware) -> None:
+    """Say what the worker of this name has to train with."""
+    file = _workers(jobs_dir) / HARDWARE / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, json.dumps(asdict(hardware), indent=1))
+
+
+def worker_hardware(jobs_dir: Path) -> Hardware | None:
+    """What the machine has that takes a job of this folder: the roomiest of the workers that live, a GPU before any
+    CPU. When none lives, of the one that was there last; None when there never was one.
+    """
+    living = {name for name, is_alive in workers(jobs_dir).items() if is_alive}
+    said = []
+    for file in (_workers(jobs_dir) / HARDWARE).glob("*.json"):
+        with contextlib.suppress(FileNotFoundError):
+            if hardware := of_mapping(read_json(file)):
+                said.append((file.stem in living, file.stat().st_mtime, hardware))
+    if here := [hardware for lives, _, hardware in said if lives]:
+        return max(here, key=lambda one: (one.device == "gpu", one.memory))
+    return max(said, key=lambda one: one[1])[2] if said else None
 
 
 def worker_device(jobs_dir: Path) -> Device | None:

@@ -19,7 +19,7 @@ from api.runtime import ModelRuntime
 from api.settings import Settings
 from api.store import open_store
 from api.store.jobs import Job, JobStatus
-from finetune.job.device import Device
+from finetune.job.device import Device, Gpu
 from finetune.job.directory import JobDirectory
 from tests.fakes import FakeRuntime
 
@@ -60,7 +60,8 @@ class Workshop:
         self.jobs_dir = settings.jobs_dir
         self.store = open_store(settings.database_path)
         self.runtime = runtime or FakeRuntime()
-        self.runner = LocalRunner(command(program), lambda: device)
+        gpu = Gpu("test", 2**35) if device == "gpu" else None
+        self.runner = LocalRunner(command(program), lambda: gpu)
         self.base_models = BaseModels(settings.base_models_dir, self.store.models)
         self.publisher = Publisher(self.store, self.runtime)
         self.folder = open_folders(settings, self.store).jobs

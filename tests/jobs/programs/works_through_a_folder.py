@@ -4,11 +4,11 @@ import signal
 import sys
 from pathlib import Path
 
-from finetune.job.device import training_device
+from finetune.job.device import find_gpu
 from finetune.worker import Worker
 
 folder, program = Path(sys.argv[1]), sys.argv[2]
 command = (sys.executable, "-m", f"tests.jobs.programs.{program}")
-worker = Worker(folder, command, device=training_device())
+worker = Worker(folder, command, gpu=find_gpu())
 signal.signal(signal.SIGTERM, lambda *_: worker.stop())
 worker.run(0.05)
