@@ -2,7 +2,7 @@
 
 A child knows what its `env` says: nothing at all when it reads what a stranger wrote, else `environment()`, which holds
 no secret. It ends with us, whatever happens, but for a training. `finetune/job/child_process.py`, which has children
-too, says how.
+too, says how. A training also knows what the trackers that the operator names are configured by.
 """
 
 import asyncio
@@ -12,9 +12,17 @@ from subprocess import Popen
 from typing import Any
 
 from finetune.job import child_process
-from finetune.job.child_process import Limits, bound, environment, run
+from finetune.job.child_process import Limits, bound, environment, run, training_environment
 
-__all__ = ["NOTHING", "Limits", "environment", "run", "start", "start_to_outlive_us"]
+__all__ = [
+    "NOTHING",
+    "Limits",
+    "environment",
+    "run",
+    "start",
+    "start_to_outlive_us",
+    "training_environment",
+]
 
 NOTHING: Mapping[str, str] = {}
 

@@ -136,7 +136,7 @@ class Worker:
     def _pipeline(self, job: JobDirectory) -> int:
         """Run the job in a process that ends with this one; returns its exit code."""
         self._child = child_process.start(
-            [*self._command, str(job.path)], env=child_process.environment()
+            [*self._command, str(job.path)], env=child_process.training_environment()
         )
         if self._is_stopping:
             self._child.terminate()

@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import anyio.to_thread
 
+from api.errors import WrongState
+from api.jobs.choosing import checkpoints, choose
 from api.jobs.deleting import delete_job
 from api.jobs.following import StatusIs, follow
 from api.jobs.submit import Plan, Submission, Submitter
@@ -18,11 +21,14 @@ from finetune.job.progress import JobProgress
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """One job with all that is known of it; `queue_position` counts the jobs that run before it."""
+    """One job with all that is known of it; `queue_position` counts the jobs that run before it, `checkpoints` are
+    those that it has kept.
+    """
 
     job: Job
     queue_position: int | None
     progress: JobProgress
+    checkpoints: list[dict[str, Any]]
 
 
 class JobQueue:
@@ -61,7 +67,8 @@ class JobQueue:
         def read() -> JobState:
             job = self._store.jobs.get(job_id)
             place = self._store.jobs.queue_position(job) if job.status == "queued" else None
-            return JobState(job, place, self._supervisor.directory(job.id).progress())
+            directory = self._supervisor.directory(job.id)
+            return JobState(job, place, directory.progress(), checkpoints(directory))
 
         return await anyio.to_thread.run_sync(read)
 
@@ -85,9 +92,31 @@ class JobQueue:
         """Queue an ended or a trained job again."""
         return await self._supervisor.resume(job_id)
 
-    async def publish(self, job_id: str) -> Job:
-        """Publish a job that was trained and not published."""
-        return await self._supervisor.publish(job_id)
+    async def publish(
+        self, job_id: str, checkpoint: Literal["best", "last"] | int | None = None
+    ) -> Job:
+        """Publish a job that was trained and not published; with a `checkpoint` it is queued, to be exported from
+        that one first.
+        """
+        if checkpoint is None:
+            return await self._supervisor.publish(job_id)
+        async with self._supervisor.at_rest(job_id) as job:
+            if job.status != "trained":
+                raise WrongState(
+                    f"Job {job_id} is {job.status}: another checkpoint is for one that was trained and not published.",
+                    state=job.status,
+                )
+
+            def choose_another() -> None:
+                spec = choose(self._supervisor.directory(job.id), checkpoint)
+                self._store.jobs.set_spec(job.id, spec)
+
+            await anyio.to_thread.run_sync(choose_another)
+        return await self.resume(job_id)
+
+    async def prefer(self, job_id: str, priority: int) -> Job:
+        """Give a job another priority, which counts while it is queued."""
+        return await anyio.to_thread.run_sync(self._store.jobs.set_priority, job_id, priority)
 
     async def delete(self, job_id: str) -> Job:
         """Delete a job that nothing works on; returns what it was."""

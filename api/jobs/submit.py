@@ -160,7 +160,9 @@ class Submitter:
         try:
             sync_folder(self._jobs_dir)
             point("job_placed")
-            job = self._store.jobs.add(job_id, spec.model_name, spec.base_model, spec.model_dump())
+            job = self._store.jobs.add(
+                job_id, spec.model_name, spec.base_model, spec.model_dump(), spec.priority
+            )
         except BaseException:
             shutil.rmtree(placed, ignore_errors=True)
             raise

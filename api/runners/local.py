@@ -32,8 +32,11 @@ class LocalRunner:
         self,
         command: Sequence[str] = PIPELINE,
         look: Callable[[], Gpu | None] = find_gpu,
+        *,
+        trackers: Sequence[str] = (),
     ) -> None:
-        """`look` finds the GPU that trains here; it is asked once."""
+        """`look` finds the GPU that trains here; it is asked once. `trackers` get the figures of each training."""
+        self._trackers = ",".join(trackers)
         self._command = tuple(command)
         self._look = look
         self._found: tuple[Gpu | None] | None = None
@@ -105,7 +108,7 @@ class LocalRunner:
         with job.log_path.open("ab") as log:
             return child_process.start_to_outlive_us(
                 [*self._command, str(job.path.absolute())],
-                env=child_process.environment(),
+                env=child_process.training_environment(self._trackers),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

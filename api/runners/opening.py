@@ -8,4 +8,6 @@ from api.settings import Settings
 
 def open_runner(settings: Settings) -> JobRunner:
     """The runner that the settings name."""
-    return WorkerRunner(settings.jobs_dir) if settings.runner == "worker" else LocalRunner()
+    if settings.runner == "worker":
+        return WorkerRunner(settings.jobs_dir)
+    return LocalRunner(trackers=settings.trackers)

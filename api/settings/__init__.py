@@ -12,7 +12,16 @@ from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from api.settings.values import AnyCase, Folder, HostNames, Key, Networks, Origins, RootPath
+from api.settings.values import (
+    AnyCase,
+    Folder,
+    HostNames,
+    Key,
+    Networks,
+    Origins,
+    RootPath,
+    Trackers,
+)
 
 
 class Settings(BaseSettings):
@@ -164,6 +173,11 @@ class Settings(BaseSettings):
         False,
         description="Training and models fit into the memory side by side: no model is unloaded for a fine-tune, and "
         "no call is refused while a GPU trains.",
+    )
+    trackers: Trackers = Field(
+        (),
+        description="Where the figures of a training also go, beside its TensorBoard files: `mlflow`, `wandb` or both, "
+        "each configured by its own variables (`MLFLOW_TRACKING_URI`, `WANDB_API_KEY`, ...). A worker has its own.",
     )
     max_dataset_rows: int = Field(1_000_000, ge=1, description="Most rows a dataset may have.")
 

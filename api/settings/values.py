@@ -4,7 +4,7 @@ import ipaddress
 import json
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -89,3 +89,4 @@ RootPath = Annotated[str, AfterValidator(_root_path)]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], Listed]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], Listed]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], Listed]
+Trackers = Annotated[tuple[Annotated[Literal["mlflow", "wandb"], AnyCase], ...], Listed]

@@ -135,6 +135,17 @@ class Jobs:
         with self._database.read() as connection:
             return connection.execute(query).scalar_one()
 
+    def set_spec(self, job_id: str, spec: dict[str, Any]) -> None:
+        """Remember another specification."""
+        with self._database.write() as connection:
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(spec=spec))
+
+    def set_priority(self, job_id: str, priority: int) -> Job:
+        """Change the place in the queue; `errors.JobNotFound`."""
+        with self._database.write() as connection:
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(priority=priority))
+            return _one(connection, job_id)
+
     def move(
         self,
         job_id: str,

@@ -44,6 +44,9 @@ PASSED_ON_PREFIXES = (
 are kept: `NVIDIA_API_KEY`, `HF_TOKEN`, `LLAMA_API_KEY` are some.
 """
 
+TRACKERS = "LLM_FASTAPI_TRACKERS"
+TRACKERS_PREFIXES = ("MLFLOW_", "WANDB_")
+
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -84,6 +87,20 @@ def environment() -> dict[str, str]:
         if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
     }
     return passed_on | OFFLINE
+
+
+def training_environment(trackers: str | None = None) -> dict[str, str]:
+    """`environment`, and for the trackers of a training, as `LLM_FASTAPI_TRACKERS` names them, what they are configured
+    by: addresses and keys of those alone.
+    """
+    named = os.environ.get(TRACKERS, "") if trackers is None else trackers
+    prefixes = tuple(f"{name.strip().upper()}_" for name in named.split(",") if name.strip())
+    configured = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(tuple(one for one in prefixes if one in TRACKERS_PREFIXES))
+    }
+    return environment() | configured | ({TRACKERS: named} if named else {})
 
 
 def bound(

@@ -122,7 +122,7 @@ class Pipeline:
                     self._child.kill()
 
     def _start(self, step: Stage, lock: int, log: IO[bytes]) -> "subprocess.Popen[bytes] | Forked":
-        env = WAITING | child_process.environment()
+        env = WAITING | child_process.training_environment()
         if self._stages is None and may_fork():
             if self._preloaded is None:
                 self._preloaded = Preloaded(self._job.path, env, log, lock)

@@ -19,6 +19,7 @@ FIGURES = (
     "step",
     "steps",
     "loss",
+    "eval_loss",
     "learning_rate",
     "tokens_per_second",
     "eta_seconds",
@@ -38,6 +39,7 @@ class JobProgress:
     step: int | None = None
     steps: int | None = None
     loss: float | None = None
+    eval_loss: float | None = None
     learning_rate: float | None = None
     tokens_per_second: float | None = None
     eta_seconds: float | None = None

@@ -1,18 +1,20 @@
 """Stage `train`: a LoRA adapter, by a method that can be stopped at any step and goes on from there."""
 
+import gc
 import json
 import logging
 import math
 import shutil
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
+from transformers.trainer_utils import IntervalStrategy
 
 from finetune.data.rows import conversations_of
 from finetune.job import stage
@@ -20,15 +22,30 @@ from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import read_json, write_atomically
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import Cancelled, Interrupted, StageFailed
-from finetune.training import preflight, sft
-from finetune.training.adapter import dtype, take_weights
+from finetune.training import preflight, sft, trackers
+from finetune.training.adapter import dtype
 from finetune.training.checkpoints import Checkpoint, newest
+from finetune.training.kept import ADAPTER, Kept
+from finetune.training.narrower import halve, narrowed
 from finetune.training.progress import StopWish, Watcher, memory_bytes
 from finetune.training.schedule import Schedule, schedule
 
 MOST_EVALUATED = 200
+LEARNED = "learned.json"
+"""What is known once training is over; from then on only the choice of a checkpoint is open."""
 TRAINERS = {"sft": sft.trainer_of}
 """For each method of the specification what makes its trainer (`transformers.Trainer` or one of TRL's)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training and where it leaves what."""
+
+    wish: StopWish
+    job: JobDirectory
+    spec: FineTuneSpec
+    folder: StageDirectory
+    kept: Kept
 
 
 def _plan(trainer: Any, spec: FineTuneSpec) -> Schedule:
@@ -37,6 +54,9 @@ def _plan(trainer: Any, spec: FineTuneSpec) -> Schedule:
     trainer.args.gradient_accumulation_steps = plan.gradient_accumulation_steps
     trainer.args.warmup_steps = plan.warmup_steps
     trainer.args.save_steps = plan.checkpoint_steps
+    if trainer.eval_dataset:
+        trainer.args.eval_strategy = IntervalStrategy.STEPS
+        trainer.args.eval_steps = plan.checkpoint_steps
     return plan
 
 
@@ -56,57 +76,106 @@ def _evaluate_before(trainer: Any, folder: Path) -> float | None:
     return loss
 
 
-def _learn(trainer: Any, job: JobDirectory, wish: StopWish, checkpoint: Checkpoint | None) -> None:
-    """Train to the end. Raises `Cancelled` or `Interrupted` once a checkpoint is saved."""
+def _learn(trainer: Any, run: Run, checkpoint: Checkpoint | None) -> bool:
+    """Train to the end; whether that came early. Raises `Cancelled` or `Interrupted` once a checkpoint is saved."""
     if checkpoint and checkpoint.is_last:
-        # The trainer would take one step more.
-        take_weights(trainer.model, checkpoint.path)
-        return
-    trainer.add_callback(Watcher(job, wish))
-    wish.is_training = True
-    trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    wish.is_training = False
-    if trainer.state.global_step < trainer.state.max_steps:
-        raise Cancelled if job.is_cancel_requested() else Interrupted
+        return False
+    watcher = Watcher(run.job, run.wish, run.kept, run.spec.early_stopping)
+    trainer.add_callback(watcher)
+    for tracker in trackers.callbacks(run.job, run.folder.path):
+        trainer.add_callback(tracker)
+    run.wish.is_training = True
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+    finally:
+        run.wish.is_training = False
+    if trainer.state.global_step < trainer.state.max_steps and not watcher.has_stopped_early:
+        raise Cancelled if run.job.is_cancel_requested() else Interrupted
+    return watcher.has_stopped_early
 
 
 def train(wish: StopWish, job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
-    """dataset/ -> train/adapter/, by way of train/checkpoints/."""
+    """dataset/ -> train/adapter/, by way of train/checkpoints/ and train/kept/."""
     data = stage.needs(job, "dataset", "train.jsonl", "eval.jsonl")
     base = stage.base_folder(job, spec)
-    _look_ahead(job, spec, base, data)
-    checkpoint = newest(folder.path / "checkpoints")
+    learned = folder.path / LEARNED
+    if not learned.is_file():
+        _look_ahead(job, spec, base, data)
+        run = Run(wish, job, spec, folder, Kept(folder.path))
+        write_atomically(learned, json.dumps(_learned(run, base, data)))
+        shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
+    _choose(job, spec, folder, json.loads(learned.read_text("utf-8")))
+
+
+def _learned(run: Run, base: Path, data: Path) -> dict[str, Any]:
+    """Train; what is known of it afterwards. Out of GPU memory once, it goes on with half the batch."""
+    try:
+        return _trained(run, base, data)
+    except torch.OutOfMemoryError as error:
+        narrower = halve(run.job, run.folder.path, run.spec, str(error))
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return _trained(replace(run, spec=narrower), base, data)
+
+
+def _trained(run: Run, base: Path, data: Path) -> dict[str, Any]:
+    job, folder = run.job, run.folder.path
+    spec = narrowed(folder, run.spec)
+    checkpoint = newest(folder / "checkpoints")
     test = conversations_of(data / "eval.jsonl")[:MOST_EVALUATED]
+    if spec.early_stopping and not test:
+        raise StageFailed(
+            "Nothing to stop by",
+            "early_stopping needs held-out rows, and there are none. Give an eval_dataset, or leave it out.",
+        )
     rows = conversations_of(data / "train.jsonl")
-    trainer = TRAINERS[spec.method](base, spec, folder.path, rows, test)
+    trainer = TRAINERS[spec.method](base, spec, folder, rows, test)
     plan = _plan(trainer, spec)
     job.append_event("train", "plan", **asdict(plan))
     if plan.gradient_accumulation_steps < (spec.gradient_accumulation_steps or 1):
         detail = f"Packing left {plan.sequences} sequences: all of them make one optimiser step."
         job.append_event("train", "warning", kind="one_step", detail=detail)
-    before = _evaluate_before(trainer, folder.path)
-    _learn(trainer, job, wish, checkpoint)
-    after = _evaluate(trainer)
-    if after is not None:
-        if not math.isfinite(after):
+    before = _evaluate_before(trainer, folder)
+    stopped_early = _learn(trainer, run, checkpoint)
+    return {
+        **asdict(plan),
+        "batch_size": spec.batch_size,
+        "eval_loss_before": before,
+        "stopped_early": stopped_early,
+        "peak_memory_bytes": memory_bytes(),
+    }
+
+
+def _choose(
+    job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory, facts: dict[str, Any]
+) -> None:
+    """Take the weights of the checkpoint that is asked for."""
+    point, weights = Kept(folder.path).chosen(spec.checkpoint)
+    if facts["eval_loss_before"] is not None:
+        if point.eval_loss is not None and not math.isfinite(point.eval_loss):
             raise StageFailed(
                 "Training went astray",
                 "The loss on held-out rows is no number. Start again with a lower learning_rate.",
             )
-        job.append_event("train", "evaluated", eval_loss_before=before, eval_loss=after)
+        job.append_event(
+            "train",
+            "evaluated",
+            eval_loss_before=facts["eval_loss_before"],
+            eval_loss=point.eval_loss,
+            step=point.step,
+        )
     adapter = folder.path / "adapter"
     shutil.rmtree(adapter, ignore_errors=True)
-    trainer.model.save_pretrained(str(adapter))
-    facts = {
-        **asdict(plan),
-        "eval_loss_before": before,
-        "eval_loss": after,
-        "peak_memory_bytes": memory_bytes(),
-    }
+    adapter.mkdir()
+    for name in ADAPTER:
+        shutil.copyfile(weights / name, adapter / name)
     folder.mark_done(
-        [adapter / "adapter_config.json", adapter / "adapter_model.safetensors"], **facts
+        [adapter / name for name in ADAPTER],
+        **facts,
+        eval_loss=point.eval_loss,
+        checkpoint=point.step,
     )
-    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
 
 
 def _look_ahead(job: JobDirectory, spec: FineTuneSpec, base: Path, data: Path) -> None:

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, set_peft_model_state_dict
-from safetensors.torch import load_file
+from peft import LoraConfig
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from finetune.job.spec import TrainingParameters
@@ -60,8 +59,3 @@ def lora(parameters: TrainingParameters) -> Any:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-
-
-def take_weights(model: Any, folder: Path) -> None:
-    """Give a model the adapter that lies in a folder."""
-    set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))

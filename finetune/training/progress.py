@@ -2,6 +2,7 @@
 
 import resource
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from finetune.job.directory import JobDirectory
 from finetune.job.stage import Interrupted
+from finetune.training.kept import Kept, has_stalled
 
 LEAST_SECONDS = 1.0
 
@@ -37,9 +39,16 @@ class StopWish:
 class Watcher(TrainerCallback):
     """Writes progress events, and ends training with a checkpoint when told to."""
 
-    def __init__(self, job: JobDirectory, wish: StopWish) -> None:
+    def __init__(
+        self, job: JobDirectory, wish: StopWish, kept: Kept, patience: int | None = None
+    ) -> None:
+        """`patience`: the evaluations without a lower loss after which it stops."""
+        self.has_stopped_early = False
         self._job = job
         self._wish = wish
+        self._kept = kept
+        self._patience = patience
+        self._eval_loss: tuple[int, float] | None = None
         self._started: tuple[float, int] | None = None
         self._reported = 0.0
 
@@ -71,6 +80,12 @@ class Watcher(TrainerCallback):
         del args, control
         now = time.monotonic()
         is_last = state.global_step >= state.max_steps
+        if logs and "eval_loss" in logs:
+            self._eval_loss = (state.global_step, logs["eval_loss"])
+            loss = round(logs["eval_loss"], 5)
+            self._job.append_event(
+                "train", "progress", step=state.global_step, steps=state.max_steps, eval_loss=loss
+            )
         if not logs or "loss" not in logs or self._started is None:
             return
         if now - self._reported < LEAST_SECONDS and not is_last:
@@ -93,7 +108,15 @@ class Watcher(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Tell where it can go on."""
-        del args, control
-        path = f"train/checkpoints/checkpoint-{state.global_step}"
-        self._job.append_event("train", "checkpoint", step=state.global_step, path=path)
+        """Keep what was learned so far, and tell where it can go on."""
+        step, known = state.global_step, self._eval_loss
+        loss = known[1] if known and known[0] == step else None
+        self._kept.add(step, loss, Path(str(args.output_dir)) / f"checkpoint-{step}")
+        path = f"train/checkpoints/checkpoint-{step}"
+        self._job.append_event("train", "checkpoint", step=step, path=path, eval_loss=loss)
+        if (
+            self._patience
+            and step < state.max_steps
+            and has_stalled(self._kept.points(), self._patience)
+        ):
+            self.has_stopped_early = control.should_training_stop = True

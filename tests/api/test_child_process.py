@@ -293,3 +293,20 @@ def test_a_child_that_takes_too_long_is_ended() -> None:
     with pytest.raises(TimeoutError):
         child_process.run(slow, env=child_process.NOTHING, seconds=0.2)
     assert {child.pid for child in psutil.Process().children()} <= before
+
+
+def test_a_training_knows_what_the_named_trackers_are_configured_by_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker.example.org")
+    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    monkeypatch.setenv("OTHER_API_KEY", "secret")
+    none, one = (
+        child_process.training_environment(),
+        child_process.training_environment("mlflow,other"),
+    )
+    assert not {"MLFLOW_TRACKING_URI", "WANDB_API_KEY", "LLM_FASTAPI_TRACKERS"} & none.keys()
+    assert one["MLFLOW_TRACKING_URI"] == "http://tracker.example.org"
+    assert not {"WANDB_API_KEY", "OTHER_API_KEY"} & one.keys()
+    monkeypatch.setenv("LLM_FASTAPI_TRACKERS", one["LLM_FASTAPI_TRACKERS"])
+    assert child_process.training_environment() == one

@@ -110,6 +110,53 @@ async def test_queued_jobs_know_their_place(tmp_path: Path) -> None:
     assert places == [0, 1]
 
 
+async def test_a_job_of_higher_priority_comes_first(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    jobs = [
+        await shop.submit("one"),
+        await shop.submit("two"),
+        await shop.submit("urgent", priority=5),
+    ]
+    async with client_of(shop) as client:
+
+        async def places() -> list[int]:
+            return [(await client.get(f"/jobs/{j.id}")).json()["queue_position"] for j in jobs]
+
+        assert await places() == [1, 2, 0]
+        answer = await client.post(f"/jobs/{jobs[1].id}/priority?priority=9")
+        assert answer.status_code == 200
+        assert await places() == [2, 0, 1]
+        assert shop.store.jobs.next_queued() == shop.store.jobs.get(jobs[1].id)
+        assert (await client.post(f"/jobs/{jobs[1].id}/priority?priority=101")).status_code == 422
+
+
+async def test_a_trained_job_is_exported_from_another_checkpoint(
+    shop: Workshop, client: httpx2.AsyncClient
+) -> None:
+    shop.runtime.rule = lambda _: "something else"  # type: ignore[attr-defined]
+    job = await shop.until(await shop.submit())
+    folder = shop.directory(job).path / "train"
+    (folder / "kept.json").write_text(
+        '[{"step": 1, "eval_loss": 1.5}, {"step": 2, "eval_loss": null}]'
+    )
+    (folder / "done.json").write_text('{"files": {}, "checkpoint": 1}')
+    shown = (await client.get(f"/jobs/{job.id}")).json()
+    assert shown["checkpoints"] == [
+        {"step": 1, "eval_loss": 1.5, "exported": True},
+        {"step": 2, "eval_loss": None, "exported": False},
+    ]
+    refused = await client.post(f"/jobs/{job.id}/publish?checkpoint=7")
+    assert refused.status_code == 422
+    assert "There are: 1, 2." in refused.json()["detail"]
+    shop.runtime.rule = lambda messages: messages[-1].content  # type: ignore[attr-defined]
+    answer = await client.post(f"/jobs/{job.id}/publish?checkpoint=2")
+    assert answer.json() == {"job_id": job.id, "status": "queued"}
+    assert (await shop.until(job)).spec["checkpoint"] == 2
+    assert json.loads(shop.directory(job).spec_path.read_text())["checkpoint"] == 2
+    again = await client.post(f"/jobs/{job.id}/publish?checkpoint=last")
+    assert again.status_code == 409
+
+
 async def test_events_stream_until_the_last_status(
     shop: Workshop, client: httpx2.AsyncClient
 ) -> None:

@@ -16,6 +16,7 @@ from api.jobs.following import StatusIs
 from api.names import MAX_NAME_CHARACTERS
 from api.store.jobs import Job, JobStatus
 from finetune.job.events import Event
+from finetune.job.parameters.running import Checkpoint
 from finetune.job.progress import JobProgress
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -33,6 +34,7 @@ class JobSummary(BaseModel):
     model: str = Field(description="Name under which the result is published.")
     base_model: str
     error: dict[str, Any] | None = Field(description="Why it is not further: title and detail.")
+    priority: int
     created_at: str
     started_at: str | None
     ended_at: str | None
@@ -46,7 +48,31 @@ class JobResponse(JobSummary):
     gate: dict[str, Any] | None = Field(
         description="How the published model answered the probes of the verified file."
     )
+    checkpoints: list[dict[str, Any]] = Field(
+        description="What was kept: `step`, `eval_loss` on held-out rows, and which one is `exported`."
+    )
     spec: dict[str, Any]
+
+
+class PublishJobRequest(BaseModel):
+    """From what to publish."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoint: Checkpoint | None = Field(
+        None,
+        description="Export this checkpoint instead: `best`, `last` or a step. The job is queued again for that.",
+    )
+
+
+class PreferJobRequest(BaseModel):
+    """When it comes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    priority: int = Field(
+        ge=-100, le=100, description="The highest comes first, of equals the longest waiting."
+    )
 
 
 class JobStateResponse(BaseModel):
@@ -126,6 +152,7 @@ async def get_job(job_id: JobId, services: ServicesDep) -> JobResponse:
         queue_position=state.queue_position,
         progress=state.progress,
         gate=state.job.gate,
+        checkpoints=state.checkpoints,
         spec=spec,
     )
 
@@ -203,13 +230,36 @@ async def resume_job(job_id: JobId, services: ServicesDep, response: Response) -
     status_code=202,
     summary="Publish a trained job",
     responses=problems(404, 409, 422),
+    openapi_extra=documented(PublishJobRequest),
 )
-async def publish_job(job_id: JobId, services: ServicesDep, response: Response) -> JobStateResponse:
+async def publish_job(
+    job_id: JobId,
+    request: Annotated[PublishJobRequest, Depends(request_model(PublishJobRequest))],
+    services: ServicesDep,
+    response: Response,
+) -> JobStateResponse:
     """For a job that was trained and not published; the probes are replayed again.
 
     409 while another job is on its way to a model of that name.
     """
-    return _state(await services.jobs.publish(job_id), response)
+    return _state(await services.jobs.publish(job_id, request.checkpoint), response)
+
+
+@router.post(
+    "/{id}/priority",
+    operation_id="prefer_job",
+    summary="Change a job's place in the queue",
+    responses=problems(404, 422),
+    openapi_extra=documented(PreferJobRequest),
+)
+async def prefer_job(
+    job_id: JobId,
+    request: Annotated[PreferJobRequest, Depends(request_model(PreferJobRequest))],
+    services: ServicesDep,
+    response: Response,
+) -> JobStateResponse:
+    """Counts while it is queued; a job that runs goes on."""
+    return _state(await services.jobs.prefer(job_id, request.priority), response)
 
 
 @router.delete(

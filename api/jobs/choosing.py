@@ -1,0 +1,39 @@
+"""The checkpoints that a job has kept, and another choice among them, after which all that follows is made anew."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from api.errors import InvalidOption
+from finetune.job.directory import JobDirectory
+from finetune.job.locks import read_json, write_atomically
+from finetune.job.spec import parse_spec, stages_of
+
+KEPT = Path("train") / "kept.json"
+
+
+def checkpoints(job: JobDirectory) -> list[dict[str, Any]]:
+    """What was kept: `step`, `eval_loss`, and whether it is the one that is exported."""
+    kept = read_json(job.path / KEPT)
+    done = read_json(job.path / "train" / "done.json")
+    exported = done.get("checkpoint") if isinstance(done, dict) else None
+    points = kept if isinstance(kept, list) else []
+    return [{**point, "exported": point.get("step") == exported} for point in points]
+
+
+def choose(job: JobDirectory, checkpoint: Literal["best", "last"] | int) -> dict[str, Any]:
+    """Let the job go on from another checkpoint; its specification as it is now. `errors.InvalidOption`."""
+    steps = [point["step"] for point in checkpoints(job)]
+    if isinstance(checkpoint, int) and checkpoint not in steps:
+        known = ", ".join(map(str, steps)) or "none"
+        raise InvalidOption(
+            f"checkpoint: none of step {checkpoint} was kept. There are: {known}.",
+            where="checkpoint",
+        )
+    spec = parse_spec(job.spec_path.read_bytes()).model_copy(update={"checkpoint": checkpoint})
+    write_atomically(job.spec_path, spec.model_dump_json(indent=1))
+    stages = stages_of(spec)
+    for stage in reversed(stages[stages.index("train") :]):
+        (job.path / stage / "done.json").unlink(missing_ok=True)
+    content: dict[str, Any] = json.loads(spec.model_dump_json())
+    return content

@@ -1,0 +1,47 @@
+"""When GPU memory runs out in training: half as many rows at once and twice as many batches a step, once."""
+
+import json
+import math
+from pathlib import Path
+
+from finetune.job.directory import JobDirectory
+from finetune.job.locks import read_json, write_atomically
+from finetune.job.spec import FineTuneSpec
+from finetune.job.stage import StageFailed
+
+NARROWED = "narrowed.json"
+
+
+def narrowed(folder: Path, spec: FineTuneSpec) -> FineTuneSpec:
+    """The specification as it is trained: with the smaller batch that an earlier attempt came to."""
+    found = read_json(folder / NARROWED)
+    return spec.model_copy(update=found) if isinstance(found, dict) else spec
+
+
+def halve(job: JobDirectory, folder: Path, spec: FineTuneSpec, reason: str) -> FineTuneSpec:
+    """The same optimiser steps out of half the batch, remembered for a resumed run. Raises `StageFailed` when it was
+    halved before, or is one row.
+    """
+    if (folder / NARROWED).exists() or spec.batch_size == 1:
+        rows = f"batch_size={narrowed(folder, spec).batch_size}"
+        raise StageFailed(
+            "Out of GPU memory",
+            f"It ran out with {rows}: {reason} Use gradient_checkpointing, a lower max_length, bits=4, a lower "
+            "rank or a smaller base.",
+        )
+    plan = job.progress().plan
+    batch_size = spec.batch_size // 2
+    accumulated = int(plan.get("gradient_accumulation_steps", 1)) * spec.batch_size
+    changes = {
+        "batch_size": batch_size,
+        "gradient_accumulation_steps": math.ceil(accumulated / batch_size),
+    }
+    write_atomically(folder / NARROWED, json.dumps(changes))
+    job.append_event(
+        "train",
+        "warning",
+        kind="out_of_memory",
+        detail=f"GPU memory ran out with batch_size={spec.batch_size}. Training goes on with batch_size={batch_size} "
+        f"and gradient_accumulation_steps={changes['gradient_accumulation_steps']}, which makes the same steps.",
+    )
+    return spec.model_copy(update=changes)
