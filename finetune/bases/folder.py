@@ -89,12 +89,18 @@ def weights_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("model*.safetensors"))
 
 
+def speaks(folder: Path) -> bool:
+    """Whether its architecture makes text, as its config.json says."""
+    named = _object(folder / "config.json").get("architectures")
+    ends = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+    return isinstance(named, list) and str(named[0] if named else "").endswith(ends)
+
+
 def add_chat_template(folder: Path) -> bool:
     """Give a base that was never taught to chat the plain template that fine-tuning uses too; whether it needed
     one. Needs the `finetune` extra. Raises `StageFailed`.
     """
-    architectures = str(_object(folder / "config.json").get("architectures"))
-    if "ForCausalLM" not in architectures or _has_chat_template(folder):
+    if not speaks(folder) or _has_chat_template(folder):
         return False
     if importlib.util.find_spec("transformers") is None:
         return False

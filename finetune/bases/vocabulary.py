@@ -1,6 +1,13 @@
-"""How a vocabulary of one's own is told to llama.cpp, whose converter knows the published ones by a hash alone."""
+"""What llama.cpp's converter is told of a vocabulary: how it cuts text, where prompts begin, what ends an answer.
 
+The converter knows published vocabularies by a hash alone, takes the begin token from the vocabulary's kind, and reads
+one end token.
+"""
+
+import contextlib
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +18,34 @@ _LLAMA_3 = (
 _QWEN_2 = _LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}")
 
 
+_BLOOM = r" ?[^(\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+"
+_END_OF_MESSAGE = "<|eom_id|>"
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What a GGUF says of a vocabulary beside its tokens: always, whatever the converter would guess.
+
+    `ends` are the tokens that end an answer; `end` is the one among them that is the tokenizer's own.
+    """
+
+    begins: bool
+    end: int
+    ends: tuple[int, ...]
+    space_first: bool
+
+
 def pre_tokenizer(tokenizer: dict[str, Any]) -> str | None:
-    """llama.cpp's name for the way this tokenizer.json cuts text, when it is exactly one of these forms."""
-    if tokenizer.get("normalizer") is not None:
+    """llama.cpp's name for the way this tokenizer.json cuts text, when it is exactly one of these forms.
+
+    NFC may stand before it: rows are brought into that form before they are learned.
+    """
+    if tokenizer.get("normalizer") not in (None, {"type": "NFC"}):
         return None
+    whole_words = bool((tokenizer.get("model") or {}).get("ignore_merges"))
     match tokenizer.get("pre_tokenizer"):
         case {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}:
-            return "gpt-2"
+            return None if whole_words else "gpt-2"
         case {
             "type": "Sequence",
             "pretokenizers": [
@@ -25,7 +53,7 @@ def pre_tokenizer(tokenizer: dict[str, Any]) -> str | None:
                 {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
             ],
         }:
-            return "smollm"
+            return None if whole_words else "smollm"
         case {
             "type": "Sequence",
             "pretokenizers": [
@@ -33,15 +61,31 @@ def pre_tokenizer(tokenizer: dict[str, Any]) -> str | None:
                 {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
             ],
         }:
-            return {_LLAMA_3: "llama-bpe", _QWEN_2: "qwen2"}.get(pattern.get("Regex"))
+            return _SPLITS.get((pattern.get("Regex"), whole_words))
     return None
 
 
-def recognise_own_vocabularies() -> None:
-    """The converter knows a pre-tokenizer by a hash over the vocabulary; for an own one, look at its form."""
+_SPLITS = {
+    (_LLAMA_3, True): "llama-bpe",
+    (_LLAMA_3, False): "dbrx",
+    (_QWEN_2, False): "qwen2",
+    (_BLOOM, False): "bloom",
+}
+"""Names by the pattern, and by whether a word that is a token stays whole whatever its merges say."""
+
+
+@contextlib.contextmanager
+def told(tokenizer: Any, marks: Marks) -> Iterator[None]:
+    """While this lasts the converter reads vocabularies as we do: through `tokenizer`, and with these marks."""
+    import transformers
     from conversion import base
 
-    known = base.TextModel.get_vocab_base_pre
+    model: Any = base.TextModel
+    known, prepare, reader = (
+        model.get_vocab_base_pre,
+        model.prepare_metadata,
+        transformers.AutoTokenizer,
+    )
 
     def by_hash_or_form(self: Any, tokenizer: Any) -> str:
         try:
@@ -53,4 +97,32 @@ def recognise_own_vocabularies() -> None:
                 raise
             return name
 
-    base.TextModel.get_vocab_base_pre = by_hash_or_form
+    def prepare_with_marks(self: Any, vocab_only: bool) -> None:
+        prepare(self, vocab_only=vocab_only)
+        _write(self.gguf_writer, marks, _END_OF_MESSAGE in tokenizer.get_vocab())
+
+    class Reader:
+        @staticmethod
+        def from_pretrained(*_: Any, **__: Any) -> Any:
+            return tokenizer
+
+    replaced: Any = transformers
+    model.get_vocab_base_pre, model.prepare_metadata = by_hash_or_form, prepare_with_marks
+    replaced.AutoTokenizer = Reader
+    try:
+        yield
+    finally:
+        model.get_vocab_base_pre, model.prepare_metadata = known, prepare
+        replaced.AutoTokenizer = reader
+
+
+def _write(writer: Any, marks: Marks, knows_end_of_message: bool) -> None:
+    writer.add_add_bos_token(marks.begins)
+    writer.add_eos_token_id(marks.end)
+    if writer.kv_data[0]["tokenizer.ggml.model"].value == "llama":
+        writer.add_add_space_prefix(marks.space_first)
+    others = [number for number in marks.ends if number != marks.end]
+    if others:
+        writer.add_eot_token_id(others[0])
+    if others[1:] and not knows_end_of_message:
+        writer.add_eom_token_id(others[1])

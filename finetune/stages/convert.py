@@ -6,16 +6,19 @@ Also by hand:
 """
 
 import argparse
+import contextlib
 import importlib.util
 import logging
 import os
 import runpy
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from finetune import gguf_file
 from finetune.bases import folder as model_folder
-from finetune.bases.vocabulary import recognise_own_vocabularies
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import sync_file, sync_folder
@@ -33,20 +36,43 @@ def _converter() -> Path:
     return gguf_file.llama_cpp_folder() / "convert_hf_to_gguf.py"
 
 
+@contextlib.contextmanager
+def _told(model: Path, folder: Path) -> Iterator[None]:
+    """The model as the converter is to see it: its weights, and its tokenizer as training reads it."""
+    from finetune.bases import tokenizer_files
+    from finetune.bases.vocabulary import told
+    from finetune.tokenizer import load_tokenizer, marks_of
+
+    if not model_folder.speaks(model):  # an encoder has no prompts and no end
+        for file in model.iterdir():
+            (folder / file.name).symlink_to(file.resolve())
+        yield
+        return
+    tokenizer = load_tokenizer(model)
+    tokenizer_files.lay_out(model, tokenizer, folder)
+    for file in (*model.glob("model*.safetensors*"), *model.glob("README.md")):
+        (folder / file.name).symlink_to(file.resolve())
+    with told(tokenizer, marks_of(tokenizer, model)):
+        yield
+
+
 def to_gguf(model: Path, out: Path, file_type: str, name: str | None = None) -> None:
     """Write `out` whole or not at all. Raises `StageFailed`."""
     model_folder.require_whole(model)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    arguments = [str(model), "--outfile", str(temporary), "--outtype", file_type]
-    if name:
-        arguments.append(f"--model-name={name}")
     script = _converter()
     before = sys.argv
     out.parent.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    laid_out = place / model.name  # the converter reads a name and a version out of it
+    arguments = [str(laid_out), "--outfile", str(temporary), "--outtype", file_type]
+    if name:
+        arguments.append(f"--model-name={name}")
     try:
-        recognise_own_vocabularies()
-        sys.argv = [script.name, *arguments]
-        runpy.run_path(str(script), run_name="__main__")
+        laid_out.mkdir()
+        with _told(model, laid_out):
+            sys.argv = [script.name, *arguments]
+            runpy.run_path(str(script), run_name="__main__")
         sync_file(temporary)
         temporary.replace(out)
         sync_folder(out.parent)
@@ -54,13 +80,21 @@ def to_gguf(model: Path, out: Path, file_type: str, name: str | None = None) -> 
         raise StageFailed(
             "Conversion failed", f"llama.cpp's converter does not take this model ({error.code})."
         ) from error
-    except (NotImplementedError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise StageFailed(
             "Conversion failed",
             f"llama.cpp's converter does not take this model: {type(error).__name__}: {error}",
         ) from error
     finally:
         sys.argv = before
+        shutil.rmtree(place, ignore_errors=True)
         temporary.unlink(missing_ok=True)
 
 

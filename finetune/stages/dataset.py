@@ -3,8 +3,11 @@
 import random
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from finetune.data.csv import DatasetError, read_csv
 from finetune.data.rows import Chat, write_rows
@@ -13,7 +16,7 @@ from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.spec import FineTuneSpec, held_out_rows
 from finetune.job.stage import StageFailed
 from finetune.stages import lint
-from finetune.tokenizer import load_tokenizer
+from finetune.tokenizer import as_read, load_tokenizer
 
 
 def hold_out(rows: list[Chat], seed: int) -> tuple[list[Chat], list[Chat]]:
@@ -39,6 +42,10 @@ def _read(path: Path, at_least: int) -> list[Chat]:
         raise StageFailed("Dataset unusable", f"inputs/{path.name}: {error.detail}") from error
 
 
+def _as_read(tokenizer: PreTrainedTokenizerBase, row: Chat) -> Chat:
+    return replace(row, messages=as_read(tokenizer, row.messages))
+
+
 def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
     """inputs/*.csv -> dataset/train.jsonl, dataset/eval.jsonl."""
     base = stage.base_folder(job, spec)
@@ -49,7 +56,9 @@ def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> No
     else:
         held_out = True
         train, test = hold_out(train, spec.seed)
-    findings = lint.findings(load_tokenizer(base), train, test, spec.max_length)
+    tokenizer = load_tokenizer(base)
+    train, test = ([_as_read(tokenizer, row) for row in rows] for rows in (train, test))
+    findings = lint.findings(tokenizer, train, test, spec.max_length)
     for warning in findings.warnings:
         job.append_event("dataset", "warning", **warning)
     train = [row for row in train if row.number not in findings.unlearnable]

@@ -48,7 +48,7 @@ def split(pattern: str) -> dict[str, Any]:
     [
         (byte_level(True), "gpt-2"),
         (sequence({"type": "Digits", "individual_digits": True}, byte_level(True)), "smollm"),
-        (sequence(split(LLAMA_3), byte_level(False)), "llama-bpe"),
+        (sequence(split(LLAMA_3), byte_level(False)), "dbrx"),
         (sequence(split(LLAMA_3.replace("{1,3}", "")), byte_level(False)), "qwen2"),
         (byte_level(True, prefix=True), None),
         (byte_level(False), None),
@@ -61,7 +61,14 @@ def test_a_pre_tokenizer_is_named_only_when_it_is_exactly_that(
     form: dict[str, Any] | None, name: str | None
 ) -> None:
     assert pre_tokenizer({"normalizer": None, "pre_tokenizer": form}) == name
-    assert pre_tokenizer({"normalizer": {"type": "NFC"}, "pre_tokenizer": form}) is None
+    assert pre_tokenizer({"normalizer": {"type": "NFC"}, "pre_tokenizer": form}) == name
+    assert pre_tokenizer({"normalizer": {"type": "Lowercase"}, "pre_tokenizer": form}) is None
+
+
+def test_a_word_that_is_a_token_stays_whole_where_the_vocabulary_says_so() -> None:
+    whole = {"pre_tokenizer": sequence(split(LLAMA_3), byte_level(False))}
+    assert pre_tokenizer({**whole, "model": {"ignore_merges": True}}) == "llama-bpe"
+    assert pre_tokenizer({**whole, "model": {"ignore_merges": False}}) == "dbrx"
 
 
 def run(*arguments: object) -> "subprocess.CompletedProcess[str]":

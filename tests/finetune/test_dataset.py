@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerBase
 
+from finetune.bases import tokenizer_files
 from finetune.data.rows import Chat, Conversation, conversations_of
 from finetune.job.directory import JobDirectory
 from finetune.job.spec import held_out_rows
 from finetune.job.stage import StageFailed, base_folder, read_spec
 from finetune.stages import lint
 from finetune.stages.dataset import dataset, hold_out
-from finetune.stages.merge import save_tokenizer
 from finetune.tokenizer import DEFAULT_TEMPLATE, load_tokenizer, prompt_ids, prompt_of, render
 from tests.finetune.conftest import question_rows
 from tests.finetune.jobs import DEMO_MODEL, events, new_job, write_csv
@@ -151,15 +151,16 @@ def test_a_template_without_the_begin_token_gets_what_the_engine_would_put_there
     assert prompt_ids(mended, ASKED) == prompt_ids(tokenizer, ASKED)
 
 
-def test_the_saved_tokenizer_has_what_the_converter_looks_for(
+def test_the_tokenizer_is_laid_out_with_what_the_converter_looks_for(
     tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    base, merged = tmp_path / "base", tmp_path / "merged"
-    base.mkdir()
+    base, merged = other_template(tmp_path, None), tmp_path / "merged"
     merged.mkdir()
     (base / "tokenizer.model").write_bytes(b"sentencepiece")
-    save_tokenizer(tokenizer, base, merged)
+    tokenizer_files.lay_out(base, tokenizer, merged)
     assert (merged / "tokenizer.model").read_bytes() == b"sentencepiece"
+    assert (merged / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
+    assert (merged / "chat_template.jinja").read_text() == tokenizer.chat_template
     config = json.loads((merged / "tokenizer_config.json").read_text())
     added = {
         entry["content"]: int(number) for number, entry in config["added_tokens_decoder"].items()
