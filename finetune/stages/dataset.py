@@ -13,10 +13,14 @@ from finetune.data.csv import DatasetError, read_csv
 from finetune.data.rows import Chat, write_rows
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.locks import write_atomically
 from finetune.job.spec import FineTuneSpec, held_out_rows
 from finetune.job.stage import StageFailed
-from finetune.stages import lint
-from finetune.tokenizer import as_read, load_tokenizer
+from finetune.lint.linter import Linter
+from finetune.lint.report import Report
+from finetune.lint.tokens import Tokens
+from finetune.lint.turns import key
+from finetune.tokenizer import as_read
 
 
 def hold_out(rows: list[Chat], seed: int) -> tuple[list[Chat], list[Chat]]:
@@ -25,8 +29,8 @@ def hold_out(rows: list[Chat], seed: int) -> tuple[list[Chat], list[Chat]]:
     Rows that occur more than once stay in training while there are others: a held-out copy tells nothing.
     """
     count = held_out_rows(len(rows))
-    occurrences = Counter(lint.key(row) for row in rows)
-    alone = [place for place, row in enumerate(rows) if occurrences[lint.key(row)] == 1]
+    occurrences = Counter(key(row) for row in rows)
+    alone = [place for place, row in enumerate(rows) if occurrences[key(row)] == 1]
     pool = alone if len(alone) >= count else list(range(len(rows)))
     places = set(random.Random(seed).sample(pool, count))  # noqa: S311  no secret
     train = [row for place, row in enumerate(rows) if place not in places]
@@ -46,6 +50,14 @@ def _as_read(tokenizer: PreTrainedTokenizerBase, row: Chat) -> Chat:
     return replace(row, messages=as_read(tokenizer, row.messages))
 
 
+def looked_at(tokens: Tokens, train: list[Chat], test: list[Chat]) -> Report:
+    """What the linter says of all rows."""
+    linter = Linter(tokens)
+    linter.look("train", train)
+    linter.look("eval", test)
+    return linter.report()
+
+
 def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
     """inputs/*.csv -> dataset/train.jsonl, dataset/eval.jsonl."""
     base = stage.base_folder(job, spec)
@@ -56,18 +68,15 @@ def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> No
     else:
         held_out = True
         train, test = hold_out(train, spec.seed)
-    tokenizer = load_tokenizer(base)
-    train, test = ([_as_read(tokenizer, row) for row in rows] for rows in (train, test))
-    findings = lint.findings(tokenizer, train, test, spec.max_length)
-    for warning in findings.warnings:
-        job.append_event("dataset", "warning", **warning)
-    train = [row for row in train if row.number not in findings.unlearnable]
-    if not train:
-        raise StageFailed(
-            "Nothing to learn",
-            f"In every row the prompt alone fills max_length={spec.max_length} tokens "
-            f"(longest row: {findings.longest}). Raise max_length.",
-        )
+    tokens = Tokens(base, spec.max_length)
+    train, test = ([_as_read(tokens.tokenizer, row) for row in rows] for rows in (train, test))
+    report = looked_at(tokens, train, test)
+    write_atomically(folder.path / "lint.json", report.model_dump_json())
+    for finding in report.warnings:
+        job.append_event("dataset", "warning", **finding.event())
+    for finding in report.errors:
+        raise StageFailed("Dataset unusable", finding.event()["detail"])
+    train = [row for row in train if row.number not in tokens.left_out]
     paths = [folder.path / "train.jsonl", folder.path / "eval.jsonl"]
     for path, rows in zip(paths, (train, test), strict=True):
         write_rows(path, rows)
@@ -76,8 +85,8 @@ def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> No
         "rows": len(train),
         "eval_rows": len(test),
         "held_out": held_out,
-        "tokens": findings.tokens,
-        "longest": findings.longest,
+        "tokens": report.figures.tokens,
+        "longest": report.figures.longest,
     }
     folder.mark_done(paths, **facts)
 

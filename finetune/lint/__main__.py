@@ -1,0 +1,62 @@
+"""`python -m finetune.lint --train ROWS [--eval ROWS] [--test ROWS] [--base FOLDER]`: prints a report as JSON.
+
+ROWS are files that `finetune/data/rows.py` wrote. Without a base, or without what reads its tokenizer, the texts alone
+are looked at, and the report says so. Torch is not loaded, even where it is installed: a tokenizer needs none.
+"""
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finetune.data.rows import read_rows
+from finetune.job.stage import StageFailed
+from finetune.lint.linter import Linter
+from finetune.lint.report import SPLITS
+
+if TYPE_CHECKING:
+    from finetune.lint.tokens import Tokens
+    from finetune.training.supervision import Loss
+
+
+def _tokens(base: Path, max_length: int, loss: "Loss") -> "Tokens":
+    """Raises `StageFailed`."""
+    if importlib.util.find_spec("transformers") is None:
+        raise StageFailed("Not installed", "Reading rows as tokens needs the finetune extra.")
+    sys.modules["torch"] = None  # type: ignore[assignment]  # transformers then does without
+    from finetune.lint.tokens import Tokens
+
+    return Tokens(base, max_length, loss)
+
+
+def main() -> None:
+    """Look, and print."""
+    parser = argparse.ArgumentParser(prog="python -m finetune.lint")
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--eval", type=Path)
+    parser.add_argument("--test", type=Path)
+    parser.add_argument("--base", type=Path, help="the Hugging Face folder of the base")
+    parser.add_argument("--max-length", type=int, default=1024)
+    parser.add_argument("--loss", choices=("assistant", "all"), default="assistant")
+    parser.add_argument("--token-rows", type=int, help="so many rows of each part as tokens")
+    parser.add_argument("--accept", default="", help="codes whose errors are warnings: CODE,CODE")
+    wanted = parser.parse_args()
+    tokens, reason = None, "No base was named."
+    if wanted.base:
+        try:
+            tokens = _tokens(wanted.base, wanted.max_length, wanted.loss)
+        except StageFailed as failed:
+            reason = f"{failed.title}: {failed.detail}"
+    linter = Linter(tokens, wanted.token_rows)
+    for split in SPLITS:
+        if path := getattr(wanted, split):
+            linter.look(split, read_rows(path))
+    report = linter.report([code for code in wanted.accept.split(",") if code])
+    report.read_by = wanted.base.name if tokens else None
+    report.not_read = None if tokens else reason
+    sys.stdout.write(report.model_dump_json())
+
+
+if __name__ == "__main__":
+    main()

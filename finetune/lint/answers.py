@@ -1,0 +1,110 @@
+"""Tells in which language and form an answer is, and which answers are unlike nearly all the others.
+
+A small heuristic of our own: the script by its letters, for the Latin one the language by its commonest words, and
+whether it is JSON. It is silent unless the rest is of one kind.
+"""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+SCRIPTS = {
+    "Greek": ("\u0370", "\u03ff"),
+    "Cyrillic": ("\u0400", "\u052f"),
+    "Hebrew": ("\u0590", "\u05ff"),
+    "Arabic": ("\u0600", "\u06ff"),
+    "Devanagari": ("\u0900", "\u097f"),
+    "Thai": ("\u0e00", "\u0e7f"),
+    "Kana": ("\u3040", "\u30ff"),
+    "Han": ("\u4e00", "\u9fff"),
+    "Hangul": ("\uac00", "\ud7a3"),
+}
+WORDS = {
+    "English": "the and of to is in that it for with was are this you on be not have from which",
+    "German": "der die das und ist nicht ein eine zu mit auf den von sich auch werden wird dem wie oder",
+    "French": "le la les et est des une dans pas pour que qui sur du avec ce vous sont nous plus",
+    "Spanish": "el los las es una que por con para del se como lo pero su al esta son muy hay",
+    "Italian": "il gli che di una per non sono della con del nel alla anche le piu si come dei questo",
+    "Portuguese": "os uma que em para com do da no na mais como dos das foi ao ser pelo isso voce",
+    "Dutch": "de het een en van ik niet dat op te zijn met voor er maar ook aan bij naar wordt",
+}
+_WORDS = {language: frozenset(words.split()) for language, words in WORDS.items()}
+_OTHER_LETTERS = {
+    script: re.compile(f"[{first}-{last}]") for script, (first, last) in SCRIPTS.items()
+}
+_LETTER = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"[^\W\d_]+")
+_ABOUT_LANGUAGES = re.compile(
+    r"translat|\u00fcbersetz|tradu|vertaal|english|german|deutsch|fran[c\u00e7]ais|french|spanish|espa[n\u00f1]ol"
+    r"|italian|portug|dutch|russian|chinese|japanese|korean|arabic|greek|hebrew|hindi|thai|ukrain",
+    re.IGNORECASE,
+)
+
+LOOKED_AT = 600
+"""Characters of a text that are looked at."""
+FEWEST = 20
+"""Answers of a known kind, below which nothing is said of the others."""
+NEARLY_ALL = 0.95
+
+
+def language_of(text: str) -> str | None:
+    """The script, for the Latin one the language; None when there is too little to tell by."""
+    text = text[:LOOKED_AT]
+    if not text.isascii():
+        counts = {script: len(letters.findall(text)) for script, letters in _OTHER_LETTERS.items()}
+        script = max(counts, key=counts.__getitem__)
+        if counts[script] >= 4 and counts[script] > 0.5 * len(_LETTER.findall(text)):
+            # Japanese is written in both.
+            return "Japanese" if counts["Kana"] and script in ("Han", "Kana") else script
+    words = [word.lower() for word in _WORD.findall(text)]
+    if len(words) < 6:
+        return None
+    hits = Counter({name: sum(word in known for word in words) for name, known in _WORDS.items()})
+    (language, most), (_, second) = hits.most_common(2)
+    return language if most >= 3 and most >= 2 * second and most > 0.12 * len(words) else None
+
+
+def is_json(text: str) -> bool:
+    """Whether it is a JSON object or list."""
+    text = text.strip()
+    if text[:1] + text[-1:] not in ("{}", "[]"):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+@dataclass(slots=True)
+class Kinds:
+    """How many answers are of each kind, and the first rows of each that an odd one would be named by."""
+
+    most_rows: int
+    counts: Counter[str] = field(default_factory=Counter)
+    odd: Counter[str] = field(default_factory=Counter)
+    rows: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, kind: str, row: int, explained: bool = False) -> None:
+        """Count an answer; one that its question `explained` is never an odd one."""
+        self.counts[kind] += 1
+        if explained:
+            return
+        self.odd[kind] += 1
+        rows = self.rows.setdefault(kind, [])
+        if len(rows) < self.most_rows:
+            rows.append(row)
+
+    def rest(self) -> str | None:
+        """The kind that nearly all answers are of, or None."""
+        total = self.counts.total()
+        if total < FEWEST:
+            return None
+        kind, count = self.counts.most_common(1)[0]
+        return kind if NEARLY_ALL * total <= count < total else None
+
+
+def explains(question: str, language: str) -> bool:
+    """Whether an answer in this language is what the question asks for."""
+    return language_of(question) == language or bool(_ABOUT_LANGUAGES.search(question[:LOOKED_AT]))
