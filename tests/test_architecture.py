@@ -29,7 +29,7 @@ OWNERS = {
     "tokenizers": ("api/runtime/ollama/tokens.py", "finetune/"),
     "langchain_core": ("api/rag/prompts.py",),
     "uvicorn": ("api/__main__.py", "api/http/protocol.py", "api/http/forwarded.py"),
-    "trl": ("finetune/training/sft.py", "finetune/training/supervision.py"),
+    "trl": ("finetune/training/",),
     "peft": (
         "finetune/training/adapter.py",
         "finetune/stages/merge.py",

@@ -34,6 +34,7 @@ from api.store.jobs import Job, new_job_id
 from finetune.data.csv import DatasetError, check_csv
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import sync_folder, write_atomically
+from finetune.job.parameters.learning import Refusal
 from finetune.job.spec import FineTuneSpec, held_out_rows
 
 GROWING = ".new-"
@@ -137,7 +138,7 @@ class Submitter:
         else:
             eval_rows = held_out_rows(rows)
             rows -= eval_rows
-        _require_one_step(spec, rows)
+        _require(spec.refused_schedule(rows))
         write_atomically(job.spec_path, spec.model_dump_json(indent=1))
         return Plan(spec, rows, eval_rows, spec.accumulation(rows), spec.steps(rows))
 
@@ -174,7 +175,7 @@ def _spec(
     name: str, base: TrainableBase, folder: Path, parameters: Mapping[str, Any]
 ) -> FineTuneSpec:
     try:
-        return FineTuneSpec(
+        spec = FineTuneSpec(
             model_name=name,
             base_model=base.name,
             base_model_folder=os.path.relpath(base.folder.absolute(), folder.absolute()),
@@ -184,16 +185,13 @@ def _spec(
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise InvalidOption(f"{field}: {first['msg']}.", where=field) from error
+    _require(spec.refused())
+    return spec
 
 
-def _require_one_step(spec: FineTuneSpec, rows: int) -> None:
-    asked, batches = spec.gradient_accumulation_steps, spec.batches(rows)
-    if asked is not None and batches < asked:
-        raise InvalidOption(
-            f"gradient_accumulation_steps={asked} needs {asked} batches for one step, and the data "
-            f"gives {batches} in all. Use at most {batches}, more epochs or rows, or leave it out.",
-            where="gradient_accumulation_steps",
-        )
+def _require(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise InvalidOption(refusal.reason, where=refusal.parameter)
 
 
 def _copy(source: BinaryIO, path: Path) -> None:

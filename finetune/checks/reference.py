@@ -25,9 +25,11 @@ class Greedy:
 
 
 class Reference:
-    """Base + adapter, unquantized; float32 where that fits, because it decides near ties best."""
+    """Base + adapter, or a model trained whole, unquantized; float32 where that fits: it decides near ties best."""
 
-    def __init__(self, base: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, base: Path, adapter: Path | None, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
         on_gpu = torch.cuda.is_available()
         free = torch.cuda.mem_get_info()[0] if on_gpu else preflight.available_memory()
         fits = preflight.read_base(base).parameters * 4 * 1.2 < free
@@ -39,7 +41,8 @@ class Reference:
             trust_remote_code=False,
             use_safetensors=True,
         )
-        self._model: Any = PeftModel.from_pretrained(model, str(adapter)).eval()
+        trained: Any = PeftModel.from_pretrained(model, str(adapter)) if adapter else model
+        self._model: Any = trained.eval()
         self._ends = _end_tokens(model, tokenizer)
         self._pad = tokenizer.pad_token_id or tokenizer.eos_token_id
 

@@ -4,6 +4,9 @@
     dataset/ train/ merge/ convert/ quantize/ verify/     each ends with done.json, written last (sizes, hashes)
     outcome.json                                          last of all
 
+    train/adapter/     a PEFT adapter; of `adapter=full` instead
+    train/model/       the trained weights whole: float16 safetensors and config.json, without a tokenizer
+
 Beside the jobs lies `.workers/` (`workers`).
 
 Whether a job runs is a fact that can be tested: its lock is on a descriptor that every process of the job inherits,

@@ -33,7 +33,6 @@ class FineTuneSpec(TrainingParameters):
     """A run: the parameters, what they are applied to and what comes out."""
 
     version: Literal[1] = Field(1, description="Of this form; without it 1.")
-    method: Literal["sft"] = Field("sft", description="How it learns; without it `sft`.")
     model_name: str = Field(description="Name under which the tuned model is published.")
     base_model: str = Field(description="Name of the trainable base.")
     base_model_folder: str = Field(

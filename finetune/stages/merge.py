@@ -4,6 +4,7 @@ The base is loaded again unquantized: merged into four bits, nothing could read 
 bitsandbytes weights). Adding in bfloat16 would round ten times as coarsely, enough to change greedy answers.
 """
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,16 @@ from finetune.training import preflight
 
 
 def merge(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
-    """train/adapter/ -> merge/."""
-    adapter = stage.needs(job, "train", "adapter/adapter_model.safetensors") / "adapter"
+    """train/adapter/ or train/model/ -> merge/."""
     base = stage.base_folder(job, spec)
+    if spec.adapter == "full":
+        trained = stage.needs(job, "train", "model/config.json") / "model"
+        preflight.require_disk(job.path, preflight.read_base(trained).bytes)
+        shutil.copytree(trained, folder.path, dirs_exist_ok=True)
+        tokenizer_files.copy(base, folder.path)
+        folder.mark_done(sorted(path for path in folder.path.iterdir() if _belongs(path)))
+        return
+    adapter = stage.needs(job, "train", "adapter/adapter_model.safetensors") / "adapter"
     size = preflight.read_base(base).bytes
     preflight.require_memory(2 * size, "Merging")
     preflight.require_disk(job.path, size)

@@ -1,4 +1,4 @@
-"""Stage `train`: a LoRA adapter, by a method that can be stopped at any step and goes on from there."""
+"""Stage `train`: an adapter or all weights, by a method that can be stopped at any step and goes on from there."""
 
 import gc
 import json
@@ -9,6 +9,7 @@ import signal
 import sys
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from transformers.trainer_utils import IntervalStrategy
 
-from finetune.data.rows import conversations_of
+from finetune.data.rows import read_rows
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import read_json, write_atomically
@@ -25,7 +26,8 @@ from finetune.job.stage import Cancelled, Interrupted, StageFailed
 from finetune.training import preflight, sft, trackers
 from finetune.training.adapter import dtype
 from finetune.training.checkpoints import Checkpoint, newest
-from finetune.training.kept import ADAPTER, Kept
+from finetune.training.kept import Kept
+from finetune.training.leaving import adapter, whole_model
 from finetune.training.narrower import halve, narrowed
 from finetune.training.progress import StopWish, Watcher, memory_bytes
 from finetune.training.schedule import Schedule, schedule
@@ -104,6 +106,8 @@ def train(wish: StopWish, job: JobDirectory, spec: FineTuneSpec, folder: StageDi
         run = Run(wish, job, spec, folder, Kept(folder.path))
         write_atomically(learned, json.dumps(_learned(run, base, data)))
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
+        for sequences in folder.path.glob("*.arrow"):
+            sequences.unlink()
     _choose(job, spec, folder, json.loads(learned.read_text("utf-8")))
 
 
@@ -123,19 +127,16 @@ def _trained(run: Run, base: Path, data: Path) -> dict[str, Any]:
     job, folder = run.job, run.folder.path
     spec = narrowed(folder, run.spec)
     checkpoint = newest(folder / "checkpoints")
-    test = conversations_of(data / "eval.jsonl")[:MOST_EVALUATED]
+    test = list(islice(read_rows(data / "eval.jsonl"), MOST_EVALUATED))
     if spec.early_stopping and not test:
         raise StageFailed(
             "Nothing to stop by",
             "early_stopping needs held-out rows, and there are none. Give an eval_dataset, or leave it out.",
         )
-    rows = conversations_of(data / "train.jsonl")
+    rows = read_rows(data / "train.jsonl")
     trainer = TRAINERS[spec.method](base, spec, folder, rows, test)
     plan = _plan(trainer, spec)
     job.append_event("train", "plan", **asdict(plan))
-    if plan.gradient_accumulation_steps < (spec.gradient_accumulation_steps or 1):
-        detail = f"Packing left {plan.sequences} sequences: all of them make one optimiser step."
-        job.append_event("train", "warning", kind="one_step", detail=detail)
     before = _evaluate_before(trainer, folder)
     stopped_early = _learn(trainer, run, checkpoint)
     return {
@@ -165,17 +166,9 @@ def _choose(
             eval_loss=point.eval_loss,
             step=point.step,
         )
-    adapter = folder.path / "adapter"
-    shutil.rmtree(adapter, ignore_errors=True)
-    adapter.mkdir()
-    for name in ADAPTER:
-        shutil.copyfile(weights / name, adapter / name)
-    folder.mark_done(
-        [adapter / name for name in ADAPTER],
-        **facts,
-        eval_loss=point.eval_loss,
-        checkpoint=point.step,
-    )
+    whole = spec.adapter == "full"
+    files = (whole_model if whole else adapter)(weights, folder.path)
+    folder.mark_done(files, **facts, eval_loss=point.eval_loss, checkpoint=point.step)
 
 
 def _look_ahead(job: JobDirectory, spec: FineTuneSpec, base: Path, data: Path) -> None:

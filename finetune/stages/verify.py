@@ -162,7 +162,7 @@ def _context(path: Path, tokenizer: PreTrainedTokenizerBase, prompts: list[Conve
 def verify(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
     """convert/, quantize/ and train/adapter/ -> verify/probes.json, verify/report.json."""
     data = stage.needs(job, "dataset", "train.jsonl", "eval.jsonl")
-    adapter = stage.needs(job, "train", "adapter/adapter_model.safetensors") / "adapter"
+    trained = stage.needs(job, "train", "model" if spec.adapter == "full" else "adapter")
     f16 = stage.needs(job, "convert", "model-f16.gguf") / "model-f16.gguf"
     quantized = stage.needs(job, "quantize", "model.gguf") / "model.gguf"
     base = stage.base_folder(job, spec)
@@ -178,7 +178,10 @@ def verify(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> Non
         "texts": check_texts(tokenizer, exact, texts),
         "prompts": check_prompts(tokenizer, exact, conversations),
     }
-    reference = Reference(base, adapter, tokenizer)
+    if spec.adapter == "full":
+        reference = Reference(trained / "model", None, tokenizer)
+    else:
+        reference = Reference(base, trained / "adapter", tokenizer)
     report["greedy"] = []
     for messages in prompts:
         prompt = prompt_ids(tokenizer, messages)

@@ -1,11 +1,13 @@
-"""What every method trains: the base in 4, 8 or 16 bits, and a LoRA adapter on it."""
+"""What every method trains: the base in 4, 8 or 16 bits with an adapter on it, or its weights themselves."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig
+from peft.utils.integrations import dequantize_module_weight
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers.pytorch_utils import Conv1D
 
 from finetune.job.spec import TrainingParameters
 
@@ -31,13 +33,13 @@ def _quantization(bits: int) -> Any:
     )
 
 
-def load_base(folder: Path, bits: int) -> Any:
-    """The base as it is trained: 4 or 8 bits through bitsandbytes, 16 as it is."""
+def load_base(folder: Path, parameters: TrainingParameters) -> Any:
+    """The base as it is trained: 4 or 8 bits through bitsandbytes, 16 as it is; what is itself trained in float32."""
     model: Any = AutoModelForCausalLM.from_pretrained(
         str(folder),
-        dtype=dtype(),
+        dtype=torch.float32 if parameters.adapter == "full" else dtype(),
         device_map={"": 0} if torch.cuda.is_available() else "cpu",
-        quantization_config=_quantization(bits),
+        quantization_config=_quantization(parameters.bits),
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=True,
@@ -50,12 +52,43 @@ def load_base(folder: Path, bits: int) -> Any:
     return model
 
 
-def lora(parameters: TrainingParameters) -> Any:
-    """The adapter that is trained, on every linear layer."""
+def adapter_for(model: Any, parameters: TrainingParameters) -> Any:
+    """The adapter that is trained, on every linear layer but the head; None where the weights are.
+
+    PEFT finds the layers, Conv1D and fused ones too; the fused experts of a mixture it takes as parameters, which know
+    no dropout.
+    """
+    if parameters.adapter == "full":
+        return None
     return LoraConfig(
         r=parameters.rank,
         lora_alpha=parameters.lora_alpha,
-        lora_dropout=parameters.lora_dropout,
+        lora_dropout=0.0 if is_mixture(model) else parameters.lora_dropout,
         target_modules="all-linear",
+        exclude_modules=_without_direction(model) if parameters.adapter == "dora" else None,
+        use_rslora=parameters.adapter == "rslora",
+        use_dora=parameters.adapter == "dora",
         task_type="CAUSAL_LM",
     )
+
+
+def is_mixture(model: Any) -> bool:
+    """Whether it is a mixture of experts, whose weights are one tensor of three dimensions."""
+    return any(
+        parameter.ndim == 3 and "expert" in name for name, parameter in model.named_parameters()
+    )
+
+
+def _without_direction(model: Any) -> list[str] | None:
+    """Layers with a row of zeros: DoRA divides by its length."""
+    names = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, (torch.nn.Linear, Conv1D))
+        and _has_empty_row(dequantize_module_weight(module), isinstance(module, Conv1D))
+    ]
+    return names or None
+
+
+def _has_empty_row(weight: torch.Tensor, turned: bool) -> bool:
+    return bool((weight.abs().amax(dim=0 if turned else 1) == 0).any())

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from finetune.job.locks import read_json
 
-FILES = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt")
+FILES = ("optimizer.pt", "scheduler.pt")
+WEIGHTS = ("adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,15 @@ def newest(folder: Path) -> Checkpoint | None:
     whole: list[Checkpoint] = []
     for path in folder.glob("checkpoint-*"):
         state = read_json(path / "trainer_state.json")
-        if isinstance(state, dict) and all((path / name).is_file() for name in FILES):
+        if isinstance(state, dict) and _is_whole(path):
             step = int(state["global_step"])
             whole.append(Checkpoint(step, path, step >= int(state["max_steps"])))
         else:
             shutil.rmtree(path)
     return max(whole, key=lambda checkpoint: checkpoint.step, default=None)
+
+
+def _is_whole(path: Path) -> bool:
+    return all((path / name).is_file() for name in FILES) and any(
+        (path / name).is_file() for name in WEIGHTS
+    )

@@ -1,8 +1,8 @@
 """From sequences to optimiser steps: settles what the spec leaves open."""
 
-import math
 from dataclasses import dataclass
 
+from finetune.job.parameters.learning import FEWEST_STEPS
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 
@@ -20,25 +20,29 @@ class Schedule:
     checkpoint_steps: int
 
 
-def schedule(spec: FineTuneSpec, sequences: int) -> Schedule:
-    """The schedule over so many sequences, after packing. Raises `StageFailed` when it has no whole step.
-
-    Nobody can know beforehand how few sequences packing leaves, so then one smaller step is made.
-    """
-    accumulation, batches = spec.accumulation(sequences), spec.batches(sequences)
-    if spec.packing:
-        accumulation = min(accumulation, max(1, batches))
-    if batches < accumulation:
+def require_steps(spec: FineTuneSpec, examples: int, sequences: int) -> None:
+    """Refuse, before the model is loaded, what leaves too few steps of the examples. Raises `StageFailed`."""
+    if not sequences:
+        raise StageFailed("Nothing to learn", "No row is left after cutting. Raise max_length.")
+    refusal = spec.refused_schedule(sequences)
+    if refusal is not None:
+        raise StageFailed("Too few optimiser steps", refusal.reason)
+    steps = spec.steps(sequences)
+    if sequences < examples and steps < FEWEST_STEPS and steps < spec.steps(examples):
         raise StageFailed(
-            "Not one optimiser step",
-            f"gradient_accumulation_steps={accumulation} needs {accumulation} batches a step, and the "
-            f"{sequences} sequences give {batches} in all. Use less, more epochs or rows, or leave it out.",
+            "Too few optimiser steps",
+            f"Packing puts {examples} examples into {sequences} sequences of max_length={spec.max_length} tokens, "
+            f"which makes {steps} optimiser steps; fewer than {FEWEST_STEPS} teach next to nothing. Use "
+            f"packing=false ({spec.steps(examples)} steps), a smaller batch_size, more epochs or rows.",
         )
-    steps_an_epoch = math.ceil(math.ceil(sequences / spec.batch_size) / accumulation)
-    steps = math.ceil(steps_an_epoch * spec.epochs)
+
+
+def schedule(spec: FineTuneSpec, sequences: int) -> Schedule:
+    """The schedule over so many sequences, after packing: counted as the trainer counts."""
+    steps = spec.steps(sequences)
     return Schedule(
         sequences=sequences,
-        gradient_accumulation_steps=accumulation,
+        gradient_accumulation_steps=spec.accumulation(sequences),
         steps=steps,
         warmup_steps=round(spec.warmup_ratio * steps),
         checkpoint_steps=spec.checkpoint_steps or max(1, steps // CHECKPOINTS),

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from finetune.training.checkpoints import FILES, newest
+from finetune.training.checkpoints import FILES, WEIGHTS, newest
 
 
 def checkpoint(folder: Path, step: int, max_steps: int = 40) -> Path:
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
-    for name in FILES:
+    for name in (*FILES, WEIGHTS[0]):
         (path / name).write_bytes(b"x")
     state = {"global_step": step, "max_steps": max_steps}
     (path / "trainer_state.json").write_text(json.dumps(state))
@@ -26,7 +26,7 @@ def test_the_newest_is_taken_by_number_not_by_name(tmp_path: Path) -> None:
     assert (found.path, found.step, found.is_last) == (path, 10, False)
 
 
-@pytest.mark.parametrize("torn", ["no state", "half a state", *FILES])
+@pytest.mark.parametrize("torn", ["no state", "half a state", *FILES, WEIGHTS[0]])
 def test_a_torn_one_is_deleted_and_an_older_one_taken(tmp_path: Path, torn: str) -> None:
     checkpoint(tmp_path, 10)
     newer = checkpoint(tmp_path, 20)

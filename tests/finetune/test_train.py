@@ -12,16 +12,17 @@ from transformers import PreTrainedTokenizerBase
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from finetune.data.rows import Conversation
+from finetune.data.rows import Chat, Conversation
 from finetune.job.directory import JobDirectory
+from finetune.job.spec import TrainingParameters
 from finetune.job.stage import Interrupted, StageFailed, needs, read_spec
 from finetune.stages.dataset import dataset
 from finetune.stages.train import train
 from finetune.tokenizer import load_tokenizer
 from finetune.training.adapter import load_base
 from finetune.training.progress import StopWish
-from finetune.training.sft import examples
-from finetune.training.supervision import IGNORED
+from finetune.training.sequences import stored
+from finetune.training.supervision import IGNORED, Supervision
 from tests.finetune.conftest import question_rows
 from tests.finetune.jobs import DEMO_MODEL, events, new_job
 
@@ -53,7 +54,10 @@ def trained(job: JobDirectory) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "parameters",
     [
-        pytest.param({"bits": 16, "packing": True, "max_length": 256}, id="16 bits, packed"),
+        pytest.param(
+            {"bits": 16, "packing": True, "max_length": 128, "batch_size": 1},
+            id="16 bits, packed",
+        ),
         pytest.param({"bits": 8, "gradient_checkpointing": False}, id="8 bits"),
     ],
 )
@@ -67,7 +71,7 @@ def test_other_widths_learn_too(jobs_folder: Path, parameters: dict[str, Any]) -
     facts = trained(job)
     assert facts["eval_loss"] < facts["eval_loss_before"]
     if parameters.get("packing"):
-        assert facts["sequences"] < 10, "38 rows were put together"
+        assert facts["sequences"] < 20, "38 rows were put together"
 
 
 def test_without_marks_only_the_assistant_is_learned_all_the_same(
@@ -81,7 +85,8 @@ def test_without_marks_only_the_assistant_is_learned_all_the_same(
         {"role": "assistant", "content": "Four."},
     ]
     end = tokenizer.eos_token
-    assert [learned_text(tokenizer, example) for example in examples(tokenizer, [row])] == [
+    sequences = stored(jobs_folder / "x.arrow", Supervision(tokenizer), [Chat(1, row)], 1024)
+    assert [learned_text(tokenizer, sequence) for sequence in sequences] == [
         f" Two.{end}",
         f" Four.{end}",
     ]
@@ -109,7 +114,7 @@ def test_the_labels_are_those_that_trl_would_set(
     tokenizer = load_tokenizer(base)
     rows = question_rows()[:3]
     trainer: Any = SFTTrainer(
-        model=load_base(base, 16),
+        model=load_base(base, TrainingParameters(bits=16)),
         args=SFTConfig(
             str(tmp_path), assistant_only_loss=by_marks, use_cpu=True, bf16=False, report_to="none"
         ),
@@ -121,7 +126,8 @@ def test_the_labels_are_those_that_trl_would_set(
         ),
         processing_class=tokenizer,
     )
-    ours = examples(tokenizer, rows)
+    chats = [Chat(number, row) for number, row in enumerate(rows)]
+    ours = stored(tmp_path / "x.arrow", Supervision(tokenizer), chats, 1024)
     assert [(row["input_ids"], row["labels"]) for row in ours] == [
         (row["input_ids"], row["labels"]) for row in trainer.train_dataset
     ]
@@ -129,7 +135,7 @@ def test_the_labels_are_those_that_trl_would_set(
 
 def test_an_accumulation_that_gives_no_step_fails_before_training(jobs_folder: Path) -> None:
     job = new_job(jobs_folder / "job_steps", question_rows()[:5], gradient_accumulation_steps=50)
-    with pytest.raises(StageFailed, match="Not one optimiser step"):
+    with pytest.raises(StageFailed, match="Too few optimiser steps"):
         trained(job)
     assert not events(job, "progress")
 
@@ -153,7 +159,7 @@ def test_a_wish_to_stop_waits_for_a_step_only_while_there_are_steps() -> None:
 
 
 def test_a_4_bit_base_passes_gradients_on_after_an_evaluation() -> None:
-    model = load_base(DEMO_MODEL, 4)
+    model = load_base(DEMO_MODEL, TrainingParameters(bits=4))
     layer = model.model.layers[0].mlp.up_proj
     values = torch.randn(1, 3, layer.in_features, dtype=torch.bfloat16)
     model.eval()
@@ -164,3 +170,29 @@ def test_a_4_bit_base_passes_gradients_on_after_an_evaluation() -> None:
     layer(values).sum().backward()
     assert values.grad is not None
     assert values.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("adapter", ["rslora", "dora", "full"])
+def test_every_kind_of_adapter_learns_and_leaves_what_the_export_reads(
+    jobs_folder: Path, adapter: str
+) -> None:
+    job = new_job(
+        jobs_folder / f"job_{adapter}",
+        question_rows(),
+        adapter=adapter,
+        bits=16,
+        rank=8,
+        lora_alpha=8,
+        learning_rate=5e-4 if adapter == "full" else 5e-3,
+        batch_size=8,
+        epochs=2,
+    )
+    facts = trained(job)
+    assert facts["eval_loss"] < facts["eval_loss_before"]
+    expected = "model/config.json" if adapter == "full" else "adapter/adapter_config.json"
+    assert expected in facts["files"]
+    if adapter == "full":
+        assert json.loads((job.path / "train" / expected).read_text())["dtype"] == "float16"
+    else:
+        said = json.loads((job.path / "train" / expected).read_text())
+        assert (said["use_rslora"], said["use_dora"]) == (adapter == "rslora", adapter == "dora")

@@ -1,12 +1,26 @@
 """How a run learns: the method, what is trained of the model, and the schedule."""
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
 MOST_ACCUMULATED = 50
 LEAST_STEPS = 30
+FEWEST_STEPS = 10
+"""Fewer than these teach next to nothing: packing or accumulating down to fewer is refused."""
+
+Method = Literal["sft"]
+Adapter = Literal["lora", "rslora", "dora", "full"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A parameter that cannot be had, and why; it says what can."""
+
+    parameter: str
+    reason: str
 
 
 def _number(value: object) -> object:
@@ -17,8 +31,17 @@ def _number(value: object) -> object:
 class Learning(BaseModel):
     """How it learns."""
 
+    method: Method = Field("sft", description="`sft`: to answer as the rows' assistant does.")
+    adapter: Adapter = Field(
+        "lora",
+        description="What is trained: a LoRA, a rank-stabilised one, a DoRA, or the weights in `full`.",
+    )
     bits: Annotated[Literal[4, 8, 16], BeforeValidator(_number)] = Field(
-        4, description="4: nf4 QLoRA, 8: LLM.int8, 16: plain LoRA."
+        4, description="Of the base while it is trained: 4 is nf4 QLoRA, 8 LLM.int8, 16 as it is."
+    )
+    loss: Literal["assistant", "all"] = Field(
+        "assistant",
+        description="What of a conversation is learned: the assistant's turns, or all of it.",
     )
     rank: int = Field(24, ge=1, le=512, description="LoRA rank.")
     lora_alpha: int = Field(
@@ -50,13 +73,49 @@ class Learning(BaseModel):
         """Batches an optimiser step over so many training sequences."""
         if self.gradient_accumulation_steps is not None:
             return self.gradient_accumulation_steps
-        return max(1, min(MOST_ACCUMULATED, self.batches(sequences) // LEAST_STEPS))
+        batches = int(self.batches(sequences) * self.epochs)
+        return max(1, min(MOST_ACCUMULATED, self.batches(sequences), batches // LEAST_STEPS))
 
     def steps(self, sequences: int) -> int:
-        """Optimiser steps over so many training sequences."""
-        batches = math.ceil(sequences / self.batch_size)
-        return math.ceil(math.ceil(batches / self.accumulation(sequences)) * self.epochs)
+        """Optimiser steps over so many training sequences; the last one of an epoch may be smaller."""
+        an_epoch = math.ceil(self.batches(sequences) / self.accumulation(sequences))
+        return math.ceil(an_epoch * self.epochs)
 
     def batches(self, sequences: int) -> int:
-        """Batches of all epochs over so many training sequences."""
-        return int(math.ceil(sequences / self.batch_size) * self.epochs)
+        """Batches of one epoch over so many training sequences."""
+        return math.ceil(sequences / self.batch_size)
+
+    def refused_schedule(self, sequences: int) -> Refusal | None:
+        """What of the schedule makes too few steps of so many training sequences; None when it can be."""
+        asked, batches = self.gradient_accumulation_steps, self.batches(sequences)
+        if asked is None or asked == 1:
+            return None
+        if asked > batches:
+            return Refusal(
+                "gradient_accumulation_steps",
+                f"gradient_accumulation_steps={asked} needs {asked} batches for one step, and an epoch has "
+                f"{batches}; steps do not reach over epochs. Use at most {batches}, more rows, or leave it out.",
+            )
+        steps = self.steps(sequences)
+        if steps < FEWEST_STEPS and self._plain_steps(sequences) > steps:
+            return Refusal(
+                "gradient_accumulation_steps",
+                f"gradient_accumulation_steps={asked} makes {steps} optimiser steps of {sequences} sequences, and "
+                f"fewer than {FEWEST_STEPS} teach next to nothing. Leave it out ({self._plain_steps(sequences)} "
+                "steps), use more epochs or rows.",
+            )
+        return None
+
+    def _plain_steps(self, sequences: int) -> int:
+        """Optimiser steps when every batch is one."""
+        return math.ceil(self.batches(sequences) * self.epochs)
+
+    def refused(self) -> Refusal | None:
+        """A combination that cannot be trained; None when all go together."""
+        if self.adapter == "full" and self.bits != 16:
+            return Refusal(
+                "bits",
+                f"adapter=full trains the weights themselves, and {self.bits} bits hold none that can move. "
+                "Use bits=16, or adapter=lora.",
+            )
+        return None
