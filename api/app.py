@@ -24,7 +24,15 @@ from api.jobs.opening import clear_leftovers
 from api.opening import open_services, prepare
 from api.readiness import Readiness
 from api.routes import docs, health
-from api.routes.original import collections, documents, fine_tune, generate, jobs, models
+from api.routes.original import (
+    collections,
+    documents,
+    evaluations,
+    fine_tune,
+    generate,
+    jobs,
+    models,
+)
 from api.services import Services
 from api.settings import Settings
 from api.store import Store, open_store
@@ -46,6 +54,7 @@ TAGS = [
     {"name": "generate", "description": "Answers from a model, with documents or without."},
     {"name": "fine-tuning", "description": "Train a model of your own."},
     {"name": "jobs", "description": "What fine-tuning does: follow, cancel, resume, publish."},
+    {"name": "evaluations", "description": "Which lever helps: tuning, documents, or both."},
     {"name": "health", "description": "Is it alive, is it ready."},
 ]
 
@@ -96,7 +105,17 @@ def create_app(
     app.state.services = None
     install_problem_handlers(app)
     routers = [
-        room.router for room in (models, collections, documents, generate, fine_tune, jobs, health)
+        room.router
+        for room in (
+            models,
+            collections,
+            documents,
+            generate,
+            fine_tune,
+            jobs,
+            evaluations,
+            health,
+        )
     ]
     for router in routers:
         app.include_router(router)

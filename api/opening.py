@@ -13,6 +13,7 @@ from api.documents.collections import CollectionCatalog
 from api.documents.deleting import Deleter
 from api.documents.importing import open_importer
 from api.errors import ApiError
+from api.evaluation.opening import open_evaluations
 from api.index import Index
 from api.index.opening import open_index
 from api.jobs.opening import open_jobs
@@ -101,13 +102,16 @@ async def services_over(
     stack.push_async_callback(supervisor.close)
     bundled = open_bundled(settings, runtime)
     models = ModelCatalog(runtime, store, base_models, bundled, settings.default_base_model)
+    answers = open_answers(settings, store, runtime, index, models, bundled)
+    evaluations = open_evaluations(settings, store, answers)
+    stack.push_async_callback(evaluations.close)
     return Services(
         settings=settings,
         store=store,
         folders=folders,
         runtime=runtime,
         models=models,
-        answers=open_answers(settings, store, runtime, index, models, bundled),
+        answers=answers,
         collections=CollectionCatalog(
             settings, store, runtime, index, importer, deleter, models, bundled
         ),
@@ -116,6 +120,7 @@ async def services_over(
         deleter=deleter,
         bundled=bundled,
         jobs=JobQueue(store, runtime, submitter, supervisor),
+        evaluations=evaluations,
     )
 
 
@@ -142,6 +147,7 @@ async def prepare(services: Services) -> None:
         await services.bundled.prepare("demo")
     with _noted("Taking in base models"):
         await services.models.take_in_all()
+    services.evaluations.start()
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from api.documents.collections import CollectionCatalog
     from api.documents.deleting import Deleter
     from api.documents.importing import Importer
+    from api.evaluation.evaluations import Evaluations
     from api.index import Index
     from api.jobs.queue import JobQueue
     from api.models.bundled import BundledModels
@@ -36,3 +37,4 @@ class Services:
     deleter: Deleter
     bundled: BundledModels
     jobs: JobQueue
+    evaluations: Evaluations

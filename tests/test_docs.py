@@ -79,6 +79,7 @@ def test_every_endpoint_stands_in_the_readme() -> None:
         "/search",
         "/fine_tune_model/",
         "/jobs",
+        "/evaluations",
         "/readyz",
     ):
         assert path in text, path

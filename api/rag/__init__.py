@@ -25,6 +25,7 @@ RESERVED = ("citations", "receipts")
 class Question:
     """What is asked of a model; the last message asks. Over the documents (names or ids, `*` for all of the model's),
     or plain chat when none is named. With a `collection` (name or id) over its documents, all when none is named.
+    `documents_of` is the model whose documents are meant where it is another one.
     """
 
     model: ModelInfo
@@ -32,6 +33,7 @@ class Question:
     documents: Sequence[str] = ()
     options: Options = field(default_factory=Options)
     collection: str = ""
+    documents_of: str = ""
 
     @property
     def names(self) -> Sequence[str]:
@@ -66,6 +68,13 @@ class Answers:
             self._bundled.require(self._embedding_model)
         return await self._models.chat_model(name)
 
+    async def require_documents(
+        self, model: str, documents: Sequence[str], collection: str = ""
+    ) -> None:
+        """`errors.CollectionNotFound` or `errors.DocumentNotFound` for what a question names and is not there."""
+        scope = await self._grounded.scope(model, collection)
+        await self._grounded.select(scope, documents or [ALL])
+
     async def stream(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Tokens, then citations, the receipt, the end. Closing it cancels the generation."""
         messages = question.messages
@@ -73,7 +82,8 @@ class Answers:
         if not question.names:
             events = chat(self._runtime, asked, messages)
         else:
-            scope = await self._grounded.scope(asked.model.name, question.collection)
+            whose = question.documents_of or asked.model.name
+            scope = await self._grounded.scope(whose, question.collection)
             selected = await self._grounded.select(scope, question.names)
             queries = await self._grounded.queries(asked, messages)
             events = self._grounded.answer(asked, messages, scope, selected, queries)

@@ -11,8 +11,8 @@ from tests.e2e.conftest import ROOT, Server
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CALLS = README.partition("\nAPI=http://127.0.0.1:3000\n")[2].partition("```")[0]
-WITH_A_JOB = re.compile(r"\$JOB|JOB=|northwind|/jobs")
-"""Of the fine-tune, which takes a minute."""
+WITH_A_JOB = re.compile(r"\$JOB|JOB=|northwind|/jobs|EVALUATION")
+"""Of the fine-tune, which takes a minute, and of what judges it."""
 STRICT = 'set -e\ncurl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
 
 

@@ -1,0 +1,16 @@
+"""Opens the evaluations, as the settings say."""
+
+from api.data_folder.shelf import Shelf
+from api.evaluation.evaluations import Evaluations
+from api.evaluation.questions import Source
+from api.rag import Answers
+from api.settings import Settings
+from api.store import Store
+
+
+def open_evaluations(settings: Settings, store: Store, answers: Answers) -> Evaluations:
+    """The evaluations of a data folder; `start` brings them to an end."""
+    shelf = Shelf(settings.evaluations_dir, "ev", "evaluation")
+    return Evaluations(
+        shelf, store, answers, Source(settings.uploads_dir, settings.max_dataset_rows)
+    )
