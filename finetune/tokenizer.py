@@ -31,6 +31,7 @@ DEFAULT_TEMPLATE = (
 _OWN_DATE = re.compile(
     r"""if not date_string is defined\s*-?%}\s*({%-?\s*set date_string = "[^"]*"\s*-?%})"""
 )
+_PLAIN_MARKS = ("<unk>", "<s>", "<|endoftext|>")
 _ASKED, _TOLD, _ANSWERED = "Qwxq", "Jkzj", "Vbhv"
 
 
@@ -136,6 +137,10 @@ def marks_of(tokenizer: PreTrainedTokenizerBase, folder: Path) -> Marks:
         end=int(tokenizer.eos_token_id),
         ends=tuple(end_marks(tokenizer, folder)),
         space_first=str(first).startswith(SPACE),
+        strips=any(
+            token.rstrip and token.content not in _PLAIN_MARKS
+            for token in tokenizer.added_tokens_decoder.values()
+        ),
     )
 
 

@@ -6,6 +6,8 @@ Training reads the second, llama.cpp's converter the first; both are BPE over th
 from pathlib import Path
 from typing import Any
 
+from tokenizers import normalizers
+
 from finetune.job.stage import StageFailed
 
 SPACE = "\u2581"
@@ -17,6 +19,20 @@ def is_sentencepiece(tokenizer: dict[str, Any]) -> bool:
     """Whether a tokenizer.json has the form of a SentencePiece BPE: it falls back to bytes and marks spaces."""
     model = tokenizer.get("model") or {}
     return model.get("type") == "BPE" and bool(model.get("byte_fallback"))
+
+
+def as_sentencepiece(tokenizer: Any) -> None:
+    """Put a space before every text and keep the spaces it begins with, as SentencePiece and llama.cpp do.
+
+    Newer files do so by a step of their own (`Metaspace`), which puts none before the text behind a mark and none
+    where there is one.
+    """
+    cut = tokenizer.pre_tokenizer
+    if type(cut).__name__ != "Metaspace" or not getattr(tokenizer.model, "byte_fallback", False):
+        return
+    steps = [] if cut.prepend_scheme == "never" else [normalizers.Prepend(SPACE)]
+    tokenizer.normalizer = normalizers.Sequence([*steps, normalizers.Replace(" ", SPACE)])
+    tokenizer.pre_tokenizer = None
 
 
 def tokenizer_of(model_file: Path, add_bos: bool, more: dict[str, int]) -> dict[str, Any]:

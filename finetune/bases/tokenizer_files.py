@@ -42,7 +42,6 @@ def read(folder: Path) -> PreTrainedTokenizerBase:
         if (folder / "tokenizer.model").is_file():
             with tempfile.TemporaryDirectory() as place:
                 copy(folder, Path(place))
-                shutil.copyfile(folder / "config.json", Path(place, "config.json"))
                 _write_tokenizer(Path(place))
                 return _as_written(Path(place))
         return _loaded(AutoTokenizer, folder)
@@ -57,7 +56,7 @@ def lay_out(base: Path, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Non
     added tokens are lost in silence. Raises `StageFailed`.
     """
     copy(base, folder)
-    shutil.copyfile(base / "config.json", folder / "config.json")
+    _write(folder / "config.json", _config_of(base))
     written = folder / "tokenizer.json"
     if not written.is_file() and (folder / "tokenizer.model").is_file():
         _write_tokenizer(folder)
@@ -67,8 +66,9 @@ def lay_out(base: Path, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Non
     if sentencepiece.is_sentencepiece(content) and not (folder / "tokenizer.model").is_file():
         (folder / "tokenizer.model").write_bytes(sentencepiece.model_of(content))
     config = _object(folder / "tokenizer_config.json")
-    # The converter takes Phi's vocabulary for SentencePiece's unless it is called this.
-    config["tokenizer_class"] = "GPT2Tokenizer"
+    # The converter takes a vocabulary of Phi's for SentencePiece's unless it is called GPT-2's.
+    kind = "LlamaTokenizer" if sentencepiece.is_sentencepiece(content) else "GPT2Tokenizer"
+    config["tokenizer_class"] = kind
     config.pop("chat_template", None)
     (folder / "chat_template.json").unlink(missing_ok=True)
     config |= {name: getattr(tokenizer, name) for name in _MARKS if getattr(tokenizer, name)}
@@ -97,6 +97,7 @@ def end_ids(folder: Path) -> list[int]:
 
 def _as_written(folder: Path) -> PreTrainedTokenizerBase:
     tokenizer = _loaded(PreTrainedTokenizerFast, folder)
+    sentencepiece.as_sentencepiece(tokenizer.backend_tokenizer)
     if tokenizer.eos_token is None:  # GPT-2's files name no mark: its class does
         named = _loaded(AutoTokenizer, folder)
         for name in _MARKS:
@@ -129,6 +130,14 @@ def _write_tokenizer(folder: Path) -> None:
     begins = config.get("add_bos_token") is not False
     made = sentencepiece.tokenizer_of(folder / "tokenizer.model", begins, more)
     _write(folder / "tokenizer.json", made)
+
+
+def _config_of(base: Path) -> dict[str, Any]:
+    """As the converter wants it: GPT-2's context is asked for by a name that transformers no longer writes."""
+    config = _object(base / "config.json")
+    if config.get("model_type") == "gpt2" and "n_positions" in config:
+        config.setdefault("n_ctx", config["n_positions"])
+    return config
 
 
 def _object(path: Path) -> dict[str, Any]:

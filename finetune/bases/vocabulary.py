@@ -6,6 +6,7 @@ one end token.
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ _LLAMA_3 = (
 _QWEN_2 = _LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}")
 
 
-_BLOOM = r" ?[^(\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+"
+_BLOOM = " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+"
+_PHI_3 = re.compile("phi-?3", re.IGNORECASE)
 _END_OF_MESSAGE = "<|eom_id|>"
 
 
@@ -33,6 +35,8 @@ class Marks:
     end: int
     ends: tuple[int, ...]
     space_first: bool
+    strips: bool
+    """Whether a mark takes the white space behind it along, as Phi 3's do."""
 
 
 def pre_tokenizer(tokenizer: dict[str, Any]) -> str | None:
@@ -116,11 +120,20 @@ def told(tokenizer: Any, marks: Marks) -> Iterator[None]:
         replaced.AutoTokenizer = reader
 
 
+def _named(name: str, strips: bool) -> str:
+    """llama.cpp lets marks take white space along where the model's name holds Phi 3's, and nowhere else."""
+    if strips:
+        return name if _PHI_3.search(name) else f"{name} (phi3)"
+    return _PHI_3.sub("Phi 3", name)
+
+
 def _write(writer: Any, marks: Marks, knows_end_of_message: bool) -> None:
     writer.add_add_bos_token(marks.begins)
     writer.add_eos_token_id(marks.end)
     if writer.kv_data[0]["tokenizer.ggml.model"].value == "llama":
         writer.add_add_space_prefix(marks.space_first)
+    name = str(writer.kv_data[0]["general.name"].value)
+    writer.add_name(_named(name, marks.strips))
     others = [number for number in marks.ends if number != marks.end]
     if others:
         writer.add_eot_token_id(others[0])
