@@ -29,7 +29,8 @@ RUN python -c "import pathlib, tomllib; \
     write = lambda name, wanted: pathlib.Path(name).write_text('\n'.join(wanted)); \
     embedded = {'chromadb', 'xllamacpp'}; \
     assert embedded < set(project['dependencies']); \
-    write('api.txt', ['chromadb-client', *sorted(set(project['dependencies']) - embedded)]); \
+    write('api.txt', ['chromadb-client', *project['optional-dependencies']['parquet'], \
+        *sorted(set(project['dependencies']) - embedded)]); \
     write('finetune.txt', ['xllamacpp', *project['optional-dependencies']['finetune']])" \
     && sed --in-place 's/^chromadb==/chromadb-client==/' constraints.txt \
     && rm pyproject.toml

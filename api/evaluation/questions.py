@@ -7,10 +7,11 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from api.errors import DatasetUnusable, UnsupportedMediaType
+from api.datasets.receiving import refusal
 from api.evaluation.values import Pair
-from finetune.data.csv import DatasetError, read_csv
-from finetune.data.rows import Conversation
+from finetune.data.errors import DatasetError
+from finetune.data.reading import open_dataset
+from finetune.data.rows import Chat, Conversation
 
 FIELD = "questions"
 
@@ -36,14 +37,12 @@ class Source:
             shutil.copyfileobj(asked.file, file)
             file.flush()
             try:
-                rows = read_csv(Path(file.name), at_least=1, at_most=self._max_rows)
+                reading = open_dataset(Path(file.name), kind="chat")
+                rows = [row for _, row in reading.rows(at_least=1, at_most=self._max_rows)]
             except DatasetError as error:
-                if error.kind == "not_csv":
-                    raise UnsupportedMediaType(error.detail, where=FIELD) from error
-                raise DatasetUnusable(
-                    error.detail, where=FIELD, errors=error.row_fields(), count=error.count
-                ) from error
-        return list(islice((_pair(row.messages) for row in rows), limit))
+                raise refusal(error, FIELD) from error
+        chats = (row for row in rows if isinstance(row, Chat))
+        return list(islice((_pair(chat.messages) for chat in chats), limit))
 
 
 def _pair(messages: Conversation) -> Pair:

@@ -12,33 +12,29 @@ import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import anyio.to_thread
 from pydantic import ValidationError
 
 from api.data_folder.guarded import Guarded
-from api.errors import (
-    DatasetUnusable,
-    InvalidOption,
-    OutOfSpace,
-    UnsupportedMediaType,
-)
+from api.datasets.receiving import Upload
+from api.errors import InvalidOption, OutOfSpace
 from api.faults import point
+from api.jobs.inputs import take_inputs
 from api.models.bases import BaseModels, TrainableBase, require_finetune
 from api.models.naming import require_free
 from api.names import valid_model_name
 from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, new_job_id
-from finetune.data.csv import DatasetError, check_csv
+from finetune.data.rows import Fold
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import sync_folder, write_atomically
 from finetune.job.parameters.learning import Refusal
-from finetune.job.spec import FineTuneSpec, held_out_rows
+from finetune.job.spec import LEARNS, FineTuneSpec
 
 GROWING = ".new-"
-COPY_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +44,7 @@ class Submission:
     model_name: str
     base_model: str | None
     parameters: Mapping[str, Any]
-    train_dataset: BinaryIO
-    eval_dataset: BinaryIO | None = None
+    datasets: Mapping[Fold, Upload]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +54,7 @@ class Plan:
     spec: FineTuneSpec
     rows: int
     eval_rows: int
+    test_rows: int
     gradient_accumulation_steps: int
     steps: int
 
@@ -104,7 +100,8 @@ class Submitter:
         job_id = new_job_id()
         spec = await self._spec(submission, job_id)
         async with self._growing(job_id) as folder:
-            await anyio.to_thread.run_sync(self._filled, folder, submission, spec)
+            plan = await anyio.to_thread.run_sync(self._filled, folder, submission, spec)
+            spec = plan.spec
             async with self._adding:
                 await require_free(self._store, self._runtime, spec.model_name)
                 return await anyio.to_thread.run_sync(self._add, folder, job_id, spec)
@@ -129,28 +126,25 @@ class Submitter:
     def _filled(self, folder: Path, submission: Submission, spec: FineTuneSpec) -> Plan:
         """Make the directory and read its datasets from beginning to end."""
         job = JobDirectory(folder)
-        job.train_csv.parent.mkdir(parents=True)
-        _copy(submission.train_dataset, job.train_csv)
-        rows = self._rows(job.train_csv, "train_dataset", at_least=2)
-        if submission.eval_dataset is not None:
-            _copy(submission.eval_dataset, job.eval_csv)
-            eval_rows = self._rows(job.eval_csv, "eval_dataset", at_least=1)
-        else:
-            eval_rows = held_out_rows(rows)
-            rows -= eval_rows
+        inputs = take_inputs(
+            submission.datasets,
+            job.inputs,
+            spec.wish(),
+            LEARNS[spec.method],
+            self._max_rows,
+        )
+        spec = spec.model_copy(update={"datasets": dict(inputs.origins)})
+        rows = inputs.counts["train"]
         _require(spec.refused_schedule(rows))
         write_atomically(job.spec_path, spec.model_dump_json(indent=1))
-        return Plan(spec, rows, eval_rows, spec.accumulation(rows), spec.steps(rows))
-
-    def _rows(self, path: Path, field: str, *, at_least: int) -> int:
-        try:
-            return check_csv(path, at_least=at_least, at_most=self._max_rows)
-        except DatasetError as error:
-            if error.kind == "not_csv":
-                raise UnsupportedMediaType(error.detail, where=field) from error
-            raise DatasetUnusable(
-                error.detail, where=field, errors=error.row_fields(), count=error.count
-            ) from error
+        return Plan(
+            spec,
+            rows,
+            inputs.counts.get("eval", 0),
+            inputs.counts.get("test", 0),
+            spec.accumulation(rows),
+            spec.steps(rows),
+        )
 
     def _add(self, folder: Path, job_id: str, spec: FineTuneSpec) -> Job:
         with self._folder.adding():
@@ -192,14 +186,6 @@ def _spec(
 def _require(refusal: Refusal | None) -> None:
     if refusal is not None:
         raise InvalidOption(refusal.reason, where=refusal.parameter)
-
-
-def _copy(source: BinaryIO, path: Path) -> None:
-    source.seek(0)
-    with path.open("wb") as file:
-        shutil.copyfileobj(source, file, COPY_BYTES)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

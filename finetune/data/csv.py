@@ -1,94 +1,124 @@
-"""The training CSV: a `messages` column whose cells are lists of {"role", "content"}, read strictly.
+"""CSV: the delimiter, the header and the rows, read strictly.
 
-Standard library only; the api imports it to refuse a file before a job exists. Strings come through unchanged, or
-the file is refused with the row, the column and what was expected.
+Standard library only. Texts come through unchanged, or the file is refused with the row and what was expected.
 """
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from finetune.data.sniff import encoding_of
 from finetune.data.errors import DatasetError, RowError
-from finetune.data.rows import Chat, Conversation
-from finetune.data.turns import NotTurns, read_turns
+from finetune.data.sniff import HEAD_BYTES
+from finetune.data.table import MAX_CELL_CHARACTERS, Table, TableRow, name_key
 
-__all__ = ["DatasetError", "RowError", "check_csv", "read_csv"]
-
-COLUMN = "messages"
-MAX_CELL_CHARACTERS = 4 * 2**20
-REPORTED_ROWS = 20
-COUNTED_ROWS = 1000
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+SAID = re.compile(r"sep=(.)")
+"""A first line by which Excel is told the delimiter."""
 
 
-def read_csv(path: Path, *, at_least: int = 2, at_most: int = 1_000_000) -> list[Chat]:
-    """All rows of a good file. Raises `DatasetError`."""
-    return list(_good_rows(path, at_least, at_most))
+def open_csv(path: Path, encoding: str, fits: Callable[[list[str]], bool]) -> Table:
+    """The table with the delimiter under which its columns fit, else under which it has the most columns.
 
-
-def check_csv(path: Path, *, at_least: int = 2, at_most: int = 1_000_000) -> int:
-    """The number of rows of a good file, without keeping them. Raises `DatasetError`."""
-    return sum(1 for _ in _good_rows(path, at_least, at_most))
-
-
-def _good_rows(path: Path, at_least: int, at_most: int) -> Iterator[Chat]:
-    bad: list[RowError] = []
-    total = 0
-    for row in _rows(path):
-        total += 1
-        if total > at_most:
-            raise DatasetError("too_many", f"More than {at_most} rows. Split the file.")
-        if isinstance(row, Chat):
-            yield row
-            continue
-        bad.append(row)
-        if len(bad) >= COUNTED_ROWS:
-            break
-    if bad:
-        first = bad[0]
-        count = f"at least {len(bad)}" if len(bad) >= COUNTED_ROWS else str(len(bad))
+    Raises `DatasetError`.
+    """
+    found: dict[str, list[str]] = {}
+    reason = ""
+    try:
+        first = _first_line(path, encoding)
+        said = SAID.fullmatch(first.strip(' "'))
+        for delimiter in [said[1]] if said else DELIMITERS:
+            lines = _lines(path, encoding, delimiter, skipping=1 if said else 0)
+            try:
+                found[delimiter] = next(lines, [])
+            except csv.Error as error:
+                reason = _csv_reason(error)
+    except UnicodeError as error:
+        raise _not_text(error, 0, encoding) from error
+    if not found:
         raise DatasetError(
-            "rows",
-            f"{count} bad {'row' if len(bad) == 1 else 'rows'}. First: row {first.row}, column "
-            f"{first.column!r}: {first.reason} Expected {first.expected}.",
-            bad[:REPORTED_ROWS],
-            len(bad),
+            "header", f"The first line cannot be read as names of columns: {reason}."
         )
-    if total < at_least:
-        raise DatasetError(
-            "empty",
-            f"The file has {total} {'row' if total == 1 else 'rows'} under its header; "
-            f"at least {at_least} are needed.",
-        )
+    fitting = [delimiter for delimiter, names in found.items() if fits(names)]
+    delimiter = fitting[0] if fitting else max(found, key=lambda one: len(found[one]))
+    names = [name.strip() for name in found[delimiter]]
+    if not any(names):
+        raise DatasetError("empty", "The file is empty.")
+    _require_names(names)
+    rows = _rows(path, encoding, delimiter, names, skipping=2 if said else 1)
+    told = DELIMITERS.get(delimiter, repr(delimiter))
+    return Table(f"CSV ({told})" if delimiter != "," else "CSV", names, rows)
 
 
-def _rows(path: Path) -> Iterator[Chat | RowError]:
-    encoding = encoding_of(path)
+def _first_line(path: Path, encoding: str) -> str:
+    with path.open(encoding=encoding) as file:
+        head = file.read(HEAD_BYTES).strip()
+    if not head:
+        raise DatasetError("empty", "The file is empty.")
+    return head.splitlines()[0]
+
+
+def _lines(path: Path, encoding: str, delimiter: str, skipping: int) -> Iterator[list[str]]:
+    """The cells of each line that is not blank, behind so many of them."""
     csv.field_size_limit(MAX_CELL_CHARACTERS)
+    with path.open(encoding=encoding, newline="") as file:
+        for cells in csv.reader(file, delimiter=delimiter, strict=True):
+            if not _is_blank(cells):
+                if skipping:
+                    skipping -= 1
+                    continue
+                yield cells
+
+
+def _require_names(names: list[str]) -> None:
+    keys = [name_key(name) for name in names if name]
+    twice = next((name for name in names if keys.count(name_key(name)) > 1), None)
+    if twice is not None:
+        count = keys.count(name_key(twice))
+        raise DatasetError("header", f"The header names the column {twice[:40]!r} {count} times.")
+
+
+def _rows(
+    path: Path, encoding: str, delimiter: str, names: list[str], skipping: int
+) -> Iterator[TableRow | RowError]:
     number = 0
     try:
-        delimiter, names = _header(path, encoding)
-        with path.open(encoding=encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            next(cells for cells in reader if not _is_blank(cells))
-            for cells in reader:
-                if _is_blank(cells):
-                    continue
-                number += 1
-                yield _row(number, names, cells)
+        for cells in _lines(path, encoding, delimiter, skipping):
+            number += 1
+            if len(cells) == len(names):
+                yield TableRow(number, dict(zip(names, cells, strict=True)))
+            else:
+                yield _wrong_width(number, names, cells)
     except csv.Error as error:
         yield RowError(
             number + 1,
-            COLUMN,
+            names[0],
             f"The row cannot be read: {_csv_reason(error)}.",
             'cells in double quotes, each quote inside a cell doubled ("")',
         )
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            "encoding",
-            f"The file is not UTF-8 (byte {error.object[error.start]:#04x} after row {number}). "
-            "Save it as UTF-8, or as UTF-16 with a byte order mark.",
-        ) from error
+    except UnicodeError as error:
+        raise _not_text(error, number, encoding) from error
+
+
+def _wrong_width(number: int, names: list[str], cells: list[str]) -> RowError:
+    return RowError(
+        number,
+        names[0],
+        f"The row has {len(cells)} cells, the header {len(names)}.",
+        "as many cells as the header has; quote a cell that holds the delimiter",
+    )
+
+
+def _not_text(error: UnicodeError, number: int, encoding: str) -> DatasetError:
+    what = f"after row {number}" if number else "in its first rows"
+    if isinstance(error, UnicodeDecodeError):
+        what = f"byte {error.object[error.start]:#04x} {what}"
+    is_utf8 = encoding.startswith("utf-8")
+    return DatasetError(
+        "encoding",
+        f"The file is not {'UTF-8' if is_utf8 else 'whole UTF-16'} ({what}). "
+        "Save it as UTF-8, or as UTF-16 with a byte order mark.",
+    )
 
 
 def _csv_reason(error: csv.Error) -> str:
@@ -96,49 +126,9 @@ def _csv_reason(error: csv.Error) -> str:
     if "unexpected end" in text:
         return "a quote is opened and never closed"
     if "field larger" in text:
-        return f"a cell is longer than {MAX_CELL_CHARACTERS} characters, or a quote is never closed"
+        return f"a cell is longer than {MAX_CELL_CHARACTERS:,} characters, or a quote is never closed"
     return text
 
 
 def _is_blank(cells: list[str]) -> bool:
     return not cells or (len(cells) == 1 and cells[0] != "" and not cells[0].strip())
-
-
-def _header(path: Path, encoding: str) -> tuple[str, list[str]]:
-    """The delimiter under which the column is there, and the names. Raises `DatasetError`."""
-    found: dict[str, list[str]] = {}
-    for delimiter in (",", ";", "\t"):
-        with path.open(encoding=encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            try:
-                names = next((cells for cells in reader if not _is_blank(cells)), None)
-            except csv.Error:
-                continue
-        if names is None:
-            raise DatasetError("empty", "The file is empty.")
-        found[delimiter] = names
-        if names.count(COLUMN) == 1:
-            return delimiter, names
-    names = max(found.values(), key=len, default=[])
-    shown = ", ".join(repr(name[:40]) for name in names[:10]) or "nothing that can be read"
-    if names.count(COLUMN) > 1:
-        problem = f"The header names the column {COLUMN!r} {names.count(COLUMN)} times."
-    elif COLUMN in [name.strip().lower() for name in names]:
-        problem = f"The column must be spelled exactly {COLUMN!r}; the header says {shown}."
-    else:
-        problem = f"The header has no column {COLUMN!r}; it says {shown}."
-    raise DatasetError("header", f"{problem} Expected one column {COLUMN!r} in the first line.")
-
-
-def _row(number: int, names: list[str], cells: list[str]) -> Chat | RowError:
-    if len(cells) != len(names):
-        return RowError(
-            number,
-            COLUMN,
-            f"The row has {len(cells)} cells, the header {len(names)}.",
-            "as many cells as the header has; quote a cell that holds the delimiter",
-        )
-    try:
-        return Chat(number, read_turns(cells[names.index(COLUMN)]))
-    except NotTurns as wrong:
-        return RowError(number, COLUMN, wrong.reason, wrong.expected)

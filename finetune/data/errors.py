@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Kind = Literal["not_csv", "encoding", "header", "rows", "empty", "too_many"]
+Kind = Literal["no_dataset", "encoding", "header", "rows", "empty", "too_many", "no_reader"]
+"""`no_dataset`: the file is of another kind; `no_reader`: this installation cannot read its format."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """What is wrong with one data row (the first after the header is row 1; blank lines do not count)."""
+    """What is wrong with one data row (the first under the header is row 1; blank lines do not count)."""
 
     row: int
     column: str

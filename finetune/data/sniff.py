@@ -1,10 +1,14 @@
-"""Is this file text at all, and in which encoding? Looks at its first bytes and refuses what is something else."""
+"""Which format a file has, and in which encoding: told by its first bytes, whatever its name says."""
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from finetune.data.errors import DatasetError
 
+Format = Literal["csv", "jsonl", "json", "parquet"]
 HEAD_BYTES = 4096
 
 _MAGIC = {
@@ -17,10 +21,12 @@ _MAGIC = {
     b"7z\xbc\xaf": "a 7-Zip archive",
     b"Rar!": "a RAR archive",
     b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
-    b"PAR1": "a Parquet file",
     b"ARROW1": "an Arrow file",
+    b"ORC": "an ORC file",
+    b"Obj\x01": "an Avro file",
     b"SQLite format 3": "an SQLite database",
     b"GGUF": "a GGUF model",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself",
     b"\x89PNG": "an image",
     b"GIF8": "an image",
     b"\xff\xd8\xff": "an image",
@@ -31,26 +37,48 @@ _MAGIC = {
     b"\x80\x04": "a pickle",
     b"\x80\x05": "a pickle",
 }
+KNOWN = "CSV, JSON Lines, JSON or Parquet"
 
 
-def encoding_of(path: Path) -> str:
-    """The encoding by byte order mark, else UTF-8. Refuses what is no text."""
+@dataclass(frozen=True, slots=True)
+class Sniffed:
+    """What a file is; `encoding` is that of a text."""
+
+    format: Format
+    encoding: str
+
+
+def sniff(path: Path) -> Sniffed:
+    """Format and encoding: by byte order mark, else UTF-8. Raises `DatasetError` for what is no table."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
+    if head.startswith(b"PAR1"):
+        return Sniffed("parquet", "")
     if not head.strip():
         raise DatasetError("empty", "The file is empty.")
     if head[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
         raise DatasetError("encoding", "The file is UTF-32. Save it as UTF-8.")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
+        text = head[: len(head) // 2 * 2].decode("utf-16", errors="replace")
+        return Sniffed(_format_of(text), "utf-16")
     what = _what_else(head)
     if what:
-        raise DatasetError("not_csv", f"The file is {what}, not a CSV with a 'messages' column.")
+        raise DatasetError("no_dataset", f"The file is {what}. Send {KNOWN}.")
     if b"\0" in head:
         raise DatasetError(
             "encoding", "The file is UTF-16 without a byte order mark. Save it as UTF-8."
         )
-    return "utf-8-sig"
+    return Sniffed(_format_of(head.decode("utf-8-sig", errors="replace")), "utf-8-sig")
+
+
+def _format_of(head: str) -> Format:
+    """By what the text begins with: an object is the first line, a list of objects is one value."""
+    text = head.lstrip()
+    if text.startswith("["):
+        return "json" if re.match(r"\[\s*[{\]]", text) or _is_json(text) else "csv"
+    if text.startswith("{"):
+        return "jsonl"
+    return "csv"
 
 
 def _what_else(head: bytes) -> str | None:
@@ -60,11 +88,8 @@ def _what_else(head: bytes) -> str | None:
     if b"%PDF-" in head[:1024]:
         return "a PDF"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text.startswith(b"<"):
+    if re.match(rb"<(?:!|\?|html|head|body)", text, re.IGNORECASE):
         return "HTML or XML"
-    first_line = text.partition(b"\n")[0].strip()
-    if first_line in (b"{", b"[") or (first_line[:1] in (b"{", b"[") and _is_json(first_line)):
-        return "JSON"
     nuls = head.count(0)
     one_sided = nuls in (head[::2].count(0), head[1::2].count(0))
     if nuls and not (one_sided and nuls > len(head) // 4):
@@ -73,9 +98,9 @@ def _what_else(head: bytes) -> str | None:
     return "a binary file" if controls * 20 > len(head) else None
 
 
-def _is_json(line: bytes) -> bool:
+def _is_json(text: str) -> bool:
     try:
-        json.loads(line)
+        json.loads(text.partition("\n")[0])
     except (ValueError, RecursionError):
         return False
     return True

@@ -1,6 +1,7 @@
 """The job directory: its paths, its lock, its events and its markers. Standard library only; the api imports it.
 
-    spec.json  start  cancel  lock  pid  events.jsonl  progress.json  log.txt  inputs/train.csv  inputs/eval.csv
+    spec.json  start  cancel  lock  pid  events.jsonl  progress.json  log.txt
+    inputs/train.csv ...                                  what came, by fold and in its own format
     dataset/ train/ merge/ convert/ quantize/ verify/     each ends with done.json, written last (sizes, hashes)
     outcome.json                                          last of all
 
@@ -31,6 +32,11 @@ INTERMEDIATES = ("merge", "convert")
 """Stages whose files, about four bytes a parameter, nobody needs once the model is published."""
 LOCK = "lock"
 """The file that whoever works in the directory holds."""
+
+
+ROWS = "rows.jsonl"
+"""What the name of a file ends in that holds rows as `finetune.data.rows` writes them."""
+INPUT_SUFFIXES = ("csv", "jsonl", "json", "parquet", ROWS)
 
 
 class JobLocked(Exception):
@@ -116,14 +122,18 @@ class JobDirectory:
         return self.path / "publish" / "gate.json"
 
     @property
-    def train_csv(self) -> Path:
-        """The rows to learn, as uploaded."""
-        return self.path / "inputs" / "train.csv"
+    def inputs(self) -> Path:
+        """What came with the job."""
+        return self.path / "inputs"
 
-    @property
-    def eval_csv(self) -> Path:
-        """The held-out rows, as uploaded; may be missing."""
-        return self.path / "inputs" / "eval.csv"
+    def input_path(self, fold: str, suffix: str) -> Path:
+        """Where the file of a fold (`train`, `eval`, `test`) lies as it was sent; `rows.jsonl` is a dataset's."""
+        return self.inputs / f"{fold}.{suffix}"
+
+    def input(self, fold: str) -> Path | None:
+        """The file of a fold, whatever its format."""
+        paths = (self.input_path(fold, suffix) for suffix in INPUT_SUFFIXES)
+        return next((path for path in paths if path.is_file()), None)
 
     @property
     def log_path(self) -> Path:

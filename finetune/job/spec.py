@@ -8,18 +8,24 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from finetune.data.mapping import Kind
+from finetune.data.rows import Fold
+from finetune.job.parameters.data import Data
 from finetune.job.parameters.exporting import Exporting
 from finetune.job.parameters.judging import Judging
 from finetune.job.parameters.learning import Learning
 from finetune.job.parameters.running import Running
 
 
-def held_out_rows(rows: int) -> int:
-    """How many rows are kept out of training to judge it, when no evaluation file is given: none of a few."""
-    return 0 if rows < 10 else min(50, max(1, round(rows * 0.05)))
+class DatasetOrigin(BaseModel):
+    """Where the rows of a fold came from: a file as it was sent, or a dataset that was there."""
+
+    id: str | None = Field(None, description="The dataset's id; none of a file.")
+    name: str | None = Field(None, description="The file's name.")
+    sha256: str = Field(description="Of the file as it was sent.")
 
 
-class TrainingParameters(Learning, Exporting, Judging, Running):
+class TrainingParameters(Data, Learning, Exporting, Judging, Running):
     """What a caller can choose.
 
     Defaults are the original service's where they train well; `docs/fine-tuning.md` says which
@@ -38,6 +44,9 @@ class FineTuneSpec(TrainingParameters):
     base_model_folder: str = Field(
         description="Its Hugging Face folder, relative to the job directory."
     )
+    datasets: dict[Fold, DatasetOrigin] = Field(
+        default_factory=dict, description="What is learned, and what judges it, as it was given."
+    )
 
 
 METHODS = ("sft",)
@@ -46,6 +55,9 @@ VERSIONS = (1,)
 STAGES: dict[str, tuple[str, ...]] = {
     "sft": ("dataset", "train", "merge", "convert", "quantize", "verify")
 }
+
+LEARNS: dict[str, Kind] = {"sft": "chat", "pretrain": "text", "dpo": "preference"}
+"""For each method what the rows are that it learns from."""
 
 
 class UnknownSpec(ValueError):

@@ -1,94 +1,113 @@
-"""Stage `dataset`: the uploaded CSV files become `train.jsonl` and `eval.jsonl`, looked at token by token."""
+"""Stage `dataset`: what was uploaded becomes `train.jsonl`, `eval.jsonl` and `test.jsonl`, looked at token by token."""
 
-import random
 import sys
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from finetune.data.csv import DatasetError, read_csv
-from finetune.data.rows import Chat, write_rows
+from finetune.data.errors import DatasetError
+from finetune.data.folds import path_of, split
+from finetune.data.reading import open_dataset
+from finetune.data.rows import (
+    FOLDS,
+    Chat,
+    Fold,
+    Preference,
+    Row,
+    read_folded,
+    read_rows,
+    write_rows,
+)
 from finetune.job import stage
-from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.directory import ROWS, JobDirectory, StageDirectory
 from finetune.job.locks import write_atomically
-from finetune.job.spec import FineTuneSpec, held_out_rows
+from finetune.job.spec import LEARNS, FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.lint.linter import Linter
-from finetune.lint.report import Report
 from finetune.lint.tokens import Tokens
-from finetune.lint.turns import key
-from finetune.tokenizer import as_read
+from finetune.tokenizer import as_read, in_normal_form
 
 
-def hold_out(rows: list[Chat], seed: int) -> tuple[list[Chat], list[Chat]]:
-    """Split off a small share that is not trained on: the same one for the same seed, and none of few rows.
-
-    Rows that occur more than once stay in training while there are others: a held-out copy tells nothing.
-    """
-    count = held_out_rows(len(rows))
-    occurrences = Counter(key(row) for row in rows)
-    alone = [place for place, row in enumerate(rows) if occurrences[key(row)] == 1]
-    pool = alone if len(alone) >= count else list(range(len(rows)))
-    places = set(random.Random(seed).sample(pool, count))  # noqa: S311  no secret
-    train = [row for place, row in enumerate(rows) if place not in places]
-    return train, [row for place, row in enumerate(rows) if place in places]
-
-
-def _read(path: Path, at_least: int) -> list[Chat]:
+def read_input(path: Path, spec: FineTuneSpec, at_least: int) -> Iterator[tuple[Fold, Row]]:
+    """The rows of an uploaded file or of a dataset; the api has counted them. Raises `StageFailed`."""
+    if path.name.endswith(ROWS):
+        yield from read_folded(path)
+        return
     try:
-        return read_csv(path, at_least=at_least, at_most=sys.maxsize)  # the api has counted them
-    except FileNotFoundError as error:
-        raise StageFailed("Dataset missing", f"inputs/{path.name} is not there.") from error
+        reading = open_dataset(path, spec.wish(), LEARNS[spec.method])
+        yield from reading.rows(at_least=at_least, at_most=sys.maxsize)
     except DatasetError as error:
         raise StageFailed("Dataset unusable", f"inputs/{path.name}: {error.detail}") from error
 
 
-def _as_read(tokenizer: PreTrainedTokenizerBase, row: Chat) -> Chat:
-    return replace(row, messages=as_read(tokenizer, row.messages))
+def write_inputs(job: JobDirectory, spec: FineTuneSpec, folder: Path) -> dict[Fold, int]:
+    """inputs/ -> the three files of rows, what is not given being split off; how many rows each has."""
+    train = job.input("train")
+    if train is None:
+        raise StageFailed("Dataset missing", "inputs/ holds no training data.")
+    given = {fold: path for fold in FOLDS if fold != "train" and (path := job.input(fold))}
+    counts = split(read_input(train, spec, at_least=2), folder, spec.seed, given)
+    for fold, path in given.items():
+        rows = (row for _, row in read_input(path, spec, at_least=1))
+        counts[fold] = write_rows(path_of(folder, fold), rows)
+    return counts
 
 
-def looked_at(tokens: Tokens, train: list[Chat], test: list[Chat]) -> Report:
-    """What the linter says of all rows."""
-    linter = Linter(tokens)
-    linter.look("train", train)
-    linter.look("eval", test)
-    return linter.report()
+def row_as_read(tokenizer: PreTrainedTokenizerBase, row: Row) -> Row:
+    """The row as the model reads it, in training as in chat."""
+    if isinstance(row, Chat):
+        return replace(row, messages=as_read(tokenizer, row.messages))
+    if isinstance(row, Preference):
+        prompt, chosen, rejected = (
+            as_read(tokenizer, turns) for turns in (row.prompt, row.chosen, row.rejected)
+        )
+        return replace(row, prompt=prompt, chosen=chosen, rejected=rejected)
+    return replace(row, text=in_normal_form(tokenizer, row.text))
 
 
 def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
-    """inputs/*.csv -> dataset/train.jsonl, dataset/eval.jsonl."""
+    """inputs/ -> dataset/train.jsonl, dataset/eval.jsonl, dataset/test.jsonl."""
     base = stage.base_folder(job, spec)
-    train = _read(job.train_csv, at_least=2)
-    if job.eval_csv.is_file():
-        held_out = False
-        test = _read(job.eval_csv, at_least=1)
-    else:
-        held_out = True
-        train, test = hold_out(train, spec.seed)
+    write_inputs(job, spec, folder.path)
     tokens = Tokens(base, spec.max_length)
-    train, test = ([_as_read(tokens.tokenizer, row) for row in rows] for rows in (train, test))
-    report = looked_at(tokens, train, test)
+    linter = Linter(tokens)
+    counts = {}
+    for fold in FOLDS:
+        path = path_of(folder.path, fold)
+        counts[fold] = _rewrite(
+            path, (row_as_read(tokens.tokenizer, row) for row in read_rows(path))
+        )
+        linter.look(fold, read_rows(path))
+    report = linter.report()
     write_atomically(folder.path / "lint.json", report.model_dump_json())
     for finding in report.warnings:
         job.append_event("dataset", "warning", **finding.event())
     for finding in report.errors:
         raise StageFailed("Dataset unusable", finding.event()["detail"])
-    train = [row for row in train if row.number not in tokens.left_out]
-    paths = [folder.path / "train.jsonl", folder.path / "eval.jsonl"]
-    for path, rows in zip(paths, (train, test), strict=True):
-        write_rows(path, rows)
-    facts: dict[str, Any] = {
-        "base": stage.fingerprint(base),
-        "rows": len(train),
-        "eval_rows": len(test),
-        "held_out": held_out,
-        "tokens": report.figures.tokens,
-        "longest": report.figures.longest,
-    }
-    folder.mark_done(paths, **facts)
+    if tokens.left_out:
+        train = path_of(folder.path, "train")
+        learned = (row for row in read_rows(train) if row.number not in tokens.left_out)
+        counts["train"] = _rewrite(train, learned)
+    folder.mark_done(
+        [path_of(folder.path, fold) for fold in FOLDS],
+        base=stage.fingerprint(base),
+        rows=counts["train"],
+        eval_rows=counts["eval"],
+        test_rows=counts["test"],
+        held_out=job.input("eval") is None,
+        tokens=report.figures.tokens,
+        longest=report.figures.longest,
+    )
+
+
+def _rewrite(path: Path, rows: Iterator[Row]) -> int:
+    """Put other rows in the place of a file's, which may be read meanwhile; how many there are."""
+    other = path.with_suffix(".other")
+    count = write_rows(other, rows)
+    other.replace(path)
+    return count
 
 
 if __name__ == "__main__":

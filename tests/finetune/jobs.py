@@ -32,7 +32,7 @@ def new_job(folder: Path, rows: Sequence[Conversation] = (), **parameters: objec
     spec = {"model_name": "tuned", "base_model": "demo", "base_model_folder": "../base"}
     job.spec_path.write_text(FineTuneSpec.model_validate(spec | parameters).model_dump_json())
     if rows:
-        write_csv(job.train_csv, rows)
+        write_csv(job.input_path("train", "csv"), rows)
     return job
 
 

@@ -10,9 +10,8 @@ from transformers import PreTrainedTokenizerBase
 from finetune.bases import tokenizer_files
 from finetune.data.rows import Chat, Conversation, conversations_of
 from finetune.job.directory import JobDirectory
-from finetune.job.spec import held_out_rows
 from finetune.job.stage import StageFailed, base_folder, read_spec
-from finetune.stages.dataset import dataset, hold_out
+from finetune.stages.dataset import dataset
 from finetune.tokenizer import DEFAULT_TEMPLATE, load_tokenizer, prompt_ids, prompt_of, render
 from tests.finetune.conftest import question_rows
 from tests.finetune.jobs import DEMO_MODEL, events, new_job, write_csv
@@ -38,24 +37,6 @@ def made(job: JobDirectory) -> tuple[list[Conversation], list[Conversation]]:
     )
 
 
-def test_a_share_is_held_out_the_same_each_time() -> None:
-    all_rows = rows(question_rows())
-    train, test = hold_out(all_rows, 42)
-    assert len(test) == held_out_rows(len(all_rows)) == 2
-    assert sorted([*train, *test], key=lambda row: row.number) == all_rows
-    assert hold_out(all_rows, 42) == (train, test)
-    assert hold_out(all_rows, 43) != (train, test)
-
-
-def test_rows_that_repeat_are_not_held_out_while_there_are_others() -> None:
-    repeated = rows([ANSWERED] * 30 + question_rows()[:10])
-    assert all(row.messages != ANSWERED for row in hold_out(repeated, 1)[1])
-
-
-def test_few_rows_are_all_trained_on() -> None:
-    assert hold_out(rows([ANSWERED] * 9), 1)[1] == []
-
-
 def test_strings_reach_the_stage_unchanged(jobs_folder: Path) -> None:
     odd = [[{"role": "user", "content": " \u2028{{x}}\r\n\t%s <|im_end|> "}, ANSWERED[1]]]
     job = new_job(jobs_folder / "job_odd", odd + question_rows()[:5])
@@ -64,7 +45,7 @@ def test_strings_reach_the_stage_unchanged(jobs_folder: Path) -> None:
 
 def test_an_evaluation_file_is_taken_instead_of_a_share(jobs_folder: Path) -> None:
     job = new_job(jobs_folder / "job_eval", question_rows())
-    write_csv(job.eval_csv, [ANSWERED])
+    write_csv(job.input_path("eval", "csv"), [ANSWERED])
     train, test = made(job)
     assert (len(train), test) == (40, [ANSWERED])
 

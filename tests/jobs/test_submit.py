@@ -16,10 +16,10 @@ from api.errors import (
     OutOfSpace,
     UnsupportedMediaType,
 )
-from api.jobs.submit import Submission
 from api.runtime import ExistingModel, Persona
+from finetune.job.directory import sha256_of
 from finetune.job.spec import parse_spec
-from tests.jobs.workshop import Workshop, csv_file, refused
+from tests.jobs.workshop import Workshop, csv_file, refused, submission
 
 pytestmark = pytest.mark.anyio
 
@@ -31,16 +31,17 @@ def shop(tmp_path: Path) -> Workshop:
 
 async def test_a_submission_becomes_a_directory_and_a_row(shop: Workshop) -> None:
     dataset = csv_file(20)
-    job = await shop.submitter.submit(
-        Submission("tuned", "demo", {"rank": 8}, dataset, csv_file(3))
-    )
+    job = await shop.submitter.submit(submission(rank=8, train=dataset, eval=csv_file(3)))
     directory = shop.directory(job)
     spec = parse_spec(directory.spec_path.read_bytes())
     assert (spec.model_name, spec.base_model, spec.rank) == ("tuned", "demo", 8)
     assert (directory.path / spec.base_model_folder / "config.json").is_file()
     assert not Path(spec.base_model_folder).is_absolute()
-    assert directory.train_csv.read_bytes() == dataset.getvalue()
-    assert directory.eval_csv.is_file()
+    train = directory.input("train")
+    assert train
+    assert train.read_bytes() == dataset.getvalue()
+    assert spec.datasets["train"].sha256 == sha256_of(train)
+    assert directory.input("eval")
     assert shop.store.jobs.get(job.id).spec == spec.model_dump()
     assert shop.left_behind() == []
 
@@ -61,7 +62,7 @@ async def test_a_submission_becomes_a_directory_and_a_row(shop: Workshop) -> Non
 async def test_a_dataset_that_cannot_be_used_is_refused_and_leaves_nothing(
     shop: Workshop, dataset: io.BytesIO, error: type[Exception]
 ) -> None:
-    refusal = await refused(shop.submitter.submit(Submission("tuned", "demo", {}, dataset)))
+    refusal = await refused(shop.submitter.submit(submission(train=dataset)))
     assert type(refusal) is error
     assert refusal.extra["where"] == "train_dataset"
     assert shop.store.jobs.all() == []
@@ -70,9 +71,7 @@ async def test_a_dataset_that_cannot_be_used_is_refused_and_leaves_nothing(
 
 async def test_a_bad_row_is_named_with_row_column_and_what_was_expected(shop: Workshop) -> None:
     wrong = csv_file(30, '[{"role": "user", "content": ""}]')
-    refusal = await refused(
-        shop.submitter.submit(Submission("tuned", "demo", {}, csv_file(), wrong))
-    )
+    refusal = await refused(shop.submitter.submit(submission(eval=wrong)))
     assert refusal.extra["where"] == "eval_dataset"
     assert refusal.extra["count"] == 30
     assert len(refusal.extra["errors"]) == 20
@@ -104,7 +103,7 @@ async def test_a_name_that_breaks_the_rules_is_refused(shop: Workshop) -> None:
 async def test_a_persona_stands_for_its_base(shop: Workshop) -> None:
     await shop.runtime.create_model("ada", ExistingModel("demo"), Persona("Be Ada."))
     shop.store.models.put("ada", "persona", "demo")
-    job = await shop.submitter.submit(Submission("tuned", "ADA", {}, csv_file()))
+    job = await shop.submitter.submit(submission(base="ADA"))
     assert job.base_model == "demo"
 
 
@@ -113,16 +112,16 @@ async def test_a_base_that_cannot_be_trained_is_refused_with_those_that_can(
     shop: Workshop, base: str
 ) -> None:
     shop.store.models.put("loop", "persona", "loop")
-    refusal = await refused(shop.submitter.submit(Submission("tuned", base, {}, csv_file())))
+    refusal = await refused(shop.submitter.submit(submission(base=base)))
     assert isinstance(refusal, BaseModelNotTrainable)
     assert refusal.extra["trainable"] == ["demo"]
 
 
 async def test_a_plan_says_what_would_run_and_keeps_nothing(shop: Workshop) -> None:
-    plan = await shop.submitter.plan(Submission("tuned", "demo", {"epochs": 2}, csv_file(150)))
-    assert (plan.rows, plan.eval_rows) == (142, 8)
-    assert plan.gradient_accumulation_steps == 284 // 30
-    assert plan.steps == 32
+    plan = await shop.submitter.plan(submission(epochs=2, train=csv_file(150)))
+    assert (plan.rows, plan.eval_rows) == (134, 8)
+    assert plan.gradient_accumulation_steps == 268 // 30
+    assert plan.steps == 34
     assert shop.left_behind() == []
     assert shop.store.jobs.all() == []
 
@@ -142,6 +141,6 @@ async def test_a_full_disk_is_said_and_leaves_nothing(shop: Workshop) -> None:
         def read(self, _size: int | None = -1) -> bytes:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    refusal = await refused(shop.submitter.submit(Submission("tuned", "demo", {}, FullDisk())))
+    refusal = await refused(shop.submitter.submit(submission(train=FullDisk())))
     assert isinstance(refusal, OutOfSpace)
     assert shop.left_behind() == []

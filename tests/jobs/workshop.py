@@ -6,8 +6,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from api.data_folder import CARD
+from api.datasets.receiving import Upload
 from api.errors import ApiError
 from api.jobs.opening import clear_leftovers, open_jobs
 from api.jobs.publish import Publisher
@@ -19,6 +21,7 @@ from api.runtime import ModelRuntime
 from api.settings import Settings
 from api.store import open_store
 from api.store.jobs import Job, JobStatus
+from finetune.data.rows import Fold
 from finetune.job.device import Device, Gpu
 from finetune.job.directory import JobDirectory
 from tests.fakes import FakeRuntime
@@ -36,6 +39,21 @@ def csv_file(rows: int = 40, cell: str | None = None) -> io.BytesIO:
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
     quoted = (json.dumps(turns) if cell is None else cell).replace('"', '""')
     return io.BytesIO(("messages\n" + f'"{quoted}"\n' * rows).encode())
+
+
+def submission(
+    name: str = "tuned",
+    base: str | None = "demo",
+    *,
+    train: io.BytesIO | None = None,
+    eval: io.BytesIO | None = None,
+    **parameters: Any,
+) -> Submission:
+    """What a caller sends; rows that nothing is wrong with, unless told otherwise."""
+    datasets: dict[Fold, Upload] = {"train": Upload(train or csv_file())}
+    if eval is not None:
+        datasets["eval"] = Upload(eval)
+    return Submission(name, base, parameters, datasets)
 
 
 class Workshop:
@@ -83,9 +101,9 @@ class Workshop:
         await self.supervisor.close()
         self.store.close()
 
-    async def submit(self, name: str = "tuned", **parameters: object) -> Job:
+    async def submit(self, name: str = "tuned", **parameters: Any) -> Job:
         """Queue a job that nothing is wrong with."""
-        job = await self.submitter.submit(Submission(name, "demo", parameters, csv_file()))
+        job = await self.submitter.submit(submission(name, **parameters))
         self.supervisor.wake()
         return job
 

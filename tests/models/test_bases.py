@@ -11,7 +11,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.errors import ModelNotFound
-from api.jobs.submit import Submission
 from api.models.bases import BaseModels
 from api.models.bundled import BundledModels, install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
@@ -23,7 +22,7 @@ from api.store import Store, open_store
 from finetune.bases.load import Wanted, load
 from tests.conftest import DEMO_MODEL
 from tests.fakes import FakeRuntime
-from tests.jobs.workshop import Workshop, csv_file
+from tests.jobs.workshop import Workshop, submission
 from tests.service import Service
 
 
@@ -200,7 +199,7 @@ def test_the_service_takes_the_longest_name_that_the_loader_takes(
 async def test_a_loaded_folder_is_trained_from_by_its_name(tmp_path: Path) -> None:
     shop = Workshop(tmp_path)
     load(Wanted(tmp_path, folder=DEMO_MODEL, name="tiny", quantization=None), lambda _: None)
-    job = await shop.submitter.submit(Submission("tuned", "Tiny", {}, csv_file()))
+    job = await shop.submitter.submit(submission(base="Tiny"))
     assert job.base_model == "tiny"
     await shop.vanish()
 

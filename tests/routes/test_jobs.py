@@ -246,7 +246,7 @@ async def test_a_job_on_its_way_is_not_deleted(tmp_path: Path) -> None:
         answer = await client.delete(f"/jobs/{job.id}")
         assert answer.status_code == 409
         assert answer.json()["state"] == "queued"
-        assert shop.directory(job).train_csv.is_file()
+        assert shop.directory(job).input("train")
         await client.post(f"/jobs/{job.id}/cancel")
         assert (await client.delete(f"/jobs/{job.id}")).status_code == 200
         assert (await shop.submit()).model_name == job.model_name

@@ -6,18 +6,23 @@ from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field
 
+from api.datasets.receiving import Upload as DatasetUpload
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, Upload, request_model
+from api.jobs.inputs import FIELDS
 from api.jobs.submit import Submission
 from api.names import MAX_NAME_CHARACTERS
 from finetune.job.spec import TrainingParameters
 
 router = APIRouter(tags=["fine-tuning"])
 
-FILES = {"train_dataset": "What is learned: a CSV with one column `messages`."}
+FILES = {
+    "train_dataset": "What is learned: CSV, JSON Lines, JSON or Parquet, in one of the forms of docs/datasets.md."
+}
 OPTIONAL_FILES = {
-    "eval_dataset": "What judges the result, of the same form; some rows are held out when left out."
+    "eval_dataset": "What judges checkpoints, of the same form; some rows are held out when left out.",
+    "test_dataset": "What judges the result in the end; of 100 rows or more some are held out when left out.",
 }
 
 SPELLINGS = {
@@ -62,7 +67,8 @@ class PlanResponse(BaseModel):
     """What would run."""
 
     rows: int = Field(description="Rows that are learned.")
-    eval_rows: int = Field(description="Rows that judge the result.")
+    eval_rows: int = Field(description="Rows that judge checkpoints.")
+    test_rows: int = Field(description="Rows that judge the result in the end.")
     gradient_accumulation_steps: int = Field(description="As asked, or as chosen for these rows.")
     steps: int = Field(description="Optimiser steps; fewer when rows are packed.")
     spec: dict[str, Any]
@@ -72,7 +78,7 @@ class PlanResponse(BaseModel):
     "/fine_tune_model/{modelName}",
     operation_id="fine_tune_model",
     status_code=202,
-    summary="Fine-tune a model on a CSV of conversations",
+    summary="Fine-tune a model on a dataset",
     response_model=FineTuneResponse,
     responses=problems(404, 408, 409, 413, 415, 422, 507)
     | {200: {"model": PlanResponse, "description": "What would run (`dry_run=true`)."}},
@@ -91,16 +97,20 @@ async def fine_tune_model(
 ) -> Any:
     """Queues a job that trains, converts, verifies and publishes the model; follow it at `Location`.
 
-    Each file is a CSV with one column `messages`: a list of `{"role", "content"}`, as JSON or as a
-    Python literal. A file that cannot be used is refused before anything starts.
+    Files are CSV, JSON Lines, JSON or Parquet; their columns are known by name (`messages`, `prompt,completion`,
+    `instruction,input,output`, `conversations`, `prompt,chosen,rejected`, `text`) or said in `columns`. A file that
+    cannot be used is refused with row and reason before anything starts.
     """
-    eval_dataset = request.files.get("eval_dataset")
+    datasets = {
+        fold: DatasetUpload(request.files[name].file, request.files[name].filename)
+        for fold, name in FIELDS.items()
+        if name in request.files
+    }
     submission = Submission(
         model_name,
         request.values.base_model,
         request.values.model_dump(include=set(TrainingParameters.model_fields)),
-        request.files["train_dataset"].file,
-        eval_dataset.file if eval_dataset else None,
+        datasets,
     )
     if request.values.dry_run:
         plan = await services.jobs.plan(submission)
@@ -108,6 +118,7 @@ async def fine_tune_model(
             PlanResponse(
                 rows=plan.rows,
                 eval_rows=plan.eval_rows,
+                test_rows=plan.test_rows,
                 gradient_accumulation_steps=plan.gradient_accumulation_steps,
                 steps=plan.steps,
                 spec=plan.spec.model_dump(exclude={"base_model_folder"}),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from finetune.data.csv import DatasetError, check_csv, read_csv
-from finetune.data.rows import Conversation
+from finetune.data.errors import DatasetError
+from finetune.data.reading import check_dataset, open_dataset
+from finetune.data.rows import Chat, Conversation
 
 TURNS: Conversation = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
 OTHER: Conversation = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}]
@@ -24,9 +25,13 @@ def written(path: Path, cells: list[str], delimiter: str = ",", end: str = "\n")
     return text.getvalue()
 
 
+def read(path: Path) -> list[Conversation]:
+    return [row.messages for _, row in open_dataset(path).rows() if isinstance(row, Chat)]
+
+
 def refused(path: Path) -> DatasetError:
     with pytest.raises(DatasetError) as caught:
-        read_csv(path)
+        check_dataset(path)
     return caught.value
 
 
@@ -41,7 +46,7 @@ GOOD = json.dumps(TURNS)
 @pytest.mark.parametrize("spell", [json.dumps, repr], ids=["json", "python literal"])
 def test_both_spellings_of_a_list_are_read(file: Path, spell: object) -> None:
     written(file, [spell(TURNS), spell(OTHER)])  # type: ignore[operator]
-    assert [row.messages for row in read_csv(file)] == [TURNS, OTHER]
+    assert read(file) == [TURNS, OTHER]
 
 
 @pytest.mark.parametrize(
@@ -62,16 +67,25 @@ def test_both_spellings_of_a_list_are_read(file: Path, spell: object) -> None:
 def test_usual_encodings_and_line_ends_are_read(file: Path, encode: object) -> None:
     text = written(file, [GOOD, json.dumps(OTHER)])
     file.write_bytes(encode(text))  # type: ignore[operator]
-    assert [row.messages for row in read_csv(file)] == [TURNS, OTHER]
+    assert read(file) == [TURNS, OTHER]
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("header", ["Messages", " messages ", "MESSAGES"])
+def test_case_and_spaces_in_a_header_do_not_matter(file: Path, header: str) -> None:
+    text = written(file, [GOOD, GOOD])
+    file.write_text(text.replace("messages", header))
+    assert read(file) == [TURNS, TURNS]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_other_columns_and_delimiters_are_taken(file: Path, delimiter: str) -> None:
     text = StringIO()
     writer = csv.writer(text, delimiter=delimiter)
     writer.writerows([["id", "messages"], ["1", GOOD], ["2", repr(OTHER)]])
     file.write_text(text.getvalue(), newline="")
-    assert [row.messages for row in read_csv(file)] == [TURNS, OTHER]
+    assert read(file) == [TURNS, OTHER]
+    file.write_text(f"sep={delimiter}\n{text.getvalue()}", newline="")
+    assert read(file) == [TURNS, OTHER]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +102,7 @@ def test_other_columns_and_delimiters_are_taken(file: Path, delimiter: str) -> N
 def test_strings_come_through_unchanged(file: Path, content: str) -> None:
     turns = [{"role": "user", "content": content}, {"role": "assistant", "content": content}]
     written(file, [json.dumps(turns, ensure_ascii=False), repr(turns), json.dumps(turns)])
-    assert [row.messages for row in read_csv(file)] == [turns] * 3
+    assert read(file) == [turns] * 3
 
 
 def test_quoted_newlines_do_not_shift_row_numbers(file: Path) -> None:
@@ -116,14 +130,13 @@ def zipped() -> bytes:
         pytest.param(b"\x89PNG\r\n\x1a\n", id="PNG"),
         pytest.param(bytes(range(256)) * 8, id="binary"),
         pytest.param(b"\x01\x02\x03\x04messages", id="controls"),
-        pytest.param(json.dumps({"messages": TURNS}).encode() + b"\n", id="JSON lines"),
-        pytest.param(json.dumps([TURNS], indent=1).encode(), id="JSON"),
-        pytest.param(b"PAR1\x15\x04\x15", id="Parquet"),
+        pytest.param(b"PAR1\x15\x04\x15", id="cut Parquet"),
+        pytest.param(b"version https://git-lfs.github.com/spec/v1\n", id="Git LFS pointer"),
     ],
 )
-def test_what_is_no_csv_is_a_kind_of_its_own(file: Path, data: bytes) -> None:
+def test_what_is_no_table_is_a_kind_of_its_own(file: Path, data: bytes) -> None:
     file.write_bytes(data)
-    assert refused(file).kind == "not_csv"
+    assert refused(file).kind == "no_dataset"
 
 
 @pytest.mark.parametrize(
@@ -145,11 +158,10 @@ def test_other_encodings_are_refused_and_never_read_as_garbage(file: Path, data:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ("Messages\nx\n", "spelled exactly"),
-        (" messages\nx\n", "spelled exactly"),
         ("messages,messages\nx,y\n", "2 times"),
-        ("prompt,completion\na,b\n", "no column"),
-        (f'"{GOOD}"\n'.replace('""', '"'), "no column"),
+        ("question,answer\na,b\n", "columns=question:prompt,answer:completion"),
+        ("id;note\na;b\n", "'id', 'note'"),
+        (f'"{GOOD}"\n'.replace('""', '"'), "cannot be read as names"),
     ],
 )
 def test_a_wrong_header_says_what_it_found(file: Path, data: str, says: str) -> None:
@@ -167,7 +179,7 @@ def test_an_empty_file_is_refused(file: Path, data: bytes) -> None:
 def test_one_row_is_not_enough(file: Path) -> None:
     written(file, [GOOD])
     assert "at least 2" in refused(file).detail
-    assert check_csv(file, at_least=1) == 1
+    assert check_dataset(file, at_least=1).counts == {"train": 1}
 
 
 def turns(*pairs: tuple[object, object]) -> str:
@@ -181,16 +193,16 @@ def turns(*pairs: tuple[object, object]) -> str:
         ("[{'role': 'user'", "neither JSON"),
         ("__import__('os').system('true')", "neither JSON"),
         ("[" * 100_000, "nested too deeply"),
-        ("(" * 5_000, "neither JSON"),
+        ("(" * 5_000, "nested too deeply"),
         ("{}", "a dict, not a list"),
-        ("b'bytes'", "a bytes, not a list"),
-        ("{1, 2}", "a set, not a list"),
+        ("b'bytes'", "'b' is no value"),
+        ("{1, 2}", "neither JSON"),
         ("[]", "list is empty"),
         ("[1]", "Turn 1 is a int"),
         ('[{"role": "user"}]', "no 'content'"),
         ('[{"content": "x"}]', "no 'role'"),
         (turns(("user", 7)), "content of turn 1 is a int"),
-        (turns(("user", None)), "content of turn 1 is a NoneType"),
+        (turns(("user", None)), "no 'content'"),
         (turns(("user", "a"), ("robot", "b")), "unknown role 'robot'"),
         (turns(("User", "a"), ("assistant", "b")), "unknown role 'User'"),
         (turns(("user", "a"), ("assistant", " ")), "content of turn 2 is empty"),
@@ -198,7 +210,7 @@ def turns(*pairs: tuple[object, object]) -> str:
         (turns(("user", "a"), ("system", "b"), ("assistant", "c")), "Turn 2 is a system turn"),
         (turns(("assistant", "a")), "answers nothing"),
         (turns(("assistant", "a"), ("user", "b")), "answers nothing"),
-        ('[{"role": "user", "content": "a", "name": "x"}]', "unknown key 'name'"),
+        ('[{"role": "user", "content": "a", "colour": "x"}]', "unknown key 'colour'"),
         ('[{"role": "user", "role": "user", "content": "a"}]', "'role' twice"),
         (turns(("user", "\ud800"), ("assistant", "b")), "surrogate"),
         ("['\\ud800']", "Turn 1 is a str"),
@@ -240,5 +252,5 @@ def test_the_first_twenty_bad_rows_are_listed_and_all_are_counted(file: Path) ->
 def test_too_many_rows_are_refused(file: Path) -> None:
     written(file, [GOOD] * 4)
     with pytest.raises(DatasetError) as caught:
-        read_csv(file, at_most=3)
+        check_dataset(file, at_most=3)
     assert caught.value.kind == "too_many"

@@ -1,0 +1,82 @@
+"""How rows come apart into what is learned, what judges checkpoints and what judges the result."""
+
+from pathlib import Path
+
+import pytest
+
+from finetune.data.folds import held_out, held_out_rows, path_of, split
+from finetune.data.rows import FOLDS, Chat, Conversation, Fold, Row, Text, read_rows
+from tests.finetune.conftest import question_rows
+
+ANSWERED: Conversation = [
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "Ho"},
+]
+
+
+def chats(conversations: list[Conversation]) -> list[tuple[Fold, Row]]:
+    return [("train", Chat(number, turns)) for number, turns in enumerate(conversations, 1)]
+
+
+def texts(count: int) -> list[tuple[Fold, Row]]:
+    return [("train", Text(number, f"text {number}")) for number in range(1, count + 1)]
+
+
+def dealt(folder: Path, rows: list[tuple[Fold, Row]], seed: int = 42) -> dict[Fold, list[Row]]:
+    folder.mkdir(exist_ok=True)
+    counts = split(rows, folder, seed)
+    found = {fold: list(read_rows(path_of(folder, fold))) for fold in FOLDS}
+    assert counts == {fold: len(rows) for fold, rows in found.items()}
+    return found
+
+
+def test_a_share_is_held_out_the_same_each_time(tmp_path: Path) -> None:
+    rows = chats(question_rows())
+    found = dealt(tmp_path, rows)
+    assert {fold: len(found[fold]) for fold in FOLDS} == {"train": 38, "eval": 2, "test": 0}
+    assert sorted([*found["train"], *found["eval"]], key=lambda row: row.number) == [
+        row for _, row in rows
+    ]
+    assert dealt(tmp_path, rows) == found
+    assert dealt(tmp_path, rows, seed=43) != found
+
+
+def test_of_a_hundred_rows_or_more_some_are_held_out_for_the_end_too(tmp_path: Path) -> None:
+    found = dealt(tmp_path, texts(200))
+    assert {fold: len(found[fold]) for fold in FOLDS} == {"train": 180, "eval": 10, "test": 10}
+    assert len({row.number for rows in found.values() for row in rows}) == 200
+    assert [path.name for path in tmp_path.iterdir() if path.stem == "whole"] == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "eval_rows", "test_rows"),
+    [(9, 0, 0), (10, 1, 0), (99, 5, 0), (100, 5, 5), (1_000, 50, 50), (10**6, 50, 50)],
+)
+def test_few_rows_are_all_trained_on(rows: int, eval_rows: int, test_rows: int) -> None:
+    assert held_out({"train": rows}) == {"eval": eval_rows, "test": test_rows}
+    assert held_out({"train": rows}, {"eval"})["eval"] == 0
+    assert held_out({"train": rows, "test": 1})["test"] == 0
+    assert held_out_rows(rows) == eval_rows
+
+
+def test_rows_that_repeat_are_not_held_out_while_there_are_others(tmp_path: Path) -> None:
+    found = dealt(tmp_path, chats([ANSWERED] * 90 + question_rows()[:10]))
+    assert (len(found["eval"]), len(found["test"])) == (5, 5)
+    assert all(
+        isinstance(row, Chat) and row.messages != ANSWERED
+        for row in [*found["eval"], *found["test"]]
+    )
+    all_alike = dealt(tmp_path, chats([ANSWERED] * 40))
+    assert len(all_alike["eval"]) == 2
+
+
+def test_a_fold_of_the_file_is_kept_and_nothing_is_split_off_for_it(tmp_path: Path) -> None:
+    rows: list[tuple[Fold, Row]] = [
+        *texts(150),
+        ("eval", Text(151, "for checkpoints")),
+        ("test", Text(152, "for the end")),
+    ]
+    found = dealt(tmp_path, rows)
+    assert [row.number for row in found["eval"]] == [151]
+    assert [row.number for row in found["test"]] == [152]
+    assert len(found["train"]) == 150
