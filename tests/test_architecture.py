@@ -35,7 +35,7 @@ OWNERS = {
         "finetune/stages/merge.py",
         "finetune/checks/reference.py",
     ),
-    "cyllama": ("finetune/stages/quantize.py",),
+    "cyllama": ("finetune/stages/quantize.py", "finetune/checks/scoring.py"),
 }
 """Each client library and the files that may import it."""
 

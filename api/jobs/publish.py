@@ -26,11 +26,20 @@ from api.store.jobs import Job
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import read_json, write_atomically
 from finetune.job.spec import Probe, Probes
+from finetune.job.verified import Refusal, is_forced, refusals_of
 
 FORGIVEN_FROM = 8
 """With so many probes one text may differ: CPU and GPU arithmetic can flip a near tie."""
 MOST_BEGUN = 3
 """When the runtime goes away in so many attempts, the file may be the reason: it waits no longer."""
+
+
+class FileRefused(Exception):
+    """Verifying the file has found something wrong with it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
 
 
 class GateRefused(Exception):
@@ -70,7 +79,7 @@ class Gate:
         return (
             f"Probe {first.probe} of {self.probes}: the {first.what} is {first.got}, and was "
             f"{first.expected} when the file was verified ({len(self.differences)} differences). "
-            "The runtime does not read this file as the training did; nothing was published."
+            "The runtime does not read this file as the training did."
         )
 
 
@@ -101,6 +110,9 @@ class Publisher:
         """
         try:
             gate = await self._published(job, directory)
+        except FileRefused as refused:
+            title, detail = refused.refusal.title, refused.refusal.detail
+            return await self._back(job, directory, title, detail, stage="verify")
         except GateRefused as refused:
             return await self._back(
                 job, directory, "Not published", refused.gate.detail, refused.gate
@@ -131,14 +143,27 @@ class Publisher:
         await self._remove(checking)  # left by an attempt that was cut, perhaps in its rename
         if is_there:
             return read_json(directory.gate_path) or {}
+        forced = await anyio.to_thread.run_sync(is_forced, directory)
+        refusals = await anyio.to_thread.run_sync(refusals_of, directory)
+        if refusals and not forced:
+            raise FileRefused(refusals[0])
         self._begun[job.id] += 1
         directory.append_event("publish", "stage_started")
         try:
-            gate = asdict(await self._checked(job, checking, directory))
+            checked = await self._checked(job, checking, directory, forced=forced)
+            gate = asdict(checked)
+            warnings = [f"{refusal.title}. {refusal.detail}" for refusal in refusals]
+            warnings += [] if checked.passed else [checked.detail]
             directory.gate_path.parent.mkdir(exist_ok=True)
             write_atomically(directory.gate_path, json.dumps(gate, indent=1))
             await anyio.to_thread.run_sync(
-                self._store.models.put, job.model_name, "fine-tune", job.base_model, job.id
+                lambda: self._store.models.put(
+                    job.model_name,
+                    "fine-tune",
+                    job.base_model,
+                    job.id,
+                    warning="\n".join(warnings),
+                )
             )
             point("publish_recorded")
             await self._runtime.rename(checking, job.model_name)
@@ -151,8 +176,10 @@ class Publisher:
             raise
         return gate
 
-    async def _checked(self, job: Job, checking: str, directory: JobDirectory) -> Gate:
-        """Make the model and hold it against its probes. Raises `GateRefused`."""
+    async def _checked(
+        self, job: Job, checking: str, directory: JobDirectory, *, forced: bool
+    ) -> Gate:
+        """Make the model and hold it against its probes. Raises `GateRefused`, unless it is `forced`."""
         started = time.monotonic()
         probes = await anyio.to_thread.run_sync(_probes, directory)
         root = await anyio.to_thread.run_sync(self._store.models.root_of, job.base_model)
@@ -164,7 +191,7 @@ class Publisher:
             answers.append(await self._answer(checking, probe))
             directory.append_event("publish", "progress", step=number, steps=len(probes))
         gate = compare(probes, answers, round(time.monotonic() - started, 2))
-        if not gate.passed:
+        if not gate.passed and not forced:
             raise GateRefused(gate)
         return gate
 
@@ -203,12 +230,18 @@ class Publisher:
             self._store.models.remove(job.model_name)
 
     async def _back(
-        self, job: Job, directory: JobDirectory, title: str, detail: str, gate: Gate | None = None
+        self,
+        job: Job,
+        directory: JobDirectory,
+        title: str,
+        detail: str,
+        gate: Gate | None = None,
+        stage: str = "publish",
     ) -> Job:
         del self._begun[job.id]
-        error = {"title": title, "detail": detail, "stage": "publish"}
+        error = {"title": title, "detail": detail, "stage": stage}
         with contextlib.suppress(OSError):
-            directory.append_event("publish", "failed", title=title, detail=detail)
+            directory.append_event(stage, "failed", title=title, detail=detail)
         return await anyio.to_thread.run_sync(
             lambda: self._store.jobs.move(
                 job.id, "trained", error=error, gate=asdict(gate) if gate else None

@@ -17,18 +17,20 @@ from api.store import Store
 from api.store.jobs import Job, JobStatus
 from finetune.job.events import Event
 from finetune.job.progress import JobProgress
+from finetune.job.verified import report_of, wish_force
 
 
 @dataclass(frozen=True, slots=True)
 class JobState:
     """One job with all that is known of it; `queue_position` counts the jobs that run before it, `checkpoints` are
-    those that it has kept.
+    those that it has kept, `verification` is what was measured of its files.
     """
 
     job: Job
     queue_position: int | None
     progress: JobProgress
     checkpoints: list[dict[str, Any]]
+    verification: dict[str, Any]
 
 
 class JobQueue:
@@ -68,7 +70,9 @@ class JobQueue:
             job = self._store.jobs.get(job_id)
             place = self._store.jobs.queue_position(job) if job.status == "queued" else None
             directory = self._supervisor.directory(job.id)
-            return JobState(job, place, directory.progress(), checkpoints(directory))
+            return JobState(
+                job, place, directory.progress(), checkpoints(directory), report_of(directory)
+            )
 
         return await anyio.to_thread.run_sync(read)
 
@@ -93,13 +97,17 @@ class JobQueue:
         return await self._supervisor.resume(job_id)
 
     async def publish(
-        self, job_id: str, checkpoint: Literal["best", "last"] | int | None = None
+        self,
+        job_id: str,
+        checkpoint: Literal["best", "last"] | int | None = None,
+        *,
+        force: bool = False,
     ) -> Job:
-        """Publish a job that was trained and not published; with a `checkpoint` it is queued, to be exported from
-        that one first.
+        """Publish a job that was trained and not published, with `force` whatever was found wrong with it; with a
+        `checkpoint` it is queued, to be exported from that one first.
         """
         if checkpoint is None:
-            return await self._supervisor.publish(job_id)
+            return await self._supervisor.publish(job_id, force=force)
         async with self._supervisor.at_rest(job_id) as job:
             if job.status != "trained":
                 raise WrongState(
@@ -108,7 +116,9 @@ class JobQueue:
                 )
 
             def choose_another() -> None:
-                spec = choose(self._supervisor.directory(job.id), checkpoint)
+                directory = self._supervisor.directory(job.id)
+                spec = choose(directory, checkpoint)
+                wish_force(directory, force=force)
                 self._store.jobs.set_spec(job.id, spec)
 
             await anyio.to_thread.run_sync(choose_another)

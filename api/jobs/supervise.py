@@ -23,10 +23,11 @@ from api.models.naming import is_live, require_free, require_unpromised
 from api.runners import JobRunner
 from api.runtime import ModelRuntime
 from api.store import Store
-from api.store.jobs import Job, JobStatus
+from api.store.jobs import MOVES, Job, JobStatus
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import take
 from finetune.job.spec import JobError, Outcome
+from finetune.job.verified import forget_refusals, wish_force
 
 LOGGER = logging.getLogger("api.jobs")
 POLL_SECONDS = 0.3
@@ -119,12 +120,15 @@ class Supervisor:
         await require_free(self._store, self._runtime, job.model_name, by=job)  # may take long
         async with self._acting:
             await require_unpromised(self._store, job.model_name, by=job)
+            if "queued" in MOVES[job.status]:
+                await anyio.to_thread.run_sync(forget_refusals, self.directory(job.id))
             job = await self._move(job, "queued")
         self.wake()
         return job
 
-    async def publish(self, job_id: str) -> Job:
-        """Publish a trained job (again); `errors.WrongState` for any other.
+    async def publish(self, job_id: str, *, force: bool = False) -> Job:
+        """Publish a trained job (again), with `force` whatever is found wrong with it; `errors.WrongState` for any
+        other.
 
         `errors.NameTaken` when another job is on its way to a model of that name.
         """
@@ -136,6 +140,9 @@ class Supervisor:
                     state=job.status,
                 )
             await require_unpromised(self._store, job.model_name, by=job)
+            directory = self.directory(job.id)
+            if "publishing" in MOVES[job.status] and directory.path.is_dir():
+                await anyio.to_thread.run_sync(lambda: wish_force(directory, force=force))
             job = await self._move(job, "publishing")
         self.wake()
         return job

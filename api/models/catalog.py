@@ -40,6 +40,8 @@ class Model:
     base: str
     job_id: str
     trainable: bool
+    warning: str = ""
+    """What was found wrong with it before it was published all the same."""
 
 
 class ModelCatalog:
@@ -267,4 +269,4 @@ def _model(info: ModelInfo, record: ModelRecord | None, trainable: set[str]) -> 
     if record is None:
         return Model(info, "base", "", "", key in trainable)
     is_trainable = bool(trainable & {key, model_key(record.root)})
-    return Model(info, record.kind, record.base, record.job_id, is_trainable)
+    return Model(info, record.kind, record.base, record.job_id, is_trainable, record.warning)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import xllamacpp
 
+from finetune.checks.verdict import Refused
 from finetune.data.rows import Conversation
-from finetune.job.stage import StageFailed
 
 REQUEST_SECONDS = 3600
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
@@ -50,7 +50,7 @@ class Engine:
         try:
             self._server = xllamacpp.Server(parameters)
         except RuntimeError as error:
-            raise StageFailed(
+            raise Refused(
                 "The GGUF does not load",
                 f"llama.cpp refuses {path.name}; see log.txt for its words.",
             ) from error
@@ -66,7 +66,7 @@ class Engine:
                 answer: dict[str, Any] = json.load(response)
         except OSError as error:
             said = error.read(2000).decode(errors="replace") if hasattr(error, "read") else ""
-            raise StageFailed(
+            raise Refused(
                 "The GGUF does not answer", f"{self._name}, {path}: {error}. {said}"
             ) from error
         return answer

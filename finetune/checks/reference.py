@@ -1,75 +1,127 @@
-"""The model as it was trained, base and adapter side by side in PyTorch: what the exported file is held against."""
+"""The model as it was trained, in float32, a layer at a time: what the exported files are held against.
 
-from dataclasses import dataclass
+The weights stay on disk, mapped into memory in the type they have there; a layer is float32, and on the GPU where there
+is one, only while it computes. So the reference is exact and needs little more room than its largest layer.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import AuxiliaryTrainingWrapper
+from transformers import AutoModelForCausalLM
 
-from finetune.training import preflight
+from finetune.checks.comparing import Expected, expected
+from finetune.checks.passages import Passage
 
-
-@dataclass(frozen=True, slots=True)
-class Greedy:
-    """Greedy tokens, the end token included, and all logits at each of them."""
-
-    tokens: list[int]
-    logits: torch.Tensor
-    ended: bool
-
-    def gap(self, place: int, other: int) -> float:
-        """How much lower another token stands than the greedy one at a place."""
-        return float(self.logits[place].max() - self.logits[place, other])
+TOGETHER = 2048
+"""Tokens that go through the layers together: each time costs one reading of all weights."""
 
 
 class Reference:
-    """Base + adapter, or a model trained whole, unquantized; float32 where that fits: it decides near ties best."""
+    """A base with its adapter, or a model that was trained whole."""
 
-    def __init__(
-        self, base: Path, adapter: Path | None, tokenizer: PreTrainedTokenizerBase
-    ) -> None:
-        on_gpu = torch.cuda.is_available()
-        free = torch.cuda.mem_get_info()[0] if on_gpu else preflight.available_memory()
-        fits = preflight.read_base(base).parameters * 4 * 1.2 < free
+    def __init__(self, base: Path, adapter: Path | None = None) -> None:
+        self._device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         model: Any = AutoModelForCausalLM.from_pretrained(
             str(base),
-            dtype=torch.float32 if fits else torch.float16,
-            device_map={"": 0} if on_gpu else "cpu",
+            dtype="auto",
+            device_map="cpu",
+            attn_implementation="eager",
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
         )
-        trained: Any = PeftModel.from_pretrained(model, str(adapter)) if adapter else model
-        self._model: Any = trained.eval()
-        self._ends = _end_tokens(model, tokenizer)
-        self._pad = tokenizer.pad_token_id or tokenizer.eos_token_id
+        self._output: Any = model.get_output_embeddings()
+        self._model: Any = PeftModel.from_pretrained(model, str(adapter)) if adapter else model
+        self._model.eval()
+        for module in self._model.modules():
+            for name, buffer in list(module.named_buffers(recurse=False)):
+                setattr(module, name, buffer.to(self._device))
+        for unit in _units(self._model):
+            _Lent(self._device).attach(unit)
 
-    def go_on(self, prompt: list[int], count: int) -> Greedy:
-        """The greedy tokens after these."""
-        make: Any = GenerationConfig
-        config = make(
-            do_sample=False,
-            max_new_tokens=count,
-            eos_token_id=sorted(self._ends),
-            pad_token_id=self._pad,
-            output_logits=True,
-            return_dict_in_generate=True,
-        )
-        ids = torch.tensor([prompt], device=self._model.device)
-        with torch.inference_mode():
-            made: Any = self._model.generate(
-                input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config
-            )
-        tokens = made.sequences[0, len(prompt) :].tolist()
-        logits = torch.stack([step[0].float().cpu() for step in made.logits])
-        return Greedy(tokens, logits, tokens[-1] in self._ends)
+    def expect(self, passages: Sequence[Passage]) -> list[Expected]:
+        """What it says of each passage, at each token asked about."""
+        order = sorted(range(len(passages)), key=lambda number: len(passages[number].tokens))
+        results: dict[int, Expected] = {}
+        for group in _groups(order, [len(passage.tokens) for passage in passages]):
+            scores = self._together([passages[number] for number in group])
+            results |= zip(group, scores, strict=True)
+        return [results[number] for number in range(len(passages))]
+
+    def _together(self, passages: list[Passage]) -> list[Expected]:
+        longest = max(len(passage.tokens) for passage in passages)
+        ids = torch.zeros((len(passages), longest), dtype=torch.long, device=self._device)
+        mask = torch.zeros_like(ids)
+        for row, passage in enumerate(passages):
+            ids[row, : len(passage.tokens)] = torch.tensor(passage.tokens)
+            mask[row, : len(passage.tokens)] = 1
+        rows = [row for row, passage in enumerate(passages) for _ in passage.places]
+        places = [place - 1 for passage in passages for place in passage.places]
+
+        def only_asked(module: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+            del module
+            return arguments[0][rows, places][None], *arguments[1:]
+
+        hook = self._output.register_forward_pre_hook(only_asked)
+        try:
+            with torch.no_grad():
+                made: Any = self._model(input_ids=ids, attention_mask=mask, use_cache=False)
+        finally:
+            hook.remove()
+        scores = torch.log_softmax(made.logits[0].float(), dim=-1).cpu()
+        parts = torch.split(scores, [len(passage.places) for passage in passages])
+        return [expected(part.numpy(), p) for part, p in zip(parts, passages, strict=True)]
 
 
-def _end_tokens(model: Any, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    ends = {tokenizer.eos_token_id}
-    configured = model.generation_config.eos_token_id
-    if isinstance(configured, int):
-        ends.add(configured)
-    return ends | set(configured if isinstance(configured, list) else [])
+def _groups(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
+    """Numbers of passages of similar lengths, so many that they go through together."""
+    group: list[int] = []
+    for number in order:
+        if group and (len(group) + 1) * lengths[number] > TOGETHER:
+            yield group
+            group = []
+        group.append(number)
+    if group:
+        yield group
+
+
+def _units(module: Any) -> Iterator[Any]:
+    """The parts that compute on their own: each layer of a stack, and what has weights beside the stacks."""
+    own = next(module.parameters(recurse=False), None)
+    if own is not None or isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper):
+        yield module
+        return
+    for child in module.children():
+        if isinstance(child, torch.nn.ModuleList):
+            yield from child
+        else:
+            yield from _units(child)
+
+
+class _Lent:
+    """Gives a module float32 weights for as long as it computes."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._kept: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
+
+    def attach(self, module: Any) -> None:
+        module.register_forward_pre_hook(self._lend)
+        module.register_forward_hook(self._take_back, always_call=True)
+
+    def _lend(self, module: Any, arguments: Any) -> None:
+        del arguments
+        for weight in module.parameters():
+            self._kept.append((weight, weight.data))
+            weight.data = weight.data.to(self._device, torch.float32)
+
+    def _take_back(self, module: Any, arguments: Any, result: Any) -> None:
+        del module, arguments, result
+        while self._kept:
+            weight, data = self._kept.pop()
+            weight.data = data

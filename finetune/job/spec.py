@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from finetune.data.mapping import Kind
 from finetune.data.rows import Fold
+from finetune.job.parameters.checking import Checking
 from finetune.job.parameters.data import Data
 from finetune.job.parameters.exporting import Exporting
 from finetune.job.parameters.judging import Judging
@@ -35,7 +36,7 @@ class TrainingParameters(Data, Learning, Exporting, Judging, Running):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class FineTuneSpec(TrainingParameters):
+class FineTuneSpec(TrainingParameters, Checking):
     """A run: the parameters, what they are applied to and what comes out."""
 
     version: Literal[1] = Field(1, description="Of this form; without it 1.")

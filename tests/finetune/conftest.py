@@ -1,13 +1,17 @@
 """A job on the demo model that ran through the whole pipeline once, for the tests that look at it."""
 
+import os
 import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from finetune.data.rows import Conversation
 from finetune.job.directory import JobDirectory
-from tests.finetune.jobs import DEMO_MODEL
+from tests.finetune.jobs import DEMO_MODEL, PATIENCE_SECONDS, events, new_job, start, wait_for
 
 COUNTRIES = ("Narnia", "Mordor", "Avalon", "Utopia", "Lilliput", "Ruritania", "Atlantis", "Zenda")
 QUESTIONS = (
@@ -46,3 +50,70 @@ def jobs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("jobs")
     (folder / "base").symlink_to(DEMO_MODEL)
     return folder
+
+
+@dataclass
+class Life:
+    """The job, and how it stood after each thing that happened to it."""
+
+    job: JobDirectory
+    outcomes: list[object]
+    steps: list[int]
+    exit_codes: list[int]
+
+
+def last_step(job: JobDirectory) -> int:
+    saved = events(job, "checkpoint")
+    return int(saved[-1].fields["step"]) if saved else 0
+
+
+def started(job: JobDirectory) -> "subprocess.Popen[bytes]":
+    """The pipeline, once training has saved a new checkpoint."""
+    before = len(events(job, "checkpoint"))
+    program = start("finetune", job.path)
+    wait_for(lambda: len(events(job, "checkpoint")) >= before + 2 or program.poll() is not None)
+    assert program.poll() is None, job.log_path.read_text()[-3000:]
+    return program
+
+
+@pytest.fixture(scope="session")
+def life(jobs_folder: Path) -> Life:
+    """Killed in training, resumed over a torn checkpoint, cancelled, resumed, stopped, and brought to its end."""
+    job = new_job(
+        jobs_folder / "job_life",
+        question_rows(),
+        rank=16,
+        lora_alpha=16,
+        learning_rate=5e-3,
+        batch_size=4,
+        gradient_accumulation_steps=1,
+        epochs=6,
+        max_length=128,
+        checkpoint_steps=2,
+    )
+    life = Life(job, [], [], [])
+
+    def note(program: "subprocess.Popen[bytes]") -> None:
+        life.exit_codes.append(program.wait(PATIENCE_SECONDS))
+        life.outcomes.append(job.outcome())
+        life.steps.append(last_step(job))
+        job.request_start()
+
+    program = started(job)
+    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+    os.kill(int(children.read_text()), signal.SIGKILL)
+    note(program)
+
+    torn = job.path / "train" / "checkpoints" / "checkpoint-9999"
+    torn.mkdir()
+    (torn / "trainer_state.json").write_text('{"global_step": 99')
+    program = started(job)
+    job.request_cancel()
+    note(program)
+
+    program = started(job)
+    program.send_signal(signal.SIGTERM)
+    note(program)
+
+    note(start("finetune", job.path))
+    return life

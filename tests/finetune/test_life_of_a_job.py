@@ -1,87 +1,14 @@
 """One real job on the demo model, nf4, through all stages and all that can happen to it on the way."""
 
 import json
-import os
-import signal
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.spec import Probes
-from tests.finetune.conftest import ANSWER, copied, question_rows
-from tests.finetune.jobs import PATIENCE_SECONDS, events, new_job, start, wait_for
+from tests.finetune.conftest import ANSWER, Life
+from tests.finetune.jobs import PATIENCE_SECONDS, events, start
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
-
-
-@dataclass
-class Life:
-    """The job, and how it stood after each thing that happened to it."""
-
-    job: JobDirectory
-    outcomes: list[object]
-    steps: list[int]
-    exit_codes: list[int]
-
-
-def last_step(job: JobDirectory) -> int:
-    saved = events(job, "checkpoint")
-    return int(saved[-1].fields["step"]) if saved else 0
-
-
-def started(job: JobDirectory) -> "subprocess.Popen[bytes]":
-    """The pipeline, once training has saved a new checkpoint."""
-    before = len(events(job, "checkpoint"))
-    program = start("finetune", job.path)
-    wait_for(lambda: len(events(job, "checkpoint")) >= before + 2 or program.poll() is not None)
-    assert program.poll() is None, job.log_path.read_text()[-3000:]
-    return program
-
-
-@pytest.fixture(scope="session")
-def life(jobs_folder: Path) -> Life:
-    """Killed in training, resumed over a torn checkpoint, cancelled, resumed, stopped, and brought to its end."""
-    job = new_job(
-        jobs_folder / "job_life",
-        question_rows(),
-        rank=16,
-        lora_alpha=16,
-        learning_rate=5e-3,
-        batch_size=4,
-        gradient_accumulation_steps=1,
-        epochs=6,
-        max_length=128,
-        checkpoint_steps=2,
-    )
-    life = Life(job, [], [], [])
-
-    def note(program: "subprocess.Popen[bytes]") -> None:
-        life.exit_codes.append(program.wait(PATIENCE_SECONDS))
-        life.outcomes.append(job.outcome())
-        life.steps.append(last_step(job))
-        job.request_start()
-
-    program = started(job)
-    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
-    os.kill(int(children.read_text()), signal.SIGKILL)
-    note(program)
-
-    torn = job.path / "train" / "checkpoints" / "checkpoint-9999"
-    torn.mkdir()
-    (torn / "trainer_state.json").write_text('{"global_step": 99')
-    program = started(job)
-    job.request_cancel()
-    note(program)
-
-    program = started(job)
-    program.send_signal(signal.SIGTERM)
-    note(program)
-
-    note(start("finetune", job.path))
-    return life
 
 
 def test_a_killed_stage_is_said_to_be_killed(life: Life) -> None:
@@ -139,9 +66,8 @@ def test_the_probes_show_what_was_learned_on_rows_never_trained_on(life: Life) -
     assert probes[0].text == ANSWER
     assert probes[0].finish_reason == "stop"
     report = json.loads((life.job.path / "verify" / "report.json").read_text())
-    assert [entry["tokens"] for entry in report["greedy"]] == [
-        entry["gguf_tokens"] for entry in report["greedy"]
-    ]
+    assert report["refused"] == []
+    assert report["files"]["convert/model-f16.gguf"]["largest"] < 0.05
 
 
 def test_a_second_run_changes_nothing(life: Life) -> None:
@@ -152,42 +78,3 @@ def test_a_second_run_changes_nothing(life: Life) -> None:
     assert life.job.outcome() == {"result": "trained", "error": None}
     assert life.job.gguf_path.stat().st_mtime_ns == before
     assert len(life.job.events()[0]) == count
-
-
-def rerun_from(job: JobDirectory, *stages: str) -> dict[str, object]:
-    """Forget these stages, run the job again, and return its error."""
-    for stage in stages:
-        (job.path / stage / "done.json").unlink()
-    start("finetune", job.path).wait(PATIENCE_SECONDS)
-    outcome = job.outcome()
-    assert outcome is not None
-    assert outcome["result"] == "failed", "it would have been published"
-    error = outcome["error"]
-    assert isinstance(error, dict)
-    return error
-
-
-def test_a_wrong_chat_template_in_the_export_is_caught(life: Life, jobs_folder: Path) -> None:
-    job = copied(life.job, jobs_folder / "job_template")
-    merged = StageDirectory(job.path / "merge")
-    template = merged.path / "chat_template.jinja"
-    template.write_text(template.read_text().replace("assistant\\n'", "assistant: '"))
-    merged.mark_done([template])
-    error = rerun_from(job, "convert", "quantize", "verify")
-    assert error["stage"] == "verify"
-    assert error["title"] == "The GGUF renders prompts differently"
-    assert "chat template" in str(error["detail"])
-    assert not job.probes_path.with_name("done.json").exists()
-
-
-def test_an_export_that_lost_the_training_is_caught(
-    life: Life, jobs_folder: Path, demo_gguf: Path
-) -> None:
-    job = copied(life.job, jobs_folder / "job_lost")
-    convert = StageDirectory(job.path / "convert")
-    target = convert.path / "model-f16.gguf"
-    target.unlink()
-    os.link(demo_gguf, target)
-    convert.mark_done([target])
-    error = rerun_from(job, "verify")
-    assert error["title"] == "The GGUF speaks differently"

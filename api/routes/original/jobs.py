@@ -45,6 +45,9 @@ class JobResponse(JobSummary):
 
     queue_position: int | None = Field(description="Jobs that run before it, while it is queued.")
     progress: JobProgress
+    verification: dict[str, Any] = Field(
+        description="What was compared and measured of its files, and what was `refused`; empty before."
+    )
     gate: dict[str, Any] | None = Field(
         description="How the published model answered the probes of the verified file."
     )
@@ -55,13 +58,17 @@ class JobResponse(JobSummary):
 
 
 class PublishJobRequest(BaseModel):
-    """From what to publish."""
+    """From what to publish, and whether in any case."""
 
     model_config = ConfigDict(extra="forbid")
 
     checkpoint: Checkpoint | None = Field(
         None,
         description="Export this checkpoint instead: `best`, `last` or a step. The job is queued again for that.",
+    )
+    force: bool = Field(
+        False,
+        description="Publish what was refused too: the model keeps the reason as its `warning`.",
     )
 
 
@@ -151,6 +158,7 @@ async def get_job(job_id: JobId, services: ServicesDep) -> JobResponse:
         **_summary(state.job),
         queue_position=state.queue_position,
         progress=state.progress,
+        verification=state.verification,
         gate=state.job.gate,
         checkpoints=state.checkpoints,
         spec=spec,
@@ -242,7 +250,9 @@ async def publish_job(
 
     409 while another job is on its way to a model of that name.
     """
-    return _state(await services.jobs.publish(job_id, request.checkpoint), response)
+    return _state(
+        await services.jobs.publish(job_id, request.checkpoint, force=request.force), response
+    )
 
 
 @router.post(

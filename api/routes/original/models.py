@@ -96,6 +96,9 @@ class ModelSummary(BaseModel):
     capabilities: list[str]
     trainable: bool = Field(description="Whether `fine_tune_model` can start from it.")
     modified_at: str
+    warning: str | None = Field(
+        None, description="What was found wrong with it, when it was published all the same."
+    )
 
 
 class ListModelsResponse(BaseModel):
@@ -212,4 +215,5 @@ def _summary(model: Model) -> dict[str, Any]:
         "capabilities": sorted(info.capabilities),
         "trainable": model.trainable,
         "modified_at": info.modified_at.isoformat(),
+        **({"warning": model.warning} if model.warning else {}),
     }

@@ -1,0 +1,102 @@
+"""How far a GGUF file is from the model that was trained: the log-probabilities of the tokens that matter."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetune.checks.passages import Passage, spread
+from finetune.checks.scoring import Scorer
+
+LIKELIEST = 5
+PLACES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the reference says of one passage, at each token asked about."""
+
+    likeliest: NDArray[np.int64]
+    """Its five likeliest tokens, the likeliest first."""
+    scores: NDArray[np.float32]
+    """Their log-probabilities."""
+    asked: NDArray[np.float32]
+    """Log-probabilities of the tokens asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a file says of the same."""
+
+    first: NDArray[np.int64]
+    """Its likeliest token."""
+    scores: NDArray[np.float32]
+    """Log-probabilities of the reference's five."""
+    asked: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The differences of a file, in log-probability; `loss` is the mean over every token asked about."""
+
+    places: int
+    largest: float
+    mean: float
+    """Over the five likeliest at each place."""
+    weighted: float
+    """The same, each counted as likely as the reference finds it."""
+    equal_first: float
+    tokens: int
+    loss: float
+    largest_at: str
+
+
+def expected(scores: NDArray[np.float32], passage: Passage) -> Expected:
+    """Keep of a reference's scores what files are held against."""
+    likeliest = np.argsort(-scores, axis=1, kind="stable")[:, :LIKELIEST]
+    return Expected(
+        likeliest,
+        np.take_along_axis(scores, likeliest, 1),
+        scores[np.arange(len(passage.places)), passage.asked],
+    )
+
+
+def seen(scorer: Scorer, passage: Passage, reference: Expected) -> Seen:
+    """Ask a file about a passage."""
+    scores = scorer.log_probabilities(passage.tokens, passage.places)
+    return Seen(
+        scores.argmax(axis=1),
+        np.take_along_axis(scores, reference.likeliest, 1),
+        scores[np.arange(len(passage.places)), passage.asked],
+    )
+
+
+def figures(
+    passages: Sequence[Passage], references: Sequence[Expected], answers: Sequence[Seen]
+) -> Figures:
+    """Hold what a file said against the reference, at 64 places over all passages."""
+    places = spread(passages, PLACES)
+    ours = np.stack([references[n].scores[k] for n, k in places]).astype(np.float64)
+    theirs = np.stack([answers[n].scores[k] for n, k in places]).astype(np.float64)
+    apart = np.nan_to_num(np.abs(ours - theirs), nan=math.inf)
+    first = [references[n].likeliest[k, 0] == answers[n].first[k] for n, k in places]
+    worst = places[int(apart.max(axis=1).argmax())]
+    asked = np.concatenate([answer.asked for answer in answers]).astype(np.float64)
+    return Figures(
+        places=len(places),
+        largest=round(float(apart.max()), 5),
+        mean=round(float(apart.mean()), 5),
+        weighted=round(float((apart * np.exp(ours)).sum(axis=1).mean()), 5),
+        equal_first=round(float(np.mean(first)), 4),
+        tokens=len(asked),
+        loss=round(float(-asked.mean()), 5),
+        largest_at=f"token {worst[1] + 1} of what {passages[worst[0]].named} teaches",
+    )
+
+
+def expected_gaps(reference: Expected) -> NDArray[np.float32]:
+    """At each place, how much less likely the token asked about is than the reference's own choice."""
+    gaps: NDArray[np.float32] = reference.scores[:, 0] - reference.asked
+    return gaps

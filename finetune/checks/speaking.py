@@ -1,0 +1,136 @@
+"""Whether a GGUF file speaks like the model that was trained, in figures and by what it answers."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from finetune.checks.comparing import Expected, Figures, expected_gaps
+from finetune.checks.engine import Engine, Reply
+from finetune.checks.passages import Passage, answer
+from finetune.checks.reading import shown
+from finetune.checks.verdict import Refused
+from finetune.data.rows import Conversation
+from finetune.job.parameters.checking import Bounds
+from finetune.job.parameters.exporting import Quantization
+from finetune.job.spec import Probe
+from finetune.tokenizer import prompt_ids
+
+PROBE_TOKENS = 16
+
+
+def judge_exact(seen: Figures, bounds: Bounds) -> None:
+    """The F16 file against the reference. Raises `Refused`."""
+    if not seen.largest <= bounds.largest:
+        raise Refused(
+            "The GGUF speaks differently",
+            f"At {seen.largest_at} the log-probability of one of the five likeliest tokens is "
+            f"{seen.largest} away from the trained model's; the bound is {bounds.largest}.",
+        )
+
+
+def judge(seen: Figures, exact: Figures | None, kind: Quantization, bounds: Bounds) -> None:
+    """A quantized file against the reference, and its loss against the F16 file's. Raises `Refused`."""
+    loss = round(seen.loss - exact.loss, 5) if exact else 0.0
+    for what, value, bound, is_within in (
+        (
+            "log-probabilities of the likeliest tokens are on average away from the trained model's by",
+            seen.weighted,
+            bounds.difference[kind],
+            seen.weighted <= bounds.difference[kind],
+        ),
+        (
+            "share of places where its likeliest token is the trained model's is",
+            seen.equal_first,
+            bounds.equal_first[kind],
+            seen.equal_first >= bounds.equal_first[kind],
+        ),
+        (
+            f"loss over {seen.tokens} tokens of answers is above the F16 file's by",
+            loss,
+            bounds.loss[kind],
+            loss <= bounds.loss[kind],
+        ),
+    ):
+        if not is_within:
+            raise Refused(
+                "The quantized GGUF speaks differently",
+                f"Its {what} {value}; the bound for {kind} is {bound}. The largest difference, "
+                f"{seen.largest}, is at {seen.largest_at}.",
+            )
+
+
+def ask(
+    tokenizer: PreTrainedTokenizerBase, engine: Engine, prompts: Sequence[Conversation]
+) -> tuple[list[Probe], list[Passage]]:
+    """What the file answers, for publishing to repeat, and the same as passages. Raises `Refused`."""
+    probes, said = [], []
+    for messages in prompts:
+        before = prompt_ids(tokenizer, messages)
+        reply: Reply = engine.chat(messages, PROBE_TOKENS)
+        if reply.prompt_tokens != len(before):
+            raise Refused(
+                "The GGUF counts prompts differently",
+                f"Prompt {shown(messages)}: {len(before)} tokens in training, {reply.prompt_tokens} in chat.",
+            )
+        tokens = engine.go_on(before, PROBE_TOKENS)
+        probes.append(
+            Probe(
+                messages=messages,
+                prompt_tokens=reply.prompt_tokens,
+                max_tokens=PROBE_TOKENS,
+                text=reply.text,
+                finish_reason=reply.finish_reason,
+            )
+        )
+        said.append(answer(before, tokens, f"the answer to {shown(messages)}"))
+    if not any(probe.text.strip() for probe in probes):
+        raise Refused(
+            "The model says nothing",
+            "The file answers every held-out prompt with nothing. Train with other rows.",
+        )
+    return probes, said
+
+
+def judge_answers(said: Sequence[Passage], references: Sequence[Expected], most: float) -> float:
+    """The trained model would have said about the same. Raises `Refused`; returns the largest gap."""
+    largest = 0.0
+    for passage, reference in zip(said, references, strict=True):
+        gaps = expected_gaps(reference)
+        place = int(gaps.argmax())
+        largest = max(largest, round(float(gaps[place]), 4))
+        if not gaps[place] <= most:
+            raise Refused(
+                "The GGUF answers differently",
+                f"Token {place + 1} of {passage.named} is {passage.asked[place]}; the trained model finds it less "
+                f"likely than its own choice, {int(reference.likeliest[place, 0])}, by {gaps[place]:.2f} in "
+                f"log-probability; the bound is {most}.",
+            )
+    return largest
+
+
+def check_end(
+    passages: Sequence[Passage], references: Sequence[Expected], ends: Callable[[int], bool]
+) -> str | None:
+    """None when the trained model ends some answer where it was taught to; else a warning. Raises `Refused` when no
+    answer that it learned has an end.
+    """
+    places = [
+        (int(reference.likeliest[place, 0]), float(reference.asked[place]))
+        for passage, reference in zip(passages, references, strict=True)
+        for place, token in enumerate(passage.asked)
+        if ends(token)
+    ]
+    if not places:
+        raise Refused(
+            "The end was never learned",
+            "No answer of the training ends with a token at which llama.cpp stops: the chat template writes none after "
+            "an answer, or not the one that the file names. The model would talk on for ever.",
+        )
+    if any(ends(first) for first, _ in places):
+        return None
+    likely = max(math.exp(score) for _, score in places)
+    return (
+        f"Where an answer ends the model goes on: the end is {likely:.2%} likely at most. Train longer, or set "
+        "max_tokens when asking."
+    )

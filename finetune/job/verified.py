@@ -1,0 +1,51 @@
+"""What stage `verify` found of a job's files, and whether the job is to be published in spite of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.locks import read_json, sync_folder
+
+FORCE = "force"
+"""The file that wishes for publishing whatever was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One thing that is wrong, and with which file of the job."""
+
+    file: str
+    title: str
+    detail: str
+
+
+def report_of(job: JobDirectory) -> dict[str, Any]:
+    """What was compared and measured; empty before."""
+    report = read_json(job.path / "verify" / "report.json")
+    return report if isinstance(report, dict) else {}
+
+
+def refusals_of(job: JobDirectory) -> list[Refusal]:
+    """All that is wrong; the first is the reason that is told."""
+    return [Refusal(**refusal) for refusal in report_of(job).get("refused", [])]
+
+
+def forget_refusals(job: JobDirectory) -> None:
+    """Let a refused job be verified again when it is resumed."""
+    if refusals_of(job):
+        StageDirectory(job.path / "verify").done_path.unlink(missing_ok=True)
+
+
+def wish_force(job: JobDirectory, *, force: bool) -> None:
+    """Publish in spite of what was found, or (again) not."""
+    path = job.path / FORCE
+    if force:
+        path.touch()
+    else:
+        path.unlink(missing_ok=True)
+    sync_folder(job.path)
+
+
+def is_forced(job: JobDirectory) -> bool:
+    """Whether that was wished for."""
+    return (job.path / FORCE).exists()
