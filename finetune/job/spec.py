@@ -50,12 +50,12 @@ class FineTuneSpec(TrainingParameters, Checking):
     )
 
 
-METHODS = ("sft",)
+METHODS = ("sft", "pretrain", "dpo")
 VERSIONS = (1,)
 
-STAGES: dict[str, tuple[str, ...]] = {
-    "sft": ("dataset", "train", "merge", "convert", "quantize", "verify")
-}
+STAGES: dict[str, tuple[str, ...]] = dict.fromkeys(
+    METHODS, ("dataset", "train", "merge", "convert", "quantize", "verify")
+)
 
 LEARNS: dict[str, Kind] = {"sft": "chat", "pretrain": "text", "dpo": "preference"}
 """For each method what the rows are that it learns from."""

@@ -23,7 +23,7 @@ from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import read_json, write_atomically
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import Cancelled, Interrupted, StageFailed
-from finetune.training import preflight, sft, trackers
+from finetune.training import dpo, preflight, pretrain, sft, trackers
 from finetune.training.adapter import dtype
 from finetune.training.checkpoints import Checkpoint, newest
 from finetune.training.kept import Kept
@@ -35,7 +35,7 @@ from finetune.training.schedule import Schedule, schedule
 MOST_EVALUATED = 200
 LEARNED = "learned.json"
 """What is known once training is over; from then on only the choice of a checkpoint is open."""
-TRAINERS = {"sft": sft.trainer_of}
+TRAINERS = {"sft": sft.trainer_of, "pretrain": pretrain.trainer_of, "dpo": dpo.trainer_of}
 """For each method of the specification what makes its trainer (`transformers.Trainer` or one of TRL's)."""
 
 

@@ -114,7 +114,7 @@ def _measured(config: dict[str, Any], tensors: dict[str, Any]) -> Base:
 def estimate(base: Base, spec: FineTuneSpec, longest: int, plain_bytes: int) -> Estimate:
     """What the job needs, when an unquantized weight takes `plain_bytes`."""
     per_linear = {4: 0.56, 8: 1.05, 16: float(plain_bytes)}[spec.bits]
-    tokens = spec.batch_size * (spec.max_length if spec.packing else min(spec.max_length, longest))
+    tokens = spec.batch_size * (spec.max_length if spec.packs else min(spec.max_length, longest))
     kept = base.layers if spec.gradient_checkpointing else base.layers * 17
     activations = tokens * base.hidden * plain_bytes * (kept + 34) + tokens * base.vocabulary * 6
     adapter = base.lora_per_rank * spec.rank

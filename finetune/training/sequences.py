@@ -14,29 +14,40 @@ from transformers import PreTrainedTokenizerBase
 
 from finetune.data.rows import Row
 from finetune.job.stage import StageFailed
-from finetune.training.supervision import Supervision
+from finetune.training.supervision import IGNORED, Example, Supervision
 
 SPARE = re.compile(r"pad|reserved|unused|extra|dummy", re.IGNORECASE)
 COLUMNS = Features({name: Sequence(Value("int32")) for name in ("input_ids", "labels")})
 
 
-def stored(path: Path, supervision: Supervision, rows: Iterable[Row], most: int) -> Dataset:
-    """The sequences of the rows, each cut to so many tokens, in a file that is read as it is needed. What then holds no
-    token to learn is left out. Raises `StageFailed`, naming the row that the template refuses.
+def stored(
+    path: Path, supervision: Supervision, rows: Iterable[Row], most: int, *, goes_on: bool = False
+) -> Dataset:
+    """The sequences of the rows in a file that is read as it is needed, none of more tokens than `most`: what is longer
+    goes on in the next one, or is cut. What then holds no token to learn is left out.
+
+    Raises `StageFailed`, naming the row that the template refuses.
     """
     path.unlink(missing_ok=True)
     with ArrowWriter(path=str(path), features=COLUMNS) as writer:
         for row in rows:
-            try:
-                examples = supervision.of(row)
-            except StageFailed as error:
-                raise StageFailed(error.title, f"Row {row.number}: {error.detail}") from error
-            for example in examples:
-                if any(example.learned[:most]):
-                    columns = example.columns().items()
-                    writer.write({name: values[:most] for name, values in columns})
+            for example in supervised(supervision, row):
+                columns = example.columns()
+                last = len(example.ids) if goes_on else 1
+                for begin in range(0, last, most):
+                    part = {name: values[begin : begin + most] for name, values in columns.items()}
+                    if any(label != IGNORED for label in part["labels"][1:]):
+                        writer.write(part)
         writer.finalize()
     return Dataset.from_file(str(path))
+
+
+def supervised(supervision: Supervision, row: Row) -> list[Example]:
+    """The sequences of one row. Raises `StageFailed`, naming it."""
+    try:
+        return supervision.of(row)
+    except StageFailed as error:
+        raise StageFailed(error.title, f"Row {row.number}: {error.detail}") from error
 
 
 def spare_token(tokenizer: PreTrainedTokenizerBase) -> str:

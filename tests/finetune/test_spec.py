@@ -37,8 +37,8 @@ def test_what_is_written_says_its_version_and_method_and_is_read_back() -> None:
     ("text", "says"),
     [
         (spec(version=2), "version is 2; known: 1"),
-        (spec(method="telepathy"), "method is 'telepathy'; known: sft"),
-        (spec(method=["sft"]), "known: sft"),
+        (spec(method="telepathy"), "method is 'telepathy'; known: sft, pretrain, dpo"),
+        (spec(method=["sft"]), "known: sft, pretrain, dpo"),
         (spec(rank=0), "rank"),
         (spec(beta=0.1), "beta"),
         (b"[]", "no JSON object"),

@@ -11,7 +11,7 @@ LEAST_STEPS = 30
 FEWEST_STEPS = 10
 """Fewer than these teach next to nothing: packing or accumulating down to fewer is refused."""
 
-Method = Literal["sft"]
+Method = Literal["sft", "pretrain", "dpo"]
 Adapter = Literal["lora", "rslora", "dora", "full"]
 
 
@@ -31,7 +31,11 @@ def _number(value: object) -> object:
 class Learning(BaseModel):
     """How it learns."""
 
-    method: Method = Field("sft", description="`sft`: to answer as the rows' assistant does.")
+    method: Method = Field(
+        "sft",
+        description="`sft` learns the answers in conversations, `pretrain` goes on with raw texts, `dpo` prefers one "
+        "answer to another.",
+    )
     adapter: Adapter = Field(
         "lora",
         description="What is trained: a LoRA, a rank-stabilised one, a DoRA, or the weights in `full`.",
@@ -58,7 +62,10 @@ class Learning(BaseModel):
         description="Batches an optimiser step; empty: at most 50, so that 30 steps remain.",
     )
     gradient_checkpointing: bool = Field(True, description="Trade time for memory.")
-    packing: bool = Field(False, description="Put several rows into one sequence.")
+    packing: bool | None = Field(
+        None,
+        description="Put several rows into one sequence; empty: for `pretrain` where it can be.",
+    )
     max_length: int = Field(
         1024, ge=16, le=1_048_576, description="Tokens of a row; longer rows are cut and counted."
     )
@@ -110,6 +117,11 @@ class Learning(BaseModel):
         """Optimiser steps when every batch is one."""
         return math.ceil(self.batches(sequences) * self.epochs)
 
+    @property
+    def packs(self) -> bool:
+        """Whether several rows are to share a sequence."""
+        return self.method == "pretrain" if self.packing is None else self.packing
+
     def refused(self) -> Refusal | None:
         """A combination that cannot be trained; None when all go together."""
         if self.adapter == "full" and self.bits != 16:
@@ -118,4 +130,21 @@ class Learning(BaseModel):
                 f"adapter=full trains the weights themselves, and {self.bits} bits hold none that can move. "
                 "Use bits=16, or adapter=lora.",
             )
+        if self.method == "dpo":
+            return self._refused_of_dpo()
+        return None
+
+    def _refused_of_dpo(self) -> Refusal | None:
+        if self.adapter == "full":
+            return Refusal(
+                "adapter",
+                "method=dpo compares with the model as it was, which with adapter=full would be a second model "
+                "in memory. Use lora, rslora or dora: there the base with the adapter switched off is that model.",
+            )
+        if self.packing:
+            return Refusal(
+                "packing", "method=dpo reads pairs, which are not packed. Leave packing out."
+            )
+        if self.loss == "all":
+            return Refusal("loss", "method=dpo compares the answers alone. Leave loss out.")
         return None
