@@ -15,6 +15,7 @@ from finetune.job.parameters.data import Data
 from finetune.job.parameters.exporting import Exporting
 from finetune.job.parameters.judging import Judging
 from finetune.job.parameters.learning import Learning
+from finetune.job.parameters.linting import Linting
 from finetune.job.parameters.running import Running
 
 
@@ -26,7 +27,7 @@ class DatasetOrigin(BaseModel):
     sha256: str = Field(description="Of the file as it was sent.")
 
 
-class TrainingParameters(Data, Learning, Exporting, Judging, Running):
+class TrainingParameters(Data, Learning, Exporting, Judging, Linting, Running):
     """What a caller can choose.
 
     Defaults are the original service's where they train well; `docs/fine-tuning.md` says which

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.data.rows import read_rows
+from finetune.data.rows import FOLDS, read_rows
+from finetune.job.parameters.linting import codes_in
 from finetune.job.stage import StageFailed
 from finetune.lint.linter import Linter
-from finetune.lint.report import SPLITS
 
 if TYPE_CHECKING:
     from finetune.lint.tokens import Tokens
@@ -24,6 +24,8 @@ def _tokens(base: Path, max_length: int, loss: "Loss") -> "Tokens":
     """Raises `StageFailed`."""
     if importlib.util.find_spec("transformers") is None:
         raise StageFailed("Not installed", "Reading rows as tokens needs the finetune extra.")
+    if not any(any(base.glob(f"{start}*")) for start in ("tokenizer", "vocab", "spiece")):
+        raise StageFailed("Tokenizer unusable", f"{base.name} holds no tokenizer.")
     sys.modules["torch"] = None  # type: ignore[assignment]  # transformers then does without
     from finetune.lint.tokens import Tokens
 
@@ -49,10 +51,10 @@ def main() -> None:
         except StageFailed as failed:
             reason = f"{failed.title}: {failed.detail}"
     linter = Linter(tokens, wanted.token_rows)
-    for split in SPLITS:
-        if path := getattr(wanted, split):
-            linter.look(split, read_rows(path))
-    report = linter.report([code for code in wanted.accept.split(",") if code])
+    for fold in FOLDS:
+        if path := getattr(wanted, fold):
+            linter.look(fold, read_rows(path))
+    report = linter.report(codes_in(wanted.accept))
     report.read_by = wanted.base.name if tokens else None
     report.not_read = None if tokens else reason
     sys.stdout.write(report.model_dump_json())

@@ -29,7 +29,12 @@ WORDS = {
     "Portuguese": "os uma que em para com do da no na mais como dos das foi ao ser pelo isso voce",
     "Dutch": "de het een en van ik niet dat op te zijn met voor er maar ook aan bij naar wordt",
 }
-_WORDS = {language: frozenset(words.split()) for language, words in WORDS.items()}
+_LANGUAGES = {
+    word: [language for language, known in WORDS.items() if word in known.split()]
+    for words in WORDS.values()
+    for word in words.split()
+}
+"""The languages that a word is common in."""
 _OTHER_LETTERS = {
     script: re.compile(f"[{first}-{last}]") for script, (first, last) in SCRIPTS.items()
 }
@@ -41,7 +46,7 @@ _ABOUT_LANGUAGES = re.compile(
     re.IGNORECASE,
 )
 
-LOOKED_AT = 600
+LOOKED_AT = 400
 """Characters of a text that are looked at."""
 FEWEST = 20
 """Answers of a known kind, below which nothing is said of the others."""
@@ -57,12 +62,17 @@ def language_of(text: str) -> str | None:
         if counts[script] >= 4 and counts[script] > 0.5 * len(_LETTER.findall(text)):
             # Japanese is written in both.
             return "Japanese" if counts["Kana"] and script in ("Han", "Kana") else script
-    words = [word.lower() for word in _WORD.findall(text)]
+    words = _WORD.findall(text.lower())
     if len(words) < 6:
         return None
-    hits = Counter({name: sum(word in known for word in words) for name, known in _WORDS.items()})
-    (language, most), (_, second) = hits.most_common(2)
-    return language if most >= 3 and most >= 2 * second and most > 0.12 * len(words) else None
+    hits = dict.fromkeys(WORDS, 0)
+    for word in words:
+        for language in _LANGUAGES.get(word, ()):
+            hits[language] += 1
+    second, most = sorted(hits.values())[-2:]
+    if most < 3 or most < 2 * second or most < 0.12 * len(words):
+        return None
+    return max(hits, key=hits.__getitem__)
 
 
 def is_json(text: str) -> bool:
@@ -95,6 +105,10 @@ class Kinds:
         rows = self.rows.setdefault(kind, [])
         if len(rows) < self.most_rows:
             rows.append(row)
+
+    def is_odd(self, kind: str) -> bool:
+        """Whether it may turn out to be unlike the others."""
+        return self.counts.total() < FEWEST or self.counts[kind] < NEARLY_ALL * self.counts.total()
 
     def rest(self) -> str | None:
         """The kind that nearly all answers are of, or None."""

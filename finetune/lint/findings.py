@@ -3,14 +3,15 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from finetune.data.rows import FOLDS, Fold
 from finetune.lint.codes import CODES, Code, Severity
-from finetune.lint.report import NAMED_ROWS, SPLITS, Finding, Split
+from finetune.lint.report import NAMED_ROWS, Finding
 
 
 @dataclass(slots=True)
 class _Found:
     code: Code
-    split: Split
+    fold: Fold
     count: int = 0
     rows: list[int] = field(default_factory=list)
     first: str = ""
@@ -24,7 +25,7 @@ class _Found:
         return Finding(
             code=self.code.name,
             severity=self.severity(rows),
-            split=self.split,
+            fold=self.fold,
             count=self.count,
             rows=self.rows,
             detail=self.code.detail + reason,
@@ -36,13 +37,13 @@ class Findings:
     """Grows by the number of codes, never by that of the rows."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, Split], _Found] = {}
-        self.rows: dict[Split, int] = dict.fromkeys(SPLITS, 0)
-        self.tokenized: dict[Split, int] = dict.fromkeys(SPLITS, 0)
+        self._found: dict[tuple[str, Fold], _Found] = {}
+        self.rows: dict[Fold, int] = dict.fromkeys(FOLDS, 0)
+        self.tokenized: dict[Fold, int] = dict.fromkeys(FOLDS, 0)
 
-    def add(self, code: Code, split: Split, row: int, reason: str = "") -> None:
+    def add(self, code: Code, fold: Fold, row: int, reason: str = "") -> None:
         """This row has it; `reason` says more of the first one."""
-        found = self._found.setdefault((code.name, split), _Found(code, split))
+        found = self._found.setdefault((code.name, fold), _Found(code, fold))
         if found.rows[-1:] == [row]:
             return
         found.count += 1
@@ -50,9 +51,9 @@ class Findings:
             found.rows.append(row)
             found.first = found.first or reason
 
-    def add_many(self, code: Code, split: Split, rows: list[int], count: int, reason: str) -> None:
+    def add_many(self, code: Code, fold: Fold, rows: list[int], count: int, reason: str) -> None:
         """So many rows have it, these first."""
-        found = self._found.setdefault((code.name, split), _Found(code, split))
+        found = self._found.setdefault((code.name, fold), _Found(code, fold))
         found.count += count
         found.rows = [*found.rows, *rows][:NAMED_ROWS]
         found.first = found.first or reason
@@ -61,7 +62,7 @@ class Findings:
         """Errors first, each in the order of the codes; errors of `accepted` codes are warnings."""
         order = {code.name: place for place, code in enumerate(CODES)}
         found = [
-            each.finding((self.tokenized if each.code.needs_tokens else self.rows)[each.split])
+            each.finding((self.tokenized if each.code.needs_tokens else self.rows)[each.fold])
             for each in self._found.values()
         ]
         for each in found:

@@ -1,13 +1,12 @@
 """What the linter found, as it stands in `dataset/lint.json` and in answers. The api imports it."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, Field
 
+from finetune.data.rows import Fold
 from finetune.lint.codes import Severity
 
-Split = Literal["train", "eval", "test"]
-SPLITS: tuple[Split, ...] = ("train", "eval", "test")
 NAMED_ROWS = 20
 
 
@@ -16,7 +15,7 @@ class Finding(BaseModel):
 
     code: str = Field(description="Stable; docs/what-the-linter-says.md has each.")
     severity: Severity = Field(description="An error refuses the data, a warning does not.")
-    split: Split = Field(description="Where: rows to train on, to evaluate by, or to test with.")
+    fold: Fold = Field(description="Where: rows to train on, to evaluate by, or to test with.")
     count: int = Field(description="In how many rows.")
     rows: list[int] = Field(description="The first of them, by their number in the file.")
     detail: str = Field(description="What is wrong, in words.")
@@ -33,7 +32,7 @@ class Finding(BaseModel):
 class Figures(BaseModel):
     """What the rows amount to."""
 
-    rows: dict[Split, int] = Field({}, description="Rows of each part.")
+    rows: dict[Fold, int] = Field({}, description="Rows of each part.")
     rows_read_as_tokens: int = Field(0, description="Rows that were also looked at as tokens.")
     sequences: int = Field(0, description="What a training would go through in one epoch.")
     tokens: int = Field(0, description="Tokens of the training rows, each cut at max_length.")

@@ -8,7 +8,7 @@ import re
 KEYS = {
     "an OpenAI-style key": r"\bsk-(?:[a-z]+-)?[A-Za-z0-9_-]{20,}",
     "an AWS access key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{50,})",
+    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,})",
     "a GitLab token": r"\bglpat-[A-Za-z0-9_-]{20,}",
     "a Slack token": r"\bxox[abeprs]-[A-Za-z0-9-]{20,}",
     "a Google API key": r"\bAIza[0-9A-Za-z_-]{35}",

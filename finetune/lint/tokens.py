@@ -3,7 +3,6 @@
 import re
 from array import array
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -17,8 +16,8 @@ from finetune.lint.codes import Code
 from finetune.lint.report import Figures, Piece, Sample
 from finetune.lint.seen import Seen, hash_of
 from finetune.lint.turns import conversations_of, loose_key, text_of, turns_of
-from finetune.tokenizer import as_read, end_marks, ids, load_tokenizer, render
-from finetune.training.supervision import Example, Loss, Supervision
+from finetune.tokenizer import end_marks, ids, load_tokenizer, render
+from finetune.training.supervision import Example, Loss, Supervision, row_as_read
 
 MARKS = (
     *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|end|>", "<|eot_id|>", "<|begin_of_text|>"),
@@ -60,7 +59,7 @@ class Tokens:
 
     def wrong_in(self, row: Row, figures: Figures | None) -> Iterator[tuple[Code, str]]:
         """What is wrong with a row; one to train on counts in `figures`."""
-        row = self._as_read(row)
+        row = row_as_read(self.tokenizer, row)
         try:
             examples = self._supervision.of(row)
         except StageFailed as refused:
@@ -77,11 +76,6 @@ class Tokens:
         for turns in conversations_of(row)[:1]:
             if turns[0]["role"] == "system" and self._system_is_dropped(turns):
                 yield codes.SYSTEM_DROPPED, ""
-
-    def _as_read(self, row: Row) -> Row:
-        if isinstance(row, Chat):
-            return replace(row, messages=as_read(self.tokenizer, row.messages))
-        return row
 
     def _count(self, figures: Figures, examples: list[Example], longest: int) -> None:
         figures.sequences += len(examples)
@@ -170,7 +164,7 @@ class Tokens:
     def sample(self, row: Row) -> Sample | None:
         """The row as the model reads it; None when the template refuses it."""
         try:
-            examples = self._supervision.of(self._as_read(row))
+            examples = self._supervision.of(row_as_read(self.tokenizer, row))
         except StageFailed:
             return None
         pieces: list[Piece] = []

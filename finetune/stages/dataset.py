@@ -2,24 +2,12 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-
-from transformers import PreTrainedTokenizerBase
 
 from finetune.data.errors import DatasetError
 from finetune.data.folds import path_of, split
 from finetune.data.reading import open_dataset
-from finetune.data.rows import (
-    FOLDS,
-    Chat,
-    Fold,
-    Preference,
-    Row,
-    read_folded,
-    read_rows,
-    write_rows,
-)
+from finetune.data.rows import FOLDS, Fold, Row, read_folded, read_rows, write_rows
 from finetune.job import stage
 from finetune.job.directory import ROWS, JobDirectory, StageDirectory
 from finetune.job.locks import write_atomically
@@ -27,7 +15,7 @@ from finetune.job.spec import LEARNS, FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.lint.linter import Linter
 from finetune.lint.tokens import Tokens
-from finetune.tokenizer import as_read, in_normal_form
+from finetune.training.supervision import row_as_read
 
 
 def read_input(path: Path, spec: FineTuneSpec, at_least: int) -> Iterator[tuple[Fold, Row]]:
@@ -55,23 +43,11 @@ def write_inputs(job: JobDirectory, spec: FineTuneSpec, folder: Path) -> dict[Fo
     return counts
 
 
-def row_as_read(tokenizer: PreTrainedTokenizerBase, row: Row) -> Row:
-    """The row as the model reads it, in training as in chat."""
-    if isinstance(row, Chat):
-        return replace(row, messages=as_read(tokenizer, row.messages))
-    if isinstance(row, Preference):
-        prompt, chosen, rejected = (
-            as_read(tokenizer, turns) for turns in (row.prompt, row.chosen, row.rejected)
-        )
-        return replace(row, prompt=prompt, chosen=chosen, rejected=rejected)
-    return replace(row, text=in_normal_form(tokenizer, row.text))
-
-
 def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
     """inputs/ -> dataset/train.jsonl, dataset/eval.jsonl, dataset/test.jsonl."""
     base = stage.base_folder(job, spec)
     write_inputs(job, spec, folder.path)
-    tokens = Tokens(base, spec.max_length)
+    tokens = Tokens(base, spec.max_length, spec.loss)
     linter = Linter(tokens)
     counts = {}
     for fold in FOLDS:
@@ -80,7 +56,7 @@ def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> No
             path, (row_as_read(tokens.tokenizer, row) for row in read_rows(path))
         )
         linter.look(fold, read_rows(path))
-    report = linter.report()
+    report = linter.report(spec.accepted)
     write_atomically(folder.path / "lint.json", report.model_dump_json())
     for finding in report.warnings:
         job.append_event("dataset", "warning", **finding.event())

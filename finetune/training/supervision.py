@@ -3,14 +3,14 @@
 It loads no torch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
 from trl.chat_template_utils import get_training_chat_template
 
 from finetune.data.rows import Chat, Conversation, Preference, Row
-from finetune.tokenizer import template_refuses
+from finetune.tokenizer import as_read, in_normal_form, template_refuses
 
 Loss = Literal["assistant", "all"]
 IGNORED = -100
@@ -30,6 +30,18 @@ class Example:
             id_ if learned else IGNORED for id_, learned in zip(self.ids, self.learned, strict=True)
         ]
         return {"input_ids": self.ids, "labels": labels}
+
+
+def row_as_read(tokenizer: PreTrainedTokenizerBase, row: Row) -> Row:
+    """The row as the model reads it, in training as in chat."""
+    if isinstance(row, Chat):
+        return replace(row, messages=as_read(tokenizer, row.messages))
+    if isinstance(row, Preference):
+        prompt, chosen, rejected = (
+            as_read(tokenizer, turns) for turns in (row.prompt, row.chosen, row.rejected)
+        )
+        return replace(row, prompt=prompt, chosen=chosen, rejected=rejected)
+    return replace(row, text=in_normal_form(tokenizer, row.text))
 
 
 class Supervision:

@@ -1,0 +1,76 @@
+"""Has the linter look at datasets, in a child process, and refuses what it finds errors in."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import anyio
+
+from api import child_process
+from api.errors import BackEndFailed, DatasetUnusable
+from finetune.data.rows import Fold
+from finetune.lint.report import Report
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 900.0
+TOKEN_ROWS = 20_000
+"""Rows of each part that are looked at as tokens while a caller waits; a job looks at all."""
+
+
+async def lint(
+    rows: Mapping[Fold, Path],
+    *,
+    base: Path | None = None,
+    max_length: int | None = None,
+    loss: str | None = None,
+    accepted: Collection[str] = (),
+) -> Report:
+    """What is to be said of files of rows, as the base in this folder reads them; without one of their texts alone."""
+    options = {"base": base, "max-length": max_length, "loss": loss, "token-rows": TOKEN_ROWS}
+    given = [*rows.items(), *options.items()]
+    arguments = [f"--{name}={value}" for name, value in given if value is not None]
+    child = await child_process.start(
+        [sys.executable, "-m", "finetune.lint", *arguments, f"--accept={','.join(accepted)}"],
+        env=child_process.environment(),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            answer, said = await child.communicate()
+    except TimeoutError:
+        raise BackEndFailed(
+            f"The linter took longer than {SECONDS:.0f} s. Fold the file."
+        ) from None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            with anyio.CancelScope(shield=True):
+                await child.wait()
+    if child.returncode != 0:
+        logger.error(
+            "The linter ended with %s: %s", child.returncode, said.decode(errors="replace")
+        )
+        raise BackEndFailed("The linter broke off; the server's log says why.")
+    return Report.model_validate_json(answer)
+
+
+def refuse(report: Report, fields: Mapping[Fold, str]) -> None:
+    """`errors.DatasetUnusable` with row and reason, when there are errors; `fields` are the parameters of each part."""
+    if not report.errors:
+        return
+    first = report.errors[0]
+    raise DatasetUnusable(
+        f"{first.event()['detail']} (code {first.code})",
+        where=fields[first.fold],
+        errors=[
+            {"row": row, "code": finding.code, "reason": finding.detail, "expected": finding.remedy}
+            for finding in report.errors
+            for row in finding.rows
+        ],
+        count=sum(finding.count for finding in report.errors),
+    )
