@@ -1,24 +1,17 @@
 """`python -m finetune.lint`: its report, with a base and without, and what it takes to make one."""
 
 import json
-import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from api.errors import DatasetUnusable
 from api.runners.linting import lint, refuse
-from finetune.data.rows import Chat, Fold
-from finetune.lint.linter import Linter
-from finetune.lint.seen import Seen, hash_of
+from finetune.data.rows import Fold
 from tests.finetune.jobs import DEMO_MODEL, ROOT
 from tests.finetune.lint.test_codes import FIXTURES
-
-MILLION = 1_000_000
 
 
 @pytest.mark.anyio
@@ -77,43 +70,19 @@ def test_the_tokenizer_is_read_without_torch() -> None:
     assert json.loads(done.stdout)["read_by"] == "demo_model"
 
 
-def many(count: int) -> Iterator[Chat]:
-    for number in range(count):
-        turns: list[dict[str, Any]] = [
-            {"role": "user", "content": f"Where in the building is thing {number}?"},
-            {"role": "assistant", "content": f"On floor {number % 17}, in room {number}. " * 20},
-        ]
-        yield Chat(number, turns)
-
-
-def test_ten_thousand_rows_are_remembered_in_hashes_alone() -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    linter = Linter()
-    linter.look("train", many(10_000))
-    assert linter.report().findings == []
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < 10_000, "their texts are 6 MB, and are read twice over by then"
+def taken_by(rows: int) -> int:
+    """MiB of a process that looks at so many rows with nothing wrong."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.finetune.lint.many", str(rows)],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    found, mebibytes = map(int, done.stdout.split())
+    assert found == 0
+    return mebibytes
 
 
 @pytest.mark.soak
 def test_a_million_rows_pass_in_bounded_memory() -> None:
-    program = (
-        "import resource; from finetune.lint.linter import Linter;"
-        "from tests.finetune.lint.test_program import many;"
-        "linter = Linter(); linter.look('train', many(1_000_000)); report = linter.report();"
-        "assert report.findings == [];"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True
-    )
-    assert int(done.stdout) < 400, "MiB, with the interpreter and what the test imports"
-
-
-@pytest.mark.soak
-def test_the_table_of_hashes_takes_some_tens_of_bytes_an_entry() -> None:
-    seen = Seen()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for number in range(MILLION):
-        seen.first(hash_of(number.to_bytes(4)), number)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 120_000
+    assert taken_by(1_000_000) - taken_by(1000) < 100, "MiB; their texts are 500"
