@@ -32,6 +32,7 @@ from api.routes.original import (
     generate,
     jobs,
     models,
+    reports,
 )
 from api.services import Services
 from api.settings import Settings
@@ -112,6 +113,7 @@ def create_app(
             documents,
             generate,
             fine_tune,
+            reports,
             jobs,
             evaluations,
             health,

@@ -18,6 +18,7 @@ from api.index import Index
 from api.index.opening import open_index
 from api.jobs.opening import open_jobs
 from api.jobs.queue import JobQueue
+from api.jobs.reporting import Reports
 from api.models.bases import BaseModels
 from api.models.bundled import install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
@@ -121,6 +122,7 @@ async def services_over(
         bundled=bundled,
         jobs=JobQueue(store, runtime, submitter, supervisor),
         evaluations=evaluations,
+        reports=Reports(store, settings.jobs_dir),
     )
 
 

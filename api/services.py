@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from api.evaluation.evaluations import Evaluations
     from api.index import Index
     from api.jobs.queue import JobQueue
+    from api.jobs.reporting import Reports
     from api.models.bundled import BundledModels
     from api.models.catalog import ModelCatalog
     from api.rag import Answers
@@ -38,3 +39,4 @@ class Services:
     bundled: BundledModels
     jobs: JobQueue
     evaluations: Evaluations
+    reports: Reports

@@ -1,4 +1,4 @@
-"""The checkpoints that a job has kept, and another choice among them, after which all that follows is made anew."""
+"""The checkpoints that a job has kept, and a choice among them: what comes after the training is then made of that."""
 
 import json
 from pathlib import Path
@@ -21,8 +21,18 @@ def checkpoints(job: JobDirectory) -> list[dict[str, Any]]:
     return [{**point, "exported": point.get("step") == exported} for point in points]
 
 
-def choose(job: JobDirectory, checkpoint: Literal["best", "last"] | int) -> dict[str, Any]:
-    """Let the job go on from another checkpoint; its specification as it is now. `errors.InvalidOption`."""
+def exported_loss(job: JobDirectory) -> float | None:
+    """The loss on held-out rows of the checkpoint that is exported; None before, and without such rows."""
+    points = [point for point in checkpoints(job) if point["exported"]]
+    return points[0].get("eval_loss") if points else None
+
+
+def choose(
+    job: JobDirectory, checkpoint: Literal["best", "last"] | int | None, name: str | None
+) -> dict[str, Any]:
+    """Let the job be exported, from another checkpoint or under another name where these are given; its specification
+    as it is now. `errors.InvalidOption`.
+    """
     steps = [point["step"] for point in checkpoints(job)]
     if isinstance(checkpoint, int) and checkpoint not in steps:
         known = ", ".join(map(str, steps)) or "none"
@@ -30,7 +40,14 @@ def choose(job: JobDirectory, checkpoint: Literal["best", "last"] | int) -> dict
             f"checkpoint: none of step {checkpoint} was kept. There are: {known}.",
             where="checkpoint",
         )
-    spec = parse_spec(job.spec_path.read_bytes()).model_copy(update={"checkpoint": checkpoint})
+    spec = parse_spec(job.spec_path.read_bytes())
+    changes: dict[str, Any] = {
+        "export": True,
+        "checkpoint": spec.checkpoint if checkpoint is None else checkpoint,
+    }
+    if name is not None:
+        changes["model_name"] = name
+    spec = spec.model_copy(update=changes)
     write_atomically(job.spec_path, spec.model_dump_json(indent=1))
     stages = stages_of(spec)
     for stage in reversed(stages[stages.index("train") :]):

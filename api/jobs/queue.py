@@ -15,6 +15,7 @@ from api.jobs.supervise import Supervisor
 from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, JobStatus
+from finetune.job.directory import JobDirectory
 from finetune.job.events import Event
 from finetune.job.progress import JobProgress
 from finetune.job.verified import report_of, wish_force
@@ -102,26 +103,28 @@ class JobQueue:
         checkpoint: Literal["best", "last"] | int | None = None,
         *,
         force: bool = False,
+        name: str | None = None,
     ) -> Job:
-        """Publish a job that was trained and not published, with `force` whatever was found wrong with it; with a
-        `checkpoint` it is queued, to be exported from that one first.
+        """Publish a job that was trained and not published, with `force` whatever was found wrong with it; one that was
+        not exported, or is to be from another `checkpoint` or under another `name`, is queued for that first.
         """
-        if checkpoint is None:
+        row = await self._row(job_id)
+        if checkpoint is None and name is None and row.spec.get("export", True):
             return await self._supervisor.publish(job_id, force=force)
         async with self._supervisor.at_rest(job_id) as job:
             if job.status != "trained":
                 raise WrongState(
-                    f"Job {job_id} is {job.status}: another checkpoint is for one that was trained and not published.",
+                    f"Job {job_id} is {job.status}: only one that was trained and not published can be exported again.",
                     state=job.status,
                 )
 
-            def choose_another() -> None:
+            def choose_one() -> None:
                 directory = self._supervisor.directory(job.id)
-                spec = choose(directory, checkpoint)
+                spec = choose(directory, checkpoint, name)
                 wish_force(directory, force=force)
                 self._store.jobs.set_spec(job.id, spec)
 
-            await anyio.to_thread.run_sync(choose_another)
+            await anyio.to_thread.run_sync(choose_one)
         return await self.resume(job_id)
 
     async def prefer(self, job_id: str, priority: int) -> Job:
@@ -131,6 +134,10 @@ class JobQueue:
     async def delete(self, job_id: str) -> Job:
         """Delete a job that nothing works on; returns what it was."""
         return await delete_job(self._store, self._runtime, self._supervisor, job_id)
+
+    def directory(self, job_id: str) -> JobDirectory:
+        """Where a job lies; the id is that of a row, never a caller's."""
+        return self._supervisor.directory(job_id)
 
     def start(self) -> None:
         """Begin to run what is queued."""

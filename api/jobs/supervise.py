@@ -246,7 +246,10 @@ class Supervisor:
         if outcome is None:
             return
         if outcome.result == "trained":
-            await self._move(job, "trained")
+            error = outcome.error.model_dump() if outcome.error else None
+            await anyio.to_thread.run_sync(
+                lambda: self._store.jobs.move(job.id, "trained", error=error)
+            )
             point("job_trained")
         elif outcome.result == "cancelled":
             await self._move(job, "cancelled")

@@ -136,9 +136,10 @@ class Jobs:
             return connection.execute(query).scalar_one()
 
     def set_spec(self, job_id: str, spec: dict[str, Any]) -> None:
-        """Remember another specification."""
+        """Remember another specification, and the model's name in it."""
+        values = {"spec": spec, "model_name": spec["model_name"]}
         with self._database.write() as connection:
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(spec=spec))
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
 
     def set_priority(self, job_id: str, priority: int) -> Job:
         """Change the place in the queue; `errors.JobNotFound`."""

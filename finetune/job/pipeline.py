@@ -22,6 +22,11 @@ from finetune.job.stage import StageFailed
 POLL_SECONDS = 0.1
 CANCEL_GRACE_SECONDS = 300.0  # what a training step and its checkpoint may take
 
+NOT_EXPORTED = JobError(
+    title="Not exported",
+    detail="It was to end when it has trained. Publish the job to export it first.",
+)
+
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Two threads that spin for each other on two busy cores make a small training ten times slower."""
 
@@ -81,7 +86,11 @@ class Pipeline:
             outcome = self._run_stage(step, lock)
             if outcome is not None or self._is_stopping:
                 return outcome
-        return Outcome(result="trained")
+        return Outcome(result="trained", error=self._why_not_exported())
+
+    def _why_not_exported(self) -> JobError | None:
+        is_whole = self._stages is not None or stage.read_spec(self._job).export
+        return None if is_whole else NOT_EXPORTED
 
     def _run_stage(self, step: Stage, lock: int) -> Outcome | None:
         """None when the stage is done, or when it was stopped."""

@@ -87,8 +87,9 @@ def parse_spec(text: bytes) -> FineTuneSpec:
 
 
 def stages_of(spec: FineTuneSpec) -> tuple[str, ...]:
-    """The names of the stages a run has, in their order."""
-    return STAGES[spec.method]
+    """The names of the stages a run has, in their order; without an export those up to its training."""
+    stages = STAGES[spec.method]
+    return stages if spec.export else stages[: stages.index("train") + 1]
 
 
 class JobError(BaseModel):
@@ -100,7 +101,7 @@ class JobError(BaseModel):
 
 
 class Outcome(BaseModel):
-    """`outcome.json`, written last of all."""
+    """`outcome.json`, written last of all. What was trained has an `error` when it waits for its owner."""
 
     result: Literal["trained", "failed", "cancelled"]
     error: JobError | None = None

@@ -16,7 +16,7 @@ def test_another_choice_undoes_what_came_after_the_training_and_nothing_else(
     for stage in stages:
         job.stage(stage).mark_done([])
     (job.path / "train" / "learned.json").write_text("{}")
-    assert choose(job, "last")["checkpoint"] == "last"
+    assert choose(job, "last", None)["checkpoint"] == "last"
     assert read_spec(job).checkpoint == "last"
     done = [stage for stage in stages if job.stage(stage).done() is not None]
     assert done == list(stages[: stages.index("train")])

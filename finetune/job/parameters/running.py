@@ -38,3 +38,7 @@ class Running(BaseModel):
         le=100,
         description="Of queued jobs the one of the highest priority comes first.",
     )
+    export: bool = Field(
+        True,
+        description="`false`: it ends when it has trained; publishing the job exports it first.",
+    )
