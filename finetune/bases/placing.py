@@ -19,7 +19,7 @@ from finetune.bases.gguf import make_gguf, room_needed
 from finetune.job.locks import sync_file, sync_files, sync_folder, take, write_atomically
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import StageFailed
-from finetune.training.preflight import gib
+from finetune.preflight.room import gib
 
 SOURCE = "source.json"
 

@@ -3,6 +3,7 @@
 Imports nothing heavy: it must start in a blink, and it outlives a stage that dies.
 """
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from finetune.job.events import Place
 from finetune.job.preloaded import Forked, Preloaded, may_fork
 from finetune.job.spec import JobError, Outcome, stages_of
 from finetune.job.stage import StageFailed
+from finetune.job.usage import DiskWatch
+from finetune.preflight import record
 
 POLL_SECONDS = 0.1
 CANCEL_GRACE_SECONDS = 300.0  # what a training step and its checkpoint may take
@@ -49,6 +52,7 @@ class Pipeline:
         self._preloaded: Preloaded | None = None
         self._child: subprocess.Popen[bytes] | Forked | None = None
         self._is_stopping = False
+        self._disk = DiskWatch(job.path)
 
     def stop(self) -> None:
         """End the running stage; no outcome is written, so the job goes on when it is started again."""
@@ -72,6 +76,8 @@ class Pipeline:
                 if self._preloaded is not None:
                     self._preloaded.close()
             if outcome is not None:
+                with contextlib.suppress(OSError):  # on a full disk the outcome counts more
+                    record.conclude(self._job)
                 self._job.write_outcome(outcome.model_dump())
             return outcome
 
@@ -98,6 +104,7 @@ class Pipeline:
         self._job.append_event(step.name, "stage_started")
         started = time.monotonic()
         code = self._process(step, lock)
+        self._disk.look(now=True)
         if code in (stage.EXIT_INTERRUPTED, -signal.SIGTERM):
             self._is_stopping = not self._job.is_cancel_requested()
         if self._is_stopping:
@@ -105,7 +112,8 @@ class Pipeline:
         if code == 0:
             if self._job.stage(step.name).has_ended():
                 seconds = round(time.monotonic() - started, 1)
-                self._job.append_event(step.name, "stage_done", seconds=seconds)
+                most = self._disk.most_bytes
+                self._job.append_event(step.name, "stage_done", seconds=seconds, disk_bytes=most)
                 return None
         elif self._job.is_cancel_requested():
             return Outcome(result="cancelled")
@@ -124,6 +132,7 @@ class Pipeline:
             try:
                 return self._child.wait(POLL_SECONDS)
             except subprocess.TimeoutExpired:
+                self._disk.look()
                 if cancelled_at is None and self._job.is_cancel_requested():
                     cancelled_at = time.monotonic()
                     self._child.terminate()

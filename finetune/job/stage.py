@@ -10,6 +10,7 @@ from typing import Any
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import read_json
 from finetune.job.spec import FineTuneSpec, parse_spec
+from finetune.job.usage import used
 
 FINGERPRINT_BYTES = 2**20
 
@@ -103,6 +104,7 @@ def main(name: str, work: Work, argv: list[str] | None = None) -> int:
         spec = read_spec(job)
         if job.stage(name).done() is None:
             work(job, spec, job.stage(name))
+            job.append_event(name, "used", **used())
     except Cancelled:
         return EXIT_CANCELLED
     except Interrupted:

@@ -23,12 +23,12 @@ from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import read_json, write_atomically
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import Cancelled, Interrupted, StageFailed
-from finetune.training import dpo, preflight, pretrain, sft, trackers
-from finetune.training.adapter import dtype
+from finetune.training import dpo, pretrain, sft, trackers
 from finetune.training.checkpoints import Checkpoint, newest
 from finetune.training.kept import Kept
 from finetune.training.leaving import adapter, whole_model
 from finetune.training.narrower import halve, narrowed
+from finetune.training.outlook import look_ahead
 from finetune.training.progress import StopWish, Watcher, memory_bytes
 from finetune.training.schedule import Schedule, schedule
 
@@ -102,7 +102,7 @@ def train(wish: StopWish, job: JobDirectory, spec: FineTuneSpec, folder: StageDi
     base = stage.base_folder(job, spec)
     learned = folder.path / LEARNED
     if not learned.is_file():
-        _look_ahead(job, spec, base, data)
+        look_ahead(job, spec, base, data)
         run = Run(wish, job, spec, folder, Kept(folder.path))
         write_atomically(learned, json.dumps(_learned(run, base, data)))
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
@@ -169,26 +169,6 @@ def _choose(
     whole = spec.adapter == "full"
     files = (whole_model if whole else adapter)(weights, folder.path)
     folder.mark_done(files, **facts, eval_loss=point.eval_loss, checkpoint=point.step)
-
-
-def _look_ahead(job: JobDirectory, spec: FineTuneSpec, base: Path, data: Path) -> None:
-    on_gpu = torch.cuda.is_available()
-    free = torch.cuda.mem_get_info()[0] if on_gpu else preflight.available_memory()
-    model = preflight.read_base(base)
-    longest = int((read_json(data / "done.json") or {}).get("longest", spec.max_length))
-    needed = preflight.estimate(model, spec, longest, torch.finfo(dtype()).bits // 8)
-    job.append_event(
-        "train",
-        "estimated",
-        device="gpu" if on_gpu else "cpu",
-        parameters=model.parameters,
-        free=free,
-        **asdict(needed),
-    )
-    for warning in preflight.check(
-        job.path, model, needed, device="cuda" if on_gpu else "cpu", device_free=free
-    ):
-        job.append_event("train", "warning", **warning)
 
 
 def main(arguments: list[str]) -> int:
