@@ -32,7 +32,7 @@ OWNERS = {
     "trl": ("finetune/training/",),
     "peft": (
         "finetune/training/adapter.py",
-        "finetune/stages/merge.py",
+        "finetune/export/changes.py",
         "finetune/checks/reference.py",
     ),
     "cyllama": ("finetune/stages/quantize.py", "finetune/checks/scoring.py"),

@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ from finetune.job.events import BLOCK_BYTES, START, Event, EventLog, Place
 from finetune.job.locks import is_held, read_json, sync_file, sync_folder, take, write_atomically
 from finetune.job.progress import Fold, JobProgress, fold
 
-INTERMEDIATES = ("merge", "convert")
-"""Stages whose files, about four bytes a parameter, nobody needs once the model is published."""
+INTERMEDIATES = ("convert",)
+"""Stages whose files, two bytes a parameter, nobody needs once the model is published."""
 LOCK = "lock"
 """The file that whoever works in the directory holds."""
 
@@ -66,6 +66,7 @@ class StageDirectory:
             file.relative_to(self.path).as_posix(): {
                 "bytes": file.stat().st_size,
                 "sha256": sha256_of(file),
+                "mtime_ns": file.stat().st_mtime_ns,
             }
             for file in files
         }
@@ -74,16 +75,28 @@ class StageDirectory:
         write_atomically(self.done_path, json.dumps({"files": entries, **facts}, indent=1))
 
     def done(self) -> dict[str, Any] | None:
-        """The marker when it is whole and each file has its size and hash, else None: then the stage runs again."""
+        """The marker when it is whole and each file is the one it names, else None: then the stage runs again.
+
+        A file is hashed again only when it was written since.
+        """
         marker = self._marker()
         try:
             same = marker and all(
-                sha256_of(self.path / name) == entry["sha256"]
+                (self.path / name).stat().st_mtime_ns == entry.get("mtime_ns")
+                or sha256_of(self.path / name) == entry["sha256"]
                 for name, entry in marker["files"].items()
             )
         except (OSError, KeyError):
             return None
         return marker if same else None
+
+    def clear(self) -> None:
+        """Begin anew: take away what an attempt that was broken off has left."""
+        for path in self.path.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def has_ended(self) -> bool:
         """The same of a stage that ended a moment ago, and has hashed its files itself: by their sizes alone."""
@@ -144,6 +157,11 @@ class JobDirectory:
     def gguf_path(self) -> Path:
         """The file to publish."""
         return self.path / "quantize" / "model.gguf"
+
+    def ggufs(self, types: Sequence[str]) -> dict[str, Path]:
+        """The file of each type; the first is published."""
+        named = {name: self.path / "quantize" / f"model-{name}.gguf" for name in types}
+        return named | {types[0]: self.gguf_path}
 
     @property
     def probes_path(self) -> Path:

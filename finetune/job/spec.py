@@ -57,6 +57,8 @@ VERSIONS = (1,)
 STAGES: dict[str, tuple[str, ...]] = dict.fromkeys(
     METHODS, ("dataset", "train", "merge", "convert", "quantize", "verify")
 )
+_WISHED = {"merge": "keep_merged"}
+"""Stages that a run has only when this parameter asks for them."""
 
 LEARNS: dict[str, Kind] = {"sft": "chat", "pretrain": "text", "dpo": "preference"}
 """For each method what the rows are that it learns from."""
@@ -88,7 +90,9 @@ def parse_spec(text: bytes) -> FineTuneSpec:
 
 def stages_of(spec: FineTuneSpec) -> tuple[str, ...]:
     """The names of the stages a run has, in their order; without an export those up to its training."""
-    stages = STAGES[spec.method]
+    stages = tuple(
+        name for name in STAGES[spec.method] if name not in _WISHED or getattr(spec, _WISHED[name])
+    )
     return stages if spec.export else stages[: stages.index("train") + 1]
 
 

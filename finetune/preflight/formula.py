@@ -184,11 +184,13 @@ class _Run:
         if self.on_gpu:
             loading = training = libraries + CUDA_CONTEXT + self.base.bytes
         f16 = self.base.parameters * 2
+        largest = self.base.vocabulary * self.base.hidden  # a tensor at a time
+        streamed = LIBRARIES + 4 * largest + 4 * self.trained
         return {
             "dataset": LIBRARIES + self.amount.tokens * 16,
             "train": max(loading, training),
-            "merge": LIBRARIES + 2 * f16,
-            "convert": LIBRARIES + 2 * f16,
+            "merge": streamed,
+            "convert": streamed,
             "quantize": LIBRARIES + f16,
             "verify": LIBRARIES + self.base.parameters * 4 + f16,
         }
@@ -198,13 +200,15 @@ class _Run:
     def disk(self) -> tuple[int, int]:
         """The most at one time, and what stays."""
         f16 = self.base.parameters * 2
-        types = self.spec.quantization
-        names = (types,) if isinstance(types, str) else types
-        files = sum(self.base.parameters * BITS_OF_TYPE[name] / 8 for name in names)
+        files = sum(
+            self.base.parameters * BITS_OF_TYPE[name] / 8 for name in self.spec.quantization
+        )
         learned = self.trained * 4 + self.amount.tokens * 16
         kept = self.trained * 4 * (2 if self.is_full else self.checkpoints())
         training = kept + 2 * self.trained * 8 + learned
-        return int(max(training, kept + learned + 2 * f16 + files)), int(kept + learned + files)
+        merged = f16 if self.spec.keep_merged else 0
+        left = kept + learned + merged + files
+        return int(max(training, left + f16)), int(left)
 
     def checkpoints(self) -> int:
         """How many are kept."""
@@ -256,15 +260,15 @@ class _Run:
     def seconds(self) -> dict[str, float]:
         """Each stage."""
         parameters, threads = self.base.parameters, self.machine.threads
-        types = self.spec.quantization
-        names = (types,) if isinstance(types, str) else types
         start = START_SECONDS if self.on_gpu else 0.3
         return {
             "dataset": START_SECONDS + self.amount.tokens * 1e-5,
             "train": start + self.train_seconds(),
-            "merge": start + parameters * 20e-9,
-            "convert": start + parameters * 12e-9,
-            "quantize": sum(parameters * QUANTIZE_SECONDS[n] / threads for n in names),
+            "merge": start + parameters * 12e-9,
+            "convert": start + parameters * 16e-9,
+            "quantize": sum(
+                parameters * QUANTIZE_SECONDS[n] / threads for n in self.spec.quantization
+            ),
             "verify": start + parameters * 100e-9,
         }
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finetune import gguf_file
 from finetune.bases import folder as model_folder
@@ -24,6 +25,11 @@ from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import sync_file, sync_folder
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
+from finetune.preflight.base import read_base
+from finetune.preflight.room import require_disk
+
+if TYPE_CHECKING:
+    from finetune.export.merged import Merged
 
 
 def _converter() -> Path:
@@ -56,9 +62,16 @@ def _told(model: Path, folder: Path) -> Iterator[None]:
         yield
 
 
-def to_gguf(model: Path, out: Path, file_type: str, name: str | None = None) -> None:
-    """Write `out` whole or not at all. Raises `StageFailed`."""
-    model_folder.require_whole(model)
+def to_gguf(
+    model: Path,
+    out: Path,
+    file_type: str,
+    name: str | None = None,
+    trained: "Merged | None" = None,
+) -> None:
+    """Write `out` whole or not at all, of the folder's weights or of those given. Raises `StageFailed`."""
+    if trained is None:
+        model_folder.require_whole(model)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     script = _converter()
     before = sys.argv
@@ -70,7 +83,7 @@ def to_gguf(model: Path, out: Path, file_type: str, name: str | None = None) -> 
         arguments.append(f"--model-name={name}")
     try:
         laid_out.mkdir()
-        with _told(model, laid_out):
+        with _told(model, laid_out), _fed(trained):
             sys.argv = [script.name, *arguments]
             runpy.run_path(str(script), run_name="__main__")
         sync_file(temporary)
@@ -98,11 +111,28 @@ def to_gguf(model: Path, out: Path, file_type: str, name: str | None = None) -> 
         temporary.unlink(missing_ok=True)
 
 
+def _fed(trained: "Merged | None") -> contextlib.AbstractContextManager[None]:
+    if trained is None:
+        return contextlib.nullcontext()
+    from finetune.export.feeding import fed
+
+    return fed(trained.weights)
+
+
 def convert(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
-    """merge/ -> convert/model-f16.gguf."""
-    merged = stage.needs(job, "merge", "config.json")
+    """train/ and the base -> convert/model-f16.gguf, merged tensor by tensor on the way."""
+    from finetune.export.trained import trained, write_small_files
+
+    base = stage.base_folder(job, spec)
+    folder.clear()
+    require_disk(job.path, 2 * read_base(base).parameters)
+    made = trained(job, spec)
     out = folder.path / "model-f16.gguf"
-    to_gguf(merged, out, "f16", spec.model_name)
+    with tempfile.TemporaryDirectory(prefix=".model.", dir=folder.path) as place:
+        small = Path(place) / "model"
+        small.mkdir()
+        write_small_files(job, spec, made.config, small)
+        to_gguf(small, out, "f16", spec.model_name, made)
     folder.mark_done([out])
 
 

@@ -1,4 +1,4 @@
-"""Stage `quantize`: the F16 GGUF becomes the type that is published, and is looked at tensor by tensor."""
+"""Stage `quantize`: the F16 GGUF becomes the types that were asked for, each looked at tensor by tensor."""
 
 import os
 import shutil
@@ -7,12 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 from finetune import gguf_file
-from finetune.job import child_process, stage
+from finetune.export import tools
+from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
-from finetune.training import preflight
+from finetune.preflight.formula import BITS_OF_TYPE
+from finetune.preflight.room import require_disk
 
 # llama.cpp's numbers of file types (enum llama_ftype) and the tensor type each is made of.
 FILE_TYPES: dict[Quantization, tuple[int, str]] = {
@@ -31,14 +33,11 @@ def _threads() -> int:
     return int(asked) if asked.isdigit() and int(asked) > 0 else os.cpu_count() or 1
 
 
-def _by_program(program: str, source: Path, target: Path, quantization: Quantization) -> None:
-    command = [program, str(source), str(target), quantization, str(_threads())]
-    done = child_process.run(command, env=child_process.environment())
-    said = done.stderr.decode(errors="replace")
-    sys.stderr.write(said)
-    if done.returncode:
-        lines = said.strip().splitlines()
-        raise StageFailed("Quantizing failed", lines[-1] if lines else f"exit {done.returncode}")
+def _by_program(
+    program: str, source: Path, target: Path, quantization: Quantization, importance: Path | None
+) -> None:
+    weighed = ["--imatrix", str(importance)] if importance else []
+    tools.run(program, [*weighed, str(source), str(target), quantization, str(_threads())])
 
 
 def _by_library(source: Path, target: Path, quantization: Quantization) -> None:
@@ -53,20 +52,29 @@ def _by_library(source: Path, target: Path, quantization: Quantization) -> None:
         raise StageFailed("Quantizing failed", f"llama.cpp: {error}.") from error
 
 
-def quantize_file(source: Path, target: Path, quantization: Quantization) -> None:
+def quantize_file(
+    source: Path, target: Path, quantization: Quantization, importance: Path | None = None
+) -> None:
     """Write `target` whole or not at all. Raises `StageFailed`."""
     temporary = target.with_name(f".{target.name}.tmp")
     temporary.unlink(missing_ok=True)
-    if quantization == "F16":
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-    elif program := shutil.which("llama-quantize"):
-        _by_program(program, source, temporary, quantization)
-    else:
-        _by_library(source, temporary, quantization)
-    temporary.replace(target)
+    try:
+        if quantization == "F16":
+            _link(source, temporary)
+        elif program := shutil.which("llama-quantize"):
+            _by_program(program, source, temporary, quantization, importance)
+        else:
+            _by_library(source, temporary, quantization)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def check_types(path: Path, quantization: Quantization) -> tuple[Counter[str], list[str]]:
@@ -85,22 +93,45 @@ def check_types(path: Path, quantization: Quantization) -> tuple[Counter[str], l
     return counts, fallen_back
 
 
+def _importance(job: JobDirectory, spec: FineTuneSpec, source: Path, folder: Path) -> Path | None:
+    """The importance matrix, when it is wished for and some type takes one."""
+    if not spec.importance_matrix or not set(spec.quantization) - {"F16"}:
+        return None
+    from finetune.export import importance
+    from finetune.tokenizer import load_tokenizer
+
+    rows = stage.needs(job, "dataset", "train.jsonl") / "train.jsonl"
+    out = folder / ".importance.gguf"
+    importance.measure(source, rows, load_tokenizer(stage.base_folder(job, spec)), out, _threads())
+    return out
+
+
 def quantize(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
-    """convert/model-f16.gguf -> quantize/model.gguf."""
+    """convert/model-f16.gguf -> quantize/model.gguf, and quantize/model-TYPE.gguf for each further type."""
     source = stage.needs(job, "convert", "model-f16.gguf") / "model-f16.gguf"
-    preflight.require_disk(job.path, source.stat().st_size)
-    quantize_file(source, job.gguf_path, spec.quantization)
-    counts, fallen_back = check_types(job.gguf_path, spec.quantization)
-    if fallen_back:
-        job.append_event(
-            "quantize",
-            "warning",
-            kind="fallback",
-            count=len(fallen_back),
-            detail=f"{len(fallen_back)} tensors have rows that 256 does not divide; llama.cpp gave them "
-            f"another type than {spec.quantization}. First: {fallen_back[0]}.",
-        )
-    folder.mark_done([job.gguf_path], types=dict(counts))
+    folder.clear()
+    size = source.stat().st_size
+    require_disk(job.path, int(sum(size * BITS_OF_TYPE[one] / 16 for one in spec.quantization)))
+    importance = _importance(job, spec, source, folder.path)
+    files = job.ggufs(spec.quantization)
+    made = {}
+    for quantization in spec.quantization:
+        path = files[quantization]
+        quantize_file(source, path, quantization, importance)
+        counts, fallen_back = check_types(path, quantization)
+        made[quantization] = dict(counts)
+        if fallen_back:
+            job.append_event(
+                "quantize",
+                "warning",
+                kind="fallback",
+                count=len(fallen_back),
+                detail=f"{len(fallen_back)} tensors have rows that 256 does not divide; llama.cpp gave them "
+                f"another type than {quantization}. First: {fallen_back[0]}.",
+            )
+    if importance is not None:
+        importance.unlink()
+    folder.mark_done(list(files.values()), types=made[spec.quantization[0]], made=made)
 
 
 if __name__ == "__main__":

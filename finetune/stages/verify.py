@@ -107,7 +107,7 @@ def verify(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> Non
         report["stop_warning"] = check_end(passages, taught, scorer.ends)
         if report["stop_warning"]:
             job.append_event("verify", "warning", kind="stop", detail=report["stop_warning"])
-        judge(small, f16, spec.quantization, spec.bounds)
+        judge(small, f16, spec.quantization[0], spec.bounds)
         judge_answers(said, spoken, MOST_APART)
     report["refused"] = verdict.written()
     report_path = folder.path / "report.json"

@@ -42,7 +42,7 @@ async def test_a_submission_becomes_a_directory_and_a_row(shop: Workshop) -> Non
     assert train.read_bytes() == dataset.getvalue()
     assert spec.datasets["train"].sha256 == sha256_of(train)
     assert directory.input("eval")
-    assert shop.store.jobs.get(job.id).spec == spec.model_dump()
+    assert shop.store.jobs.get(job.id).spec == spec.model_dump(mode="json")
     assert shop.left_behind() == []
 
 

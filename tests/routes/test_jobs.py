@@ -331,9 +331,9 @@ async def test_a_delete_that_a_crash_has_cut_is_finished_at_the_next_start(tmp_p
 async def test_intermediate_files_of_a_published_job_go_at_the_next_start(tmp_path: Path) -> None:
     async with Workshop(tmp_path) as shop:
         job = await shop.until(await shop.submit())
-        merged = shop.directory(job).stage("merge").path
+        converted = shop.directory(job).stage("convert").path
     async with Workshop(tmp_path) as shop:
-        assert not merged.exists()
+        assert not converted.exists()
         assert shop.directory(job).gguf_path.is_file()
 
 
