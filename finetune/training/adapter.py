@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
 
 from finetune.job.spec import TrainingParameters
+from finetune.training.extra import configured, of_adapter
 
 
 def dtype() -> torch.dtype:
@@ -60,16 +61,17 @@ def adapter_for(model: Any, parameters: TrainingParameters) -> Any:
     """
     if parameters.adapter == "full":
         return None
-    return LoraConfig(
-        r=parameters.rank,
-        lora_alpha=parameters.lora_alpha,
-        lora_dropout=0.0 if is_mixture(model) else parameters.lora_dropout,
-        target_modules="all-linear",
-        exclude_modules=_without_direction(model) if parameters.adapter == "dora" else None,
-        use_rslora=parameters.adapter == "rslora",
-        use_dora=parameters.adapter == "dora",
-        task_type="CAUSAL_LM",
-    )
+    chosen: dict[str, Any] = {
+        "r": parameters.rank,
+        "lora_alpha": parameters.lora_alpha,
+        "lora_dropout": 0.0 if is_mixture(model) else parameters.lora_dropout,
+        "target_modules": "all-linear",
+        "exclude_modules": _without_direction(model) if parameters.adapter == "dora" else None,
+        "use_rslora": parameters.adapter == "rslora",
+        "use_dora": parameters.adapter == "dora",
+        "task_type": "CAUSAL_LM",
+    }
+    return configured(LoraConfig, parameters, chosen | of_adapter(parameters))
 
 
 def is_mixture(model: Any) -> bool:

@@ -7,6 +7,7 @@ import torch
 
 from finetune.job.spec import TrainingParameters
 from finetune.training.adapter import dtype
+from finetune.training.extra import of_training
 
 
 def arguments(parameters: TrainingParameters, folder: Path) -> dict[str, Any]:
@@ -32,4 +33,5 @@ def arguments(parameters: TrainingParameters, folder: Path) -> dict[str, Any]:
         "eval_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
+        **of_training(parameters),
     }

@@ -17,6 +17,7 @@ from finetune.job.spec import FineTuneSpec
 from finetune.tokenizer import load_tokenizer
 from finetune.training.adapter import adapter_for, load_base
 from finetune.training.arguments import arguments
+from finetune.training.extra import configured
 from finetune.training.schedule import require_steps
 from finetune.training.sequences import spare_token, supervised
 from finetune.training.supervision import Supervision
@@ -48,6 +49,7 @@ def trainer_of(
     base: Path, spec: FineTuneSpec, folder: Path, rows: Iterable[Row], test: Iterable[Row]
 ) -> Any:
     """A trainer over these preferences, judged by the others. Raises `StageFailed` when they do not make a run."""
+    config = configured(DPOConfig, spec, arguments(spec, folder))
     tokenizer = load_tokenizer(base)
     supervision = Supervision(tokenizer)
     train = pairs(folder / "train.arrow", supervision, rows, spec.max_length)
@@ -58,7 +60,7 @@ def trainer_of(
     # Its own preparation takes no tokens that are ready-made, so it is given one row, and then the rest.
     trainer: Any = DPOTrainer(
         model=model,
-        args=DPOConfig(**arguments(spec, folder)),
+        args=config,
         train_dataset=Dataset.from_list([PLACEHOLDER]),
         processing_class=tokenizer,
         peft_config=adapter_for(model, spec),

@@ -13,6 +13,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from finetune.job.spec import FineTuneSpec
 from finetune.training.adapter import adapter_for
 from finetune.training.arguments import arguments
+from finetune.training.extra import configured
 from finetune.training.sequences import spare_token
 
 
@@ -30,24 +31,29 @@ def packed(sequences: Dataset, most: int) -> Dataset:
     return pack_dataset(sequences, most, "bfd") if len(sequences) else sequences
 
 
+def settings(spec: FineTuneSpec, folder: Path) -> SFTConfig:
+    """What the trainer is told; its checkpoints go below the folder. Raises `StageFailed` when `extra` cannot be."""
+    told = arguments(spec, folder) | {
+        "packing_strategy": "bfd",
+        "eval_packing": False,
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+    }
+    return configured(SFTConfig, spec, told)
+
+
 def trainer_over(
     model: Any,
     tokenizer: PreTrainedTokenizerBase,
     spec: FineTuneSpec,
-    folder: Path,
+    config: SFTConfig,
     sequences: Sequences,
 ) -> Any:
-    """The trainer of this model over these sequences; its checkpoints go below the folder."""
+    """The trainer of this model over these sequences."""
     tokenizer.pad_token = spare_token(tokenizer)
+    config.packing = sequences.packed
     return SFTTrainer(
         model=model,
-        args=SFTConfig(
-            **arguments(spec, folder),
-            packing=sequences.packed,
-            packing_strategy="bfd",
-            eval_packing=False,
-            dataset_kwargs={"skip_prepare_dataset": True},
-        ),
+        args=config,
         train_dataset=sequences.train,
         eval_dataset=sequences.test if len(sequences.test) else None,
         processing_class=tokenizer,

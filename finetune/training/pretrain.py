@@ -13,7 +13,7 @@ from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.tokenizer import load_tokenizer
 from finetune.training.adapter import load_base
-from finetune.training.language_model import Sequences, packed, trainer_over
+from finetune.training.language_model import Sequences, packed, settings, trainer_over
 from finetune.training.packing import require_isolation
 from finetune.training.schedule import require_steps
 from finetune.training.sequences import stored
@@ -24,6 +24,7 @@ def trainer_of(
     base: Path, spec: FineTuneSpec, folder: Path, rows: Iterable[Row], test: Iterable[Row]
 ) -> Any:
     """A trainer over these texts, judged by the others. Raises `StageFailed` when they do not make a run."""
+    config = settings(spec, folder)
     tokenizer = load_tokenizer(base)
     supervision = Supervision(tokenizer)
     most = spec.max_length
@@ -46,4 +47,4 @@ def trainer_of(
                 raise
             train = single
     sequences = Sequences(train, judged, train is not single)
-    return trainer_over(model, tokenizer, spec, folder, sequences)
+    return trainer_over(model, tokenizer, spec, config, sequences)

@@ -8,7 +8,7 @@ from finetune.data.rows import Row
 from finetune.job.spec import FineTuneSpec
 from finetune.tokenizer import load_tokenizer
 from finetune.training.adapter import load_base
-from finetune.training.language_model import Sequences, packed, trainer_over
+from finetune.training.language_model import Sequences, packed, settings, trainer_over
 from finetune.training.packing import require_isolation
 from finetune.training.schedule import require_steps
 from finetune.training.sequences import stored
@@ -19,6 +19,7 @@ def trainer_of(
     base: Path, spec: FineTuneSpec, folder: Path, rows: Iterable[Row], test: Iterable[Row]
 ) -> Any:
     """A trainer over these rows, judged by the others. Raises `StageFailed` when they do not make a run."""
+    config = settings(spec, folder)
     tokenizer = load_tokenizer(base)
     supervision = Supervision(tokenizer, spec.loss)
     single = stored(folder / "train.arrow", supervision, rows, spec.max_length)
@@ -28,4 +29,4 @@ def trainer_of(
     model = load_base(base, spec)
     if spec.packs:
         require_isolation(model)
-    return trainer_over(model, tokenizer, spec, folder, Sequences(train, judged, spec.packs))
+    return trainer_over(model, tokenizer, spec, config, Sequences(train, judged, spec.packs))

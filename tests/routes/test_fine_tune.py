@@ -79,10 +79,12 @@ async def test_form_fields_and_long_names_say_the_same(
     shop: Workshop, client: httpx2.AsyncClient
 ) -> None:
     fields = {"lora_rank": "8", "learning_rate": "0.001", "bits": "16", "baseModel": "demo"}
+    fields["extra"] = '{"weight_decay": 0.1}'
     answer = await client.post(URL, data=fields, files=files())
     assert answer.status_code == 202, answer.text
     spec = spec_of(shop)
     assert (spec["rank"], spec["learning_rate"], spec["bits"]) == (8, 0.001, 16)
+    assert spec["extra"] == {"weight_decay": 0.1}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,10 @@ async def test_form_fields_and_long_names_say_the_same(
         ({"epochs": "nan"}, {}, "epochs"),
         ({"rank": "many"}, {}, "rank"),
         ({"speed": "fast"}, {}, "speed"),
+        ({"adapter": "full"}, {}, "bits=16"),
+        ({}, {"extra": "{speed"}, "extra"),
+        ({"extra": '{"num_train_epochs": 3}'}, {}, "use: epochs"),
+        ({}, {"extra": '{"lora": {"r": 3}}'}, "use: rank"),
     ],
 )
 async def test_a_wrong_parameter_is_refused_by_its_name(

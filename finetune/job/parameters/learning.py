@@ -2,9 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from finetune.job.parameters.extra import read_extra
+from finetune.job.parameters.extra import refused as refused_extra
 
 MOST_ACCUMULATED = 50
 LEAST_STEPS = 30
@@ -26,6 +30,15 @@ class Refusal:
 def _number(value: object) -> object:
     """Digits from a query or a form as the number they are."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _json(value: object) -> object:
+    """JSON text from a query or a form as what it says."""
+    try:
+        return read_extra(value)
+    except ValueError as error:
+        reason = f"no JSON: {error}"
+        raise PydanticCustomError("extra", "{reason}", {"reason": reason}) from None
 
 
 class Learning(BaseModel):
@@ -74,6 +87,12 @@ class Learning(BaseModel):
     )
     seed: int = Field(
         42, ge=0, le=2**31 - 1, description="Seed of order, dropout and initial adapter."
+    )
+
+    extra: Annotated[dict[str, Any], BeforeValidator(_json)] = Field(
+        default_factory=dict,
+        description="More parameters of TRL and transformers by their own names, as a JSON object; PEFT's stand under "
+        "`lora`.",
     )
 
     def accumulation(self, sequences: int) -> int:
@@ -130,6 +149,9 @@ class Learning(BaseModel):
                 f"adapter=full trains the weights themselves, and {self.bits} bits hold none that can move. "
                 "Use bits=16, or adapter=lora.",
             )
+        unwanted = refused_extra(self.extra, self.method, self.adapter)
+        if unwanted is not None:
+            return Refusal("extra", f"extra: {unwanted.name}: {unwanted.reason}.")
         if self.method == "dpo":
             return self._refused_of_dpo()
         return None
