@@ -8,7 +8,7 @@
     |- TooLarge 413
     |- UnsupportedMediaType 415
     |- ClientGone 499          for the log alone: nobody reads the answer
-    |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable
+    |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable, DoesNotFit
     |- BackEndFailed 502       ModelDamaged
     |- Unavailable 503         NotReady, DeviceInUse
     |- NotOpened 503           without `Retry-After`: somebody has to put it right first
@@ -219,6 +219,12 @@ class DatasetUnusable(Unusable):
     """A dataset with rows that are no conversation; `errors` names row, column and reason."""
 
     title = "Dataset cannot be used"
+
+
+class DoesNotFit(Unusable):
+    """A run that needs more memory than there is where it would train; `would_fit` names settings that need less."""
+
+    title = "Does not fit"
 
 
 class BackEndFailed(ApiError):

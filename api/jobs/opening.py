@@ -4,6 +4,7 @@ import logging
 
 from api.data_folder.guarded import Guarded
 from api.jobs import doctor
+from api.jobs.foresight import Foresight
 from api.jobs.publish import Publisher
 from api.jobs.submit import Submitter
 from api.jobs.supervise import Supervisor
@@ -30,6 +31,7 @@ def open_jobs(
         runtime,
         base_models,
         folder,
+        Foresight(folder.path, runner),
         default_base=settings.default_trainable_model,
         max_rows=settings.max_dataset_rows,
         trains_here=settings.runner == "local",

@@ -19,12 +19,14 @@ from finetune.job.directory import JobDirectory
 from finetune.job.events import Event
 from finetune.job.progress import JobProgress
 from finetune.job.verified import report_of, wish_force
+from finetune.preflight.record import read_parts, shown
 
 
 @dataclass(frozen=True, slots=True)
 class JobState:
     """One job with all that is known of it; `queue_position` counts the jobs that run before it, `checkpoints` are
-    those that it has kept, `verification` is what was measured of its files.
+    those that it has kept, `verification` is what was measured of its files, `preflight` what was predicted and what
+    it really took.
     """
 
     job: Job
@@ -32,6 +34,7 @@ class JobState:
     progress: JobProgress
     checkpoints: list[dict[str, Any]]
     verification: dict[str, Any]
+    preflight: dict[str, Any] | None
 
 
 class JobQueue:
@@ -72,7 +75,12 @@ class JobQueue:
             place = self._store.jobs.queue_position(job) if job.status == "queued" else None
             directory = self._supervisor.directory(job.id)
             return JobState(
-                job, place, directory.progress(), checkpoints(directory), report_of(directory)
+                job,
+                place,
+                directory.progress(),
+                checkpoints(directory),
+                report_of(directory),
+                shown(read_parts(directory)),
             )
 
         return await anyio.to_thread.run_sync(read)

@@ -21,6 +21,7 @@ from api.data_folder.guarded import Guarded
 from api.datasets.receiving import Upload
 from api.errors import InvalidOption, OutOfSpace
 from api.faults import point
+from api.jobs.foresight import Foresight
 from api.jobs.inputs import take_inputs
 from api.models.bases import BaseModels, TrainableBase, require_finetune
 from api.models.naming import require_free
@@ -57,6 +58,7 @@ class Plan:
     test_rows: int
     gradient_accumulation_steps: int
     steps: int
+    preflight: Mapping[str, Any] | None
 
 
 class Submitter:
@@ -68,6 +70,7 @@ class Submitter:
         runtime: ModelRuntime,
         base_models: BaseModels,
         folder: Guarded,
+        foresight: Foresight,
         *,
         default_base: str,
         max_rows: int,
@@ -81,6 +84,7 @@ class Submitter:
         self._runtime = runtime
         self._base_models = base_models
         self._folder = folder
+        self._foresight = foresight
         self._jobs_dir = folder.path
         self._max_rows = max_rows
         self._trains_here = trains_here
@@ -137,6 +141,7 @@ class Submitter:
         rows = inputs.counts["train"]
         _require(spec.refused_schedule(rows))
         write_atomically(job.spec_path, spec.model_dump_json(indent=1))
+        preflight = self._foresight.look(job, spec, rows, inputs.counts.get("eval", 0))
         return Plan(
             spec,
             rows,
@@ -144,6 +149,7 @@ class Submitter:
             inputs.counts.get("test", 0),
             spec.accumulation(rows),
             spec.steps(rows),
+            preflight,
         )
 
     def _add(self, folder: Path, job_id: str, spec: FineTuneSpec) -> Job:

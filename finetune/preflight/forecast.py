@@ -1,5 +1,6 @@
 """What a run will need on its machine, whether it fits, and with which settings it would fit or be faster."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -100,6 +101,14 @@ class Forecast:
         if not found and together and self._fits((last := self._with(together)).needs):
             found.append(last)
         return found
+
+    def in_words(self) -> str:
+        """What to do where it does not fit."""
+        ways = [
+            " and ".join(f"{name}={json.dumps(value)}" for name, value in one.settings.items())
+            for one in self.would_fit()
+        ]
+        return f"It would fit with {', or with '.join(ways)}." if ways else "Use a smaller base."
 
     def faster(self) -> list[Suggestion]:
         """Settings that take less time and fit, the fastest first."""

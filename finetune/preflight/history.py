@@ -47,13 +47,19 @@ def figures(needs: Needs) -> dict[str, float]:
 
 
 def read(jobs_dir: Path) -> list[Record]:
-    """The latest runs, oldest first."""
+    """The latest runs, oldest first; of one that ended several times the last end."""
     try:
         lines = (jobs_dir / FILE).read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     found = (_record(line) for line in lines[-MOST_RECORDS:])
-    return [record for record in found if record is not None]
+    last: dict[str, Record] = {}
+    for number, record in enumerate(found):
+        if record is not None:
+            key = record.job or str(number)
+            last.pop(key, None)
+            last[key] = record
+    return list(last.values())
 
 
 def _record(line: str) -> Record | None:

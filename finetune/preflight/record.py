@@ -19,6 +19,7 @@ from finetune.preflight.formula import CUDA_CONTEXT
 from finetune.preflight.history import Record, figures
 
 FILE = "preflight.json"
+INWARD = ("formula", "about")
 
 
 def read_parts(job: JobDirectory) -> dict[str, Any] | None:
@@ -27,18 +28,32 @@ def read_parts(job: JobDirectory) -> dict[str, Any] | None:
     return parts if isinstance(parts, dict) else None
 
 
+def shown(parts: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What is shown of them: without the figures that only the history needs."""
+    if parts is None:
+        return None
+    return {
+        name: {key: value for key, value in part.items() if key not in INWARD}
+        for name, part in parts.items()
+        if isinstance(part, dict)
+    }
+
+
 def write_part(job: JobDirectory, name: str, part: Mapping[str, Any]) -> None:
     """Add or replace a part."""
     parts = (read_parts(job) or {}) | {name: dict(part)}
     write_atomically(job.path / FILE, json.dumps(parts, indent=1))
 
 
-def write_forecast(job: JobDirectory, name: str, forecast: Forecast) -> None:
-    """Write a prediction, and what the formula alone said, which the history needs."""
+def write_forecast(
+    job: JobDirectory, name: str, forecast: Forecast, guessed_tokens: int | None = None
+) -> None:
+    """Write a prediction, and what the formula alone said (and of tokens was guessed), which the history needs."""
     part = {
         **forecast.as_json(),
         "figures": figures(forecast.needs),
-        "formula": figures(forecast.by_formula),
+        "formula": figures(forecast.by_formula)
+        | ({"tokens": guessed_tokens} if guessed_tokens else {}),
         "about": forecast.about,
     }
     write_part(job, name, part)
@@ -53,6 +68,9 @@ def conclude(job: JobDirectory) -> None:
     about, by_formula = counted.get("about"), counted.get("formula")
     real = _real(job, on_gpu=(about or {}).get("device") == "gpu")
     write_part(job, "real", {"figures": real, "predicted_by_real": _beside(parts, real)})
+    guessed = ((parts.get("predicted") or {}).get("formula") or {}).get("tokens")
+    if guessed and by_formula:
+        by_formula, real["tokens"] = by_formula | {"tokens": guessed}, counted["tokens"]
     if real and about and by_formula:
         history.add(job.path.parent, Record(**about, formula=by_formula, real=real, job=job.id))
 

@@ -63,16 +63,7 @@ def look_ahead(job: JobDirectory, spec: FineTuneSpec, base: Path, data: Path) ->
 def refusal(forecast: Forecast, short: Shortfall) -> tuple[str, str]:
     """Title and detail."""
     title = "Not enough disk" if short.resource == "disk" else "Not enough memory"
-    return title, f"{short}. {in_words(forecast)}"
-
-
-def in_words(forecast: Forecast) -> str:
-    """The settings that would fit."""
-    ways = [
-        " and ".join(f"{name}={json.dumps(value)}" for name, value in one.settings.items())
-        for one in forecast.would_fit()
-    ]
-    return f"It would fit with {', or with '.join(ways)}." if ways else "Use a smaller base."
+    return title, f"{short}. {forecast.in_words()}"
 
 
 def _free(machine: Hardware) -> int:
@@ -118,7 +109,7 @@ def _out_of_memory(
         return
     detail = (
         f"Two steps on the longest rows ran out of memory ({gib(_free(forecast.machine))} are free). "
-        f"{in_words(forecast)}"
+        f"{forecast.in_words()}"
     )
     write_part(job, "probed", {"out_of_memory": True, "detail": detail})
     if forecast.machine.device == "cpu":

@@ -71,6 +71,10 @@ class PlanResponse(BaseModel):
     test_rows: int = Field(description="Rows that judge the result in the end.")
     gradient_accumulation_steps: int = Field(description="As asked, or as chosen for these rows.")
     steps: int = Field(description="Optimiser steps; fewer when rows are packed.")
+    preflight: dict[str, Any] | None = Field(
+        description="What it will need: `ram_bytes` and `seconds` of each stage, `vram_bytes`, `disk_bytes`, "
+        "`total_seconds`, `warnings`, and settings that would be `faster`. Null while no machine to train on is known."
+    )
     spec: dict[str, Any]
 
 
@@ -121,6 +125,7 @@ async def fine_tune_model(
                 test_rows=plan.test_rows,
                 gradient_accumulation_steps=plan.gradient_accumulation_steps,
                 steps=plan.steps,
+                preflight=plan.preflight,
                 spec=plan.spec.model_dump(exclude={"base_model_folder"}),
             ).model_dump()
         )

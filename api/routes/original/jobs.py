@@ -45,6 +45,9 @@ class JobResponse(JobSummary):
 
     queue_position: int | None = Field(description="Jobs that run before it, while it is queued.")
     progress: JobProgress
+    preflight: dict[str, Any] | None = Field(
+        description="What it needs: as `predicted`, `counted` and `probed`, and what was `real` in the end."
+    )
     verification: dict[str, Any] = Field(
         description="What was compared and measured of its files, and what was `refused`; empty before."
     )
@@ -158,6 +161,7 @@ async def get_job(job_id: JobId, services: ServicesDep) -> JobResponse:
         **_summary(state.job),
         queue_position=state.queue_position,
         progress=state.progress,
+        preflight=state.preflight,
         verification=state.verification,
         gate=state.job.gate,
         checkpoints=state.checkpoints,
