@@ -2,11 +2,13 @@
 
     ApiError
     |- BadRequest 400
-    |- NotFound 404            ModelNotFound, DocumentNotFound, CollectionNotFound, JobNotFound, BaseModelNotTrainable
+    |- NotFound 404            ModelNotFound, DocumentNotFound, CollectionNotFound, JobNotFound, FileNotFound,
+    |                          BaseModelNotTrainable
     |- TooSlow 408
     |- Conflict 409            NameTaken, WrongState, ModelInUse, EmbeddingMismatch
     |- TooLarge 413
     |- UnsupportedMediaType 415
+    |- RangeUnsatisfiable 416
     |- ClientGone 499          for the log alone: nobody reads the answer
     |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable, DoesNotFit
     |- BackEndFailed 502       ModelDamaged
@@ -106,6 +108,12 @@ class JobNotFound(NotFound):
     title = "Job not found"
 
 
+class FileNotFound(NotFound):
+    """A job has no file of that name."""
+
+    title = "File not found"
+
+
 class TooSlow(ApiError):
     """The request does not arrive in time."""
 
@@ -156,6 +164,13 @@ class UnsupportedMediaType(ApiError):
 
     status = 415
     title = "Unsupported type"
+
+
+class RangeUnsatisfiable(ApiError):
+    """The part that is asked for lies beyond the file."""
+
+    status = 416
+    title = "No such part"
 
 
 class ClientGone(ApiError):

@@ -16,6 +16,7 @@ from api.errors import ApiError
 from api.evaluation.opening import open_evaluations
 from api.index import Index
 from api.index.opening import open_index
+from api.jobs.files import JobFiles
 from api.jobs.opening import open_jobs
 from api.jobs.queue import JobQueue
 from api.jobs.reporting import Reports
@@ -123,6 +124,7 @@ async def services_over(
         jobs=JobQueue(store, runtime, submitter, supervisor),
         evaluations=evaluations,
         reports=Reports(store, settings.jobs_dir),
+        job_files=JobFiles(store, settings.jobs_dir),
     )
 
 

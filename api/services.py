@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from api.documents.importing import Importer
     from api.evaluation.evaluations import Evaluations
     from api.index import Index
+    from api.jobs.files import JobFiles
     from api.jobs.queue import JobQueue
     from api.jobs.reporting import Reports
     from api.models.bundled import BundledModels
@@ -40,3 +41,4 @@ class Services:
     jobs: JobQueue
     evaluations: Evaluations
     reports: Reports
+    job_files: JobFiles

@@ -44,6 +44,7 @@ REFUSALS = {
     409: "The name is taken, or the state of things does not allow it.",
     413: "Larger than is allowed.",
     415: "Not the kind of file or body that is expected.",
+    416: "The part that is asked for lies beyond the file: `Content-Range` says its size.",
     421: "The service does not answer under this Host name.",
     422: "A value cannot be used: `errors` names each field.",
     502: "A back end failed.",
