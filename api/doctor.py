@@ -84,7 +84,7 @@ async def _adopted(services: Services) -> list[Finding]:
     folders, store = services.folders, services.store
     jobs = await _in_thread(lambda: adopt_jobs(store, folders.jobs))
     is_apart = bool(folders.notes)
-    models = await adopt_models(store, services.runtime, folders.models)
+    models = await adopt_models(store, services.runtime, folders.models, folders.jobs.path)
     documents = await adopt_documents(
         services.importer, store.collections, services.bundled, services.settings
     )

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NameTaken, Unavailable, Unusable
 from api.faults import point
+from api.models.lineage import told_lineage
 from api.models.naming import exists
 from api.names import CHECKING, model_key
 from api.runtime import GGUFFile, Message, ModelRuntime, Options, Persona, TrainedFrom, Usage
@@ -150,7 +151,8 @@ class Publisher:
         self._begun[job.id] += 1
         directory.append_event("publish", "stage_started")
         try:
-            checked = await self._checked(job, checking, directory, forced=forced)
+            lineage = await anyio.to_thread.run_sync(told_lineage, directory)
+            checked = await self._checked(job, checking, directory, lineage, forced=forced)
             gate = asdict(checked)
             warnings = [f"{refusal.title}. {refusal.detail}" for refusal in refusals]
             warnings += [] if checked.passed else [checked.detail]
@@ -162,6 +164,7 @@ class Publisher:
                     "fine-tune",
                     job.base_model,
                     job.id,
+                    lineage=lineage,
                     warning="\n".join(warnings),
                 )
             )
@@ -177,13 +180,19 @@ class Publisher:
         return gate
 
     async def _checked(
-        self, job: Job, checking: str, directory: JobDirectory, *, forced: bool
+        self,
+        job: Job,
+        checking: str,
+        directory: JobDirectory,
+        lineage: dict[str, Any],
+        *,
+        forced: bool,
     ) -> Gate:
         """Make the model and hold it against its probes. Raises `GateRefused`, unless it is `forced`."""
         started = time.monotonic()
         probes = await anyio.to_thread.run_sync(_probes, directory)
         root = await anyio.to_thread.run_sync(self._store.models.root_of, job.base_model)
-        source = GGUFFile(directory.gguf_path, TrainedFrom(job.base_model, root))
+        source = GGUFFile(directory.gguf_path, TrainedFrom(job.base_model, root, lineage))
         await self._runtime.create_model(checking, source, Persona())
         point("publish_created")
         answers = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -9,16 +10,20 @@ from anyio.to_thread import run_sync
 from api.data_folder.contents import MANIFEST, files_made
 from api.data_folder.guarded import Guarded
 from api.errors import ApiError, Finding
+from api.models.lineage import told_lineage
 from api.names import CHECKING, model_key
 from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.models import ModelKind, ModelRecord
+from finetune.job.directory import JobDirectory
 from finetune.job.locks import read_json
 
 Manifest = Mapping[str, Any]
 
 
-async def adopt(store: Store, runtime: ModelRuntime, folder: Guarded | None) -> list[Finding]:
+async def adopt(
+    store: Store, runtime: ModelRuntime, folder: Guarded | None, jobs_dir: Path
+) -> list[Finding]:
     """Fine-tunes by the jobs that published them or, when those are deleted, by the manifests of the embedded runtime;
     personas by these.
     """
@@ -26,7 +31,7 @@ async def adopt(store: Store, runtime: ModelRuntime, folder: Guarded | None) -> 
         existing = {model_key(info.name): info.name for info in await runtime.models()}
     except ApiError as error:
         return [Finding(f"Models cannot be looked at: {error.detail}", False)]
-    return await run_sync(lambda: _adopted(store, existing, folder))
+    return await run_sync(lambda: _adopted(store, existing, folder, jobs_dir))
 
 
 async def untold(
@@ -46,11 +51,13 @@ async def untold(
     ]
 
 
-def _adopted(store: Store, existing: Mapping[str, str], folder: Guarded | None) -> list[Finding]:
+def _adopted(
+    store: Store, existing: Mapping[str, str], folder: Guarded | None, jobs_dir: Path
+) -> list[Finding]:
     manifests = _manifests(folder) if folder else []
     trained = _trained(manifests)
     return [
-        *_published(store, existing, trained),
+        *_published(store, existing, trained, jobs_dir),
         *_fine_tunes(store, trained),
         *_personas(store, manifests),
     ]
@@ -63,19 +70,25 @@ def _trained(manifests: Sequence[Manifest]) -> dict[str, ModelRecord]:
         match one:
             case {"name": str(name), "trained_from": {"base": str(base), "root": str(root)}}:
                 if not name.endswith(CHECKING):
-                    trained[model_key(name)] = _record(one, "fine-tune", base, root)
+                    lineage = one["trained_from"].get("lineage") or {}
+                    record = _record(one, "fine-tune", base, root)
+                    trained[model_key(name)] = replace(record, lineage=lineage)
     return trained
 
 
 def _published(
-    store: Store, existing: Mapping[str, str], trained: Mapping[str, ModelRecord]
+    store: Store,
+    existing: Mapping[str, str],
+    trained: Mapping[str, ModelRecord],
+    jobs_dir: Path,
 ) -> list[Finding]:
     findings = []
     for job in store.jobs.all("succeeded"):
         key = model_key(job.model_name)
         name = existing.get(key)
         if name and store.models.get(name) is None:
-            record = store.models.put(name, "fine-tune", job.base_model, job.id)
+            lineage = told_lineage(JobDirectory(jobs_dir / job.id))
+            record = store.models.put(name, "fine-tune", job.base_model, job.id, lineage=lineage)
             if key in trained:  # what it was trained from may have no record yet
                 store.models.put_back(replace(record, root=trained[key].root))
             findings.append(Finding(f"Model {name} is known again as made by job {job.id}.", True))

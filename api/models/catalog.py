@@ -21,6 +21,7 @@ from api.errors import (
 )
 from api.models.bases import BaseModels, WaitingBase
 from api.models.bundled import BundledModels
+from api.models.lineage import Lineage, learned_from_dataset, recorded
 from api.models.naming import require_free, require_unpromised
 from api.names import CHECKING, model_key, valid_model_name
 from api.runtime import ExistingModel, GGUFFile, ModelInfo, ModelRuntime, Persona
@@ -42,6 +43,8 @@ class Model:
     trainable: bool
     warning: str = ""
     """What was found wrong with it before it was published all the same."""
+    lineage: Lineage | None = None
+    """What it learned from, of a fine-tune."""
 
 
 class ModelCatalog:
@@ -200,6 +203,11 @@ class ModelCatalog:
             await anyio.to_thread.run_sync(self._base_models.deleted, name)
         return listed
 
+    async def learned_from_dataset(self, dataset_id: str, sha256: str) -> list[str]:
+        """Names of the models that learned from, or were judged by, a dataset."""
+        records = await anyio.to_thread.run_sync(self._store.models.all)
+        return learned_from_dataset(records.values(), dataset_id, sha256)
+
     async def require_chat(self, name: str) -> str:
         """The model's name as it is listed; as `chat_model`."""
         return (await self.chat_model(name)).name
@@ -269,4 +277,12 @@ def _model(info: ModelInfo, record: ModelRecord | None, trainable: set[str]) -> 
     if record is None:
         return Model(info, "base", "", "", key in trainable)
     is_trainable = bool(trainable & {key, model_key(record.root)})
-    return Model(info, record.kind, record.base, record.job_id, is_trainable, record.warning)
+    return Model(
+        info,
+        record.kind,
+        record.base,
+        record.job_id,
+        is_trainable,
+        record.warning,
+        recorded(record),
+    )

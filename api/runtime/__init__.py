@@ -67,10 +67,13 @@ class ExistingModel:
 
 
 class TrainedFrom(NamedTuple):
-    """What a fine-tune was trained from: the model that was named, and the base model below all."""
+    """What a fine-tune was trained from: the model that was named, and the base model below all; and what is known of
+    how, which a runtime keeps as it is.
+    """
 
     base: str
     root: str
+    lineage: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

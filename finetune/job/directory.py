@@ -27,6 +27,7 @@ from typing import Any
 from finetune.job.events import BLOCK_BYTES, START, Event, EventLog, Place
 from finetune.job.locks import is_held, read_json, sync_file, sync_folder, take, write_atomically
 from finetune.job.progress import Fold, JobProgress, fold
+from finetune.job.versions import versions
 
 INTERMEDIATES = ("convert",)
 """Stages whose files, two bytes a parameter, nobody needs once the model is published."""
@@ -61,7 +62,7 @@ class StageDirectory:
         return self.path / "done.json"
 
     def mark_done(self, files: list[Path], **facts: Any) -> None:
-        """Write the marker with size and hash of each file (inside the stage's folder), and facts of the stage."""
+        """Write the marker: size and hash of each file (inside the folder), what was installed, and facts."""
         entries = {
             file.relative_to(self.path).as_posix(): {
                 "bytes": file.stat().st_size,
@@ -72,7 +73,8 @@ class StageDirectory:
         }
         for file in files:
             sync_file(file)
-        write_atomically(self.done_path, json.dumps({"files": entries, **facts}, indent=1))
+        content = {"files": entries, "versions": versions(), **facts}
+        write_atomically(self.done_path, json.dumps(content, indent=1))
 
     def done(self) -> dict[str, Any] | None:
         """The marker when it is whole and each file is the one it names, else None: then the stage runs again.

@@ -77,7 +77,7 @@ def _settings(spec: FineTuneSpec | None) -> dict[str, dict[str, Any]]:
 
 
 def _facts(done: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in done.items() if name != "files"}
+    return {name: value for name, value in done.items() if name not in ("files", "versions")}
 
 
 def _files(job: Path, done: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

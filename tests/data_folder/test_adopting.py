@@ -288,6 +288,8 @@ async def test_jobs_get_the_state_back_that_their_folders_tell_of(place: Place) 
     shop.directory(running).request_start()
     trained = await shop.submit("trained")
     shop.directory(trained).write_outcome({"result": "trained"})
+    learned_from = shop.store.models.all()["tuned"].lineage
+    assert learned_from["job_id"] == succeeded.id
     await shop.vanish()
     before = {path.name for path in place.settings.jobs_dir.iterdir()}
     place.settings.database_path.unlink()
@@ -310,11 +312,12 @@ async def test_jobs_get_the_state_back_that_their_folders_tell_of(place: Place) 
     assert again.gate == succeeded.gate
     assert shop.store.jobs.get(failed.id).error == failed.error
     assert shop.store.jobs.get(trained.id).error  # it is published when somebody wishes
-    (finding,) = await adopt_models(shop.store, runtime, None)
+    (finding,) = await adopt_models(shop.store, runtime, None, shop.jobs_dir)
     assert "tuned" in finding.text
     record = shop.store.models.get("tuned")
     assert record
     assert (record.kind, record.base, record.job_id) == ("fine-tune", "demo", succeeded.id)
+    assert record.lineage == learned_from
     shop.folder.agree()
     await shop.vanish()
     await place.restart()
@@ -385,7 +388,9 @@ async def test_personas_of_a_lost_database_are_known_again(place: Place) -> None
         folders = open_folders(place.settings, house.store)
         assert folders.models
         assert "models/" in folders.models.note
-        findings = await adopt_models(house.store, FakeRuntime(), folders.models)
+        findings = await adopt_models(
+            house.store, FakeRuntime(), folders.models, place.settings.jobs_dir
+        )
         assert len(findings) == 2
         records = house.store.models.all()
         told = {(one.name, one.kind, one.base, one.root) for one in records.values()}
@@ -400,7 +405,7 @@ async def test_a_fine_tune_whose_job_is_deleted_is_known_again_by_its_manifest(
     await place.restart()
     manifests = place.settings.models_dir / "manifests"
     manifests.mkdir(parents=True)
-    trained = {"base": "ada", "root": "demo"}
+    trained = {"base": "ada", "root": "demo", "lineage": {"job_id": "job_1", "base": "demo"}}
     made_of = [
         ("demo", None, None),
         ("tuned", None, trained),
@@ -420,7 +425,7 @@ async def test_a_fine_tune_whose_job_is_deleted_is_known_again_by_its_manifest(
         runtime = FakeRuntime()
         for name in ("tuned", "old"):
             await runtime.create_model(name, ExistingModel("demo"), Persona())
-        findings = await adopt_models(house.store, runtime, folders.models)
+        findings = await adopt_models(house.store, runtime, folders.models, place.settings.jobs_dir)
         assert "Model tuned is known again as trained from ada." in [text for text, _ in findings]
         records = house.store.models.all()
         assert {(one.name, one.kind, one.base, one.root) for one in records.values()} == {
@@ -428,6 +433,7 @@ async def test_a_fine_tune_whose_job_is_deleted_is_known_again_by_its_manifest(
             ("again", "fine-tune", "ada", "demo"),
             ("eve", "persona", "tuned", "demo"),
         }
+        assert records["tuned"].lineage == trained["lineage"]
         assert await untold(house.store, runtime, folders.models, []) == ["old"]
         assert await untold(house.store, runtime, None, ["demo"]) == ["old"]
         folders.models.agree()

@@ -213,7 +213,9 @@ async def test_the_runtime_is_told_what_a_model_was_trained_from(tmp_path: Path)
     assert job.status == "succeeded"
     source = runtime.made_from[f"tuned{CHECKING}"]
     assert isinstance(source, GGUFFile)
-    assert source.trained_from == ("demo", "demo")
+    assert source.trained_from is not None
+    assert source.trained_from[:2] == ("demo", "demo")
+    assert (source.trained_from.lineage or {})["job_id"] == job.id
 
 
 async def test_what_an_earlier_attempt_left_is_replaced(tmp_path: Path) -> None:

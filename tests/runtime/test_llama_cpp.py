@@ -73,9 +73,9 @@ async def test_it_writes_down_what_a_file_was_trained_from(
     open_embedded: Opener, demo_gguf: Path
 ) -> None:
     embedded = open_embedded()
-    source = GGUFFile(demo_gguf, TrainedFrom("ada", "demo"))
+    source = GGUFFile(demo_gguf, TrainedFrom("ada", "demo", {"job_id": "job_1"}))
     await embedded.runtime.create_model("tuned", source, Persona())
-    assert embedded.registry.get("tuned").trained_from == ("ada", "demo")
+    assert embedded.registry.get("tuned").trained_from == source.trained_from
     await embedded.runtime.create_model("eve", ExistingModel("tuned"), Persona())
     assert embedded.registry.get("eve").trained_from is None
 

@@ -10,6 +10,7 @@ from api.http.options import GenerationOptions
 from api.http.problems import problems
 from api.http.request import ServicesDep, request_model
 from api.models.catalog import Model
+from api.models.lineage import Lineage
 from api.names import MAX_NAME_CHARACTERS
 from api.runtime import Persona
 
@@ -118,6 +119,9 @@ class ShowModelResponse(ModelSummary):
     template: str
     parameters: GenerationOptions = Field(description="Its default options, those that are set.")
     job_id: str | None = Field(description="The job that trained it.")
+    lineage: Lineage | None = Field(
+        None, description="What a fine-tune learned from and was made by."
+    )
 
 
 @router.post(
@@ -187,6 +191,7 @@ async def show_model(model_name: ExistingName, services: ServicesDep) -> ShowMod
         template=model.info.template,
         parameters=GenerationOptions.of(model.info.persona.parameters),
         job_id=model.job_id or None,
+        **({"lineage": model.lineage} if model.lineage else {}),
     )
 
 

@@ -58,5 +58,12 @@ def parsed(path: Path) -> Entry:
     embeds = bool(content["embeds"])
     name = str(content["name"])
     told = content.get("trained_from")
-    trained_from = TrainedFrom(str(told["base"]), str(told["root"])) if told else None
+    trained_from = _trained_from(told) if told else None
     return Entry(name, blob, persona, content["base"], embeds, created_at, path.name, trained_from)
+
+
+def _trained_from(told: dict[str, Any]) -> TrainedFrom:
+    lineage = told.get("lineage")
+    return TrainedFrom(
+        str(told["base"]), str(told["root"]), lineage if isinstance(lineage, dict) else None
+    )
