@@ -26,6 +26,7 @@ from api.readiness import Readiness
 from api.routes import docs, health
 from api.routes.original import (
     collections,
+    datasets,
     documents,
     evaluations,
     fine_tune,
@@ -45,7 +46,7 @@ Open = Callable[[Settings, Store, contextlib.AsyncExitStack], Awaitable[Services
 Prepare = Callable[[Services], Awaitable[None]]
 
 DESCRIPTION = """Customise language models on your own hardware: give a base model a persona, import
-PDFs and get answers with page citations, fine-tune on a CSV of conversations, and ask the result.
+PDFs and get answers with page citations, fine-tune on conversations, preferences or texts, and ask the result.
 
 Parameters may stand in the query, in a form or in a JSON body, files in a multipart form; an empty
 field and a `null` are as left out. Every refusal is a `Problem` (RFC 9457, `application/problem+json`)."""
@@ -54,6 +55,7 @@ TAGS = [
     {"name": "documents", "description": "PDFs that a model can be asked about."},
     {"name": "collections", "description": "Documents of their own, for several models or none."},
     {"name": "generate", "description": "Answers from a model, with documents or without."},
+    {"name": "datasets", "description": "Data to train on, looked at before anything is trained."},
     {"name": "fine-tuning", "description": "Train a model of your own."},
     {"name": "jobs", "description": "What fine-tuning does: follow, cancel, resume, publish."},
     {"name": "evaluations", "description": "Which lever helps: tuning, documents, or both."},
@@ -113,6 +115,7 @@ def create_app(
             collections,
             documents,
             generate,
+            datasets,
             fine_tune,
             job_files,
             reports,

@@ -9,6 +9,7 @@ import anyio.to_thread
 from api.data_folder.contents import DocumentFiles, JobFolders, ModelFiles
 from api.data_folder.guarded import Folders, Guarded
 from api.data_folder.lost import Lost
+from api.datasets.opening import open_datasets
 from api.documents.collections import CollectionCatalog
 from api.documents.deleting import Deleter
 from api.documents.importing import open_importer
@@ -98,8 +99,9 @@ async def services_over(
     deleter = Deleter(store, index, importer)
     stack.push_async_callback(deleter.close)
     base_models = BaseModels(settings.base_models_dir, store.models)
+    datasets = await anyio.to_thread.run_sync(open_datasets, settings, base_models)
     submitter, supervisor = await anyio.to_thread.run_sync(
-        open_jobs, settings, store, runtime, base_models, runner, folders.jobs
+        open_jobs, settings, store, runtime, base_models, runner, folders.jobs, datasets
     )
     stack.push_async_callback(supervisor.close)
     bundled = open_bundled(settings, runtime)
@@ -121,6 +123,7 @@ async def services_over(
         importer=importer,
         deleter=deleter,
         bundled=bundled,
+        datasets=datasets,
         jobs=JobQueue(store, runtime, submitter, supervisor),
         evaluations=evaluations,
         reports=Reports(store, settings.jobs_dir),

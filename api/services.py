@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from api.data_folder.guarded import Folders
+    from api.datasets.datasets import Datasets
     from api.documents.collections import CollectionCatalog
     from api.documents.deleting import Deleter
     from api.documents.importing import Importer
@@ -38,6 +39,7 @@ class Services:
     importer: Importer
     deleter: Deleter
     bundled: BundledModels
+    datasets: Datasets
     jobs: JobQueue
     evaluations: Evaluations
     reports: Reports

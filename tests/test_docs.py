@@ -77,6 +77,7 @@ def test_every_endpoint_stands_in_the_readme() -> None:
         "/deleteAll_Documents",
         "/generate",
         "/search",
+        "/datasets",
         "/fine_tune_model/",
         "/jobs",
         "/evaluations",

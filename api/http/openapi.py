@@ -29,13 +29,22 @@ def documented(
     files: Mapping[str, str] = NO_FILES,
     optional_files: Mapping[str, str] = NO_FILES,
 ) -> Schema:
-    """A route's `openapi_extra`: its files, each with what it is, and its fields, the required ones first."""
+    """A route's `openapi_extra`: its files, each with what it is, and its fields, the required ones first.
+
+    A field of a file's name, a text in its place, stands in the query: the page shows one field of a name in a form.
+    """
     schema = _inlined(model.model_json_schema())
     required = schema.get("required", [])
     fields: dict[str, Schema] = dict(schema.get("properties", {}))
     names = sorted(fields, key=lambda name: name not in required)
     if files or optional_files:
-        return {"requestBody": _form(fields, names, required, files, optional_files)}
+        instead = [name for name in names if name in files or name in optional_files]
+        rest = [name for name in names if name not in instead]
+        needed = {name: text for name, text in files.items() if name not in instead}
+        others = {name: text for name, text in files.items() if name in instead}
+        body = _form(fields, rest, required, needed, {**others, **optional_files})
+        parameters = [_parameter(name, fields[name], False) for name in instead]
+        return {"requestBody": body} | ({"parameters": parameters} if parameters else {})
     return {"parameters": [_parameter(name, fields[name], name in required) for name in names]}
 
 

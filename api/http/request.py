@@ -1,6 +1,6 @@
 """Annotated dependencies of the routes: the services, and one request from query, form or JSON."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -45,11 +45,14 @@ def request_model(
     """A dependency that gives `model` from query, form (urlencoded or multipart) or JSON body.
 
     The query may stand beside either; an empty text or part and a JSON null are as left out. With
-    `files` it gives `Upload[model]`, whose parts are closed after the response. Write
-    `openapi_extra=documented(model)` on the route, so that OpenAPI shows the fields.
+    `files` it gives `Upload[model]`, whose parts are closed after the response; where the model has a field of
+    a file's name, a text does as well. Write `openapi_extra=documented(model)` on the route, so that OpenAPI
+    shows the fields.
     """
     fields = RequestFields(model)
     parts = (*files, *optional_files)
+    texts = {name for name in parts if name in model.model_fields}
+    needed = {name for name in files if name not in texts}
 
     async def read(request: Request) -> AsyncIterator[Any]:
         settings = get_services(request).settings
@@ -57,11 +60,15 @@ def request_model(
             request,
             max_bytes=settings.max_body_bytes,
             max_file_bytes=settings.max_upload_bytes * len(parts),
+            needs_file=bool(needed),
         )
         try:
-            uploads = _file_parts(body, files, optional_files, settings.max_upload_bytes)
-            texts = [pair for pair in body.pairs if pair[0] not in parts]
-            values = fields.parse([query_pairs(request), texts], body.members)
+            said = [pair for pair in body.pairs if pair[0] in texts or pair[0] not in parts]
+            given = {name for name, text in [*query_pairs(request), *said] if text}
+            given |= {name for name, value in body.members.items() if value}
+            uploads = _file_parts(body, parts, texts, settings.max_upload_bytes)
+            _require_given(files, uploads, given & texts, texts)
+            values = fields.parse([query_pairs(request), said], body.members)
             seen().named = getattr(values, "model_name", None)
             yield Upload(values, uploads) if parts else values
         finally:
@@ -71,9 +78,8 @@ def request_model(
 
 
 def _file_parts(
-    body: Body, required: Iterable[str], optional: Iterable[str], max_bytes: int
+    body: Body, known: Collection[str], texts: Collection[str], max_bytes: int
 ) -> dict[str, UploadFile]:
-    known = (*required, *optional)
     uploads: dict[str, UploadFile] = {}
     for name, file in body.files:
         if name not in known:
@@ -87,8 +93,19 @@ def _file_parts(
             raise TooLarge(f"The file may have {max_bytes} bytes.", limit_bytes=max_bytes)
         uploads[name] = file
     for name, text in body.pairs:
-        if name in known and text:
+        if name in known and name not in texts and text:
             raise invalid(name, "This part must be a file.")
-    if missing := [name for name in required if name not in uploads]:
-        raise invalid(missing[0], "The file is missing: send it as a part of multipart/form-data.")
     return uploads
+
+
+def _require_given(
+    required: Iterable[str], uploads: Collection[str], given: set[str], texts: Collection[str]
+) -> None:
+    """Each file that is required is there, or a text in its place; none is given as both."""
+    if twice := given.intersection(uploads):
+        raise invalid(min(twice), "Given twice: as a file and as a text.")
+    if missing := [name for name in required if name not in uploads and name not in given]:
+        other = ", or as a text the id of one that is here" if missing[0] in texts else ""
+        raise invalid(
+            missing[0], f"The file is missing: send it as a part of multipart/form-data{other}."
+        )

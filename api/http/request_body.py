@@ -64,6 +64,7 @@ async def read_body(
     *,
     max_bytes: int,
     max_file_bytes: int = 0,
+    needs_file: bool = False,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Body:
     """The body by its media type; `max_file_bytes` is the room for files, 0 where none may come.
@@ -82,7 +83,7 @@ async def read_body(
     content = b"".join([chunk async for chunk in chunks])
     if not content:
         return Body()
-    if max_file_bytes:
+    if needs_file:
         raise UnsupportedMediaType("Send the file as multipart/form-data.")
     is_unsaid = media_type in {"", "text/plain", FORM} and content.lstrip().startswith(b"{")
     if is_unsaid or media_type == JSON or media_type.endswith("+json"):

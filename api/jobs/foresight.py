@@ -4,18 +4,15 @@ Reads config.json, the headers of the weights and the rows; nothing is loaded.
 """
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from api.errors import DoesNotFit, OutOfSpace
 from api.runners import JobRunner
-from finetune.data.errors import DatasetError
-from finetune.data.reading import open_dataset
-from finetune.data.rows import Row, read_folded
+from finetune.data.rows import read_rows
 from finetune.job.directory import ROWS, JobDirectory
-from finetune.job.spec import LEARNS, FineTuneSpec
+from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.preflight import history
 from finetune.preflight.amount import guess
@@ -50,7 +47,7 @@ class Foresight:
         machine = replace(machine, disk_free=shutil.disk_usage(self._jobs_dir).free)
         records = history.read(self._jobs_dir)
         guessed = guess(
-            _rows(job, spec),
+            read_rows(job.input_path("train", ROWS)),
             base,
             learned=rows,
             judged=eval_rows,
@@ -89,18 +86,3 @@ def refusal(short: Shortfall, forecast: Forecast) -> DoesNotFit | OutOfSpace:
         available_bytes=short.available_bytes,
         would_fit=[one.as_json() for one in forecast.would_fit()],
     )
-
-
-def _rows(job: JobDirectory, spec: FineTuneSpec) -> Iterator[Row]:
-    """Those that are learned, as far as anybody asks."""
-    path = job.input("train")
-    if path is None:
-        return
-    if path.name.endswith(ROWS):
-        yield from (row for fold, row in read_folded(path) if fold == "train")
-        return
-    try:
-        reading = open_dataset(path, spec.wish(), LEARNS[spec.method])
-        yield from (row for fold, row in reading.rows() if fold == "train")
-    except DatasetError:  # whoever takes the inputs has told it
-        return

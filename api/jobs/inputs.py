@@ -1,14 +1,14 @@
-"""What a job learns from and is judged by comes to lie in its `inputs/`, read to its end and counted."""
+"""What a job learns from and is judged by comes to lie in its `inputs/`: as it was sent, and as rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from api.datasets.receiving import Upload, examine, receive
-from api.errors import DatasetUnusable
+from api.datasets.datasets import Dataset, Datasets
+from api.datasets.receiving import Upload, Wanted, read_rows_of, receive, require_kind
+from api.errors import DatasetUnusable, InvalidOption
 from finetune.data.folds import held_out
-from finetune.data.mapping import Kind, Wish
-from finetune.data.rows import Fold
+from finetune.data.rows import FOLDS, Fold
+from finetune.job.directory import ROWS, JobDirectory
 from finetune.job.spec import DatasetOrigin
 
 FIELDS: Mapping[Fold, str] = {
@@ -17,8 +17,9 @@ FIELDS: Mapping[Fold, str] = {
     "test": "test_dataset",
 }
 """The parameter in which the rows of each fold come."""
-NAMES: Mapping[Kind, str] = {"chat": "conversations", "preference": "preferences", "text": "texts"}
-METHOD_OF: Mapping[Kind, str] = {"chat": "sft", "preference": "dpo", "text": "pretrain"}
+
+Given = Mapping[Fold, Upload | str]
+"""For each fold a file, or the id of a dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,40 +30,63 @@ class Inputs:
     origins: Mapping[Fold, DatasetOrigin]
 
 
-def take_inputs(
-    given: Mapping[Fold, Upload], folder: Path, wish: Wish, kind: Kind, most_rows: int
-) -> Inputs:
-    """Bring everything into a folder. `errors.DatasetUnusable` and `errors.UnsupportedMediaType`."""
-    folder.mkdir(parents=True)
+def take_inputs(given: Given, job: JobDirectory, wanted: Wanted, datasets: Datasets) -> Inputs:
+    """Bring everything into a job's folder.
+
+    `errors.DatasetUnusable` and `errors.UnsupportedMediaType` for a file, `errors.NotFound` for an id.
+    """
+    job.inputs.mkdir(parents=True)
+    targets = {fold: job.input_path(fold, ROWS) for fold in FOLDS}
     counts: dict[Fold, int] = {}
     origins: dict[Fold, DatasetOrigin] = {}
-    for fold, upload in given.items():
+    for fold, source in given.items():
         where = FIELDS[fold]
-        received = receive(upload, folder, fold, where)
-        origins[fold] = DatasetOrigin(name=received.name, sha256=received.sha256)
-        least = 2 if fold == "train" else 1
-        reading = examine(received.path, wish, kind, where, at_least=least, at_most=most_rows)
-        _require_kind(reading.kind, kind, where)
-        if fold == "train":
-            counts = dict(reading.counts)
-        elif counts.get(fold):
-            raise DatasetUnusable(
-                f"The fold column of train_dataset has {counts[fold]} rows for {where}, which is given too. "
-                "Send either.",
-                where=where,
-            )
+        _require_free(fold, counts)
+        one = wanted if fold == "train" else replace(wanted, only=fold)
+        if isinstance(source, Upload):
+            received = receive(source, job.inputs, fold, where)
+            reading = read_rows_of(received.path, one, targets, where)
+            origins[fold] = DatasetOrigin(name=source.name, sha256=received.sha256)
+            found: Mapping[Fold, int] = reading.counts
         else:
-            counts[fold] = sum(reading.counts.values())
-    for fold, count in held_out(counts, given).items():
+            dataset = datasets.find(_id(source, where))
+            origins[fold] = DatasetOrigin(
+                id=source, name=dataset.card["name"], sha256=dataset.sha256
+            )
+            found = _rows_of(dataset, one, where)
+            if fold == "train":
+                datasets.link_rows(source, targets)
+            else:
+                datasets.join_rows(source, targets[fold])
+        counts |= found if fold == "train" else {fold: sum(found.values())}
+    for fold, count in held_out(counts).items():
         counts[fold] = counts.get(fold, 0) + count
         counts["train"] -= count
     return Inputs(counts, origins)
 
 
-def _require_kind(found: Kind, wanted: Kind, where: str) -> None:
-    if found != wanted:
-        raise DatasetUnusable(
-            f"The rows are {NAMES[found]}, and method={METHOD_OF[wanted]} learns from {NAMES[wanted]}. "
-            f"Use method={METHOD_OF[found]}, or say by `columns` what the columns are.",
+def _id(text: str, where: str) -> str:
+    if not text.startswith("ds_"):
+        raise InvalidOption(
+            f"{text[:40]!r} is no dataset's id (ds_...). To send a file write an @ before its name: "
+            f"-F {where}=@FILE",
             where=where,
+        )
+    return text
+
+
+def _rows_of(dataset: Dataset, wanted: Wanted, where: str) -> Mapping[Fold, int]:
+    require_kind(dataset.card["kind"], wanted.kind, where)
+    rows: Mapping[Fold, int] = dataset.card["rows"]
+    if sum(rows.values()) > wanted.most_rows:
+        raise DatasetUnusable(f"More than {wanted.most_rows} rows.", where=where)
+    return rows
+
+
+def _require_free(fold: Fold, counts: Mapping[Fold, int]) -> None:
+    if counts.get(fold):
+        raise DatasetUnusable(
+            f"train_dataset has {counts[fold]} rows whose fold is {fold}, and {FIELDS[fold]} is given too. "
+            "Send either.",
+            where=FIELDS[fold],
         )

@@ -3,6 +3,7 @@
 import logging
 
 from api.data_folder.guarded import Guarded
+from api.datasets.datasets import Datasets
 from api.jobs import doctor
 from api.jobs.foresight import Foresight
 from api.jobs.publish import Publisher
@@ -24,6 +25,7 @@ def open_jobs(
     base_models: BaseModels,
     runner: JobRunner,
     folder: Guarded,
+    datasets: Datasets,
 ) -> tuple[Submitter, Supervisor]:
     """Open both; call `clear_leftovers` before anything is submitted."""
     submitter = Submitter(
@@ -31,6 +33,7 @@ def open_jobs(
         runtime,
         base_models,
         folder,
+        datasets,
         Foresight(folder.path, runner),
         default_base=settings.default_trainable_model,
         max_rows=settings.max_dataset_rows,

@@ -18,18 +18,18 @@ import anyio.to_thread
 from pydantic import ValidationError
 
 from api.data_folder.guarded import Guarded
-from api.datasets.receiving import Upload
+from api.datasets.datasets import Datasets
+from api.datasets.receiving import Wanted
 from api.errors import InvalidOption, OutOfSpace
 from api.faults import point
 from api.jobs.foresight import Foresight
-from api.jobs.inputs import take_inputs
+from api.jobs.inputs import Given, take_inputs
 from api.models.bases import BaseModels, TrainableBase, require_finetune
 from api.models.naming import require_free
 from api.names import valid_model_name
 from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, new_job_id
-from finetune.data.rows import Fold
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import sync_folder, write_atomically
 from finetune.job.parameters.learning import Refusal
@@ -45,7 +45,7 @@ class Submission:
     model_name: str
     base_model: str | None
     parameters: Mapping[str, Any]
-    datasets: Mapping[Fold, Upload]
+    datasets: Given
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class Submitter:
         runtime: ModelRuntime,
         base_models: BaseModels,
         folder: Guarded,
+        datasets: Datasets,
         foresight: Foresight,
         *,
         default_base: str,
@@ -84,6 +85,7 @@ class Submitter:
         self._runtime = runtime
         self._base_models = base_models
         self._folder = folder
+        self._datasets = datasets
         self._foresight = foresight
         self._jobs_dir = folder.path
         self._max_rows = max_rows
@@ -130,13 +132,8 @@ class Submitter:
     def _filled(self, folder: Path, submission: Submission, spec: FineTuneSpec) -> Plan:
         """Make the directory and read its datasets from beginning to end."""
         job = JobDirectory(folder)
-        inputs = take_inputs(
-            submission.datasets,
-            job.inputs,
-            spec.wish(),
-            LEARNS[spec.method],
-            self._max_rows,
-        )
+        wanted = Wanted(spec.wish(), self._max_rows, LEARNS[spec.method])
+        inputs = take_inputs(submission.datasets, job, wanted, self._datasets)
         spec = spec.model_copy(update={"datasets": dict(inputs.origins)})
         rows = inputs.counts["train"]
         _require(spec.refused_schedule(rows))

@@ -5,15 +5,14 @@ Rows stream from file to file; of each one only a number is kept.
 
 import contextlib
 import hashlib
-import json
 import random
 from array import array
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from finetune.data.rows import FOLDS, Fold, Row, line_of
+from finetune.data.rows import Fold, Row, line_of
 
 ENOUGH_TO_JUDGE = 10
 ENOUGH_TO_TEST = 100
@@ -33,8 +32,7 @@ def test_rows(rows: int) -> int:
 
 def print_of(row: Row) -> int:
     """A number that rows of the same content share."""
-    fields = {name: value for name, value in asdict(row).items() if name != "number"}
-    content = json.dumps(fields, ensure_ascii=True, sort_keys=True).encode()
+    content = line_of(replace(row, number=0)).encode(errors="surrogatepass")
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
 
 
@@ -56,43 +54,45 @@ def _repeated(prints: "array[int]") -> set[int]:
     return {one for one, other in zip(ordered, ordered[1:], strict=False) if one == other}
 
 
-def split(
-    rows: Iterable[tuple[Fold, Row]], folder: Path, seed: int, given: Collection[Fold] = ()
-) -> dict[Fold, int]:
-    """Write `train.jsonl`, `eval.jsonl` and `test.jsonl`; how many rows each has.
-
-    What is `given` elsewhere, or has rows here, is not split off.
-    """
-    whole = folder / "whole.jsonl"
-    prints: "array[int]" = array("Q")
-    counts = dict.fromkeys(FOLDS, 0)
+def write_folds(rows: Iterable[tuple[Fold, Row]], paths: Mapping[Fold, Path]) -> dict[Fold, int]:
+    """Write the rows of each fold to its file, where it has rows; how many there were."""
+    counts: dict[Fold, int] = {}
     with contextlib.ExitStack() as stack:
-        files = {
-            fold: stack.enter_context(_written(whole if fold == "train" else path_of(folder, fold)))
-            for fold in FOLDS
-        }
+        files: dict[Fold, TextIO] = {}
         for fold, row in rows:
+            if fold not in files:
+                files[fold] = stack.enter_context(_written(paths[fold]))
             files[fold].write(line_of(row))
-            counts[fold] += 1
-            if fold == "train":
-                prints.append(print_of(row))
-    wanted = held_out(counts, given)
-    places = dict(zip(wanted, drawn(prints, seed, *wanted.values()), strict=True))
-    _deal(whole, folder, places)
-    whole.unlink()
-    for fold, count in wanted.items():
-        counts[fold] += count
-        counts["train"] -= count
+            counts[fold] = counts.get(fold, 0) + 1
     return counts
 
 
-def held_out(counts: Mapping[Fold, int], given: Collection[Fold] = ()) -> dict[Fold, int]:
-    """How many rows are split off for what is not given, of so many for each fold."""
+def split(
+    rows: Iterable[Row], folder: Path, seed: int, given: Collection[Fold] = ()
+) -> dict[Fold, int]:
+    """Write `train.jsonl`, and `eval.jsonl` and `test.jsonl` unless they are given; how many rows each has."""
+    whole = folder / "whole.jsonl"
+    prints: array[int] = array("Q")
+    with _written(whole) as file:
+        for row in rows:
+            file.write(line_of(row))
+            prints.append(print_of(row))
+    wanted = {
+        fold: count
+        for fold, count in held_out({"train": len(prints)}).items()
+        if fold not in given
+    }
+    places = dict(zip(wanted, drawn(prints, seed, *wanted.values()), strict=True))
+    _deal(whole, folder, places)
+    whole.unlink()
+    return {"train": len(prints) - sum(wanted.values()), **wanted}
+
+
+def held_out(counts: Mapping[Fold, int]) -> dict[Fold, int]:
+    """How many rows are split off those to learn, for each other fold that has none."""
     rows = counts.get("train", 0)
     wanted: dict[Fold, int] = {"eval": held_out_rows(rows), "test": test_rows(rows)}
-    return {
-        fold: 0 if fold in given or counts.get(fold) else count for fold, count in wanted.items()
-    }
+    return {fold: 0 if counts.get(fold) else count for fold, count in wanted.items()}
 
 
 def path_of(folder: Path, fold: Fold) -> Path:
@@ -106,7 +106,7 @@ def _deal(whole: Path, folder: Path, places: Mapping[Fold, set[int]]) -> None:
         lines = stack.enter_context(whole.open(encoding="utf-8", newline="\n"))
         train = stack.enter_context(_written(path_of(folder, "train")))
         others = [
-            (taken, stack.enter_context(path_of(folder, fold).open("a", encoding="utf-8", newline="\n")))
+            (taken, stack.enter_context(_written(path_of(folder, fold))))
             for fold, taken in places.items()
         ]
         for place, line in enumerate(lines):

@@ -6,7 +6,7 @@ the file it came from.
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +43,7 @@ class Text:
 
 
 Row = Chat | Preference | Text
+_NAMES = {kind: tuple(one.name for one in fields(kind)) for kind in (Chat, Preference, Text)}
 
 
 Fold = Literal["train", "eval", "test"]
@@ -52,44 +53,34 @@ FOLDS: tuple[Fold, ...] = ("train", "eval", "test")
 
 def write_rows(path: Path, rows: Iterable[Row]) -> int:
     """Write rows as they come; how many there were."""
-    return write_folded(path, (("train", row) for row in rows))
-
-
-def write_folded(path: Path, rows: Iterable[tuple[Fold, Row]]) -> int:
-    """Write rows with what they are for; how many there were."""
     count = 0
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for fold, row in rows:
-            file.write(line_of(row, fold))
+        for row in rows:
+            file.write(line_of(row))
             count += 1
     return count
 
 
-def line_of(row: Row, fold: Fold = "train") -> str:
+def line_of(row: Row) -> str:
     """A row as it stands in a file."""
-    fields = {name: value for name, value in asdict(row).items() if value is not None}
-    fields["row"] = fields.pop("number")
-    if fold != "train":
-        fields["fold"] = fold
-    return json.dumps(fields, ensure_ascii=False) + "\n"
+    content = {
+        "row" if name == "number" else name: value
+        for name in _NAMES[type(row)]
+        if (value := getattr(row, name)) is not None
+    }
+    return json.dumps(content, ensure_ascii=False) + "\n"
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file that `write_rows` made, one after the other."""
-    return (row for _, row in read_folded(path))
-
-
-def read_folded(path: Path) -> Iterator[tuple[Fold, Row]]:
-    """The rows of a file with what each is for."""
+    """The rows of such a file, one after the other."""
     with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
-            fields = json.loads(line)
-            fields["number"] = fields.pop("row")
-            fold: Fold = fields.pop("fold", "train")
-            if "messages" in fields:
-                yield fold, Chat(**fields)
+            content = json.loads(line)
+            content["number"] = content.pop("row")
+            if "messages" in content:
+                yield Chat(**content)
             else:
-                yield fold, Text(**fields) if "text" in fields else Preference(**fields)
+                yield Text(**content) if "text" in content else Preference(**content)
 
 
 def conversations_of(path: Path) -> list[Conversation]:

@@ -64,6 +64,7 @@ def read_tools(cell: Any) -> list[dict[str, Any]] | None:
     tools = [_parsed(tool) if isinstance(tool, str) else tool for tool in tools or ()]
     if not all(isinstance(tool, dict) and _name_of(tool) for tool in tools):
         raise NotTurns("The tools are no list of functions with names.", expected)
+    _require_unicode(tools, "The tools")
     return [_without_nulls(tool) for tool in tools] or None
 
 
@@ -183,9 +184,17 @@ def _tool_calls(place: int, calls: Any) -> list[dict[str, Any]] | None:
         if not isinstance(arguments, dict):
             raise NotTurns(f"The arguments of a tool call of turn {place} are no object.", expected)
         named = {"name": function["name"], "arguments": arguments}
-        call_id = {"id": call["id"]} if call.get("id") else {}
+        _require_unicode(named, f"A tool call of turn {place}")
+        call_id = {"id": str(call["id"])} if call.get("id") else {}
         read.append({**call_id, "type": "function", "function": named})
     return read
+
+
+def _require_unicode(value: Any, where: str) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise NotTurns(f"{where} hold half a surrogate pair.", "valid Unicode") from None
 
 
 def _name_of(tool: dict[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """The job directory: its paths, its lock, its events and its markers. Standard library only; the api imports it.
 
     spec.json  start  cancel  lock  pid  events.jsonl  progress.json  log.txt
-    inputs/train.csv ...                                  what came, by fold and in its own format
+    inputs/train.csv ...                                  what came, by fold: in its own format, and as rows
     dataset/ train/ merge/ convert/ quantize/ verify/     each ends with done.json, written last (sizes, hashes)
     outcome.json                                          last of all
 
@@ -37,7 +37,7 @@ LOCK = "lock"
 
 ROWS = "rows.jsonl"
 """What the name of a file ends in that holds rows as `finetune.data.rows` writes them."""
-INPUT_SUFFIXES = ("csv", "jsonl", "json", "parquet", ROWS)
+INPUT_SUFFIXES = (ROWS, "csv", "jsonl", "json", "parquet")
 
 
 class JobLocked(Exception):
@@ -142,11 +142,11 @@ class JobDirectory:
         return self.path / "inputs"
 
     def input_path(self, fold: str, suffix: str) -> Path:
-        """Where the file of a fold (`train`, `eval`, `test`) lies as it was sent; `rows.jsonl` is a dataset's."""
+        """Where what came for a fold (`train`, `eval`, `test`) lies: as it was sent, or, `rows.jsonl`, as rows."""
         return self.inputs / f"{fold}.{suffix}"
 
     def input(self, fold: str) -> Path | None:
-        """The file of a fold, whatever its format."""
+        """The rows of a fold, or else its file, whatever its format."""
         paths = (self.input_path(fold, suffix) for suffix in INPUT_SUFFIXES)
         return next((path for path in paths if path.is_file()), None)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from finetune.data.errors import DatasetError
 from finetune.data.folds import path_of, split
 from finetune.data.reading import open_dataset
-from finetune.data.rows import FOLDS, Fold, Row, read_folded, read_rows, write_rows
+from finetune.data.rows import FOLDS, Fold, Row, read_rows, write_rows
 from finetune.job import stage
 from finetune.job.directory import ROWS, JobDirectory, StageDirectory
 from finetune.job.locks import write_atomically
@@ -18,29 +18,30 @@ from finetune.lint.tokens import Tokens
 from finetune.training.supervision import row_as_read
 
 
-def read_input(path: Path, spec: FineTuneSpec, at_least: int) -> Iterator[tuple[Fold, Row]]:
-    """The rows of an uploaded file or of a dataset; the api has counted them. Raises `StageFailed`."""
-    if path.name.endswith(ROWS):
-        yield from read_folded(path)
-        return
-    try:
-        reading = open_dataset(path, spec.wish(), LEARNS[spec.method])
-        yield from reading.rows(at_least=at_least, at_most=sys.maxsize)
-    except DatasetError as error:
-        raise StageFailed("Dataset unusable", f"inputs/{path.name}: {error.detail}") from error
-
-
 def write_inputs(job: JobDirectory, spec: FineTuneSpec, folder: Path) -> dict[Fold, int]:
     """inputs/ -> the three files of rows, what is not given being split off; how many rows each has."""
     train = job.input("train")
     if train is None:
         raise StageFailed("Dataset missing", "inputs/ holds no training data.")
     given = {fold: path for fold in FOLDS if fold != "train" and (path := job.input(fold))}
-    counts = split(read_input(train, spec, at_least=2), folder, spec.seed, given)
+    counts = split(_rows(train, spec), folder, spec.seed, given)
     for fold, path in given.items():
-        rows = (row for _, row in read_input(path, spec, at_least=1))
-        counts[fold] = write_rows(path_of(folder, fold), rows)
+        counts[fold] = write_rows(path_of(folder, fold), _rows(path, spec))
+    if not counts["train"]:
+        raise StageFailed("Nothing to learn", "inputs/ holds no rows to train on.")
     return counts
+
+
+def _rows(path: Path, spec: FineTuneSpec) -> Iterator[Row]:
+    """What the api has read and counted; of a file that nobody has, such as an older job's, all rows."""
+    if path.name.endswith(ROWS):
+        yield from read_rows(path)
+        return
+    try:
+        reading = open_dataset(path, spec.wish(), LEARNS[spec.method])
+        yield from (row for _, row in reading.rows(at_least=0, at_most=sys.maxsize))
+    except DatasetError as error:
+        raise StageFailed("Dataset unusable", f"inputs/{path.name}: {error.detail}") from error
 
 
 def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:

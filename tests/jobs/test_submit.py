@@ -37,8 +37,7 @@ async def test_a_submission_becomes_a_directory_and_a_row(shop: Workshop) -> Non
     assert (spec.model_name, spec.base_model, spec.rank) == ("tuned", "demo", 8)
     assert (directory.path / spec.base_model_folder / "config.json").is_file()
     assert not Path(spec.base_model_folder).is_absolute()
-    train = directory.input("train")
-    assert train
+    train = directory.input_path("train", "csv")
     assert train.read_bytes() == dataset.getvalue()
     assert spec.datasets["train"].sha256 == sha256_of(train)
     assert directory.input("eval")

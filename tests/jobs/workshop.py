@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from api.data_folder import CARD
+from api.datasets.opening import open_datasets
 from api.datasets.receiving import Upload
 from api.errors import ApiError
 from api.jobs.opening import clear_leftovers, open_jobs
@@ -84,8 +85,15 @@ class Workshop:
         self.publisher = Publisher(self.store, self.runtime)
         self.folder = open_folders(settings, self.store).jobs
         clear_leftovers(self.folder, self.store)
+        self.datasets = open_datasets(settings, self.base_models)
         self.submitter, self.supervisor = open_jobs(
-            settings, self.store, self.runtime, self.base_models, self.runner, self.folder
+            settings,
+            self.store,
+            self.runtime,
+            self.base_models,
+            self.runner,
+            self.folder,
+            self.datasets,
         )
 
     async def __aenter__(self) -> "Workshop":

@@ -133,7 +133,7 @@ async def test_a_dry_run_says_what_would_run_and_keeps_nothing(
 @pytest.mark.parametrize(
     ("request_parts", "status"),
     [
-        ({"json": {"epochs": 1}}, 415),
+        ({"json": {"epochs": 1}}, 422),
         ({}, 422),
         ({"files": {"train_dataset": (None, "messages")}}, 422),
         ({"files": files(b"%PDF-1.7")}, 415),

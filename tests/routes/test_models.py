@@ -260,7 +260,13 @@ def test_a_worker_that_is_away_is_a_hint(service: Service, client: TestClient) -
     base_models = BaseModels(settings.base_models_dir, store.models)
     runner = WorkerRunner(settings.jobs_dir)
     opened = open_jobs(
-        settings, store, services.runtime, base_models, runner, services.folders.jobs
+        settings,
+        store,
+        services.runtime,
+        base_models,
+        runner,
+        services.folders.jobs,
+        services.datasets,
     )
     jobs = JobQueue(store, services.runtime, *opened)
     service.app.state.readiness.services = replace(services, jobs=jobs)

@@ -10,9 +10,10 @@ from api.datasets.receiving import Upload as DatasetUpload
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, Upload, request_model
-from api.jobs.inputs import FIELDS
+from api.jobs.inputs import FIELDS, Given
 from api.jobs.submit import Submission
 from api.names import MAX_NAME_CHARACTERS
+from finetune.data.rows import Fold
 from finetune.job.spec import TrainingParameters
 
 router = APIRouter(tags=["fine-tuning"])
@@ -33,9 +34,11 @@ SPELLINGS = {
     "rank": AliasChoices("lora_rank", "rank"),
 }
 
+DatasetId = Annotated[str | None, Field(max_length=MAX_NAME_CHARACTERS)]
+
 
 class StartRequest(BaseModel):
-    """What to train from, and whether to."""
+    """What to train from and on, and whether to."""
 
     model_config = ConfigDict(
         alias_generator=AliasGenerator(validation_alias=lambda name: SPELLINGS.get(name, name))
@@ -46,6 +49,17 @@ class StartRequest(BaseModel):
         max_length=MAX_NAME_CHARACTERS,
         description="A trainable base, or a persona or fine-tune of one; the default when left out.",
         examples=["demo"],
+    )
+    train_dataset: DatasetId = Field(
+        None,
+        description="A dataset's id, in the place of the file.",
+        examples=["ds_0123456789abcdef"],
+    )
+    eval_dataset: DatasetId = Field(
+        None, description="The same for the rows that judge checkpoints."
+    )
+    test_dataset: DatasetId = Field(
+        None, description="The same for the rows that judge the result in the end."
     )
     dry_run: bool = Field(
         False, description="Check everything and say what would run; keep nothing."
@@ -103,18 +117,13 @@ async def fine_tune_model(
 
     Files are CSV, JSON Lines, JSON or Parquet; their columns are known by name (`messages`, `prompt,completion`,
     `instruction,input,output`, `conversations`, `prompt,chosen,rejected`, `text`) or said in `columns`. A file that
-    cannot be used is refused with row and reason before anything starts.
+    cannot be used is refused with row and reason before anything starts. A dataset's id may stand in a file's place.
     """
-    datasets = {
-        fold: DatasetUpload(request.files[name].file, request.files[name].filename)
-        for fold, name in FIELDS.items()
-        if name in request.files
-    }
     submission = Submission(
         model_name,
         request.values.base_model,
         request.values.model_dump(include=set(TrainingParameters.model_fields)),
-        datasets,
+        _given(request),
     )
     if request.values.dry_run:
         plan = await services.jobs.plan(submission)
@@ -132,3 +141,14 @@ async def fine_tune_model(
     job = await services.jobs.submit(submission)
     response.headers["Location"] = f"/jobs/{job.id}"
     return FineTuneResponse(job_id=job.id, status=job.status)
+
+
+def _given(request: Upload[FineTuneRequest]) -> Given:
+    """For each fold the file, or the dataset's id, that was sent."""
+    given: dict[Fold, DatasetUpload | str] = {}
+    for fold, name in FIELDS.items():
+        if name in request.files:
+            given[fold] = DatasetUpload(request.files[name].file, request.files[name].filename)
+        elif dataset := getattr(request.values, name):
+            given[fold] = dataset
+    return given

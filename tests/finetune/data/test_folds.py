@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.data.folds import held_out, held_out_rows, path_of, split
+from finetune.data.folds import held_out, held_out_rows, path_of, split, write_folds
 from finetune.data.rows import FOLDS, Chat, Conversation, Fold, Row, Text, read_rows
 from tests.finetune.conftest import question_rows
 
@@ -14,15 +14,15 @@ ANSWERED: Conversation = [
 ]
 
 
-def chats(conversations: list[Conversation]) -> list[tuple[Fold, Row]]:
-    return [("train", Chat(number, turns)) for number, turns in enumerate(conversations, 1)]
+def chats(conversations: list[Conversation]) -> list[Row]:
+    return [Chat(number, turns) for number, turns in enumerate(conversations, 1)]
 
 
-def texts(count: int) -> list[tuple[Fold, Row]]:
-    return [("train", Text(number, f"text {number}")) for number in range(1, count + 1)]
+def texts(count: int) -> list[Row]:
+    return [Text(number, f"text {number}") for number in range(1, count + 1)]
 
 
-def dealt(folder: Path, rows: list[tuple[Fold, Row]], seed: int = 42) -> dict[Fold, list[Row]]:
+def dealt(folder: Path, rows: list[Row], seed: int = 42) -> dict[Fold, list[Row]]:
     folder.mkdir(exist_ok=True)
     counts = split(rows, folder, seed)
     found = {fold: list(read_rows(path_of(folder, fold))) for fold in FOLDS}
@@ -34,9 +34,7 @@ def test_a_share_is_held_out_the_same_each_time(tmp_path: Path) -> None:
     rows = chats(question_rows())
     found = dealt(tmp_path, rows)
     assert {fold: len(found[fold]) for fold in FOLDS} == {"train": 38, "eval": 2, "test": 0}
-    assert sorted([*found["train"], *found["eval"]], key=lambda row: row.number) == [
-        row for _, row in rows
-    ]
+    assert sorted([*found["train"], *found["eval"]], key=lambda row: row.number) == rows
     assert dealt(tmp_path, rows) == found
     assert dealt(tmp_path, rows, seed=43) != found
 
@@ -54,7 +52,7 @@ def test_of_a_hundred_rows_or_more_some_are_held_out_for_the_end_too(tmp_path: P
 )
 def test_few_rows_are_all_trained_on(rows: int, eval_rows: int, test_rows: int) -> None:
     assert held_out({"train": rows}) == {"eval": eval_rows, "test": test_rows}
-    assert held_out({"train": rows}, {"eval"})["eval"] == 0
+    assert held_out({"train": rows, "eval": 1})["eval"] == 0
     assert held_out({"train": rows, "test": 1})["test"] == 0
     assert held_out_rows(rows) == eval_rows
 
@@ -70,13 +68,16 @@ def test_rows_that_repeat_are_not_held_out_while_there_are_others(tmp_path: Path
     assert len(all_alike["eval"]) == 2
 
 
-def test_a_fold_of_the_file_is_kept_and_nothing_is_split_off_for_it(tmp_path: Path) -> None:
-    rows: list[tuple[Fold, Row]] = [
-        *texts(150),
-        ("eval", Text(151, "for checkpoints")),
-        ("test", Text(152, "for the end")),
-    ]
-    found = dealt(tmp_path, rows)
-    assert [row.number for row in found["eval"]] == [151]
-    assert [row.number for row in found["test"]] == [152]
-    assert len(found["train"]) == 150
+def test_what_is_given_is_not_split_off(tmp_path: Path) -> None:
+    counts = split(texts(150), tmp_path, 42, given={"eval"})
+    assert counts == {"train": 142, "test": 8}
+    assert not path_of(tmp_path, "eval").exists()
+
+
+def test_the_rows_of_each_fold_come_into_a_file_of_their_own(tmp_path: Path) -> None:
+    first, second, third = texts(3)
+    paths = {fold: path_of(tmp_path, fold) for fold in FOLDS}
+    rows: list[tuple[Fold, Row]] = [("test", first), ("train", second), ("test", third)]
+    assert write_folds(rows, paths) == {"train": 1, "test": 2}
+    assert list(read_rows(paths["test"])) == [first, third]
+    assert not paths["eval"].exists()

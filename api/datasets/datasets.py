@@ -1,0 +1,165 @@
+"""What can be done with datasets: add one, list them, look at one, delete one, and learn from one."""
+
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from api.data_folder.shelf import Shelf
+from api.datasets.receiving import Received, Upload, Wanted, read_rows_of, receive
+from api.errors import NotFound
+from api.models.bases import BaseModels, TrainableBase
+from api.runners.linting import lint
+from finetune.data.folds import path_of
+from finetune.data.mapping import Wish
+from finetune.data.reading import Reading
+from finetune.data.rows import FOLDS, Fold, read_rows
+from finetune.lint.report import Report
+
+SOURCE = "source"
+SHOWN_ROWS = 3
+SHOWN_CHARACTERS = 10_000
+FIELD = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One dataset, as its card describes it."""
+
+    id: str
+    card: Mapping[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Of the file as it was sent."""
+        return str(self.card["sha256"])
+
+
+class Datasets:
+    """The datasets of an installation."""
+
+    def __init__(
+        self, shelf: Shelf, base_models: BaseModels, *, default_base: str, most_rows: int
+    ) -> None:
+        """`default_base` reads the rows where no base is named."""
+        self._shelf = shelf
+        self._base_models = base_models
+        self._default_base = default_base
+        self._most_rows = most_rows
+
+    async def add(self, upload: Upload, name: str | None, base: str | None, wish: Wish) -> Dataset:
+        """Take a file in, read it to its end, and have the linter look at it as the base reads it."""
+        wanted = base or self._default_base
+        reader = await anyio.to_thread.run_sync(self._base_models.find, wanted)
+        id = self._shelf.new_id()
+        with self._shelf.growing(id) as folder:
+            received, reading = await anyio.to_thread.run_sync(self._filled, folder, upload, wish)
+            files = {fold: path for fold in FOLDS if (path := path_of(folder, fold)).is_file()}
+            report = await lint(files, base=reader.folder)
+            card = _card(name or upload.name or id, upload.name, wish, reader, received, reading)
+            card |= {"report": report.model_dump(), "first_rows": _first_rows(files["train"])}
+            await anyio.to_thread.run_sync(self._shelf.place, folder, id, card)
+        return Dataset(id, card)
+
+    def _filled(self, folder: Path, upload: Upload, wish: Wish) -> tuple[Received, Reading]:
+        received = receive(upload, folder, SOURCE, FIELD)
+        targets = {fold: path_of(folder, fold) for fold in FOLDS}
+        return received, read_rows_of(received.path, Wanted(wish, self._most_rows), targets, FIELD)
+
+    async def page(self, after: str | None, limit: int) -> tuple[list[Dataset], bool]:
+        """At most `limit` datasets, newest first, behind `after`; and whether there are more."""
+        found = await anyio.to_thread.run_sync(self._shelf.all)
+        if after is not None and after not in found:
+            raise NotFound(f"No dataset {after!r}.")
+        ids = list(found)
+        begin = ids.index(after) + 1 if after is not None else 0
+        page = ids[begin : begin + limit]
+        return [Dataset(id, found[id]) for id in page], len(ids) > begin + limit
+
+    async def get(self, id: str) -> Dataset:
+        """One dataset; `errors.NotFound`."""
+        return await anyio.to_thread.run_sync(self.find, id)
+
+    async def delete(self, id: str) -> Dataset:
+        """Delete one; a job that learns from it has its own copy."""
+        dataset = await self.get(id)
+        await anyio.to_thread.run_sync(self._shelf.remove, id)
+        return dataset
+
+    def find(self, id: str) -> Dataset:
+        """The same as `get`, in a thread."""
+        return Dataset(id, self._shelf.card(id))
+
+    def link_rows(self, id: str, targets: Mapping[Fold, Path]) -> None:
+        """Give a job its rows, by fold, without a second copy of them."""
+        folder = self._shelf.find(id)
+        for fold, target in targets.items():
+            if path_of(folder, fold).is_file():
+                _link(path_of(folder, fold), target)
+
+    def join_rows(self, id: str, target: Path) -> None:
+        """Give a job all rows as one file."""
+        folder = self._shelf.find(id)
+        paths = [path for fold in FOLDS if (path := path_of(folder, fold)).is_file()]
+        if len(paths) == 1:
+            return _link(paths[0], target)
+        with target.open("wb") as file:
+            for path in paths:
+                with path.open("rb") as source:
+                    shutil.copyfileobj(source, file)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise NotFound(f"Dataset {source.parent.name!r} is being deleted.") from None
+    except OSError:  # another disk, or one that knows no links
+        shutil.copyfile(source, target)
+
+
+def _card(
+    name: str,
+    file_name: str | None,
+    wish: Wish,
+    base: TrainableBase,
+    received: Received,
+    reading: Reading,
+) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "name": name,
+        "file_name": file_name,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "base_model": base.name,
+        "sha256": received.sha256,
+        "size_bytes": received.size_bytes,
+        **reading.describe(),
+        "mapping": {key: value for key, value in asdict(wish).items() if value},
+        "rows": dict(reading.counts),
+        "cut_cells": reading.cut,
+    }
+
+
+def _first_rows(path: Path) -> list[dict[str, Any]]:
+    """What was understood of the first rows; long ones without their ends."""
+    rows = itertools.islice(read_rows(path), SHOWN_ROWS)
+    shown = []
+    for row in rows:
+        content = {name: value for name, value in asdict(row).items() if value is not None}
+        if len(json.dumps(content)) > SHOWN_CHARACTERS:
+            content = {"number": row.number, "begins": json.dumps(content)[:SHOWN_CHARACTERS]}
+        shown.append(content)
+    return shown
+
+
+def report_of(dataset: Dataset) -> Report:
+    """What the linter said."""
+    return Report.model_validate(dataset.card["report"])
