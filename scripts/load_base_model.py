@@ -54,6 +54,9 @@ def arguments() -> argparse.Namespace:
         default="q4_k_m",
         help="type of the GGUF that is made (q4_k_m)",
     )
+    parser.add_argument(
+        "--no-trial", action="store_true", help="leave trying the model to its first fine-tune"
+    )
     parser.add_argument("--no-gguf", action="store_true", help="for fine-tuning only")
     options = parser.parse_args()
     if sum(one is not None for one in (options.model, options.from_dir, options.gguf)) > 1:
@@ -101,6 +104,7 @@ def main() -> int:
             options.name,
             options.revision,
             None if options.no_gguf else TYPES[options.type],
+            not options.no_trial,
         )
         load(wanted, say)
     except StageFailed as error:

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from finetune.bases import refusals
 from finetune.job.stage import StageFailed
-from finetune.training import preflight
+from finetune.preflight.base import read_base, safetensors_header
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -72,7 +73,7 @@ def check(folder: Path) -> None:
                 "Weights damaged",
                 f"{name} is not as long as its header says ({missing:+} bytes missing).",
             )
-    preflight.read_base(folder)
+    read_base(folder)
 
 
 def _shards(folder: Path) -> list[str]:
@@ -91,9 +92,7 @@ def weights_bytes(folder: Path) -> int:
 
 def speaks(folder: Path) -> bool:
     """Whether its architecture makes text, as its config.json says."""
-    named = _object(folder / "config.json").get("architectures")
-    ends = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-    return isinstance(named, list) and str(named[0] if named else "").endswith(ends)
+    return refusals.speaks(_object(folder / "config.json"))
 
 
 def add_chat_template(folder: Path) -> bool:
@@ -131,7 +130,7 @@ def _object(path: Path) -> dict[str, Any]:
 def _missing_bytes(path: Path) -> int:
     """How much shorter a safetensors file is than its header says."""
     try:
-        length, tensors = preflight.safetensors_header(path)
+        length, tensors = safetensors_header(path)
         ends = [tensor["data_offsets"][1] for tensor in tensors.values()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise StageFailed("Weights damaged", f"{path.name}: {error}") from error

@@ -59,17 +59,27 @@ def _why(code: int, chatter: str) -> str:
 
 
 def main(folder: Path, out: Path, quantization: Quantization, name: str) -> None:
-    """Convert, and quantize what the converter cannot. Raises `StageFailed`."""
+    """Convert, quantize what the converter cannot, and hold the file against the model. Raises `StageFailed`."""
+    from finetune.bases.alike import Spoken, read_alike
     from finetune.stages.convert import to_gguf
     from finetune.stages.quantize import check_types, quantize_file
+    from finetune.tokenizer import load_tokenizer
 
+    tokenizer = load_tokenizer(folder)
     converted = out.with_name(f".{out.name}.converted")
     try:
         to_gguf(folder, converted, CONVERTED.get(quantization, "f16"), name)
+        answers = read_alike(tokenizer, folder, converted)
+        spoken = Spoken(tokenizer, folder, answers)
+        if quantization == "Q8_0":
+            spoken.require_near(converted, quantization)
+        else:
+            spoken.require_exact(converted)
         if quantization in CONVERTED:
             converted.replace(out)
         else:
             quantize_file(converted, out, quantization)
+            spoken.require_near(out, quantization)
         check_types(out, quantization)
     finally:
         converted.unlink(missing_ok=True)

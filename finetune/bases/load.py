@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune.bases import folder as model_folder
+from finetune.bases import refusals
 from finetune.bases.gguf import room_needed
 from finetune.bases.placing import SOURCE, Free, Placing, Say, alone, link_or_copy, name_taken
 from finetune.job.locks import read_json
@@ -26,7 +27,7 @@ _RESERVED = "--checking"
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What to load: a `model` of the hub (ORGANISATION/MODEL or ORGANISATION/MODEL:FILE.gguf), a `folder`, or a
-    `gguf` file. `quantization` None makes no GGUF.
+    `gguf` file. `quantization` None makes no GGUF; without `trial` the first job tries it.
     """
 
     data_dir: Path
@@ -36,6 +37,7 @@ class Wanted:
     name: str | None = None
     revision: str | None = None
     quantization: Quantization | None = "Q4_K_M"
+    trial: bool = True
 
 
 def free_bytes(folder: Path) -> int:
@@ -50,7 +52,7 @@ def load(wanted: Wanted, say: Say, free: Free = free_bytes) -> None:
     base_models = wanted.data_dir / "base_models"
     base_models.mkdir(parents=True, exist_ok=True)
     with alone(base_models):
-        _Load(wanted, Placing(base_models, name, say, free), say).run()
+        _Load(wanted, Placing(base_models, name, say, free, wanted.trial), say).run()
 
 
 class _Load:
@@ -135,6 +137,8 @@ class _Load:
         self._placing.require_room(missing + afterwards)
         self._say(f"{repository.id} at {repository.commit}: {gib(missing)} of {gib(size)} to load")
         for file in files:
+            if file.name.endswith(".safetensors"):  # the small ones are first
+                self._placing.refuse()
             hub.fetch(repository, file, self._placing.loading)
 
     # From a folder, from a file
@@ -146,11 +150,13 @@ class _Load:
         model_folder.check(folder)
         if folder == self._placing.target.resolve():
             self._placing.add_chat_template(folder)
+            self._placing.try_base(folder)
             return
         if self._placing.target.exists():
             raise name_taken(f"{self._placing.target} is there.")
         to_copy = sum(self._placing.bytes_to_copy(folder / name) for name in names)
         weights = model_folder.weights_bytes(folder)
+        refusals.refuse(folder, folder.name)
         self._placing.require_room(to_copy + room_needed(weights, self._wanted.quantization))
         self._placing.begin({"folder": folder.name})
         for name in names:

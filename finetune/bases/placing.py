@@ -8,6 +8,7 @@ Both appear whole or not at all, by a rename.
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -15,7 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from finetune.bases import folder as model_folder
+from finetune.bases import refusals
 from finetune.bases.gguf import make_gguf, room_needed
+from finetune.bases.trying import require_tried
 from finetune.job.locks import sync_file, sync_files, sync_folder, take, write_atomically
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import StageFailed
@@ -30,11 +33,14 @@ Free = Callable[[Path], int]
 class Placing:
     """One model's place: `target` is its folder, `loading` what becomes of it first."""
 
-    def __init__(self, base_models: Path, name: str, say: Say, free: Free) -> None:
+    def __init__(
+        self, base_models: Path, name: str, say: Say, free: Free, trial: bool = True
+    ) -> None:
         self._base_models = base_models
         self._name = name
         self._say = say
         self._free = free
+        self._trial = trial
         self.target = base_models / name
         self.loading = base_models / f".{name}.loading"
 
@@ -54,10 +60,36 @@ class Placing:
         """A whole folder gets its name."""
         model_folder.check(self.loading)
         self.add_chat_template(self.loading)
+        self.try_base(self.loading)
         sync_files(self.loading)
         self.loading.rename(self.target)
         sync_folder(self._base_models)
         self._say(f"{self.target} can be fine-tuned: baseModel={self._name}")
+
+    def refuse(self) -> None:
+        """What is loading cannot be fine-tuned: none of it stays. Raises `StageFailed` when its small files say so."""
+        try:
+            refusals.refuse(self.loading, self._name)
+        except StageFailed:
+            shutil.rmtree(self.loading, ignore_errors=True)
+            raise
+
+    def try_base(self, folder: Path) -> None:
+        """Convert, compare and train the first layers, once. Raises `StageFailed`; then nothing of a load stays.
+
+        Where it is not wanted, or the `finetune` extra is missing, the first job of the base does it.
+        """
+        refusals.refuse(folder, self._name)
+        if not self._trial or importlib.util.find_spec("torch") is None:
+            return
+        self._say("Trying the model: its first layers are converted, compared and trained ...")
+        try:
+            if require_tried(folder, self._name, self._base_models):
+                self._say("It reads, ends and answers alike as a GGUF, and it learns")
+        except StageFailed as error:
+            if error.title == refusals.TITLE and folder == self.loading:
+                shutil.rmtree(self.loading, ignore_errors=True)
+            raise
 
     def add_chat_template(self, folder: Path) -> None:
         """Give a model that was never taught to chat a plain one."""

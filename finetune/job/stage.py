@@ -3,7 +3,7 @@
 import hashlib
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +62,10 @@ def base_folder(job: JobDirectory, spec: FineTuneSpec) -> Path:
     return folder
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path, files: Iterable[str] = ("*.json", "*.jinja", "*.safetensors")) -> str:
     """Tells two models apart in no time: small files whole, of weights the size and both ends."""
     digest = hashlib.sha256()
-    for path in sorted(
-        [*folder.glob("*.json"), *folder.glob("*.jinja"), *folder.glob("*.safetensors")]
-    ):
+    for path in sorted({path for pattern in files for path in folder.glob(pattern)}):
         size = path.stat().st_size
         digest.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as file:

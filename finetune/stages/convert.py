@@ -75,6 +75,7 @@ def to_gguf(
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     script = _converter()
     before = sys.argv
+    errors: list[str] = []
     out.parent.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     laid_out = place / model.name  # the converter reads a name and a version out of it
@@ -83,7 +84,7 @@ def to_gguf(
         arguments.append(f"--model-name={name}")
     try:
         laid_out.mkdir()
-        with _told(model, laid_out), _fed(trained):
+        with _told(model, laid_out), _fed(trained), _errors_heard() as errors:
             sys.argv = [script.name, *arguments]
             runpy.run_path(str(script), run_name="__main__")
         sync_file(temporary)
@@ -91,7 +92,8 @@ def to_gguf(
         sync_folder(out.parent)
     except SystemExit as error:
         raise StageFailed(
-            "Conversion failed", f"llama.cpp's converter does not take this model ({error.code})."
+            "Conversion failed",
+            f"llama.cpp's converter does not take this model: {errors[-1] if errors else error.code}.",
         ) from error
     except (
         AssertionError,
@@ -109,6 +111,23 @@ def to_gguf(
         sys.argv = before
         shutil.rmtree(place, ignore_errors=True)
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _errors_heard() -> Iterator[list[str]]:
+    """What the converter logs as errors before it gives up with a bare exit code."""
+    errors: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            errors.append(record.getMessage().rstrip("."))
+
+    ear, logger = Ear(logging.ERROR), logging.getLogger("hf-to-gguf")
+    logger.addHandler(ear)
+    try:
+        yield errors
+    finally:
+        logger.removeHandler(ear)
 
 
 def _fed(trained: "Merged | None") -> contextlib.AbstractContextManager[None]:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from finetune.bases.trying import require_tried
 from finetune.data.errors import DatasetError
 from finetune.data.folds import path_of, split
 from finetune.data.reading import open_dataset
@@ -47,6 +48,8 @@ def _rows(path: Path, spec: FineTuneSpec) -> Iterator[Row]:
 def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> None:
     """inputs/ -> dataset/train.jsonl, dataset/eval.jsonl, dataset/test.jsonl."""
     base = stage.base_folder(job, spec)
+    if require_tried(base, spec.base_model, job.path):  # one that was put there by hand
+        job.append_event("dataset", "tried", base=spec.base_model)
     write_inputs(job, spec, folder.path)
     tokens = Tokens(base, spec.max_length, spec.loss)
     linter = Linter(tokens)

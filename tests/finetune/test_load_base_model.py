@@ -28,6 +28,7 @@ from tests.finetune.jobs import DEMO_MODEL, ROOT, wait_for
 from tests.hub.server import COMMIT, Hub
 
 DEMO = {path.name: path.read_bytes() for path in DEMO_MODEL.iterdir()}
+OURS = ("source.json", "tried")
 WEIGHTS = "model.safetensors"
 STEP = 10 * 2**20
 """The library writes what comes in steps of this size; less than one is lost with a connection."""
@@ -51,7 +52,7 @@ class Loader:
 
     def __init__(self, hub: Hub, data: Path) -> None:
         self.base_models = data / "base_models"
-        self._command = [sys.executable, str(ROOT / "scripts" / "load_base_model.py")]
+        self.trial = False
         self._environment = os.environ | {
             "LLM_FASTAPI_DATA_DIR": str(data),
             "HF_ENDPOINT": hub.url(),
@@ -61,8 +62,9 @@ class Loader:
         }
 
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        more = () if self.trial else ("--no-trial",)
         return subprocess.Popen(
-            [*self._command, *arguments],
+            [sys.executable, str(ROOT / "scripts" / "load_base_model.py"), *arguments, *more],
             env=self._environment | environment,
             cwd=self.base_models.anchor,
             stdout=subprocess.PIPE,
@@ -103,7 +105,7 @@ class Loader:
     def files(self, name: str) -> dict[str, bytes]:
         """A base model's files, but for where it is from."""
         paths = (self.base_models / name).iterdir()
-        return {path.name: path.read_bytes() for path in paths if path.name != "source.json"}
+        return {path.name: path.read_bytes() for path in paths if path.name not in OURS}
 
     def names(self) -> list[str]:
         """All that lies among the base models."""
@@ -135,9 +137,12 @@ def test_the_data_folder_is_the_one_that_the_service_takes(
 def test_a_model_of_the_hub_becomes_a_folder_and_a_quantized_gguf(hub: Hub, loader: Loader) -> None:
     needless = ("pytorch_model.bin", "consolidated.safetensors", "modeling.py", "a/config.json")
     hub.add("org/Tiny", {**DEMO, **dict.fromkeys(needless, b"x")}, tokens=("secret",))
+    loader.trial = True
     said = loader.run("org/Tiny", HF_TOKEN="secret")
     assert loader.names() == ["Tiny", "Tiny.gguf"]
-    assert loader.files("Tiny") == {k: v for k, v in DEMO.items() if k != "abilities.json"}
+    assert loader.files("Tiny") == {
+        k: v for k, v in DEMO.items() if k not in ("abilities.json", "tried")
+    }
     assert gguf_file.read(loader.base_models / "Tiny.gguf").file_type == 15  # Q4_K_M
     source = json.loads((loader.base_models / "Tiny" / "source.json").read_text())
     assert source == {"model": "org/Tiny", "revision": "main", "commit": COMMIT}
@@ -281,7 +286,7 @@ def test_an_unknown_revision_is_named_as_such(hub: Hub, loader: Loader) -> None:
 def load_here(data: Path, **wanted: object) -> list[str]:
     """Load without making a GGUF; what was said."""
     said: list[str] = []
-    arguments = {"quantization": None, **wanted}
+    arguments = {"quantization": None, "trial": False, **wanted}
     load(Wanted(data, **arguments), said.append)  # type: ignore[arg-type]
     return said
 
@@ -446,7 +451,7 @@ def test_room_for_a_copy_is_needed_where_no_link_can_be_made(
     source.write_bytes(b"GGUF and so on")
     if kind == "folder":
         source = folder_with(tmp_path / "own")
-    wanted: dict[str, Any] = {kind: source, "quantization": None}
+    wanted: dict[str, Any] = {kind: source, "quantization": None, "trial": False}
     load(Wanted(tmp_path, name="linked", **wanted), print, lambda _: room)
     monkeypatch.setattr(os, "link", refuse_link)
     with pytest.raises(StageFailed, match="Not enough disk"):
@@ -472,14 +477,15 @@ def test_two_loads_at_once_do_not_mix(tmp_path: Path) -> None:
         os.close(descriptor)
 
 
-def test_a_conversion_that_fails_leaves_the_trainable_folder_and_says_why(
-    hub: Hub, loader: Loader, tmp_path: Path
+def test_what_cannot_be_fine_tuned_is_refused_before_its_weights_come(
+    hub: Hub, loader: Loader
 ) -> None:
     config = json.loads(DEMO["config.json"])
-    strange = json.dumps({**config, "architectures": ["UnheardOf"]}).encode()
-    source = folder_with(tmp_path / "strange", config__json=strange)
-    assert " Model UnheardOf " in loader.refusal("--from-dir", str(source))
-    assert loader.names() == ["strange"]
+    quantized = json.dumps({**config, "quantization_config": {"quant_method": "awq"}}).encode()
+    hub.add("org/Tiny-AWQ", {**DEMO, "config.json": quantized})
+    assert "is quantized (awq)" in loader.refusal("org/Tiny-AWQ")
+    assert loader.names() == []
+    assert hub.asked_for(WEIGHTS) == []
 
 
 def at_start_of_python(folder: Path, program: str) -> str:

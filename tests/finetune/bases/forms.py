@@ -248,7 +248,7 @@ _PLAIN = {
 }
 _OWN_NAMES: dict[str, dict[str, Any]] = {
     "GPT2": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 1024},
-    "Bloom": {"hidden_size": 64, "n_layer": 2, "n_head": 4},
+    "Bloom": {"hidden_size": 64, "n_layer": 2, "n_head": 4, "seq_length": 1024},
 }
 
 
