@@ -14,9 +14,10 @@ from typing import Any
 import anyio.to_thread
 
 from api.data_folder.shelf import Shelf
+from api.datasets.receiving import Upload
 from api.errors import ApiError, InvalidOption, WrongState
 from api.evaluation.answering import Answering
-from api.evaluation.questions import Asked, Source
+from api.evaluation.questions import Source
 from api.evaluation.record import Record, progress
 from api.evaluation.values import Evaluation, Progress, Status
 from api.names import model_key
@@ -67,7 +68,7 @@ class Evaluations:
             asyncio.Lock()
         )  # a wish to cancel never falls between choosing and starting
 
-    async def begin(self, wanted: Wanted, asked: Asked) -> Evaluation:
+    async def begin(self, wanted: Wanted, questions: Upload) -> Evaluation:
         """Check all of it and queue it; `errors.NotFound` or `errors.Unusable` say what is wrong."""
         try:
             require_pattern(wanted.metric, wanted.metric_pattern)
@@ -78,7 +79,7 @@ class Evaluations:
         base = await self._base_of(model, wanted.base)
         if over_documents:
             await self._answers.require_documents(model.name, wanted.documents, wanted.collection)
-        pairs = await anyio.to_thread.run_sync(self._source.pairs, asked, wanted.limit)
+        pairs = await anyio.to_thread.run_sync(self._source.pairs, questions, wanted.limit)
         evaluation = Evaluation(
             id=self._shelf.new_id(),
             status="queued",

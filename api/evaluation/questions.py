@@ -1,26 +1,20 @@
-"""The questions of an evaluation: from an uploaded file, each with its right answer."""
+"""The questions of an evaluation: the conversations of a dataset's file, each with its last answer as the right one."""
 
-import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
-from api.datasets.receiving import refusal
+from api.datasets.receiving import Upload, receive, refusal
+from api.errors import DatasetUnusable
 from api.evaluation.values import Pair
 from finetune.data.errors import DatasetError
-from finetune.data.reading import open_dataset
-from finetune.data.rows import Chat, Conversation
+from finetune.data.mapping import Wish
+from finetune.data.reading import Reading, open_dataset
+from finetune.data.rows import Chat, Conversation, Preference, Row
 
 FIELD = "questions"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Where the questions come from."""
-
-    file: BinaryIO
+QUESTION_AND_ANSWER = Wish(columns={"question": "prompt", "answer": "completion"})
 
 
 class Source:
@@ -30,23 +24,53 @@ class Source:
         self._uploads_dir = uploads_dir
         self._max_rows = max_rows
 
-    def pairs(self, asked: Asked, limit: int) -> list[Pair]:
+    def pairs(self, upload: Upload, limit: int) -> list[Pair]:
         """The first `limit` questions; `errors.DatasetUnusable` names what is wrong, row by row."""
-        with tempfile.NamedTemporaryFile(dir=self._uploads_dir, prefix=".questions-") as file:
-            asked.file.seek(0)
-            shutil.copyfileobj(asked.file, file)
-            file.flush()
+        with tempfile.TemporaryDirectory(dir=self._uploads_dir, prefix=".questions-") as place:
+            received = receive(upload, Path(place), FIELD, FIELD)
             try:
-                reading = open_dataset(Path(file.name), kind="chat")
-                rows = [row for _, row in reading.rows(at_least=1, at_most=self._max_rows)]
+                rows = _read(received.path).rows(at_least=0, at_most=self._max_rows)
+                found = list(islice((_pair(row) for _, row in rows), limit))
             except DatasetError as error:
                 raise refusal(error, FIELD) from error
-        chats = (row for row in rows if isinstance(row, Chat))
-        return list(islice((_pair(chat.messages) for chat in chats), limit))
+        if not found:
+            raise DatasetUnusable("The file has no question.", where=FIELD)
+        return found
 
 
-def _pair(messages: Conversation) -> Pair:
-    """The last answer of a conversation, and what stands before it."""
-    last = max(place for place, turn in enumerate(messages) if turn["role"] == "assistant")
-    turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages[:last]]
-    return Pair(turns, messages[last]["content"])
+def _read(path: Path) -> Reading:
+    try:
+        return open_dataset(path, kind="chat")
+    except DatasetError as first:
+        try:
+            return open_dataset(path, QUESTION_AND_ANSWER, "chat")
+        except DatasetError:
+            raise first from None
+
+
+def _pair(row: Row) -> Pair:
+    """The last answer of a row, and what stands before it."""
+    if isinstance(row, Chat):
+        turns = row.messages
+    elif isinstance(row, Preference):
+        turns = [*row.prompt, *row.chosen]
+    else:
+        raise DatasetUnusable(
+            "The rows are texts. Questions need answers: `messages`, `question,answer` or `prompt,completion`.",
+            where=FIELD,
+        )
+    last = max(place for place, turn in enumerate(turns) if turn["role"] == "assistant")
+    if not all(_is_plain(turns[: last + 1])):
+        raise DatasetUnusable(
+            f"Row {row.number} has a turn without a text, or one of a tool. Leave it out.",
+            where=FIELD,
+        )
+    asked = [{"role": turn["role"], "content": turn["content"]} for turn in turns[:last]]
+    return Pair(asked, turns[last]["content"])
+
+
+def _is_plain(turns: Conversation) -> Iterator[bool]:
+    for turn in turns:
+        text = turn.get("content")
+        is_said = isinstance(text, str) and bool(text.strip())
+        yield is_said and turn["role"] != "tool" and not turn.get("tool_calls")

@@ -14,6 +14,7 @@ from api.runners import JobRunner
 from api.runtime import ModelRuntime
 from api.settings import Settings
 from api.store import Store
+from finetune.job.kept_bases import sweep_kept_bases
 
 LOGGER = logging.getLogger("api.jobs")
 
@@ -62,3 +63,4 @@ def clear_leftovers(folder: Guarded, store: Store) -> None:
     for text, _ in doctor.examine(store, folder, repair=True):
         LOGGER.warning("%s", text)
     doctor.drop_intermediates(store, folder)
+    sweep_kept_bases(folder.path)

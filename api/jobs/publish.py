@@ -36,7 +36,7 @@ MOST_BEGUN = 3
 
 
 class FileRefused(Exception):
-    """Verifying the file has found something wrong with it."""
+    """A stage has found that it is not to be published."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.detail)
@@ -113,7 +113,7 @@ class Publisher:
             gate = await self._published(job, directory)
         except FileRefused as refused:
             title, detail = refused.refusal.title, refused.refusal.detail
-            return await self._back(job, directory, title, detail, stage="verify")
+            return await self._back(job, directory, title, detail, stage=refused.refusal.stage)
         except GateRefused as refused:
             return await self._back(
                 job, directory, "Not published", refused.gate.detail, refused.gate

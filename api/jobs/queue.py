@@ -18,15 +18,15 @@ from api.store.jobs import Job, JobStatus
 from finetune.job.directory import JobDirectory
 from finetune.job.events import Event
 from finetune.job.progress import JobProgress
-from finetune.job.verified import report_of, wish_force
+from finetune.job.verified import comparison_of, report_of, wish_force
 from finetune.preflight.record import read_parts, shown
 
 
 @dataclass(frozen=True, slots=True)
 class JobState:
     """One job with all that is known of it; `queue_position` counts the jobs that run before it, `checkpoints` are
-    those that it has kept, `verification` is what was measured of its files, `preflight` what was predicted and what
-    it really took.
+    those that it has kept, `verification` is what was measured of its files, `comparison` how it is beside its base,
+    `preflight` what was predicted and what it really took.
     """
 
     job: Job
@@ -35,6 +35,7 @@ class JobState:
     checkpoints: list[dict[str, Any]]
     verification: dict[str, Any]
     preflight: dict[str, Any] | None
+    comparison: dict[str, Any]
 
 
 class JobQueue:
@@ -81,6 +82,7 @@ class JobQueue:
                 checkpoints(directory),
                 report_of(directory),
                 shown(read_parts(directory)),
+                comparison_of(directory),
             )
 
         return await anyio.to_thread.run_sync(read)

@@ -26,6 +26,14 @@ class Reply:
     finish_reason: Literal["stop", "length"]
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came behind a prompt, and how many tokens that took."""
+
+    text: str
+    tokens: int
+
+
 def _threads() -> int:
     """All cores but one, or what OMP_NUM_THREADS allows."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
@@ -91,6 +99,12 @@ class Engine:
             "cache_prompt": False,
         }
         return [int(number) for number in self._ask("/completion", body)["tokens"]]
+
+    def write(self, prompt: list[int], most: int) -> Written:
+        """The greedy text after these tokens, until the model ends or has written so many."""
+        body = {"prompt": prompt, "n_predict": most, "temperature": 0, "cache_prompt": False}
+        answer = self._ask("/completion", body)
+        return Written(str(answer["content"]), int(answer["tokens_predicted"]))
 
     def chat(self, messages: Conversation, max_tokens: int) -> Reply:
         """The greedy answer, as a user gets it."""

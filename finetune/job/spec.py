@@ -55,9 +55,9 @@ METHODS = ("sft", "pretrain", "dpo")
 VERSIONS = (1,)
 
 STAGES: dict[str, tuple[str, ...]] = dict.fromkeys(
-    METHODS, ("dataset", "train", "merge", "convert", "quantize", "verify")
+    METHODS, ("dataset", "train", "merge", "convert", "quantize", "verify", "evaluate")
 )
-_WISHED = {"merge": "keep_merged"}
+_WISHED = {"merge": "keep_merged", "evaluate": "compare_rows"}
 """Stages that a run has only when this parameter asks for them."""
 
 LEARNS: dict[str, Kind] = {"sft": "chat", "pretrain": "text", "dpo": "preference"}

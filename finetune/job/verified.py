@@ -1,4 +1,4 @@
-"""What stage `verify` found of a job's files, and whether the job is to be published in spite of it."""
+"""What stages `verify` and `evaluate` refuse of a job, and whether it is to be published in spite of that."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ class Refusal:
     file: str
     title: str
     detail: str
+    stage: str = "verify"
 
 
 def report_of(job: JobDirectory) -> dict[str, Any]:
@@ -25,15 +26,22 @@ def report_of(job: JobDirectory) -> dict[str, Any]:
     return report if isinstance(report, dict) else {}
 
 
+def comparison_of(job: JobDirectory) -> dict[str, Any]:
+    """How the tuned model was found beside its base; empty before."""
+    comparison = read_json(job.path / "evaluate" / "comparison.json")
+    return comparison if isinstance(comparison, dict) else {}
+
+
 def refusals_of(job: JobDirectory) -> list[Refusal]:
     """All that is wrong; the first is the reason that is told."""
-    return [Refusal(**refusal) for refusal in report_of(job).get("refused", [])]
+    found = (*report_of(job).get("refused", []), *comparison_of(job).get("refused", []))
+    return [Refusal(**refusal) for refusal in found]
 
 
 def forget_refusals(job: JobDirectory) -> None:
-    """Let a refused job be verified again when it is resumed."""
-    if refusals_of(job):
-        StageDirectory(job.path / "verify").done_path.unlink(missing_ok=True)
+    """Let a refused job be looked at again when it is resumed."""
+    for stage in {refusal.stage for refusal in refusals_of(job)}:
+        StageDirectory(job.path / stage).done_path.unlink(missing_ok=True)
 
 
 def wish_force(job: JobDirectory, *, force: bool) -> None:

@@ -50,6 +50,10 @@ CHECKPOINTS = 10
 DORA_SLOWER = 1.5
 DISK_BYTES_A_SECOND = 400e6
 MOST_EVALUATED = 200
+BYTES_A_SECOND = {
+    "gpu": 300e9,
+    "cpu": 10e9,
+}  # that llama.cpp reads of a model to write its next token
 QUANTIZE_SECONDS: dict[Quantization, float] = {
     "F16": 0,
     "Q8_0": 18e-9,
@@ -193,6 +197,7 @@ class _Run:
             "convert": streamed,
             "quantize": LIBRARIES + f16,
             "verify": LIBRARIES + self.base.parameters * 4 + f16,
+            "evaluate": LIBRARIES + max(4 * largest, self.published()),
         }
 
     # disk
@@ -270,7 +275,22 @@ class _Run:
                 parameters * QUANTIZE_SECONDS[n] / threads for n in self.spec.quantization
             ),
             "verify": start + parameters * 100e-9,
+            "evaluate": start + self.evaluate_seconds(),
         }
+
+    def published(self) -> int:
+        """Bytes of the file that is published."""
+        return int(self.base.parameters * BITS_OF_TYPE[self.spec.quantization[0]] / 8)
+
+    def evaluate_seconds(self) -> float:
+        """The base in the published type, and the answers of both, token by token."""
+        parameters, name = self.base.parameters, self.spec.quantization[0]
+        made = parameters * (16e-9 + QUANTIZE_SECONDS[name] / self.machine.threads)
+        rows = min(self.spec.compare_rows, self.amount.eval_rows)
+        answer = min(self.spec.compare_tokens, 32 + self.width / 2)
+        token = self.published() / BYTES_A_SECOND[self.machine.device]
+        token += 0 if self.on_gpu else OVERHEAD_OF_LAYER * self.base.layers / 4
+        return made + 2 * rows * (answer + self.width / 8) * token
 
     def train_seconds(self) -> float:
         """Loading, the losses on held-out rows, and all steps."""

@@ -1,5 +1,6 @@
 """Evaluations over HTTP: which lever helps, waiting, going on after a restart, calling off, and what is refused."""
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from api.errors import BackEndFailed
 from api.runtime.training import Training
 from tests.evaluation.conftest import asked, begun, prepare, start, until
 from tests.service import Service, open_service
+
+CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
 def lever(found: dict[str, Any], name: str) -> dict[str, Any]:
@@ -148,6 +151,39 @@ def test_what_cannot_be_asked_is_refused_and_nothing_is_kept(towers: Service) ->
     )
     assert answer.status_code in (415, 422), answer.text
     assert towers.client.get("/evaluations").json()["evaluations"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("q.csv", b"question,answer\nHow high is Tower A?,It is 10 metres high.\n"),
+        ("q.jsonl", b'{"prompt": "How high is Tower A?", "completion": "It is 10 metres high."}\n'),
+    ],
+)
+def test_questions_come_in_any_form_of_a_dataset(
+    towers: Service, name: str, content: bytes
+) -> None:
+    start(towers)
+    sent = {"questions": (name, content)}
+    answer = towers.client.post("/evaluations?modelName=ada&documents=*", files=sent)
+    found = until(towers, answer.json()["evaluation_id"])
+    assert found["result"]["arms"]["base_documents"]["score"] == 1
+    shown = found["result"]["answers"][0]
+    assert (shown["question"], shown["right"]) == ("How high is Tower A?", "It is 10 metres high.")
+
+
+def test_texts_and_calls_of_tools_are_no_questions(towers: Service) -> None:
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    ]
+    for content, said in (
+        (json.dumps({"text": "A text."}), "texts"),
+        (json.dumps({"messages": turns}), "Row 1"),
+    ):
+        sent = {"questions": ("q.jsonl", content.encode())}
+        answer = towers.client.post("/evaluations?modelName=ada", files=sent)
+        assert (answer.status_code, said in answer.json()["detail"]) == (422, True), answer.text
 
 
 def test_a_question_without_an_answer_counts_as_wrong_and_a_dead_back_end_ends_it(

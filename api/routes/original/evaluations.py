@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from api.datasets.receiving import Upload as Sent
 from api.evaluation.evaluations import Found, Wanted
-from api.evaluation.questions import FIELD, Asked
+from api.evaluation.questions import FIELD
 from api.evaluation.values import Evaluation, Progress, Status
 from api.http.openapi import documented
 from api.http.problems import problems
@@ -168,7 +169,8 @@ async def begin_evaluation(
         limit=values.limit,
         max_tokens=values.max_tokens,
     )
-    begun = await services.evaluations.begin(wanted, Asked(request.files[FIELD].file))
+    sent = request.files[FIELD]
+    begun = await services.evaluations.begin(wanted, Sent(sent.file, sent.filename))
     response.headers["Location"] = f"/evaluations/{begun.id}"
     return EvaluationStateResponse(evaluation_id=begun.id, status=begun.status)
 

@@ -51,6 +51,9 @@ class JobResponse(JobSummary):
     verification: dict[str, Any] = Field(
         description="What was compared and measured of its files, and what was `refused`; empty before."
     )
+    comparison: dict[str, Any] = Field(
+        description="How the tuned model is beside its base on held-out rows, in words and in figures; empty before."
+    )
     gate: dict[str, Any] | None = Field(
         description="How the published model answered the probes of the verified file."
     )
@@ -163,6 +166,7 @@ async def get_job(job_id: JobId, services: ServicesDep) -> JobResponse:
         progress=state.progress,
         preflight=state.preflight,
         verification=state.verification,
+        comparison=state.comparison,
         gate=state.job.gate,
         checkpoints=state.checkpoints,
         spec=spec,

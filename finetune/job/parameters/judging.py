@@ -31,6 +31,14 @@ class Judging(BaseModel):
         256, ge=1, le=8192, description="Most tokens of an answer that is compared."
     )
 
+    @field_validator("compare_rows")
+    @classmethod
+    def suffice(cls, rows: int, info: ValidationInfo) -> int:
+        """Rows to compare, where an improvement is required."""
+        if rows == 0 and info.data.get("require_improvement"):
+            raise ValueError("require_improvement needs rows to compare: raise compare_rows.")
+        return rows
+
     @field_validator("metric_pattern")
     @classmethod
     def fits(cls, pattern: str | None, info: ValidationInfo) -> str | None:

@@ -1,0 +1,83 @@
+"""The bases of jobs as GGUF files beside the jobs, each made once, until its base goes or becomes another one.
+
+    .bases/FINGERPRINT-TYPE.gguf  .bases/FINGERPRINT.json  .bases/lock
+
+Standard library only; the api sweeps them.
+"""
+
+import contextlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from finetune.job.directory import LOCK
+from finetune.job.locks import read_json, take, write_atomically
+from finetune.job.stage import fingerprint
+
+FOLDER = ".bases"
+POLL_SECONDS = 0.2
+_OURS = re.compile(r"\.?([0-9a-f]{64})[-.].+")
+"""Files of one base: kept ones, and what a process that died has left of one."""
+
+
+def kept_base(
+    jobs_dir: Path, base: Path, file_type: str, make: Callable[[Path], None]
+) -> tuple[Path, bool]:
+    """The GGUF of a base in this type, and whether `make` had to write it; one process makes, the others wait."""
+    mark = fingerprint(base)
+    folder = jobs_dir / FOLDER
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{mark}-{file_type}.gguf"
+    with _locked(folder):
+        if path.is_file():
+            return path, False
+        _sweep(folder, jobs_dir)
+        card = {"base": os.path.relpath(base, jobs_dir)}
+        write_atomically(folder / f"{mark}.json", json.dumps(card))
+        make(path)
+        return path, True
+
+
+def sweep_kept_bases(jobs_dir: Path) -> None:
+    """Remove the files of bases that have gone or changed; nothing while one is being made."""
+    folder = jobs_dir / FOLDER
+    if not folder.is_dir():
+        return
+    descriptor = take(folder / LOCK)
+    if descriptor is not None:
+        try:
+            _sweep(folder, jobs_dir)
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(folder: Path, jobs_dir: Path) -> None:
+    known: dict[str, bool] = {}
+    for path in sorted(folder.iterdir()):
+        if ours := _OURS.fullmatch(path.name):
+            mark = ours[1]
+            if mark not in known:
+                known[mark] = _is_there(jobs_dir, folder, mark)
+            if not known[mark] or path.name.startswith("."):
+                path.unlink(missing_ok=True)
+
+
+def _is_there(jobs_dir: Path, folder: Path, mark: str) -> bool:
+    card = read_json(folder / f"{mark}.json")
+    if not isinstance(card, dict):
+        return False
+    base = jobs_dir / str(card.get("base"))
+    return (base / "config.json").is_file() and fingerprint(base) == mark
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    while (descriptor := take(folder / LOCK)) is None:
+        time.sleep(POLL_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
