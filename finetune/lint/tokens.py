@@ -1,5 +1,6 @@
 """Rows as tokens: what the base's tokenizer and chat template make of them, and which tokens are learned."""
 
+import math
 import re
 from array import array
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ class Tokens:
             return
         longest = max((len(example.ids) for example in examples), default=0)
         if figures is not None:
-            self._count(figures, examples, longest)
+            self._count(figures, row, examples, longest)
         yield from self._supervised(row, examples, longest, figures is not None)
         if examples:
             yield from self._alike(row, examples)
@@ -77,12 +78,13 @@ class Tokens:
             if turns[0]["role"] == "system" and self._system_is_dropped(turns):
                 yield codes.SYSTEM_DROPPED, ""
 
-    def _count(self, figures: Figures, examples: list[Example], longest: int) -> None:
-        figures.sequences += len(examples)
+    def _count(self, figures: Figures, row: Row, examples: list[Example], longest: int) -> None:
+        most = longest if isinstance(row, Text) else self._max_length  # a long text goes on
         figures.longest = max(figures.longest, longest)
         for example in examples:
-            figures.tokens += min(len(example.ids), self._max_length)
-            figures.supervised_tokens += sum(example.learned[: self._max_length])
+            figures.sequences += math.ceil(min(len(example.ids), most) / self._max_length)
+            figures.tokens += min(len(example.ids), most)
+            figures.supervised_tokens += sum(example.learned[:most])
 
     def _supervised(
         self, row: Row, examples: list[Example], longest: int, is_trained_on: bool
