@@ -121,6 +121,8 @@ def test_api_imports_only_the_light_part_of_finetune() -> None:
         "finetune.judging.intervals",
         "finetune.judging.metrics",
         "finetune.lint.codes",
+        "finetune.lint.linter",
+        "finetune.lint.reading",
         "finetune.lint.report",
         "finetune.report.",
         "finetune.preflight.",

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from api.datasets.datasets import Dataset, Datasets
 from api.datasets.receiving import Upload, Wanted, read_rows_of, receive, require_kind
 from api.errors import DatasetUnusable, InvalidOption
+from api.runners.linting import lint, refuse
 from finetune.data.folds import held_out
 from finetune.data.rows import FOLDS, Fold
 from finetune.job.directory import ROWS, JobDirectory
-from finetune.job.spec import DatasetOrigin
+from finetune.job.spec import DatasetOrigin, FineTuneSpec
+from finetune.lint.report import Report
 
 FIELDS: Mapping[Fold, str] = {
     "train": "train_dataset",
@@ -63,6 +65,20 @@ def take_inputs(given: Given, job: JobDirectory, wanted: Wanted, datasets: Datas
         counts[fold] = counts.get(fold, 0) + count
         counts["train"] -= count
     return Inputs(counts, origins)
+
+
+async def look_at_inputs(job: JobDirectory, spec: FineTuneSpec) -> Report:
+    """Have the linter look at what a job has been given. `errors.DatasetUnusable` when it finds errors."""
+    paths = {fold: job.input_path(fold, ROWS) for fold in FOLDS}
+    report = await lint(
+        {fold: path for fold, path in paths.items() if path.is_file()},
+        base=(job.path / spec.base_model_folder).resolve(),
+        max_length=spec.max_length,
+        loss=spec.loss,
+        accepted=spec.accepted,
+    )
+    refuse(report, FIELDS)
+    return report
 
 
 def _id(text: str, where: str) -> str:

@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from api.datasets.receiving import Wanted
 from api.errors import InvalidOption, OutOfSpace
 from api.faults import point
 from api.jobs.foresight import Foresight
-from api.jobs.inputs import Given, take_inputs
+from api.jobs.inputs import Given, look_at_inputs, take_inputs
 from api.models.bases import BaseModels, TrainableBase, require_finetune
 from api.models.naming import require_free
 from api.names import valid_model_name
@@ -34,6 +34,7 @@ from finetune.job.directory import JobDirectory
 from finetune.job.locks import sync_folder, write_atomically
 from finetune.job.parameters.learning import Refusal
 from finetune.job.spec import LEARNS, FineTuneSpec
+from finetune.lint.report import Report
 
 GROWING = ".new-"
 
@@ -59,6 +60,7 @@ class Plan:
     gradient_accumulation_steps: int
     steps: int
     preflight: Mapping[str, Any] | None
+    lint: Report | None = None
 
 
 class Submitter:
@@ -97,7 +99,7 @@ class Submitter:
         job_id = new_job_id()
         spec = await self._spec(submission, job_id)
         async with self._growing(job_id) as folder:
-            return await anyio.to_thread.run_sync(self._filled, folder, submission, spec)
+            return await self._looked_at(folder, submission, spec)
 
     async def submit(self, submission: Submission) -> Job:
         """Check a submission and queue it."""
@@ -106,8 +108,7 @@ class Submitter:
         job_id = new_job_id()
         spec = await self._spec(submission, job_id)
         async with self._growing(job_id) as folder:
-            plan = await anyio.to_thread.run_sync(self._filled, folder, submission, spec)
-            spec = plan.spec
+            spec = (await self._looked_at(folder, submission, spec)).spec
             async with self._adding:
                 await require_free(self._store, self._runtime, spec.model_name)
                 return await anyio.to_thread.run_sync(self._add, folder, job_id, spec)
@@ -128,6 +129,10 @@ class Submitter:
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+    async def _looked_at(self, folder: Path, submission: Submission, spec: FineTuneSpec) -> Plan:
+        plan = await anyio.to_thread.run_sync(self._filled, folder, submission, spec)
+        return replace(plan, lint=await look_at_inputs(JobDirectory(folder), plan.spec))
 
     def _filled(self, folder: Path, submission: Submission, spec: FineTuneSpec) -> Plan:
         """Make the directory and read its datasets from beginning to end."""

@@ -1,21 +1,26 @@
-"""Has the linter look at datasets, in a child process, and refuses what it finds errors in."""
+"""Has the linter look at datasets, in a child process where it takes long, and refuses what it finds errors in."""
 
 import asyncio
 import logging
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from api import child_process
 from api.errors import BackEndFailed, DatasetUnusable
-from finetune.data.rows import Fold
+from finetune.data.rows import Fold, read_rows
+from finetune.lint.linter import Linter
+from finetune.lint.reading import why_not
 from finetune.lint.report import Report
 
 logger = logging.getLogger(__name__)
 
 SECONDS = 900.0
+FEW_BYTES = 2**20
+"""Of files that nobody reads as tokens: below it a child would take longer to start than to look."""
 TOKEN_ROWS = 20_000
 """Rows of each part that are looked at as tokens while a caller waits; a job looks at all."""
 
@@ -29,11 +34,28 @@ async def lint(
     accepted: Collection[str] = (),
 ) -> Report:
     """What is to be said of files of rows, as the base in this folder reads them; without one of their texts alone."""
+    reason = await anyio.to_thread.run_sync(why_not, base)
+    if reason and sum(path.stat().st_size for path in rows.values()) < FEW_BYTES:
+        return await anyio.to_thread.run_sync(_of_texts, rows, reason, accepted)
     options = {"base": base, "max-length": max_length, "loss": loss, "token-rows": TOKEN_ROWS}
     given = [*rows.items(), *options.items()]
     arguments = [f"--{name}={value}" for name, value in given if value is not None]
+    return await _in_child([*arguments, f"--accept={','.join(accepted)}"])
+
+
+def _of_texts(rows: Mapping[Fold, Path], reason: str, accepted: Collection[str]) -> Report:
+    """Of a few rows, which is done before a child has started."""
+    linter = Linter()
+    for fold, path in rows.items():
+        linter.look(fold, read_rows(path))
+    report = linter.report(accepted)
+    report.not_read = reason
+    return report
+
+
+async def _in_child(arguments: Sequence[str]) -> Report:
     child = await child_process.start(
-        [sys.executable, "-m", "finetune.lint", *arguments, f"--accept={','.join(accepted)}"],
+        [sys.executable, "-m", "finetune.lint", *arguments],
         env=child_process.environment(),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -44,7 +66,7 @@ async def lint(
             answer, said = await child.communicate()
     except TimeoutError:
         raise BackEndFailed(
-            f"The linter took longer than {SECONDS:.0f} s. Fold the file."
+            f"The linter took longer than {SECONDS:.0f} s. Split the file."
         ) from None
     finally:
         if child.returncode is None:

@@ -5,7 +5,6 @@ are looked at, and the report says so. Torch is not loaded, even where it is ins
 """
 
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from finetune.data.rows import FOLDS, read_rows
 from finetune.job.parameters.linting import codes_in
 from finetune.job.stage import StageFailed
 from finetune.lint.linter import Linter
+from finetune.lint.reading import why_not
 
 if TYPE_CHECKING:
     from finetune.lint.tokens import Tokens
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 def _tokens(base: Path, max_length: int, loss: "Loss") -> "Tokens":
     """Raises `StageFailed`."""
-    if importlib.util.find_spec("transformers") is None:
-        raise StageFailed("Not installed", "Reading rows as tokens needs the finetune extra.")
-    if not any(any(base.glob(f"{start}*")) for start in ("tokenizer", "vocab", "spiece")):
-        raise StageFailed("Tokenizer unusable", f"{base.name} holds no tokenizer.")
     sys.modules["torch"] = None  # type: ignore[assignment]  # transformers then does without
     from finetune.lint.tokens import Tokens
 
@@ -44,8 +40,8 @@ def main() -> None:
     parser.add_argument("--token-rows", type=int, help="so many rows of each part as tokens")
     parser.add_argument("--accept", default="", help="codes whose errors are warnings: CODE,CODE")
     wanted = parser.parse_args()
-    tokens, reason = None, "No base was named."
-    if wanted.base:
+    tokens, reason = None, why_not(wanted.base)
+    if reason is None:
         try:
             tokens = _tokens(wanted.base, wanted.max_length, wanted.loss)
         except StageFailed as failed:

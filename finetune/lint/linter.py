@@ -49,7 +49,8 @@ class Linter:
                 found.add(codes.DUPLICATE, fold, row.number, f"as row {same}")
             self._compare(row)
         elif (known := self._trained_on.get(content)) is not None:
-            found.add(codes.OVERLAP, fold, row.number, f"as training row {known}")
+            code = codes.OVERLAP_OF_ALL_TESTS if fold == "test" else codes.OVERLAP
+            found.add(code, fold, row.number, f"as training row {known}")
         if self._tokens and (self._token_rows is None or found.tokenized[fold] < self._token_rows):
             found.tokenized[fold] += 1
             figures = self._figures if fold == "train" else None

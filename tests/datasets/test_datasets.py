@@ -29,10 +29,10 @@ async def client(shop: Workshop) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-def faq(rows: int = 40, **more: str) -> bytes:
+def faq(rows: int = 40, first: int = 1, **more: str) -> bytes:
     lines = [
         {"question": f"Question {number}?", "answer": f"Answer {number}.", **more}
-        for number in range(1, rows + 1)
+        for number in range(first, first + rows)
     ]
     return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
@@ -114,7 +114,11 @@ async def test_a_job_learns_from_a_dataset_that_is_then_deleted(
         "sha256": dataset["sha256"],
     }
     deleted = await client.delete(f"/datasets/{id}")
-    assert deleted.json() == {"message": f"Successfully deleted {id}", "dataset_id": id}
+    assert deleted.json() == {
+        "message": f"Successfully deleted {id}",
+        "dataset_id": id,
+        "learned_by": [],
+    }
     assert (await client.get(f"/datasets/{id}")).status_code == 404
     assert not list((shop.settings.datasets_dir).iterdir())
     train = shop.directory(job).input("train")
@@ -127,7 +131,7 @@ async def test_a_job_learns_from_a_dataset_that_is_then_deleted(
 async def test_the_folds_of_a_dataset_are_those_of_the_job(
     shop: Workshop, client: httpx2.AsyncClient
 ) -> None:
-    folds = faq(30, fold="train") + faq(5, fold="valid") + faq(4, fold="test")
+    folds = faq(30, fold="train") + faq(5, 31, fold="valid") + faq(4, 36, fold="test")
     id = (await added(client, folds))["dataset_id"]
     other = (await added(client, faq(7)))["dataset_id"]
     planned = {"train_dataset": id, "dry_run": "true"}

@@ -1,5 +1,6 @@
 """fine_tune_model over HTTP."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -168,3 +169,35 @@ async def test_a_name_in_use_is_a_conflict(client: httpx2.AsyncClient) -> None:
 
 def test_each_training_parameter_can_be_sent() -> None:
     assert set(TrainingParameters.model_fields) < set(FineTuneRequest.model_fields)
+
+
+SECRET = [
+    {"role": "user", "content": "What opens the server?"},
+    {"role": "assistant", "content": "-----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXktdjE"},
+]
+
+
+@pytest.mark.parametrize("values", [{}, {"dry_run": "true"}])
+async def test_what_the_linter_finds_errors_in_is_refused_with_row_and_reason(
+    shop: Workshop, client: httpx2.AsyncClient, values: dict[str, str]
+) -> None:
+    content = csv_file(3, json.dumps(SECRET)).getvalue()
+    answer = await client.post(URL, params=values, files=files(content))
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert problem["where"] == "train_dataset"
+    assert "First: row 1, turn 2: a private key" in problem["detail"]
+    assert [(one["row"], one["code"]) for one in problem["errors"]] == [
+        (row, "secret") for row in (1, 2, 3)
+    ]
+    assert shop.store.jobs.all() == []
+    accepted = await client.post(URL, params={**values, "accept": "secret"}, files=files(content))
+    assert accepted.is_success
+
+
+async def test_a_dry_run_shows_what_the_linter_says(client: httpx2.AsyncClient) -> None:
+    answer = await client.post(URL, params={"dry_run": "true"}, files=files())
+    found = answer.json()["lint"]["findings"]
+    assert [(one["code"], one["severity"]) for one in found] == [("duplicate", "warning")]
+    answer = await client.post(URL, params={"accept": "nonsense"}, files=files())
+    assert "the linter has no code 'nonsense'" in answer.json()["detail"]

@@ -105,6 +105,9 @@ class DeleteDatasetResponse(BaseModel):
 
     message: str
     dataset_id: str
+    learned_by: list[str] = Field(
+        description="Models that learned from it or were judged by it; they stay as they are."
+    )
 
 
 @router.post(
@@ -165,7 +168,10 @@ async def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> DatasetRe
 async def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> DeleteDatasetResponse:
     """Jobs that learn from it have their own copy, and models that have learned from it stay."""
     gone = await services.datasets.delete(dataset_id)
-    return DeleteDatasetResponse(message=f"Successfully deleted {gone.id}", dataset_id=gone.id)
+    models = await services.models.learned_from_dataset(gone.id, gone.sha256)
+    return DeleteDatasetResponse(
+        message=f"Successfully deleted {gone.id}", dataset_id=gone.id, learned_by=models
+    )
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:

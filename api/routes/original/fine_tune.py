@@ -15,6 +15,7 @@ from api.jobs.submit import Submission
 from api.names import MAX_NAME_CHARACTERS
 from finetune.data.rows import Fold
 from finetune.job.spec import TrainingParameters
+from finetune.lint.report import Report
 
 router = APIRouter(tags=["fine-tuning"])
 
@@ -89,6 +90,7 @@ class PlanResponse(BaseModel):
         description="What it will need: `ram_bytes` and `seconds` of each stage, `vram_bytes`, `disk_bytes`, "
         "`total_seconds`, `warnings`, and settings that would be `faster`. Null while no machine to train on is known."
     )
+    lint: Report | None = Field(description="What the linter says of the rows.")
     spec: dict[str, Any]
 
 
@@ -135,6 +137,7 @@ async def fine_tune_model(
                 gradient_accumulation_steps=plan.gradient_accumulation_steps,
                 steps=plan.steps,
                 preflight=plan.preflight,
+                lint=plan.lint,
                 spec=plan.spec.model_dump(exclude={"base_model_folder"}),
             ).model_dump()
         )
