@@ -35,6 +35,7 @@ from api.routes.original import (
     jobs,
     models,
     reports,
+    sweeps,
 )
 from api.services import Services
 from api.settings import Settings
@@ -58,6 +59,7 @@ TAGS = [
     {"name": "datasets", "description": "Data to train on, looked at before anything is trained."},
     {"name": "fine-tuning", "description": "Train a model of your own."},
     {"name": "jobs", "description": "What fine-tuning does: follow, cancel, resume, publish."},
+    {"name": "sweeps", "description": "The same training with other parameters, several times."},
     {"name": "evaluations", "description": "Which lever helps: tuning, documents, or both."},
     {"name": "health", "description": "Is it alive, is it ready."},
 ]
@@ -120,6 +122,7 @@ def create_app(
             job_files,
             reports,
             jobs,
+            sweeps,
             evaluations,
             health,
         )

@@ -32,6 +32,7 @@ from api.runtime.opening import open_runtime
 from api.services import Services
 from api.settings import Settings
 from api.store import Store
+from api.sweeps.opening import open_sweeps
 
 LOGGER = logging.getLogger("api")
 
@@ -104,6 +105,9 @@ async def services_over(
         open_jobs, settings, store, runtime, base_models, runner, folders.jobs, datasets
     )
     stack.push_async_callback(supervisor.close)
+    jobs = JobQueue(store, runtime, submitter, supervisor)
+    sweeps = open_sweeps(settings, store, runtime, jobs)
+    stack.push_async_callback(sweeps.close)
     bundled = open_bundled(settings, runtime)
     models = ModelCatalog(runtime, store, base_models, bundled, settings.default_base_model)
     answers = open_answers(settings, store, runtime, index, models, bundled)
@@ -124,10 +128,11 @@ async def services_over(
         deleter=deleter,
         bundled=bundled,
         datasets=datasets,
-        jobs=JobQueue(store, runtime, submitter, supervisor),
+        jobs=jobs,
         evaluations=evaluations,
         reports=Reports(store, settings.jobs_dir),
         job_files=JobFiles(store, settings.jobs_dir),
+        sweeps=sweeps,
     )
 
 
@@ -143,6 +148,7 @@ async def prepare(services: Services) -> None:
     with contextlib.suppress(ApiError, OSError):  # it keeps and logs the reason
         await services.bundled.prepare(settings.embedding_model)
     services.jobs.start()
+    services.sweeps.start()
     with _noted("Repairing the index"):
         for finding in await services.index.repair():
             LOGGER.warning("%s Put right.", finding)

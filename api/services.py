@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from api.runtime import ModelRuntime
     from api.settings import Settings
     from api.store import Store
+    from api.sweeps.sweeps import Sweeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,4 @@ class Services:
     evaluations: Evaluations
     reports: Reports
     job_files: JobFiles
+    sweeps: Sweeps

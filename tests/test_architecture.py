@@ -48,6 +48,7 @@ PURE = (
     "api/jobs/",
     "api/store/",
     "api/runtime/",
+    "api/sweeps/",
 )
 """Folders that know nothing of HTTP."""
 
@@ -60,7 +61,10 @@ FLOORS = (
     ("api.index", "api.models"),
     ("api.datasets",),
     ("api.documents", "api.rag", "api.jobs"),
-    ("api.evaluation",),
+    (
+        "api.evaluation",
+        "api.sweeps",
+    ),
     ("api.services",),
     ("api.opening", "api.readiness", "api.http"),
     ("api.routes", "api.doctor", "api.cleaning", "api.backup"),

@@ -32,7 +32,6 @@ VERIFIED = {
     "loss": "loss a token",
 }
 
-PREDICTED: dict[str, tuple[str, Callable[[Any], str]]] = {}
 COMPARED: dict[str, tuple[str, Callable[[Any], str]]] = {
     "status": ("Status", figure),
     "base_model": ("Base", figure),
@@ -167,13 +166,25 @@ def verified_rows(verified: Mapping[str, Any]) -> list[Verified]:
     ]
 
 
-def predicted_rows(predicted: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """What the run was expected to take, and what it took."""
+def predicted_rows(parts: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What the run was expected to take, by the last prediction before it, and what it took."""
+    before = (parts.get("counted") or parts.get("predicted") or {}).get("figures") or {}
+    real = (parts.get("real") or {}).get("figures") or {}
     return [
-        (label, write(predicted[name]["predicted"]), write(predicted[name]["real"]))
-        for name, (label, write) in PREDICTED.items()
-        if name in predicted
+        (_named(name), _quantity(name, value), _quantity(name, real[name]))
+        for name, value in before.items()
+        if name in real and value
     ]
+
+
+def _named(name: str) -> str:
+    kind, _, stage = name.partition(".")
+    what = {"ram": "RAM", "vram": "GPU memory", "seconds": "Time", "step_seconds": "Time of a step"}
+    return f"{what.get(kind, kind.capitalize())}{f', {stage}' if stage else ''}"
+
+
+def _quantity(name: str, value: float) -> str:
+    return duration(value) if "seconds" in name else size(value)
 
 
 def compared_rows(jobs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:

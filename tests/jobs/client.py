@@ -12,6 +12,7 @@ from api.opening import services_over
 from api.services import Services
 from api.settings import Settings
 from api.store import Store
+from api.sweeps.opening import open_sweeps
 from tests.documents.house import House
 from tests.jobs.workshop import Workshop
 from tests.service import ADDRESS, Opening
@@ -27,9 +28,11 @@ async def client_of(shop: Workshop) -> AsyncIterator[httpx2.AsyncClient]:
         services = await services_over(
             settings, shop.store, stack, shop.runtime, index, shop.runner
         )
-        return replace(
-            services, jobs=JobQueue(shop.store, shop.runtime, shop.submitter, shop.supervisor)
-        )
+        jobs = JobQueue(shop.store, shop.runtime, shop.submitter, shop.supervisor)
+        sweeps = open_sweeps(settings, shop.store, shop.runtime, jobs)
+        sweeps.start()
+        stack.push_async_callback(sweeps.close)
+        return replace(services, jobs=jobs, sweeps=sweeps)
 
     opening = Opening(shop.settings, open)
     transport = httpx2.ASGITransport(opening.app, raise_app_exceptions=False)

@@ -54,6 +54,11 @@ def test_the_page_shows_every_part(job: JobDirectory) -> None:
         assert text in html
     assert html.count('<article class="answer">') == 10
     assert "too few rows" in html
+    rows = re.findall(
+        r'<tr><td>(.*?)</td><td class="number">(.*?)</td><td class="number">(.*?)</td></tr>', html
+    )
+    assert ("RAM, train", "1.0 GiB", "1.5 GiB") in rows
+    assert ("Time, train", "12 min", "13 min") in rows
 
 
 def test_what_rows_say_is_text_and_nothing_comes_from_elsewhere(job: JobDirectory) -> None:

@@ -50,7 +50,7 @@ LINT: dict[str, Any] = {
         {
             "code": "duplicate",
             "severity": "warning",
-            "split": "train",
+            "fold": "train",
             "count": 3,
             "rows": [1, 2, 3],
             "detail": "The same conversation more than once.",
@@ -67,6 +67,11 @@ LINT: dict[str, Any] = {
             ],
         }
     ],
+}
+PREDICTED: dict[str, Any] = {
+    "predicted": {"figures": {"disk": 2**30}},
+    "counted": {"figures": {"ram.train": 2**30, "seconds.train": 700.0, "disk": 3 * 2**30}},
+    "real": {"figures": {"ram.train": 1.5 * 2**30, "seconds.train": 754.2}},
 }
 VERIFIED: dict[str, Any] = {
     "texts": 60,
@@ -104,6 +109,7 @@ def whole_job(folder: Path) -> JobDirectory:
         job.stage(stage).mark_done([path], **facts)
     (job.path / "train" / "kept.json").write_text(json.dumps([{"step": 20, "eval_loss": 0.5}]))
     for place, content in {
+        "preflight.json": PREDICTED,
         "dataset/lint.json": LINT,
         "verify/report.json": VERIFIED,
         "evaluate/comparison.json": JUDGED,

@@ -1,0 +1,1 @@
+"""Sweeps: the same training with other parameters, several times, and which of them is best."""
