@@ -158,11 +158,16 @@ def _mark_after_an_answer(tokenizer: PreTrainedTokenizerBase) -> int | None:
     return None
 
 
-def render(tokenizer: PreTrainedTokenizerBase, messages: Conversation, prompt: bool) -> str:
+def render(
+    tokenizer: Any,
+    messages: Conversation,
+    prompt: bool,
+    tools: list[dict[str, Any]] | None = None,
+) -> str:
     """The conversation as text; as a prompt it ends where the assistant begins. Raises `StageFailed`."""
     try:
         text: Any = tokenizer.apply_chat_template(
-            as_read(tokenizer, messages), tokenize=False, add_generation_prompt=prompt
+            as_read(tokenizer, messages), tools=tools, tokenize=False, add_generation_prompt=prompt
         )
     except Exception as error:  # a template raises what it likes
         raise template_refuses(error, messages) from error
@@ -182,9 +187,13 @@ def ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False))
 
 
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, messages: Conversation) -> list[int]:
+def prompt_ids(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Conversation,
+    tools: list[dict[str, Any]] | None = None,
+) -> list[int]:
     """Token ids of the conversation as a prompt."""
-    return ids(tokenizer, render(tokenizer, messages, prompt=True))
+    return ids(tokenizer, render(tokenizer, messages, prompt=True, tools=tools))
 
 
 def prompt_of(messages: Conversation) -> Conversation:

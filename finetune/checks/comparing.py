@@ -45,8 +45,6 @@ class Figures:
     largest: float
     mean: float
     """Over the five likeliest at each place."""
-    weighted: float
-    """The same, each counted as likely as the reference finds it."""
     equal_first: float
     tokens: int
     loss: float
@@ -88,15 +86,8 @@ def figures(
         places=len(places),
         largest=round(float(apart.max()), 5),
         mean=round(float(apart.mean()), 5),
-        weighted=round(float((apart * np.exp(ours)).sum(axis=1).mean()), 5),
         equal_first=round(float(np.mean(first)), 4),
         tokens=len(asked),
         loss=round(float(-asked.mean()), 5),
         largest_at=f"token {worst[1] + 1} of what {passages[worst[0]].named} teaches",
     )
-
-
-def expected_gaps(reference: Expected) -> NDArray[np.float32]:
-    """At each place, how much less likely the token asked about is than the reference's own choice."""
-    gaps: NDArray[np.float32] = reference.scores[:, 0] - reference.asked
-    return gaps

@@ -84,9 +84,12 @@ class Engine:
         body = {"content": text, "add_special": with_begin, "parse_special": True}
         return [int(number) for number in self._ask("/tokenize", body)["tokens"]]
 
-    def prompt_tokens(self, messages: Conversation) -> list[int]:
+    def prompt_tokens(
+        self, messages: Conversation, tools: list[dict[str, Any]] | None = None
+    ) -> list[int]:
         """Token ids of a conversation through the chat template in the file."""
-        prompt = self._ask("/apply-template", {"messages": messages})["prompt"]
+        body = {"messages": messages, **({"tools": tools} if tools else {})}
+        prompt = self._ask("/apply-template", body)["prompt"]
         return self.tokens(prompt, with_begin=True)
 
     def go_on(self, prompt: list[int], count: int) -> list[int]:

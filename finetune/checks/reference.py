@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import AuxiliaryTrainingWrapper
@@ -35,8 +37,8 @@ class Reference:
             trust_remote_code=False,
             use_safetensors=True,
         )
-        self._output: Any = model.get_output_embeddings()
         self._model: Any = PeftModel.from_pretrained(model, str(adapter)) if adapter else model
+        self._output: Any = self._model.get_output_embeddings()
         self._model.eval()
         for module in self._model.modules():
             for name, buffer in list(module.named_buffers(recurse=False)):
@@ -52,6 +54,24 @@ class Reference:
             scores = self._together([passages[number] for number in group])
             results |= zip(group, scores, strict=True)
         return [results[number] for number in range(len(passages))]
+
+    def rows_in(self, count: int) -> Iterator[NDArray[np.float32]]:
+        """How each token is read, so many at a time."""
+        module = self._model.get_input_embeddings()
+        tokens = int(self._model.config.get_text_config().vocab_size)
+        for begin in range(0, tokens, count):
+            asked = torch.arange(begin, min(begin + count, tokens), device=self._device)
+            with torch.no_grad():
+                yield module(asked[None])[0].float().cpu().numpy()
+
+    def rows_out(self, count: int) -> Iterator[NDArray[np.float32]]:
+        """How each token is written, so many at a time."""
+        hidden = int(self._model.config.get_text_config().hidden_size)
+        with torch.no_grad():
+            shift = self._output(torch.zeros((1, hidden), device=self._device))
+            rows = (self._output(torch.eye(hidden, device=self._device)) - shift).T
+            for part in rows.split(count):
+                yield part.float().cpu().numpy()
 
     def _together(self, passages: list[Passage]) -> list[Expected]:
         longest = max(len(passage.tokens) for passage in passages)

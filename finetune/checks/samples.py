@@ -1,14 +1,17 @@
 """What an exported model is tried on: texts and conversations of ours, and prompts of the dataset."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from finetune.data.rows import Conversation
+from finetune.data.rows import Chat, Conversation, Preference, Row
 from finetune.job.stage import StageFailed
 from finetune.tokenizer import prompt_ids, prompt_of
 
 PROMPTS = 8
+RENDERED = 32
 LONGEST_PROMPT = 2048  # a probe must fit every context a model may be served with
 
 TEXTS = (
@@ -33,37 +36,65 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         {"role": "user", "content": "And\nthen {{ x }}?"},
     ],
 )
+LONG: Conversation = [
+    {"role": role, "content": f"{text} ({number})"}
+    for number in range(20)
+    for role, text in (("user", "And what comes next?"), ("assistant", "The one after it."))
+] + [{"role": "user", "content": "And what comes last? " * 40}]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A conversation up to a question, and the tools that it could call."""
+
+    messages: Conversation
+    tools: list[dict[str, Any]] | None = None
+
+
+def asked_in(rows: Iterable[Row]) -> list[Asked]:
+    """What stands before the last answers of these rows."""
+    return [Asked(prompt_of(row.messages), row.tools) for row in rows if isinstance(row, Chat)] + [
+        Asked(row.prompt) for row in rows if isinstance(row, Preference)
+    ]
+
+
+def of_all_lengths(asked: Sequence[Asked]) -> list[Asked]:
+    """At most 32 of them, from the shortest to the longest."""
+    order = sorted(asked, key=lambda one: len(str(one.messages)))
+    if len(order) <= RENDERED:
+        return order
+    return [order[n * (len(order) - 1) // (RENDERED - 1)] for n in range(RENDERED)]
 
 
 def choose_prompts(
-    tokenizer: PreTrainedTokenizerBase, rows: Iterable[Conversation]
+    tokenizer: PreTrainedTokenizerBase, asked: Iterable[Asked]
 ) -> list[Conversation]:
     """The first eight different prompts that are not too long; a greeting when there is none."""
     chosen: list[Conversation] = []
-    for row in rows:
-        prompt = prompt_of(row)
-        if prompt in chosen or not _is_plain(prompt):
+    for one in asked:
+        if one.messages in chosen or not _is_plain(one):
             continue
-        if len(prompt_ids(tokenizer, prompt)) <= LONGEST_PROMPT:
-            chosen.append(prompt)
+        if len(prompt_ids(tokenizer, one.messages)) <= LONGEST_PROMPT:
+            chosen.append(one.messages)
         if len(chosen) == PROMPTS:
             break
     return chosen or [CONVERSATIONS[0]]
 
 
-def _is_plain(prompt: Conversation) -> bool:
+def _is_plain(asked: Asked) -> bool:
     """Whether every runtime takes it as it is: it ends with a question, and no tool speaks in it."""
-    roles = [turn["role"] for turn in prompt]
-    return roles[-1:] == ["user"] and "tool" not in roles
+    roles = [turn["role"] for turn in asked.messages]
+    texts = all(isinstance(turn.get("content"), str) for turn in asked.messages)
+    return roles[-1:] == ["user"] and "tool" not in roles and texts and not asked.tools
 
 
-def renderable(tokenizer: PreTrainedTokenizerBase) -> list[Conversation]:
+def renderable(tokenizer: PreTrainedTokenizerBase) -> list[Asked]:
     """Those of our conversations that the template takes: some refuse a system turn."""
     good = []
-    for messages in CONVERSATIONS:
+    for messages in (*CONVERSATIONS, LONG):
         try:
             prompt_ids(tokenizer, messages)
         except StageFailed:
             continue
-        good.append(messages)
+        good.append(Asked(messages))
     return good

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from finetune.checks.comparing import Expected, Figures, expected_gaps
+from finetune.checks.comparing import Expected, Figures
 from finetune.checks.engine import Engine, Reply
 from finetune.checks.passages import Passage, answer
 from finetune.checks.reading import shown
@@ -29,35 +31,37 @@ def judge_exact(seen: Figures, bounds: Bounds) -> None:
         )
 
 
-def judge(seen: Figures, exact: Figures | None, kind: Quantization, bounds: Bounds) -> None:
-    """A quantized file against the reference, and its loss against the F16 file's. Raises `Refused`."""
-    loss = round(seen.loss - exact.loss, 5) if exact else 0.0
-    for what, value, bound, is_within in (
-        (
-            "log-probabilities of the likeliest tokens are on average away from the trained model's by",
-            seen.weighted,
-            bounds.difference[kind],
-            seen.weighted <= bounds.difference[kind],
-        ),
-        (
-            "share of places where its likeliest token is the trained model's is",
-            seen.equal_first,
-            bounds.equal_first[kind],
-            seen.equal_first >= bounds.equal_first[kind],
-        ),
-        (
-            f"loss over {seen.tokens} tokens of answers is above the F16 file's by",
-            loss,
-            bounds.loss[kind],
-            loss <= bounds.loss[kind],
-        ),
-    ):
-        if not is_within:
-            raise Refused(
-                "The quantized GGUF speaks differently",
-                f"Its {what} {value}; the bound for {kind} is {bound}. The largest difference, "
-                f"{seen.largest}, is at {seen.largest_at}.",
-            )
+def judge(seen: Figures, above: float | None, kind: str, bounds: Bounds) -> None:
+    """A quantized file against the reference; its loss is so much `above` the F16 file's. Raises `Refused`."""
+    known = cast(Quantization, kind)
+    if kind not in bounds.difference:
+        raise Refused("The quantized GGUF is of an unknown type", f"It says {kind!r}.")
+    most, least, most_above = (
+        bounds.difference[known],
+        bounds.equal_first[known],
+        bounds.loss[known],
+    )
+    wrong = ""
+    if not seen.mean <= most:
+        wrong = (
+            f"The log-probabilities of the five likeliest tokens are {seen.mean} away from the trained model's on "
+            f"average; the bound for {kind} is {most}"
+        )
+    elif not seen.equal_first >= least:
+        wrong = (
+            f"Its likeliest token is the trained model's at {seen.equal_first:.0%} of {seen.places} places; the bound "
+            f"for {kind} is {least:.0%}"
+        )
+    elif above is not None and not above <= most_above:
+        wrong = (
+            f"Its loss over {seen.tokens} tokens of answers is {above} above the F16 file's; the bound for {kind} is "
+            f"{most_above}"
+        )
+    if wrong:
+        raise Refused(
+            "The quantized GGUF speaks differently",
+            f"{wrong}. The largest difference, {seen.largest}, is at {seen.largest_at}.",
+        )
 
 
 def ask(
@@ -93,20 +97,22 @@ def ask(
 
 
 def judge_answers(said: Sequence[Passage], references: Sequence[Expected], most: float) -> float:
-    """The trained model would have said about the same. Raises `Refused`; returns the largest gap."""
-    largest = 0.0
-    for passage, reference in zip(said, references, strict=True):
-        gaps = expected_gaps(reference)
-        place = int(gaps.argmax())
-        largest = max(largest, round(float(gaps[place]), 4))
-        if not gaps[place] <= most:
-            raise Refused(
-                "The GGUF answers differently",
-                f"Token {place + 1} of {passage.named} is {passage.asked[place]}; the trained model finds it less "
-                f"likely than its own choice, {int(reference.likeliest[place, 0])}, by {gaps[place]:.2f} in "
-                f"log-probability; the bound is {most}.",
-            )
-    return largest
+    """The trained model would have said about the same: how much less likely it finds a token of the answers than its
+    own choice, on average. Raises `Refused`.
+    """
+    gaps = [reference.scores[:, 0] - reference.asked for reference in references]
+    mean = round(float(np.concatenate(gaps).mean()), 4)
+    if not mean <= most:
+        worst = max(range(len(gaps)), key=lambda number: float(gaps[number].max()))
+        place = int(gaps[worst].argmax())
+        passage, reference = said[worst], references[worst]
+        raise Refused(
+            "The GGUF answers differently",
+            f"The trained model finds the tokens of its answers {mean} less likely than its own choices, in mean "
+            f"log-probability; the bound is {most}. Most so token {place + 1} of {passage.named}, "
+            f"{passage.asked[place]}, where it would have said {int(reference.likeliest[place, 0])}.",
+        )
+    return mean
 
 
 def check_end(

@@ -23,7 +23,7 @@ class Verdict:
         """Keep what refuses this file in here; what comes after it in here is left out, what comes later is not."""
         try:
             yield
-        except Refused as refused:
+        except StageFailed as refused:
             self.refusals.append(Refusal(file, refused.title, refused.detail))
 
     def written(self) -> list[dict[str, str]]:

@@ -113,6 +113,8 @@ def _after(progress: JobProgress, event: Event) -> JobProgress:
         case "progress":
             figures = {name: event.fields[name] for name in FIGURES if name in event.fields}
             return replace(progress, stage=event.stage, **figures)
+        case "estimated" if event.stage == "verify":
+            return replace(progress, estimate={**progress.estimate, "verify": event.fields})
         case "estimated":
             return replace(progress, estimate=event.fields)
         case "plan":

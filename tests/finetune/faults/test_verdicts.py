@@ -1,4 +1,4 @@
-"""Exports that are not what was trained are refused by name, and are not published."""
+"""The stage writes down what is wrong with a file, and the job goes on."""
 
 import os
 from pathlib import Path
@@ -44,5 +44,5 @@ def test_a_quantized_file_of_the_base_is_caught(life: Life, demo_gguf: Path) -> 
     found = refusal(job)
     assert (found.file, found.title) == (
         "quantize/model.gguf",
-        "The quantized GGUF speaks differently",
+        "The quantized GGUF holds other weights",
     )

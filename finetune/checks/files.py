@@ -1,0 +1,137 @@
+"""Examines the exported files of a job one after the other, and writes down what was measured and what is wrong."""
+
+import gc
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from finetune.checks import speaking, vocabulary, weights
+from finetune.checks.comparing import Expected, Figures, figures, seen
+from finetune.checks.engine import Engine
+from finetune.checks.passages import Passage, answer
+from finetune.checks.reading import check_prompts, check_texts, check_tools
+from finetune.checks.reference import Reference
+from finetune.checks.scoring import Scorer
+from finetune.checks.subject import Subject
+from finetune.checks.verdict import Verdict
+from finetune.gguf_file import Contents, read
+from finetune.job.parameters.checking import Bounds
+from finetune.job.spec import Probe
+from finetune.tokenizer import prompt_ids
+
+ROOM = 64
+TOKEN_ROWS = {"token_embd.weight": Reference.rows_in, "output.weight": Reference.rows_out}
+
+
+@dataclass(slots=True)
+class Examination:
+    """Of all files of a job, told by their names in its directory."""
+
+    subject: Subject
+    bounds: Bounds
+    verdict: Verdict = field(default_factory=Verdict)
+    report: dict[str, Any] = field(default_factory=lambda: {"files": {}})
+    warnings: dict[str, str] = field(default_factory=dict)
+
+    def note(self, name: str, **measured: Any) -> None:
+        """Keep something that was measured of a file."""
+        self.report["files"].setdefault(name, {}).update(measured)
+
+    def read(self, name: str, path: Path) -> None:
+        """What the F16 file says of itself, and how it reads."""
+        subject = self.subject
+        with self.verdict.of(name):
+            contents = Contents(path)
+            vocabulary.check_template(subject.tokenizer, contents)
+            self.report["tokens"] = vocabulary.check_vocabulary(subject.tokenizer, contents)
+            vocabulary.check_marks(subject.tokenizer, subject.marks, contents)
+        with self.verdict.of(name):
+            engine = Engine(path, self._context(path))
+            self.report["texts"] = check_texts(subject.tokenizer, engine, subject.texts)
+            self.report["prompts"] = check_prompts(subject.tokenizer, engine, subject.conversations)
+            if wrong := check_tools(subject.tokenizer, engine, subject.conversations):
+                self.warnings["tools"] = wrong
+            if not subject.passages:
+                subject.passages.extend(_said_by(engine, subject))
+            del engine
+            gc.collect()
+
+    def ask(self, name: str, path: Path) -> tuple[list[Probe], list[Passage]]:
+        """What the published file answers, as probes and as passages."""
+        with self.verdict.of(name):
+            engine = Engine(path, self._context(path))
+            return speaking.ask(self.subject.tokenizer, engine, self.subject.prompts)
+        return [], []
+
+    def hold_exact(
+        self, name: str, path: Path, reference: Reference, taught: Sequence[Expected]
+    ) -> Figures | None:
+        """The F16 file against the trained model."""
+        found: Figures | None = None
+        with self.verdict.of(name), Scorer(path, self._longest) as scorer:
+            found = self._figures(scorer, taught)
+            self.note(name, type="F16", **asdict(found))
+            if self.subject.is_chat:
+                warning = speaking.check_end(self.subject.passages, taught, scorer.ends)
+                if warning:
+                    self.warnings["stop"] = warning
+            speaking.judge_exact(found, self.bounds)
+        with self.verdict.of(name):
+            contents = Contents(path)
+            tokens = contents.field("tokenizer.ggml.tokens")
+            for tensor in TOKEN_ROWS:
+                if tensor in contents.tensors:
+                    count = contents.rows_in_a_part(tensor)
+                    rows = TOKEN_ROWS[tensor](reference, count)
+                    apart = weights.check_rows(
+                        contents, tensor, rows, tokens, self.bounds.token_rows
+                    )
+                    self.note(name, token_rows=apart)
+        return found
+
+    def hold_quantized(
+        self,
+        name: str,
+        path: Path,
+        exact: Path,
+        f16: Figures | None,
+        taught: Sequence[Expected],
+    ) -> None:
+        """A quantized file against the F16 file and the trained model."""
+        with self.verdict.of(name):
+            before, after = Contents(exact), Contents(path)
+            vocabulary.check_tensors(before, after)
+            apart = weights.compare(before, after)
+            self.note(name, type=after.type, weights=[asdict(one) for one in apart])
+            weights.judge(apart, self.bounds.weights)
+        with self.verdict.of(name):
+            vocabulary.check_header(Contents(exact), Contents(path))
+        with self.verdict.of(name), Scorer(path, self._longest) as scorer:
+            found = self._figures(scorer, taught)
+            above = round(found.loss - f16.loss, 5) if f16 else None
+            self.note(name, **asdict(found), loss_above_f16=above)
+            speaking.judge(found, above, Contents(path).type, self.bounds)
+
+    @property
+    def _longest(self) -> int:
+        return max(len(passage.tokens) for passage in self.subject.passages) + 1
+
+    def _context(self, path: Path) -> int:
+        asked = self.subject.prompts
+        longest = max(len(prompt_ids(self.subject.tokenizer, messages)) for messages in asked)
+        wanted = longest + speaking.PROBE_TOKENS + ROOM
+        return min(read(path).context_length, wanted)
+
+    def _figures(self, scorer: Scorer, taught: Sequence[Expected]) -> Figures:
+        passages = self.subject.passages
+        answers = [seen(scorer, p, r) for p, r in zip(passages, taught, strict=True)]
+        return figures(passages, taught, answers)
+
+
+def _said_by(engine: Engine, subject: Subject) -> list[Passage]:
+    """Where nothing was taught in rows: what the file says to samples."""
+    prompts = [
+        prompt_ids(subject.tokenizer, one.messages, one.tools) for one in subject.conversations
+    ]
+    return [answer(prompt, engine.go_on(prompt, speaking.PROBE_TOKENS)) for prompt in prompts]
