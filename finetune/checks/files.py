@@ -76,7 +76,7 @@ class Examination:
                 warning = speaking.check_end(self.subject.passages, taught, scorer.ends)
                 if warning:
                     self.warnings["stop"] = warning
-            speaking.judge_exact(found, self.bounds)
+            speaking.judge_exact(found, self.bounds, is_mixture=self.subject.is_mixture)
         with self.verdict.of(name):
             contents = Contents(path)
             tokens = contents.field("tokenizer.ggml.tokens")

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from finetune.bases.alike import is_mixture
 from finetune.bases.vocabulary import Marks
 from finetune.checks.passages import Passage, choose
 from finetune.checks.reference import Reference
@@ -46,6 +47,7 @@ class Subject:
     prompts: list[Conversation]
     passages: list[Passage]
     is_chat: bool
+    is_mixture: bool
 
     def reference(self) -> Reference:
         """The model as it was trained."""
@@ -76,6 +78,7 @@ def subject_of(job: JobDirectory, spec: FineTuneSpec) -> Subject:
         prompts=choose_prompts(tokenizer, asked),
         passages=choose(Supervision(tokenizer), rows),
         is_chat=bool(asked),
+        is_mixture=is_mixture(base),
     )
 
 
