@@ -25,6 +25,7 @@ from api.opening import open_services, prepare
 from api.readiness import Readiness
 from api.routes import docs, health
 from api.routes.original import (
+    adapters,
     collections,
     datasets,
     documents,
@@ -119,6 +120,7 @@ def create_app(
             generate,
             datasets,
             fine_tune,
+            adapters,
             job_files,
             reports,
             jobs,

@@ -10,7 +10,8 @@
     |- UnsupportedMediaType 415
     |- RangeUnsatisfiable 416
     |- ClientGone 499          for the log alone: nobody reads the answer
-    |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable, DoesNotFit
+    |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable, DoesNotFit,
+    |                          AdapterRefused
     |- BackEndFailed 502       ModelDamaged
     |- Unavailable 503         NotReady, DeviceInUse
     |- NotOpened 503           without `Retry-After`: somebody has to put it right first
@@ -240,6 +241,12 @@ class DoesNotFit(Unusable):
     """A run that needs more memory than there is where it would train; `would_fit` names settings that need less."""
 
     title = "Does not fit"
+
+
+class AdapterRefused(Unusable):
+    """An adapter's files cannot be merged into its base."""
+
+    title = "Adapter unusable"
 
 
 class BackEndFailed(ApiError):

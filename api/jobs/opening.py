@@ -38,6 +38,7 @@ def open_jobs(
         Foresight(folder.path, runner),
         default_base=settings.default_trainable_model,
         max_rows=settings.max_dataset_rows,
+        max_file_bytes=settings.max_upload_bytes,
         trains_here=settings.runner == "local",
     )
     supervisor = Supervisor(

@@ -7,11 +7,12 @@ leaves a directory that nobody knows, which the next start puts aside: a job exi
 import asyncio
 import contextlib
 import errno
+import io
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import anyio.to_thread
@@ -19,9 +20,10 @@ from pydantic import ValidationError
 
 from api.data_folder.guarded import Guarded
 from api.datasets.datasets import Datasets
-from api.datasets.receiving import Wanted
+from api.datasets.receiving import Upload, Wanted
 from api.errors import InvalidOption, OutOfSpace
 from api.faults import point
+from api.jobs.arriving import Arrival, hold_against, unpack
 from api.jobs.foresight import Foresight
 from api.jobs.inputs import Given, look_at_inputs, take_inputs
 from api.models.bases import BaseModels, TrainableBase, require_finetune
@@ -30,10 +32,13 @@ from api.names import valid_model_name
 from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, new_job_id
+from finetune.data.small_talk import as_json_lines
+from finetune.job import programs
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import sync_folder, write_atomically
 from finetune.job.parameters.learning import Refusal
 from finetune.job.spec import LEARNS, FineTuneSpec
+from finetune.job.stage import StageFailed
 from finetune.lint.report import Report
 
 GROWING = ".new-"
@@ -47,6 +52,7 @@ class Submission:
     base_model: str | None
     parameters: Mapping[str, Any]
     datasets: Given
+    adapter: Arrival | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,7 @@ class Submitter:
         *,
         default_base: str,
         max_rows: int,
+        max_file_bytes: int,
         trains_here: bool = False,
     ) -> None:
         """`default_base` is trained where a submission names no base. `trains_here`: this installation runs the jobs,
@@ -91,6 +98,7 @@ class Submitter:
         self._foresight = foresight
         self._jobs_dir = folder.path
         self._max_rows = max_rows
+        self._max_file_bytes = max_file_bytes
         self._trains_here = trains_here
         self._adding = asyncio.Lock()
 
@@ -106,8 +114,9 @@ class Submitter:
         if self._trains_here:
             require_finetune("Fine-tuning")
         job_id = new_job_id()
-        spec = await self._spec(submission, job_id)
         async with self._growing(job_id) as folder:
+            submission = await anyio.to_thread.run_sync(self._unpacked, folder, submission)
+            spec = await self._spec(submission, job_id)
             spec = (await self._looked_at(folder, submission, spec)).spec
             async with self._adding:
                 await require_free(self._store, self._runtime, spec.model_name)
@@ -118,7 +127,24 @@ class Submitter:
         wanted = self._default_base if submission.base_model is None else submission.base_model
         base = await anyio.to_thread.run_sync(self._base_models.find, wanted)
         await require_free(self._store, self._runtime, name)
-        return _spec(name, base, self._jobs_dir / job_id, submission.parameters)
+        spec = _spec(name, base, self._jobs_dir / job_id, submission.parameters)
+        if spec.importance_matrix and self._trains_here:
+            _require_programs()
+        return spec
+
+    def _unpacked(self, folder: Path, submission: Submission) -> Submission:
+        """With what an adapter that came along says of itself, and rows to verify it on."""
+        if submission.adapter is None:
+            return submission
+        arrived = unpack(submission.adapter, JobDirectory(folder), self._max_file_bytes)
+        parameters = {**submission.parameters, **arrived.parameters}
+        datasets = submission.datasets
+        if not datasets:
+            datasets = {"train": Upload(io.BytesIO(as_json_lines()))}
+            parameters["compare_rows"] = 0  # ours say nothing of what it is good for
+        named = PurePath(arrived.base).name or None
+        base = submission.base_model or named
+        return replace(submission, base_model=base, parameters=parameters, datasets=datasets)
 
     @contextlib.asynccontextmanager
     async def _growing(self, job_id: str) -> AsyncIterator[Path]:
@@ -140,6 +166,8 @@ class Submitter:
         wanted = Wanted(spec.wish(), self._max_rows, LEARNS[spec.method])
         inputs = take_inputs(submission.datasets, job, wanted, self._datasets)
         spec = spec.model_copy(update={"datasets": dict(inputs.origins)})
+        if submission.adapter is not None:
+            hold_against(job, (self._jobs_dir / job.path.name / spec.base_model_folder).resolve())
         rows = inputs.counts["train"]
         _require(spec.refused_schedule(rows))
         write_atomically(job.spec_path, spec.model_dump_json(indent=1))
@@ -189,6 +217,13 @@ def _spec(
         raise InvalidOption(f"{field}: {first['msg']}.", where=field) from error
     _require(spec.refused())
     return spec
+
+
+def _require_programs() -> None:
+    try:
+        programs.require_for_importance()
+    except StageFailed as error:
+        raise InvalidOption(error.detail, where="importance_matrix") from error
 
 
 def _require(refusal: Refusal | None) -> None:

@@ -19,10 +19,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from finetune.export.weights import Change
 from finetune.job.stage import StageFailed
+from finetune.preflight.arrived import CHANGES_BASE
 
 ADAPTER = "default"
-CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""Ways to begin an adapter that also change the base's weights, which its files do not hold."""
 
 
 @dataclass(frozen=True, slots=True)

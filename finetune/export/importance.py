@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from finetune.data.rows import Chat, Text, read_rows
-from finetune.export import tools
+from finetune.job import programs
 from finetune.tokenizer import render
 
 MOST_ROWS = 2000
@@ -19,12 +19,12 @@ def measure(
     model: Path, rows: Path, tokenizer: PreTrainedTokenizerBase, out: Path, threads: int
 ) -> None:
     """Write the importance matrix of a GGUF over rows as they were learned. Raises `StageFailed`."""
-    tools.require_for_importance()
+    programs.require_for_importance()
     text = out.with_suffix(".txt")
     try:
         with text.open("w", encoding="utf-8") as file:
             file.writelines(islice(_texts(rows, tokenizer), MOST_ROWS))
-        tools.run(
+        programs.run(
             str(shutil.which("llama-imatrix")),
             [
                 *("-m", str(model), "-f", str(text), "-o", str(out)),

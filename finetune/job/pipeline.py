@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import IO
 
-from finetune.export import tools
-from finetune.job import child_process, stage
+from finetune.job import child_process, programs, stage
 from finetune.job.directory import JobDirectory
 from finetune.job.events import Place
 from finetune.job.preloaded import Forked, Preloaded, may_fork
@@ -179,7 +178,7 @@ def _stages(job: JobDirectory) -> tuple[Stage, ...]:
     """The stages that the job's specification asks for, when this machine can run them. Raises `StageFailed`."""
     spec = stage.read_spec(job)
     if spec.importance_matrix:
-        tools.require_for_importance()
+        programs.require_for_importance()
     return tuple(
         Stage(name, (sys.executable, "-m", f"finetune.stages.{name}")) for name in stages_of(spec)
     )

@@ -14,7 +14,7 @@ from finetune.job.parameters.checking import Checking
 from finetune.job.parameters.data import Data
 from finetune.job.parameters.exporting import Exporting
 from finetune.job.parameters.judging import Judging
-from finetune.job.parameters.learning import Learning
+from finetune.job.parameters.learning import Learning, Method
 from finetune.job.parameters.linting import Linting
 from finetune.job.parameters.running import Running
 
@@ -41,6 +41,9 @@ class FineTuneSpec(TrainingParameters, Checking):
     """A run: the parameters, what they are applied to and what comes out."""
 
     version: Literal[1] = Field(1, description="Of this form; without it 1.")
+    method: Method | Literal["adapter"] = Field(  # type: ignore[assignment]
+        "sft", description="How it learned; `adapter` was trained elsewhere."
+    )
     model_name: str = Field(description="Name under which the tuned model is published.")
     base_model: str = Field(description="Name of the trainable base.")
     base_model_folder: str = Field(
@@ -51,17 +54,22 @@ class FineTuneSpec(TrainingParameters, Checking):
     )
 
 
-METHODS = ("sft", "pretrain", "dpo")
+METHODS = ("sft", "pretrain", "dpo", "adapter")
 VERSIONS = (1,)
 
 STAGES: dict[str, tuple[str, ...]] = dict.fromkeys(
     METHODS, ("dataset", "train", "merge", "convert", "quantize", "verify", "evaluate")
-)
+) | {"adapter": ("dataset", "merge", "convert", "quantize", "verify", "evaluate")}
 _WISHED = {"merge": "keep_merged", "evaluate": "compare_rows"}
 """Stages that a run has only when this parameter asks for them."""
 
-LEARNS: dict[str, Kind] = {"sft": "chat", "pretrain": "text", "dpo": "preference"}
-"""For each method what the rows are that it learns from."""
+LEARNS: dict[str, Kind] = {
+    "sft": "chat",
+    "pretrain": "text",
+    "dpo": "preference",
+    "adapter": "chat",
+}
+"""For each method what the rows are that it learns from, or is verified on."""
 
 
 class UnknownSpec(ValueError):

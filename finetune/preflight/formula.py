@@ -107,7 +107,7 @@ def needs(base: Base, spec: FineTuneSpec, amount: Amount, machine: Hardware) -> 
     disk, left = run.disk()
     return Needs(
         ram=ram,
-        vram=run.device_bytes() + CUDA_CONTEXT if run.on_gpu else 0,
+        vram=run.device_bytes() + CUDA_CONTEXT if run.on_gpu and "train" in stages else 0,
         disk=disk,
         left=left,
         seconds=seconds,

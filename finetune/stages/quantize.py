@@ -7,8 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from finetune import gguf_file
-from finetune.export import tools
-from finetune.job import stage
+from finetune.job import programs, stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.spec import FineTuneSpec
@@ -37,7 +36,7 @@ def _by_program(
     program: str, source: Path, target: Path, quantization: Quantization, importance: Path | None
 ) -> None:
     weighed = ["--imatrix", str(importance)] if importance else []
-    tools.run(program, [*weighed, str(source), str(target), quantization, str(_threads())])
+    programs.run(program, [*weighed, str(source), str(target), quantization, str(_threads())])
 
 
 def _by_library(source: Path, target: Path, quantization: Quantization) -> None:

@@ -22,7 +22,7 @@ def load(base: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(str(base), dtype=torch.float32)
 
 
-def save_adapter(base: Path, folder: Path, **settings: Any) -> Path:
+def save_adapter(base: Path, folder: Path, *, noise: float = 0.05, **settings: Any) -> Path:
     """A LoRA of the base whose values are all random, none zero."""
     wanted = {"target_modules": "all-linear"} | settings
     model: Any = get_peft_model(
@@ -31,7 +31,7 @@ def save_adapter(base: Path, folder: Path, **settings: Any) -> Path:
     torch.manual_seed(2)
     for name, parameter in model.named_parameters():
         if any(part in name for part in ("lora_", "modules_to_save", "trainable_tokens")):
-            parameter.data += torch.randn_like(parameter) * 0.05
+            parameter.data += torch.randn_like(parameter) * noise
     model.save_pretrained(str(folder))
     return folder
 
