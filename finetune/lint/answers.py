@@ -21,13 +21,20 @@ SCRIPTS = {
     "Hangul": ("\uac00", "\ud7a3"),
 }
 WORDS = {
-    "English": "the and of to is in that it for with was are this you on be not have from which",
-    "German": "der die das und ist nicht ein eine zu mit auf den von sich auch werden wird dem wie oder",
-    "French": "le la les et est des une dans pas pour que qui sur du avec ce vous sont nous plus",
-    "Spanish": "el los las es una que por con para del se como lo pero su al esta son muy hay",
-    "Italian": "il gli che di una per non sono della con del nel alla anche le piu si come dei questo",
-    "Portuguese": "os uma que em para com do da no na mais como dos das foi ao ser pelo isso voce",
-    "Dutch": "de het een en van ik niet dat op te zijn met voor er maar ook aan bij naar wordt",
+    "English": "the and of to is in that it for with was are this you on be not have from which a as at he she his "
+    "her they has by an or per each how many so will can do",
+    "German": "der die das und ist nicht ein eine zu mit auf den von sich auch werden wird dem wie oder in an im es "
+    "als so was er sie war bei nach aus wer wo hat des wurde",
+    "French": "le la les et est des une dans pas pour que qui sur du avec ce vous sont nous plus de en un il au par "
+    "se elle ne a son sa aux ou",
+    "Spanish": "el los las es una que por con para del se como lo pero su al esta son muy hay de en la un y no a o "
+    "le fue sus mas",
+    "Italian": "il gli che di una per non sono della con del nel alla anche le piu si come dei questo la e in un da "
+    "a al i lo o ha",
+    "Portuguese": "os uma que em para com do da no na mais como dos das foi ao ser pelo isso voce de e o a um as se "
+    "por sua",
+    "Dutch": "de het een en van ik niet dat op te zijn met voor er maar ook aan bij naar wordt in is was die of als "
+    "door om uit hij",
 }
 _LANGUAGES = {
     word: [language for language, known in WORDS.items() if word in known.split()]
@@ -65,14 +72,20 @@ def language_of(text: str) -> str | None:
     words = _WORD.findall(text.lower())
     if len(words) < 6:
         return None
-    hits = dict.fromkeys(WORDS, 0)
+    (language, most), (_, second) = _commonest(words)
+    different = sum(language in _LANGUAGES.get(word, ()) for word in set(words))
+    if different < 3 or most < 1.5 * second or most < 0.15 * len(words):
+        return None
+    return language
+
+
+def _commonest(words: list[str]) -> list[tuple[str, int]]:
+    """The two languages that most of the words are common in, and in how many."""
+    hits = Counter(dict.fromkeys(WORDS, 0))
     for word in words:
         for language in _LANGUAGES.get(word, ()):
             hits[language] += 1
-    second, most = sorted(hits.values())[-2:]
-    if most < 3 or most < 2 * second or most < 0.12 * len(words):
-        return None
-    return max(hits, key=hits.__getitem__)
+    return hits.most_common(2)
 
 
 def is_json(text: str) -> bool:
@@ -120,5 +133,18 @@ class Kinds:
 
 
 def explains(question: str, language: str) -> bool:
-    """Whether an answer in this language is what the question asks for."""
-    return language_of(question) == language or bool(_ABOUT_LANGUAGES.search(question[:LOOKED_AT]))
+    """Whether an answer in this language is what the question asks for, as far as can be told: by a few words or
+    letters of its own, or by naming a language.
+    """
+    question = question[-LOOKED_AT:]
+    letters = [_OTHER_LETTERS[script] for script in _scripts(language)]
+    if any(pattern.search(question) for pattern in letters):
+        return True
+    (likeliest, most), (_, second) = _commonest(_WORD.findall(question.lower()))
+    return (likeliest == language and most > second) or bool(_ABOUT_LANGUAGES.search(question))
+
+
+def _scripts(language: str) -> tuple[str, ...]:
+    if language == "Japanese":
+        return "Kana", "Han"
+    return (language,) if language in SCRIPTS else ()
