@@ -111,7 +111,7 @@ async def services_over(
     bundled = open_bundled(settings, runtime)
     models = ModelCatalog(runtime, store, base_models, bundled, settings.default_base_model)
     answers = open_answers(settings, store, runtime, index, models, bundled)
-    evaluations = open_evaluations(settings, store, answers)
+    evaluations = open_evaluations(settings, store, answers, datasets)
     stack.push_async_callback(evaluations.close)
     return Services(
         settings=settings,

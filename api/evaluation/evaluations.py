@@ -68,7 +68,7 @@ class Evaluations:
             asyncio.Lock()
         )  # a wish to cancel never falls between choosing and starting
 
-    async def begin(self, wanted: Wanted, questions: Upload) -> Evaluation:
+    async def begin(self, wanted: Wanted, questions: Upload | str) -> Evaluation:
         """Check all of it and queue it; `errors.NotFound` or `errors.Unusable` say what is wrong."""
         try:
             require_pattern(wanted.metric, wanted.metric_pattern)

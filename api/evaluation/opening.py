@@ -1,6 +1,7 @@
 """Opens the evaluations, as the settings say."""
 
 from api.data_folder.shelf import Shelf
+from api.datasets.datasets import Datasets
 from api.evaluation.evaluations import Evaluations
 from api.evaluation.questions import Source
 from api.rag import Answers
@@ -8,9 +9,11 @@ from api.settings import Settings
 from api.store import Store
 
 
-def open_evaluations(settings: Settings, store: Store, answers: Answers) -> Evaluations:
+def open_evaluations(
+    settings: Settings, store: Store, answers: Answers, datasets: Datasets
+) -> Evaluations:
     """The evaluations of a data folder; `start` brings them to an end."""
     shelf = Shelf(settings.evaluations_dir, "ev", "evaluation")
     return Evaluations(
-        shelf, store, answers, Source(settings.uploads_dir, settings.max_dataset_rows)
+        shelf, store, answers, Source(datasets, settings.uploads_dir, settings.max_dataset_rows)
     )

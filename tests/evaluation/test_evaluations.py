@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from api.data_folder.shelf import Shelf
 from api.errors import BackEndFailed
 from api.runtime.training import Training
+from finetune.data.folds import path_of
+from finetune.data.rows import Chat, Fold, write_rows
 from tests.evaluation.conftest import asked, begun, prepare, start, until
 from tests.service import Service, open_service
 
+CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
@@ -170,6 +174,26 @@ def test_questions_come_in_any_form_of_a_dataset(
     assert found["result"]["arms"]["base_documents"]["score"] == 1
     shown = found["result"]["answers"][0]
     assert (shown["question"], shown["right"]) == ("How high is Tower A?", "It is 10 metres high.")
+
+
+@pytest.mark.parametrize(("folds", "asked_of"), [(("train", "test"), 1), (("train",), 2)])
+def test_the_test_rows_of_a_dataset_are_asked_or_all_of_them(
+    towers: Service, tmp_path: Path, folds: tuple[Fold, ...], asked_of: int
+) -> None:
+    shelf = Shelf(tmp_path / "datasets", "ds", "dataset")
+    id = shelf.new_id()
+    counts: dict[Fold, int] = {"train": 2, "test": 1}
+    with shelf.growing(id) as folder:
+        for fold in folds:
+            rows = [Chat(number, CHAT) for number in range(counts[fold])]
+            write_rows(path_of(folder, fold), rows)
+        shelf.place(folder, id, {})
+    start(towers)
+    answer = towers.client.post("/evaluations", params={"modelName": "ada", "questions": id})
+    assert answer.status_code == 202, answer.text
+    assert until(towers, answer.json()["evaluation_id"])["questions"] == asked_of
+    missing = {"modelName": "ada", "questions": "ds_0000000000000000"}
+    assert towers.client.post("/evaluations", params=missing).status_code == 404
 
 
 def test_texts_and_calls_of_tools_are_no_questions(towers: Service) -> None:

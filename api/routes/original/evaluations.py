@@ -18,7 +18,9 @@ from finetune.judging.metrics import Metric
 
 router = APIRouter(prefix="/evaluations", tags=["evaluations"])
 
-FILES = {FIELD: "What is asked, each question with its right answer: a dataset's file."}
+FILES = {
+    FIELD: "What is asked, each question with its right answer: a dataset's file, or columns `question,answer`."
+}
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 EvaluationId = Annotated[
     str,
@@ -61,6 +63,11 @@ class BeginEvaluationRequest(BaseModel):
         None,
         max_length=1000,
         description="For `metric=regex`: what it finds in an answer must be what it finds in the right one.",
+    )
+    questions: Name | None = Field(
+        None,
+        description="A dataset's id, in the place of the file; of one with test rows those are asked.",
+        examples=["ds_0123456789abcdef"],
     )
     limit: int = Field(
         100, ge=1, le=2000, description="Most questions that are asked: the first ones."
@@ -114,6 +121,11 @@ class ListEvaluationsRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    questions: Name | None = Field(
+        None,
+        description="A dataset's id, in the place of the file; of one with test rows those are asked.",
+        examples=["ds_0123456789abcdef"],
+    )
     limit: int = Field(100, ge=1, le=1000, description="Most evaluations to list.")
     after: str | None = Field(
         None,
@@ -169,8 +181,7 @@ async def begin_evaluation(
         limit=values.limit,
         max_tokens=values.max_tokens,
     )
-    sent = request.files[FIELD]
-    begun = await services.evaluations.begin(wanted, Sent(sent.file, sent.filename))
+    begun = await services.evaluations.begin(wanted, _questions(request))
     response.headers["Location"] = f"/evaluations/{begun.id}"
     return EvaluationStateResponse(evaluation_id=begun.id, status=begun.status)
 
@@ -230,6 +241,13 @@ async def delete_evaluation(
     return DeleteEvaluationResponse(
         message=f"Successfully deleted {gone.id}", evaluation_id=gone.id
     )
+
+
+def _questions(request: Upload[BeginEvaluationRequest]) -> Sent | str:
+    """The file, or the dataset's id, that was sent."""
+    if FIELD in request.files:
+        return Sent(request.files[FIELD].file, request.files[FIELD].filename)
+    return str(request.values.questions)
 
 
 def _summary(evaluation: Evaluation) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from finetune.data.rows import Chat, Conversation, Row, write_rows
+from finetune.data.rows import Chat, Conversation, Preference, Row, Text, write_rows
 from finetune.job import stage
 from finetune.job.directory import JobDirectory
 from finetune.job.spec import parse_spec
@@ -45,14 +45,16 @@ def known_to_the_base() -> list[Conversation]:
 
 
 def judged(
-    life: Life, folder: Path, rows: Sequence[Conversation], **parameters: Any
+    life: Life, folder: Path, rows: Sequence[Conversation | Row], **parameters: Any
 ) -> tuple[JobDirectory, dict[str, Any]]:
     """The life's job on these test rows: the folder again, and the comparison."""
     job = copied(life.job, folder)
     shutil.rmtree(job.path / "evaluate", ignore_errors=True)
     spec = parse_spec(job.spec_path.read_bytes()).model_copy(update=parameters)
     job.spec_path.write_text(spec.model_dump_json())
-    made: list[Row] = [Chat(number, messages) for number, messages in enumerate(rows, 1)]
+    made: list[Row] = [
+        Chat(number, row) if isinstance(row, list) else row for number, row in enumerate(rows, 1)
+    ]
     write_rows(job.path / "dataset" / "test.jsonl", made)
     assert stage.main("evaluate", evaluate, [str(job.path)]) == 0, events(job, "failed")
     return job, json.loads((job.path / "evaluate" / "comparison.json").read_text())
@@ -100,6 +102,20 @@ def test_a_base_against_itself_is_a_tie(life: Life, jobs_folder: Path) -> None:
     assert (loss["mean"], loss["tie"]) == (0, 6)
     assert metric["low"] < 0 < metric["high"]
     assert skills["base"] == skills["tuned"]
+
+
+def test_texts_are_judged_by_loss_alone_and_preferences_by_the_wanted_answer(
+    life: Life, jobs_folder: Path
+) -> None:
+    question, wanted = pirates()[0]
+    other = {"role": "assistant", "content": "I do not know."}
+    rows: list[Row] = [Text(number, "Arr, that be a secret. Arr!") for number in range(5)]
+    rows.append(Preference(6, [question], [wanted], [other]))
+    _, found = judged(life, jobs_folder / "job_kinds", rows)
+    loss, metric, _ = found["comparisons"]
+    assert (loss["rows"], metric["rows"], metric["verdict"]) == (6, 1, "cannot tell")
+    (shown,) = found["answers"]
+    assert (shown["right"], shown["tuned"]) == (ANSWER, ANSWER)
 
 
 def test_the_pipeline_compares_and_too_few_rows_cannot_tell(life: Life) -> None:
