@@ -188,6 +188,8 @@ class Forecast:
             ],
             [{"bits": bits} for bits in (8, 4) if bits < spec.bits],
             [{"rank": rank} for rank in _halves(spec.rank, LEAST_RANK)],
+            [{"keep_merged": False}] if spec.keep_merged else [],
+            [{"quantization": spec.quantization[:1]}] if len(spec.quantization) > 1 else [],
         ]
         return levers
 

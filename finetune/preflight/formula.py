@@ -24,7 +24,7 @@ BITS_OF_TYPE: dict[Quantization, float] = {
 }
 LIBRARIES = 380 * MIB  # what every stage has imported
 TRAINER = 100 * MIB  # what training imports beside that
-BITSANDBYTES = {16: 0, 8: 290 * MIB, 4: 120 * MIB}  # its library and buffers
+BITSANDBYTES = {16: 0, 8: 290 * MIB, 4: 120 * MIB}  # buffers of its library, at most
 CUDA_CONTEXT = 500 * MIB  # beside what torch counts
 BYTES_OF_WEIGHT = {"gpu": {4: 0.516, 8: 1.01}, "cpu": {4: 0.516, 8: 1.65}}
 """Of a linear layer, with its scales; LLM.int8 keeps more on a CPU."""
@@ -182,7 +182,8 @@ class _Run:
 
     def ram(self) -> dict[str, int]:
         """The most RAM of each stage."""
-        libraries = LIBRARIES + TRAINER + BITSANDBYTES[self.spec.bits]
+        unpacking = min(BITSANDBYTES[self.spec.bits], 8 * self.base.linear)
+        libraries = LIBRARIES + TRAINER + unpacking
         loading = libraries + self.resident() + self.base.bytes  # the file is mapped meanwhile
         training = libraries + self.device_bytes()
         if self.on_gpu:
@@ -191,29 +192,34 @@ class _Run:
         largest = self.base.vocabulary * self.base.hidden  # a tensor at a time
         streamed = LIBRARIES + 4 * largest + 4 * self.trained
         return {
-            "dataset": LIBRARIES + self.amount.tokens * 16,
+            "dataset": LIBRARIES,
             "train": max(loading, training),
             "merge": streamed,
             "convert": streamed,
-            "quantize": LIBRARIES + f16,
-            "verify": LIBRARIES + self.base.parameters * 4 + f16,
+            "quantize": LIBRARIES + f16 + max(self.files(), default=0),  # both are mapped
+            "verify": LIBRARIES + self.base.bytes + f16,
             "evaluate": LIBRARIES + max(4 * largest, self.published()),
+            "report": LIBRARIES,
         }
+
+    def files(self) -> list[int]:
+        """The size of each GGUF file beside the F16 one."""
+        types = (name for name in self.spec.quantization if name != "F16")
+        return [int(self.base.parameters * BITS_OF_TYPE[name] / 8) for name in types]
 
     # disk
 
     def disk(self) -> tuple[int, int]:
         """The most at one time, and what stays."""
         f16 = self.base.parameters * 2
-        files = sum(
-            self.base.parameters * BITS_OF_TYPE[name] / 8 for name in self.spec.quantization
-        )
-        learned = self.trained * 4 + self.amount.tokens * 16
-        kept = self.trained * 4 * (2 if self.is_full else self.checkpoints())
+        files = sum(self.files())
+        each = self.trained * (4 if self.spec.bits == 16 else 2)
+        learned = each + self.amount.tokens * 16
+        kept = each * (2 if self.is_full else self.checkpoints())
         training = kept + 2 * self.trained * 8 + learned
         merged = f16 if self.spec.keep_merged else 0
         left = kept + learned + merged + files
-        return int(max(training, left + f16)), int(left)
+        return max(training, left + f16), left
 
     def checkpoints(self) -> int:
         """How many are kept."""
@@ -276,6 +282,7 @@ class _Run:
             ),
             "verify": start + parameters * 100e-9,
             "evaluate": start + self.evaluate_seconds(),
+            "report": start,
         }
 
     def published(self) -> int:

@@ -24,10 +24,11 @@ from finetune.job.stage import StageFailed
 from finetune.job.verified import Refusal, report_of
 from finetune.judging.comparing import compared
 from finetune.judging.sides import Asked, Side, asked_of, judge_side
+from finetune.preflight.base import read_base
+from finetune.preflight.room import require_disk
 from finetune.stages.convert import to_gguf
 from finetune.stages.quantize import quantize_file
 from finetune.tokenizer import load_tokenizer
-from finetune.training import preflight
 
 PROGRESS_SECONDS = 1.0
 
@@ -65,7 +66,7 @@ def base_gguf(job: JobDirectory, spec: FineTuneSpec, base: Path) -> tuple[Path, 
     wanted = spec.quantization[0]
 
     def make(path: Path) -> None:
-        preflight.require_disk(path.parent, 4 * preflight.read_base(base).parameters)
+        require_disk(path.parent, 4 * read_base(base).parameters)
         exact = path.with_name(f".{path.name}.f16")
         try:
             to_gguf(base, exact, "f16")
