@@ -13,13 +13,12 @@ from typing import Any
 import anyio.to_thread
 
 from api.data_folder.shelf import Shelf
-from api.datasets.receiving import Received, Upload, Wanted, read_rows_of, receive
+from api.datasets.receiving import Upload, Wanted, read_rows_of, receive
 from api.errors import NotFound
-from api.models.bases import BaseModels, TrainableBase
+from api.models.bases import BaseModels
 from api.runners.linting import lint
 from finetune.data.folds import path_of
 from finetune.data.mapping import Wish
-from finetune.data.reading import Reading
 from finetune.data.rows import FOLDS, Fold, read_rows
 from finetune.lint.report import Report
 
@@ -60,18 +59,32 @@ class Datasets:
         reader = await anyio.to_thread.run_sync(self._base_models.find, wanted)
         id = self._shelf.new_id()
         with self._shelf.growing(id) as folder:
-            received, reading = await anyio.to_thread.run_sync(self._filled, folder, upload, wish)
+            card = await anyio.to_thread.run_sync(self._filled, folder, upload, wish)
             files = {fold: path for fold in FOLDS if (path := path_of(folder, fold)).is_file()}
             report = await lint(files, base=reader.folder)
-            card = _card(name or upload.name or id, upload.name, wish, reader, received, reading)
+            card |= {"name": name or upload.name or id, "base_model": reader.name}
             card |= {"report": report.model_dump(), "first_rows": _first_rows(files["train"])}
             await anyio.to_thread.run_sync(self._shelf.place, folder, id, card)
         return Dataset(id, card)
 
-    def _filled(self, folder: Path, upload: Upload, wish: Wish) -> tuple[Received, Reading]:
+    def _filled(self, folder: Path, upload: Upload, wish: Wish) -> dict[str, Any]:
+        """The file and its rows by fold; what its card says of them."""
         received = receive(upload, folder, SOURCE, FIELD)
         targets = {fold: path_of(folder, fold) for fold in FOLDS}
-        return received, read_rows_of(received.path, Wanted(wish, self._most_rows), targets, FIELD)
+        wanted = Wanted(wish, self._most_rows)
+        reading, written = read_rows_of(received.path, wanted, targets, FIELD)
+        return {
+            "version": 1,
+            "file_name": upload.name,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "sha256": received.sha256,
+            "size_bytes": received.size_bytes,
+            **reading.describe(),
+            "mapping": {key: value for key, value in asdict(wish).items() if value},
+            "rows": written.counts,
+            "occur_once": written.once,
+            "cut_cells": reading.cut,
+        }
 
     async def page(self, after: str | None, limit: int) -> tuple[list[Dataset], bool]:
         """At most `limit` datasets, newest first, behind `after`; and whether there are more."""
@@ -123,29 +136,6 @@ def _link(source: Path, target: Path) -> None:
         raise NotFound(f"Dataset {source.parent.name!r} is being deleted.") from None
     except OSError:  # another disk, or one that knows no links
         shutil.copyfile(source, target)
-
-
-def _card(
-    name: str,
-    file_name: str | None,
-    wish: Wish,
-    base: TrainableBase,
-    received: Received,
-    reading: Reading,
-) -> dict[str, Any]:
-    return {
-        "version": 1,
-        "name": name,
-        "file_name": file_name,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "base_model": base.name,
-        "sha256": received.sha256,
-        "size_bytes": received.size_bytes,
-        **reading.describe(),
-        "mapping": {key: value for key, value in asdict(wish).items() if value},
-        "rows": dict(reading.counts),
-        "cut_cells": reading.cut,
-    }
 
 
 def _first_rows(path: Path) -> list[dict[str, Any]]:

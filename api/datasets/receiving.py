@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from api.errors import DatasetUnusable, UnsupportedMediaType
 from finetune.data.errors import DatasetError
-from finetune.data.folds import write_folds
+from finetune.data.folds import Written, write_folds
 from finetune.data.mapping import Kind, Wish
 from finetune.data.reading import Reading, open_dataset
 from finetune.data.rows import Fold, Row
@@ -68,7 +68,9 @@ def receive(upload: Upload, folder: Path, stem: str, where: str) -> Received:
     return Received(path, digest.hexdigest(), path.stat().st_size)
 
 
-def read_rows_of(path: Path, wanted: Wanted, targets: Mapping[Fold, Path], where: str) -> Reading:
+def read_rows_of(
+    path: Path, wanted: Wanted, targets: Mapping[Fold, Path], where: str
+) -> tuple[Reading, Written]:
     """Write the rows of each fold of a file of ours to its target.
 
     `errors.DatasetUnusable` with rows, columns and reasons, also for rows of another kind than is wanted.
@@ -76,10 +78,10 @@ def read_rows_of(path: Path, wanted: Wanted, targets: Mapping[Fold, Path], where
     try:
         reading = open_dataset(path, wanted.wish, wanted.kind)
         require_kind(reading.kind, wanted.kind, where)
-        write_folds(_rows(reading, wanted), targets)
+        written = write_folds(_rows(reading, wanted), targets)
     except DatasetError as error:
         raise refusal(error, where) from error
-    return reading
+    return reading, written
 
 
 def _rows(reading: Reading, wanted: Wanted) -> Iterator[tuple[Fold, Row]]:

@@ -7,7 +7,7 @@ from api.datasets.datasets import Dataset, Datasets
 from api.datasets.receiving import Upload, Wanted, read_rows_of, receive, require_kind
 from api.errors import DatasetUnusable, InvalidOption
 from api.runners.linting import lint, refuse
-from finetune.data.folds import held_out
+from finetune.data.folds import Written, held_out
 from finetune.data.rows import FOLDS, Fold
 from finetune.job.directory import ROWS, JobDirectory
 from finetune.job.spec import DatasetOrigin, FineTuneSpec
@@ -40,6 +40,7 @@ def take_inputs(given: Given, job: JobDirectory, wanted: Wanted, datasets: Datas
     job.inputs.mkdir(parents=True)
     targets = {fold: job.input_path(fold, ROWS) for fold in FOLDS}
     counts: dict[Fold, int] = {}
+    once = 0
     origins: dict[Fold, DatasetOrigin] = {}
     for fold, source in given.items():
         where = FIELDS[fold]
@@ -47,21 +48,23 @@ def take_inputs(given: Given, job: JobDirectory, wanted: Wanted, datasets: Datas
         one = wanted if fold == "train" else replace(wanted, only=fold)
         if isinstance(source, Upload):
             received = receive(source, job.inputs, fold, where)
-            reading = read_rows_of(received.path, one, targets, where)
+            _, written = read_rows_of(received.path, one, targets, where)
             origins[fold] = DatasetOrigin(name=source.name, sha256=received.sha256)
-            found: Mapping[Fold, int] = reading.counts
         else:
             dataset = datasets.find(_id(source, where))
             origins[fold] = DatasetOrigin(
                 id=source, name=dataset.card["name"], sha256=dataset.sha256
             )
-            found = _rows_of(dataset, one, where)
+            written = _rows_of(dataset, one, where)
             if fold == "train":
                 datasets.link_rows(source, targets)
             else:
                 datasets.join_rows(source, targets[fold])
-        counts |= found if fold == "train" else {fold: sum(found.values())}
-    for fold, count in held_out(counts).items():
+        if fold == "train":
+            counts, once = dict(written.counts), written.once
+        else:
+            counts[fold] = sum(written.counts.values())
+    for fold, count in held_out(counts, once).items():
         counts[fold] = counts.get(fold, 0) + count
         counts["train"] -= count
     return Inputs(counts, origins)
@@ -91,12 +94,12 @@ def _id(text: str, where: str) -> str:
     return text
 
 
-def _rows_of(dataset: Dataset, wanted: Wanted, where: str) -> Mapping[Fold, int]:
+def _rows_of(dataset: Dataset, wanted: Wanted, where: str) -> Written:
     require_kind(dataset.card["kind"], wanted.kind, where)
-    rows: Mapping[Fold, int] = dataset.card["rows"]
+    rows: dict[Fold, int] = dataset.card["rows"]
     if sum(rows.values()) > wanted.most_rows:
         raise DatasetUnusable(f"More than {wanted.most_rows} rows.", where=where)
-    return rows
+    return Written(rows, dataset.card["occur_once"])
 
 
 def _require_free(fold: Fold, counts: Mapping[Fold, int]) -> None:

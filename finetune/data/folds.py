@@ -4,15 +4,15 @@ Rows stream from file to file; of each one only a number is kept.
 """
 
 import contextlib
-import hashlib
 import random
 from array import array
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from finetune.data.rows import Fold, Row, line_of
+from finetune.lint.turns import key
 
 ENOUGH_TO_JUDGE = 10
 ENOUGH_TO_TEST = 100
@@ -30,33 +30,49 @@ def test_rows(rows: int) -> int:
     return 0 if rows < ENOUGH_TO_TEST else held_out_rows(rows)
 
 
-def print_of(row: Row) -> int:
-    """A number that rows of the same content share."""
-    content = line_of(replace(row, number=0)).encode(errors="surrogatepass")
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
+def held_out(counts: Mapping[Fold, int], once: int) -> dict[Fold, int]:
+    """How many rows are split off those to learn, for each other fold that has none; `once` of them occur once.
 
-
-def drawn(prints: "array[int]", seed: int, *counts: int) -> list[set[int]]:
-    """So many places each, no place twice, the same ones for the same seed.
-
-    Rows that occur more than once stay in training while there are others: a held-out copy tells nothing.
+    A row that occurs more than once stays in training: a held-out copy tells nothing.
     """
-    repeated = _repeated(prints)
-    alone = [place for place, one in enumerate(prints) if one not in repeated]
-    total = sum(counts)
-    pool = alone if len(alone) >= total else list(range(len(prints)))
-    places = iter(random.Random(seed).sample(pool, total))  # noqa: S311  no secret
-    return [{next(places) for _ in range(count)} for count in counts]
+    rows = counts.get("train", 0)
+    wanted: dict[Fold, int] = {"eval": held_out_rows(rows), "test": test_rows(rows)}
+    for fold, count in wanted.items():
+        wanted[fold] = 0 if counts.get(fold) else min(count, once)
+        once -= wanted[fold]
+    return wanted
 
 
-def _repeated(prints: "array[int]") -> set[int]:
-    ordered = sorted(prints)
-    return {one for one, other in zip(ordered, ordered[1:], strict=False) if one == other}
+class Prints:
+    """A number for each row, which rows of the same content share."""
+
+    def __init__(self) -> None:
+        self._prints = array("Q")
+
+    def add(self, row: Row) -> None:
+        """The next row."""
+        self._prints.append(key(row))
+
+    def once(self) -> list[int]:
+        """The places of the rows that occur once."""
+        ordered = sorted(self._prints)
+        pairs = zip(ordered, ordered[1:], strict=False)
+        repeated = {one for one, other in pairs if one == other}
+        return [place for place, one in enumerate(self._prints) if one not in repeated]
 
 
-def write_folds(rows: Iterable[tuple[Fold, Row]], paths: Mapping[Fold, Path]) -> dict[Fold, int]:
-    """Write the rows of each fold to its file, where it has rows; how many there were."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many rows each fold has, and how many of those to learn occur once."""
+
+    counts: dict[Fold, int]
+    once: int
+
+
+def write_folds(rows: Iterable[tuple[Fold, Row]], paths: Mapping[Fold, Path]) -> Written:
+    """Write the rows of each fold to its file, where it has rows."""
     counts: dict[Fold, int] = {}
+    prints = Prints()
     with contextlib.ExitStack() as stack:
         files: dict[Fold, TextIO] = {}
         for fold, row in rows:
@@ -64,35 +80,34 @@ def write_folds(rows: Iterable[tuple[Fold, Row]], paths: Mapping[Fold, Path]) ->
                 files[fold] = stack.enter_context(_written(paths[fold]))
             files[fold].write(line_of(row))
             counts[fold] = counts.get(fold, 0) + 1
-    return counts
+            if fold == "train":
+                prints.add(row)
+    return Written(counts, len(prints.once()))
 
 
 def split(
     rows: Iterable[Row], folder: Path, seed: int, given: Collection[Fold] = ()
 ) -> dict[Fold, int]:
-    """Write `train.jsonl`, and `eval.jsonl` and `test.jsonl` unless they are given; how many rows each has."""
+    """Write `train.jsonl`, and `eval.jsonl` and `test.jsonl` unless they are given; how many rows each has.
+
+    The same rows are split off for the same seed.
+    """
     whole = folder / "whole.jsonl"
-    prints: array[int] = array("Q")
+    prints = Prints()
+    count = 0
     with _written(whole) as file:
         for row in rows:
             file.write(line_of(row))
-            prints.append(print_of(row))
-    wanted = {
-        fold: count
-        for fold, count in held_out({"train": len(prints)}).items()
-        if fold not in given
-    }
-    places = dict(zip(wanted, drawn(prints, seed, *wanted.values()), strict=True))
+            prints.add(row)
+            count += 1
+    once = prints.once()
+    known: dict[Fold, int] = {"train": count, **dict.fromkeys(given, 1)}
+    wanted = {fold: n for fold, n in held_out(known, len(once)).items() if fold not in given}
+    drawn = iter(random.Random(seed).sample(once, sum(wanted.values())))  # noqa: S311  no secret
+    places = {fold: {next(drawn) for _ in range(n)} for fold, n in wanted.items()}
     _deal(whole, folder, places)
     whole.unlink()
-    return {"train": len(prints) - sum(wanted.values()), **wanted}
-
-
-def held_out(counts: Mapping[Fold, int]) -> dict[Fold, int]:
-    """How many rows are split off those to learn, for each other fold that has none."""
-    rows = counts.get("train", 0)
-    wanted: dict[Fold, int] = {"eval": held_out_rows(rows), "test": test_rows(rows)}
-    return {fold: 0 if counts.get(fold) else count for fold, count in wanted.items()}
+    return {"train": count - sum(wanted.values()), **wanted}
 
 
 def path_of(folder: Path, fold: Fold) -> Path:

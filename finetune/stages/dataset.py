@@ -1,7 +1,8 @@
 """Stage `dataset`: what was uploaded becomes `train.jsonl`, `eval.jsonl` and `test.jsonl`, looked at token by token."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
+from functools import partial
 from pathlib import Path
 
 from finetune.bases.trying import require_tried
@@ -19,15 +20,17 @@ from finetune.lint.tokens import Tokens
 from finetune.training.supervision import row_as_read
 
 
-def write_inputs(job: JobDirectory, spec: FineTuneSpec, folder: Path) -> dict[Fold, int]:
-    """inputs/ -> the three files of rows, what is not given being split off; how many rows each has."""
+def write_inputs(
+    job: JobDirectory, spec: FineTuneSpec, folder: Path, read: Callable[[Row], Row]
+) -> dict[Fold, int]:
+    """inputs/ -> the three files of rows as they are `read`, what is not given being split off; how many each has."""
     train = job.input("train")
     if train is None:
         raise StageFailed("Dataset missing", "inputs/ holds no training data.")
     given = {fold: path for fold in FOLDS if fold != "train" and (path := job.input(fold))}
-    counts = split(_rows(train, spec), folder, spec.seed, given)
+    counts = split(map(read, _rows(train, spec)), folder, spec.seed, given)
     for fold, path in given.items():
-        counts[fold] = write_rows(path_of(folder, fold), _rows(path, spec))
+        counts[fold] = write_rows(path_of(folder, fold), map(read, _rows(path, spec)))
     if not counts["train"]:
         raise StageFailed("Nothing to learn", "inputs/ holds no rows to train on.")
     return counts
@@ -50,16 +53,11 @@ def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> No
     base = stage.base_folder(job, spec)
     if require_tried(base, spec.base_model, job.path):  # one that was put there by hand
         job.append_event("dataset", "tried", base=spec.base_model)
-    write_inputs(job, spec, folder.path)
     tokens = Tokens(base, spec.max_length, spec.loss)
+    counts = write_inputs(job, spec, folder.path, partial(row_as_read, tokens.tokenizer))
     linter = Linter(tokens)
-    counts = {}
     for fold in FOLDS:
-        path = path_of(folder.path, fold)
-        counts[fold] = _rewrite(
-            path, (row_as_read(tokens.tokenizer, row) for row in read_rows(path))
-        )
-        linter.look(fold, read_rows(path))
+        linter.look(fold, read_rows(path_of(folder.path, fold)))
     report = linter.report(spec.accepted)
     write_atomically(folder.path / "lint.json", report.model_dump_json())
     for finding in report.warnings:
@@ -67,9 +65,7 @@ def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> No
     for finding in report.errors:
         raise StageFailed("Dataset unusable", finding.event()["detail"])
     if tokens.left_out:
-        train = path_of(folder.path, "train")
-        learned = (row for row in read_rows(train) if row.number not in tokens.left_out)
-        counts["train"] = _rewrite(train, learned)
+        counts["train"] = _leave_out(path_of(folder.path, "train"), tokens.left_out)
     folder.mark_done(
         [path_of(folder.path, fold) for fold in FOLDS],
         base=stage.fingerprint(base),
@@ -82,10 +78,10 @@ def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> No
     )
 
 
-def _rewrite(path: Path, rows: Iterator[Row]) -> int:
-    """Put other rows in the place of a file's, which may be read meanwhile; how many there are."""
+def _leave_out(path: Path, numbers: Container[int]) -> int:
+    """Take these rows out of a file; how many are left."""
     other = path.with_suffix(".other")
-    count = write_rows(other, rows)
+    count = write_rows(other, (row for row in read_rows(path) if row.number not in numbers))
     other.replace(path)
     return count
 

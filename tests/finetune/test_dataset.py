@@ -8,7 +8,7 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from finetune.bases import tokenizer_files
-from finetune.data.rows import Chat, Conversation, conversations_of
+from finetune.data.rows import Chat, Conversation, conversations_of, write_rows
 from finetune.job.directory import JobDirectory
 from finetune.job.stage import StageFailed, base_folder, read_spec
 from finetune.stages.dataset import dataset
@@ -133,3 +133,20 @@ def test_the_tokenizer_is_laid_out_with_what_the_converter_looks_for(
 
 def test_a_prompt_ends_before_the_last_answer() -> None:
     assert prompt_of([*ANSWERED, *ANSWERED, *ASKED]) == [*ANSWERED, *ASKED]
+
+
+def test_rows_that_the_api_has_read_are_taken_as_they_are(jobs_folder: Path) -> None:
+    job = new_job(jobs_folder / "job_rows", [ANSWERED, ANSWERED])
+    write_rows(job.input_path("train", "rows.jsonl"), rows(question_rows()))
+    write_rows(job.input_path("test", "rows.jsonl"), rows([ANSWERED]))
+    train, judged = made(job)
+    assert (len(train), len(judged)) == (38, 2)
+    assert conversations_of(job.stage("dataset").path / "test.jsonl") == [ANSWERED]
+
+
+def test_the_stage_splits_anew_what_a_crash_has_left(jobs_folder: Path) -> None:
+    job = new_job(jobs_folder / "job_again", question_rows())
+    first = made(job)
+    assert made(job) == first
+    names = {path.name for path in job.stage("dataset").path.iterdir()}
+    assert names == {"train.jsonl", "eval.jsonl", "test.jsonl", "lint.json", "done.json"}

@@ -36,10 +36,17 @@ def command(program: str) -> tuple[str, ...]:
 
 
 def csv_file(rows: int = 40, cell: str | None = None) -> io.BytesIO:
-    """A dataset in a file of its own."""
-    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
-    quoted = (json.dumps(turns) if cell is None else cell).replace('"', '""')
-    return io.BytesIO(("messages\n" + f'"{quoted}"\n' * rows).encode())
+    """A dataset in a file of its own, each row once unless it is said what stands there."""
+
+    def quoted(number: int) -> str:
+        turns = [
+            {"role": "user", "content": f"hi {number}"},
+            {"role": "assistant", "content": "ho"},
+        ]
+        return (json.dumps(turns) if cell is None else cell).replace('"', '""')
+
+    lines = [f'"{quoted(number)}"\n' for number in range(1, rows + 1)]
+    return io.BytesIO(("messages\n" + "".join(lines)).encode())
 
 
 def submission(

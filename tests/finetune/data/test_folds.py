@@ -51,21 +51,22 @@ def test_of_a_hundred_rows_or_more_some_are_held_out_for_the_end_too(tmp_path: P
     [(9, 0, 0), (10, 1, 0), (99, 5, 0), (100, 5, 5), (1_000, 50, 50), (10**6, 50, 50)],
 )
 def test_few_rows_are_all_trained_on(rows: int, eval_rows: int, test_rows: int) -> None:
-    assert held_out({"train": rows}) == {"eval": eval_rows, "test": test_rows}
-    assert held_out({"train": rows, "eval": 1})["eval"] == 0
-    assert held_out({"train": rows, "test": 1})["test"] == 0
+    assert held_out({"train": rows}, rows) == {"eval": eval_rows, "test": test_rows}
+    assert held_out({"train": rows, "eval": 1}, rows)["eval"] == 0
+    assert held_out({"train": rows, "test": 1}, rows)["test"] == 0
     assert held_out_rows(rows) == eval_rows
 
 
-def test_rows_that_repeat_are_not_held_out_while_there_are_others(tmp_path: Path) -> None:
+def test_rows_that_repeat_stay_in_training(tmp_path: Path) -> None:
     found = dealt(tmp_path, chats([ANSWERED] * 90 + question_rows()[:10]))
     assert (len(found["eval"]), len(found["test"])) == (5, 5)
     assert all(
         isinstance(row, Chat) and row.messages != ANSWERED
         for row in [*found["eval"], *found["test"]]
     )
-    all_alike = dealt(tmp_path, chats([ANSWERED] * 40))
-    assert len(all_alike["eval"]) == 2
+    found = dealt(tmp_path, chats([ANSWERED] * 97 + question_rows()[:3]))
+    assert (len(found["eval"]), len(found["test"]), len(found["train"])) == (3, 0, 97)
+    assert len(dealt(tmp_path, chats([ANSWERED] * 40))["train"]) == 40
 
 
 def test_what_is_given_is_not_split_off(tmp_path: Path) -> None:
@@ -78,6 +79,7 @@ def test_the_rows_of_each_fold_come_into_a_file_of_their_own(tmp_path: Path) -> 
     first, second, third = texts(3)
     paths = {fold: path_of(tmp_path, fold) for fold in FOLDS}
     rows: list[tuple[Fold, Row]] = [("test", first), ("train", second), ("test", third)]
-    assert write_folds(rows, paths) == {"train": 1, "test": 2}
+    written = write_folds(rows, paths)
+    assert (written.counts, written.once) == ({"train": 1, "test": 2}, 1)
     assert list(read_rows(paths["test"])) == [first, third]
     assert not paths["eval"].exists()

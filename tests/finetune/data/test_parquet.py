@@ -1,6 +1,5 @@
 """Parquet: read in a process of its own, which a broken file ends without us."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +83,7 @@ def test_without_pyarrow_it_is_said_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path, [{"messages": CHAT}])
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.setattr(reader.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     error = refused(path)
     assert error.kind == "no_reader"
     assert reader.INSTALL in error.detail
