@@ -23,6 +23,7 @@ from finetune.tokenizer import end_marks, ids, prompt_ids
 CONTEXT = 1024
 MOST_TOKENS = 160
 ANSWER_TOKENS = 24
+LONGEST_PROMPT = 512
 
 
 def read_alike(tokenizer: PreTrainedTokenizerBase, folder: Path, gguf: Path) -> list[Passage]:
@@ -32,10 +33,11 @@ def read_alike(tokenizer: PreTrainedTokenizerBase, folder: Path, gguf: Path) -> 
     """
     engine = Engine(gguf, CONTEXT)
     check_texts(tokenizer, engine, TEXTS)
-    conversations = renderable(tokenizer)
-    check_prompts(tokenizer, engine, conversations)
-    prompts = [prompt_ids(tokenizer, one.messages) for one in conversations]
-    said = [(prompt, engine.go_on(prompt, ANSWER_TOKENS)) for prompt in prompts]
+    check_prompts(tokenizer, engine, renderable(tokenizer))
+    prompts = [
+        prompt_ids(tokenizer, messages) for messages in CONVERSATIONS[:1] + CONVERSATIONS[2:]
+    ]
+    said = [(p, engine.go_on(p, ANSWER_TOKENS)) for p in prompts if len(p) <= LONGEST_PROMPT]
     del engine
     with Scorer(gguf, 64) as scorer:
         lost = [number for number in end_marks(tokenizer, folder) if not scorer.ends(number)]

@@ -58,5 +58,6 @@ def spare_token(tokenizer: PreTrainedTokenizerBase) -> str:
     special = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
     template = str(tokenizer.chat_template)
     spare = [token for token in special if SPARE.search(token) and token not in template]
-    others = [tokenizer.unk_token, tokenizer.bos_token, tokenizer.convert_ids_to_tokens(0)]
+    first_two = map(tokenizer.convert_ids_to_tokens, (0, 1))  # the first is the end of some
+    others = [tokenizer.unk_token, tokenizer.bos_token, *first_two]
     return next(str(token) for token in [*spare, *others] if token and token not in ends)

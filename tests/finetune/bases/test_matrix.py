@@ -53,6 +53,6 @@ def test_a_base_of_this_form_is_trained_with_default_parameters_and_verified(
 ) -> None:
     tried.remember(make(name, tmp_path / "base"), None)
     rows = [*question_rows()[:14], [*CONVERSATIONS[1], {"role": "assistant", "content": "Me."}]]
-    job = new_job(tmp_path / "job", rows, quantization="Q8_0")
+    job = new_job(tmp_path / "job", rows, quantization="F16")
     run(job)
     assert job.probes_path.is_file()
