@@ -9,7 +9,8 @@ import httpx2
 import pytest
 
 from api.routes.original.fine_tune import FineTuneRequest
-from finetune.job.spec import TrainingParameters
+from finetune.job.spec import FineTuneSpec, TrainingParameters
+from finetune.training.schedule import schedule
 from tests.jobs.client import client_of
 from tests.jobs.workshop import Workshop, csv_file
 
@@ -155,6 +156,19 @@ async def test_what_cannot_be_trained_is_refused_as_a_problem(
     assert shop.left_behind() == []
 
 
+async def test_half_an_epoch_of_one_batch_is_the_one_step_that_training_makes(
+    client: httpx2.AsyncClient,
+) -> None:
+    half = {"epochs": "0.5", "batch_size": "16", "dry_run": "true"}
+    answer = await client.post(URL, params=half, files=files(csv_file(6).getvalue()))
+    plan = answer.json()
+    assert (plan["rows"], plan["gradient_accumulation_steps"], plan["steps"]) == (6, 1, 1)
+    spec = FineTuneSpec(
+        model_name="t", base_model="demo", base_model_folder=".", epochs=0.5, batch_size=16
+    )
+    assert schedule(spec, 6).steps == 1
+
+
 async def test_a_bad_row_comes_with_its_place(client: httpx2.AsyncClient) -> None:
     answer = await client.post(URL, files=files(csv_file(3, "[1]").getvalue()))
     first = answer.json()["errors"][0]
@@ -196,7 +210,8 @@ async def test_what_the_linter_finds_errors_in_is_refused_with_row_and_reason(
 
 
 async def test_a_dry_run_shows_what_the_linter_says(client: httpx2.AsyncClient) -> None:
-    answer = await client.post(URL, params={"dry_run": "true"}, files=files())
+    twice = csv_file(3).getvalue() + csv_file(1).getvalue().removeprefix(b"messages\n")
+    answer = await client.post(URL, params={"dry_run": "true"}, files=files(twice))
     found = answer.json()["lint"]["findings"]
     assert [(one["code"], one["severity"]) for one in found] == [("duplicate", "warning")]
     answer = await client.post(URL, params={"accept": "nonsense"}, files=files())
