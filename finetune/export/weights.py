@@ -3,6 +3,7 @@
 Read, not mapped: what is read is given back with the tensor, so that memory holds one tensor and not the model.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,9 @@ DTYPES = {
 }
 LARGE = 2**24
 """Elements from which on a tensor is handed over in float16: no tensor so large stands in the file in float32."""
-PART_ELEMENTS = 2**22
+PART_ELEMENTS = 2**20
+BEYOND = 65520.0
+"""The least number that float16 rounds to infinity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +90,27 @@ class Stored:
         total = there if rows is None else rows
         half = torch.empty((total, *self.shape[1:]), dtype=torch.float16)
         width = half.numel() // max(1, total)
-        for first, last in _parts(total, width if change is None or change.in_parts else 0):
-            part = torch.zeros((last - first, *self.shape[1:]), dtype=torch.float32)
-            if first < there:
-                known = self.rows(first, min(last, there))
-                part[: len(known)] = known
-            if change is not None:
-                change.apply(part, first)
-            half[first:last] = part
-            if not torch.isfinite(half[first:last]).all():
-                raise StageFailed("The merge left float16", _why(self.name, change is not None))
+        in_parts = change is None or change.in_parts
+        with _one_thread() if in_parts else contextlib.nullcontext():
+            for first, last in _parts(total, width if in_parts else 0):
+                part = self._begun(first, last)
+                if change is not None:
+                    change.apply(part, first)
+                low, high = part.aminmax()
+                if not (low > -BEYOND and high < BEYOND):  # neither holds of what is no number
+                    raise StageFailed("The merge left float16", _why(self.name, change is not None))
+                half[first:last] = part
         return half
+
+    def _begun(self, first: int, last: int) -> torch.Tensor:
+        """These rows in float32; beyond the last that is stored they are zeros."""
+        there = self.shape[0]
+        if last <= there:
+            return self.rows(first, last).float()
+        part = torch.zeros((last - first, *self.shape[1:]), dtype=torch.float32)
+        if first < there:
+            part[: there - first] = self.rows(first, there)
+        return part
 
     def weight(self) -> Weight:
         """As it is; in float16 when it is large, which is what becomes of it anyway."""
@@ -127,6 +140,17 @@ def _stored(name: str, entry: dict[str, Any], path: Path, data: int) -> Stored:
             f"{name} in {path.name} is of type {entry['dtype']}. Take the unquantized model.",
         )
     return Stored(name, tuple(entry["shape"]), dtype, path, data + entry["data_offsets"][0])
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Parts are small: threads would wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _parts(rows: int, width: int) -> Iterator[tuple[int, int]]:
