@@ -16,10 +16,13 @@ SETTINGS = ("config.json", "generation_config.json")
 
 
 def adapter(weights: Path, folder: Path) -> list[Path]:
-    """`adapter/` below the folder of the stage; the files in it."""
+    """`adapter/` below the folder of the stage; the files in it. It names its base without this machine's path."""
     out = _emptied(folder / "adapter")
     for name in ADAPTER:
         shutil.copyfile(weights / name, out / name)
+    settings = json.loads((out / ADAPTER[0]).read_text("utf-8"))
+    settings["base_model_name_or_path"] = Path(settings.get("base_model_name_or_path") or "").name
+    (out / ADAPTER[0]).write_text(json.dumps(settings, indent=2), "utf-8")
     return [out / name for name in ADAPTER]
 
 

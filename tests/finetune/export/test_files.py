@@ -22,6 +22,7 @@ from finetune.preflight.base import safetensors_header
 from finetune.stages.convert import convert, to_gguf
 from finetune.stages.merge import merge
 from finetune.stages.quantize import quantize
+from finetune.training import leaving
 from tests.finetune.export.adapters import by_peft, largest_difference, load, save_adapter
 from tests.finetune.jobs import DEMO_MODEL, ROOT, new_job
 
@@ -87,6 +88,13 @@ def test_a_merged_folder_is_a_stage_only_on_wish(tmp_path: Path) -> None:
     plain, wished = new_job(tmp_path / "a"), new_job(tmp_path / "b", keep_merged=True)
     assert "merge" not in stages_of(read_spec(plain))
     assert "merge" in stages_of(read_spec(wished))
+
+
+def test_an_adapter_names_its_base_without_the_path_on_this_machine(tmp_path: Path) -> None:
+    trained = save_adapter(DEMO_MODEL, tmp_path / "checkpoint")
+    config, _ = leaving.adapter(trained, tmp_path)
+    assert json.loads(config.read_text())["base_model_name_or_path"] == "demo_model"
+    assert str(DEMO_MODEL) in (trained / config.name).read_text()
 
 
 def test_a_model_trained_whole_is_converted_as_it_is(tmp_path: Path) -> None:
