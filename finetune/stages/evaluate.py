@@ -67,12 +67,9 @@ def base_gguf(job: JobDirectory, spec: FineTuneSpec, base: Path) -> tuple[Path, 
 
     def make(path: Path) -> None:
         require_disk(path.parent, 4 * read_base(base).parameters)
-        exact = path.with_name(f".{path.name}.f16")
-        try:
-            to_gguf(base, exact, "f16")
-            quantize_file(exact, path, wanted)
-        finally:
-            exact.unlink(missing_ok=True)
+        exact = path.with_name("f16.gguf")
+        to_gguf(base, exact, "f16")
+        quantize_file(exact, path, wanted)
 
     return kept_base(job.path.parent, base, wanted, make)
 

@@ -39,7 +39,8 @@ async def test_the_files_of_a_base_that_has_gone_go_at_the_next_start(tmp_path: 
         for mark in (fingerprint(base), "0" * 64):
             (kept / f"{mark}.json").write_text('{"base": "../base_models/demo"}')
             (kept / f"{mark}-Q8_0.gguf").write_text("GGUF")
-        (kept / f".{fingerprint(base)}-Q8_0.gguf.f16").write_text("half")
+        (kept / ".making").mkdir()
+        (kept / ".making" / "f16.gguf").write_text("half")
     async with Workshop(tmp_path):
         mark = fingerprint(base)
         left = {path.name for path in kept.iterdir()} - {"lock"}
