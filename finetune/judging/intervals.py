@@ -20,6 +20,8 @@ LEAST_ROWS = 5
 """With fewer rows nothing is said of how sure a mean is."""
 REPEATS = 2000
 SEED = 20_240_229
+LEAST_SPREAD = 0.2
+"""Of the standard error that a resample is taken to have at least: a few rows drawn again and again have none."""
 KEPT_AT_MOST = 2**21
 """Resampling weights that are kept from one call to the next: those of so many numbers."""
 
@@ -80,9 +82,11 @@ def of_values(differences: Sequence[float]) -> Interval:
     weights = _resampled(count, padded=False)
     means = weights @ values
     spreads = np.sqrt(np.maximum(weights @ (values - center) ** 2 - (means - center) ** 2, 0))
-    errors = np.maximum(spreads * math.sqrt(count / (count - 1)) / math.sqrt(count), error / 100)
+    errors = np.maximum(
+        spreads * math.sqrt(count / (count - 1)) / math.sqrt(count), error * LEAST_SPREAD
+    )
     above, below = np.quantile((means - center) / errors, [(1 + LEVEL) / 2, (1 - LEVEL) / 2])
-    return Interval(center, center - above * error, center - below * error, count)
+    return Interval(center, center - float(above) * error, center - float(below) * error, count)
 
 
 def wins(differences: Sequence[float], tie: float = 1e-9) -> dict[str, int]:
