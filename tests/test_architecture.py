@@ -54,7 +54,8 @@ PURE = (
 
 
 FLOORS = (
-    ("api.errors", "api.faults", "api.settings", "finetune"),
+    ("finetune",),
+    ("api.errors", "api.faults", "api.settings"),
     ("api.names", "api.child_process"),
     ("api.data_folder",),
     ("api.store", "api.runtime", "api.runners"),

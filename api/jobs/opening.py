@@ -40,6 +40,7 @@ def open_jobs(
         max_rows=settings.max_dataset_rows,
         max_file_bytes=settings.max_upload_bytes,
         trains_here=settings.runner == "local",
+        bounds=settings.verify_bounds,
     )
     supervisor = Supervisor(
         store,

@@ -36,6 +36,7 @@ from finetune.data.small_talk import as_json_lines
 from finetune.job import programs
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import sync_folder, write_atomically
+from finetune.job.parameters.checking import Bounds
 from finetune.job.parameters.learning import Refusal
 from finetune.job.spec import LEARNS, FineTuneSpec
 from finetune.job.stage import StageFailed
@@ -85,10 +86,12 @@ class Submitter:
         max_rows: int,
         max_file_bytes: int,
         trains_here: bool = False,
+        bounds: Bounds | None = None,
     ) -> None:
         """`default_base` is trained where a submission names no base. `trains_here`: this installation runs the jobs,
-        so it must have what trains.
+        so it must have what trains. `bounds` are what the files of a job must keep to.
         """
+        self._bounds = bounds
         self._default_base = default_base
         self._store = store
         self._runtime = runtime
@@ -127,7 +130,8 @@ class Submitter:
         wanted = self._default_base if submission.base_model is None else submission.base_model
         base = await anyio.to_thread.run_sync(self._base_models.find, wanted)
         await require_free(self._store, self._runtime, name)
-        spec = _spec(name, base, self._jobs_dir / job_id, submission.parameters)
+        parameters = {**submission.parameters, "bounds": self._bounds}
+        spec = _spec(name, base, self._jobs_dir / job_id, parameters)
         if spec.importance_matrix and self._trains_here:
             _require_programs()
         return spec

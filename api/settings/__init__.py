@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.settings.values import (
     AnyCase,
+    FileBounds,
     Folder,
     HostNames,
     Key,
@@ -178,6 +179,12 @@ class Settings(BaseSettings):
         (),
         description="Where the figures of a training also go, beside its TensorBoard files: `mlflow`, `wandb` or both, "
         "each configured by its own variables (`MLFLOW_TRACKING_URI`, `WANDB_API_KEY`, ...). A worker has its own.",
+    )
+    verify_bounds: FileBounds | None = Field(
+        None,
+        description="How far the files of a fine-tune may be from the trained model, where the defaults do not suit: "
+        'a JSON object such as `{"largest": 0.1, "loss": {"Q4_K_M": 0.2}}`. '
+        "[Verified export](verified-export.md) names them.",
     )
     max_dataset_rows: int = Field(1_000_000, ge=1, description="Most rows a dataset may have.")
 

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from finetune.job.parameters.checking import Bounds
+
 
 def _listed(value: object) -> object:
     """A list as people write it: JSON, or texts with commas or white space between them."""
@@ -78,6 +80,16 @@ def _folder(value: object) -> object:
     return Path(str(value).strip()).expanduser()
 
 
+def _object(value: object) -> object:
+    """A JSON object."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('is no JSON; write an object such as {"largest": 0.1}') from None
+
+
 ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
 """What a path prefix may look like."""
 
@@ -90,3 +102,4 @@ HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], Li
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], Listed]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], Listed]
 Trackers = Annotated[tuple[Annotated[Literal["mlflow", "wandb"], AnyCase], ...], Listed]
+FileBounds = Annotated[Bounds, BeforeValidator(_object)]

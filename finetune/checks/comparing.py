@@ -71,6 +71,22 @@ def seen(scorer: Scorer, passage: Passage, reference: Expected) -> Seen:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Above:
+    """What a file's loss is above another's, token by token over the same answers, and the error of that mean."""
+
+    mean: float
+    error: float
+
+
+def above(answers: Sequence[Seen], others: Sequence[Seen]) -> Above:
+    """The loss of `answers` above that of `others`."""
+    pairs = zip(answers, others, strict=True)
+    apart = np.concatenate([other.asked - one.asked for one, other in pairs]).astype(np.float64)
+    error = float(apart.std()) / math.sqrt(len(apart))
+    return Above(round(float(apart.mean()), 5), round(error, 5))
+
+
 def figures(
     passages: Sequence[Passage], references: Sequence[Expected], answers: Sequence[Seen]
 ) -> Figures:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune.checks import speaking, vocabulary, weights
-from finetune.checks.comparing import Expected, Figures, figures, seen
+from finetune.checks.comparing import Expected, Seen, above, figures, seen
 from finetune.checks.engine import Engine
 from finetune.checks.passages import Passage, answer
 from finetune.checks.reading import check_prompts, check_texts, check_tools
@@ -33,6 +33,8 @@ class Examination:
     verdict: Verdict = field(default_factory=Verdict)
     report: dict[str, Any] = field(default_factory=lambda: {"files": {}})
     warnings: dict[str, str] = field(default_factory=dict)
+    exactly: list[Seen] = field(default_factory=list)
+    """What the F16 file said."""
 
     def note(self, name: str, **measured: Any) -> None:
         """Keep something that was measured of a file."""
@@ -66,11 +68,11 @@ class Examination:
 
     def hold_exact(
         self, name: str, path: Path, reference: Reference, taught: Sequence[Expected]
-    ) -> Figures | None:
+    ) -> None:
         """The F16 file against the trained model."""
-        found: Figures | None = None
         with self.verdict.of(name), Scorer(path, self._longest) as scorer:
-            found = self._figures(scorer, taught)
+            self.exactly = self._seen(scorer, taught)
+            found = figures(self.subject.passages, taught, self.exactly)
             self.note(name, type="F16", **asdict(found))
             if self.subject.is_chat:
                 warning = speaking.check_end(self.subject.passages, taught, scorer.ends)
@@ -88,14 +90,12 @@ class Examination:
                         contents, tensor, rows, tokens, self.bounds.token_rows
                     )
                     self.note(name, token_rows=apart)
-        return found
 
     def hold_quantized(
         self,
         name: str,
         path: Path,
         exact: Path,
-        f16: Figures | None,
         taught: Sequence[Expected],
     ) -> None:
         """A quantized file against the F16 file and the trained model."""
@@ -108,10 +108,16 @@ class Examination:
         with self.verdict.of(name):
             vocabulary.check_header(Contents(exact), Contents(path))
         with self.verdict.of(name), Scorer(path, self._longest) as scorer:
-            found = self._figures(scorer, taught)
-            above = round(found.loss - f16.loss, 5) if f16 else None
-            self.note(name, **asdict(found), loss_above_f16=above)
-            speaking.judge(found, above, Contents(path).type, self.bounds)
+            answers = self._seen(scorer, taught)
+            found = figures(self.subject.passages, taught, answers)
+            more = above(answers, self.exactly) if self.exactly else None
+            self.note(
+                name,
+                **asdict(found),
+                loss_above_f16=more.mean if more else None,
+                loss_error=more.error if more else None,
+            )
+            speaking.judge(found, more, Contents(path).type, self.bounds)
 
     @property
     def _longest(self) -> int:
@@ -123,10 +129,9 @@ class Examination:
         wanted = longest + speaking.PROBE_TOKENS + ROOM
         return min(read(path).context_length, wanted)
 
-    def _figures(self, scorer: Scorer, taught: Sequence[Expected]) -> Figures:
-        passages = self.subject.passages
-        answers = [seen(scorer, p, r) for p, r in zip(passages, taught, strict=True)]
-        return figures(passages, taught, answers)
+    def _seen(self, scorer: Scorer, taught: Sequence[Expected]) -> list[Seen]:
+        pairs = zip(self.subject.passages, taught, strict=True)
+        return [seen(scorer, passage, reference) for passage, reference in pairs]
 
 
 def _said_by(engine: Engine, subject: Subject) -> list[Passage]:

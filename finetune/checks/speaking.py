@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from finetune.checks.comparing import Expected, Figures
+from finetune.checks.comparing import Above, Expected, Figures
 from finetune.checks.engine import Engine, Reply
 from finetune.checks.passages import Passage, answer
 from finetune.checks.reading import shown
@@ -34,8 +34,11 @@ def judge_exact(seen: Figures, bounds: Bounds, *, is_mixture: bool = False) -> N
         )
 
 
-def judge(seen: Figures, above: float | None, kind: str, bounds: Bounds) -> None:
-    """A quantized file against the reference; its loss is so much `above` the F16 file's. Raises `Refused`."""
+def judge(seen: Figures, above: Above | None, kind: str, bounds: Bounds) -> None:
+    """A quantized file against the reference; its loss is so much `above` the F16 file's. Raises `Refused`.
+
+    A loss that two standard errors may explain is not held against it.
+    """
     known = cast(Quantization, kind)
     if kind not in bounds.difference:
         raise Refused("The quantized GGUF is of an unknown type", f"It says {kind!r}.")
@@ -55,10 +58,10 @@ def judge(seen: Figures, above: float | None, kind: str, bounds: Bounds) -> None
             f"Its likeliest token is the trained model's at {seen.equal_first:.0%} of {seen.places} places; the bound "
             f"for {kind} is {least:.0%}"
         )
-    elif above is not None and not above <= most_above:
+    elif above is not None and not above.mean - 2 * above.error <= most_above:
         wrong = (
-            f"Its loss over {seen.tokens} tokens of answers is {above} above the F16 file's; the bound for {kind} is "
-            f"{most_above}"
+            f"Its loss over {seen.tokens} tokens of answers is {above.mean} (error {above.error}) above the F16 "
+            f"file's; the bound for {kind} is {most_above}"
         )
     if wrong:
         raise Refused(

@@ -17,6 +17,7 @@ from finetune.checks.subject import subject_of
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import write_atomically
+from finetune.job.parameters.checking import Bounds
 from finetune.job.spec import FineTuneSpec, Probes
 
 EXACT = "convert/model-f16.gguf"
@@ -30,23 +31,23 @@ def verify(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> Non
     job.append_event("verify", "estimated", **estimate(subject, len(quantized)))
     published = f"quantize/{job.gguf_path.name}"
 
-    exam = Examination(subject, spec.bounds)
+    exam = Examination(subject, spec.bounds or Bounds())
     exam.read(EXACT, exact)
     probes, said = exam.ask(published, job.gguf_path)
     reference = subject.reference()
     expected = reference.expect([*subject.passages, *said])
     taught, spoken = expected[: len(subject.passages)], expected[len(subject.passages) :]
-    f16 = exam.hold_exact(EXACT, exact, reference, taught)
+    exam.hold_exact(EXACT, exact, reference, taught)
     del reference
     for path in quantized:
-        exam.hold_quantized(f"quantize/{path.name}", path, exact, f16, taught)
+        exam.hold_quantized(f"quantize/{path.name}", path, exact, taught)
     with exam.verdict.of(published):
-        exam.report["answers"] = speaking.judge_answers(said, spoken, spec.bounds.answers)
+        exam.report["answers"] = speaking.judge_answers(said, spoken, exam.bounds.answers)
 
     for kind, detail in exam.warnings.items():
         job.append_event("verify", "warning", kind=kind, detail=detail)
     refused = exam.verdict.written()
-    report = exam.report | {"bounds": spec.bounds.model_dump(), "refused": refused}
+    report = exam.report | {"bounds": exam.bounds.model_dump(), "refused": refused}
     files = [folder.path / "report.json"]
     write_atomically(files[0], json.dumps(report, indent=1))
     if probes:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from annotated_types import Ge
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from finetune.job.parameters.exporting import Quantization
 
@@ -11,12 +11,12 @@ ByType = dict[Quantization, Annotated[float, Ge(0)]]
 
 DIFFERENCE: ByType = {
     "F16": 0.02,
-    "Q8_0": 0.1,
-    "Q6_K": 0.25,
-    "Q5_K_M": 0.4,
-    "Q4_K_M": 0.75,
-    "Q4_K_S": 0.65,
-    "Q3_K_M": 1.0,
+    "Q8_0": 0.12,
+    "Q6_K": 0.3,
+    "Q5_K_M": 0.5,
+    "Q4_K_M": 1.2,
+    "Q4_K_S": 0.9,
+    "Q3_K_M": 2.0,
 }
 EQUAL_FIRST: ByType = {
     "F16": 0.98,
@@ -67,7 +67,8 @@ class Bounds(BaseModel):
         EQUAL_FIRST, description="Least share of places where the likeliest token is the same."
     )
     loss: ByType = Field(
-        LOSS, description="Loss of an answer's token above the F16 file's, for each type."
+        LOSS,
+        description="Mean loss of an answer's token above the F16 file's, for each type, beyond what chance explains.",
     )
     weights: dict[str, float] = Field(
         WEIGHTS,
@@ -82,8 +83,17 @@ class Bounds(BaseModel):
         description="In log-probability, of what the published file says from the trained model's own choices; a mean.",
     )
 
+    @field_validator("difference", "equal_first", "loss", "weights", mode="before")
+    @classmethod
+    def over_the_defaults(cls, value: object, info: ValidationInfo) -> object:
+        """Types that are not named keep their bound."""
+        default = cls.model_fields[str(info.field_name)].default
+        return {**default, **value} if isinstance(value, dict) else value
+
 
 class Checking(BaseModel):
     """What is asked of the files."""
 
-    bounds: Bounds = Field(Bounds(), description="How far a file may be from the trained model.")
+    bounds: Bounds | None = Field(
+        None, description="How far a file may be from the trained model; the defaults without it."
+    )

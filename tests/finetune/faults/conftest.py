@@ -1,12 +1,12 @@
 """One trained job, asked once; each test holds something spoiled against it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from finetune.checks.comparing import Expected, Figures
+from finetune.checks.comparing import Expected, Seen
 from finetune.checks.files import Examination
 from finetune.checks.reference import Reference
 from finetune.checks.subject import Subject, subject_of
@@ -29,7 +29,8 @@ class Bench:
     base: Path
     """The base as an F16 file."""
     folder: Path
-    figures: Figures | None = None
+    said: list[Seen] = field(default_factory=list)
+    """What the good F16 file says."""
 
     def spoiled(self, change: Change) -> Path:
         """The F16 file with other weights."""
@@ -54,7 +55,8 @@ class Bench:
     def quantized_against_both(self, path: Path) -> list[Refusal]:
         """What is wrong with a quantized file."""
         exam = self.examination()
-        exam.hold_quantized("it", path, self.exact, self.figures, self.taught)
+        exam.exactly = self.said
+        exam.hold_quantized("it", path, self.exact, self.taught)
         return exam.verdict.refusals
 
 
@@ -73,7 +75,8 @@ def bench(life: Life, demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory)
         tmp_path_factory.mktemp("spoiled"),
     )
     exam = bench.examination()
-    bench.figures = exam.hold_exact("good", bench.exact, reference, bench.taught)
+    exam.hold_exact("good", bench.exact, reference, bench.taught)
+    bench.said = exam.exactly
     assert exam.verdict.refusals == []
     return bench
 
