@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
 
+from finetune import chat_templates
 from finetune.bases import tokenizer_files
 from finetune.bases.sentencepiece import SPACE
 from finetune.bases.vocabulary import Marks
@@ -35,15 +36,20 @@ _PLAIN_MARKS = ("<unk>", "<s>", "<|endoftext|>")
 _ASKED, _TOLD, _ANSWERED = "Qwxq", "Jkzj", "Vbhv"
 
 
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder, able to render a conversation. Raises `StageFailed`."""
+def load_tokenizer(folder: Path, template: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder, able to render a conversation, by its own template or by this one.
+
+    Raises `StageFailed`.
+    """
     tokenizer = tokenizer_files.read(folder)
+    if template is not None:
+        tokenizer.chat_template = chat_templates.take(tokenizer, template)
     if tokenizer.eos_token_id is None:
         raise StageFailed(
             "Tokenizer unusable", f"{folder.name} has no end token, so the model could never stop."
         )
-    template = tokenizer.chat_template or DEFAULT_TEMPLATE
-    text = template["default"] if isinstance(template, dict) else template
+    known = tokenizer.chat_template or DEFAULT_TEMPLATE
+    text = known["default"] if isinstance(known, dict) else known
     tokenizer.chat_template = _with_its_own_date(str(text))
     if tokenizer.bos_token_id is not None and _lacks_bos(tokenizer):
         tokenizer.chat_template = "{{ bos_token }}" + tokenizer.chat_template

@@ -26,6 +26,7 @@ from api.faults import point
 from api.jobs.arriving import Arrival, hold_against, unpack
 from api.jobs.foresight import Foresight
 from api.jobs.inputs import Given, look_at_inputs, take_inputs
+from api.jobs.refusals import check_parameters, require
 from api.models.bases import BaseModels, TrainableBase, require_finetune
 from api.models.naming import require_free
 from api.names import valid_model_name
@@ -37,7 +38,6 @@ from finetune.job import programs
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import sync_folder, write_atomically
 from finetune.job.parameters.checking import Bounds
-from finetune.job.parameters.learning import Refusal
 from finetune.job.spec import LEARNS, FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.lint.report import Report
@@ -131,7 +131,8 @@ class Submitter:
         base = await anyio.to_thread.run_sync(self._base_models.find, wanted)
         await require_free(self._store, self._runtime, name)
         parameters = {**submission.parameters, "bounds": self._bounds}
-        spec = _spec(name, base, self._jobs_dir / job_id, parameters)
+        folder = self._jobs_dir / job_id
+        spec = await anyio.to_thread.run_sync(_spec, name, base, folder, parameters)
         if spec.importance_matrix and self._trains_here:
             _require_programs()
         return spec
@@ -173,7 +174,8 @@ class Submitter:
         if submission.adapter is not None:
             hold_against(job, (self._jobs_dir / job.path.name / spec.base_model_folder).resolve())
         rows = inputs.counts["train"]
-        _require(spec.refused_schedule(rows))
+        if spec.method != "pretrain":  # a text makes as many sequences as it is long
+            require(spec.refused_schedule(rows))
         write_atomically(job.spec_path, spec.model_dump_json(indent=1))
         preflight = self._foresight.look(job, spec, rows, inputs.counts.get("eval", 0))
         return Plan(
@@ -219,7 +221,7 @@ def _spec(
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise InvalidOption(f"{field}: {first['msg']}.", where=field) from error
-    _require(spec.refused())
+    check_parameters(spec, base.folder)
     return spec
 
 
@@ -228,11 +230,6 @@ def _require_programs() -> None:
         programs.require_for_importance()
     except StageFailed as error:
         raise InvalidOption(error.detail, where="importance_matrix") from error
-
-
-def _require(refusal: Refusal | None) -> None:
-    if refusal is not None:
-        raise InvalidOption(refusal.reason, where=refusal.parameter)
 
 
 @contextlib.contextmanager

@@ -26,7 +26,8 @@ TOGETHER = 2048
 class Reference:
     """A base with its adapter, or a model that was trained whole."""
 
-    def __init__(self, base: Path, adapter: Path | None = None) -> None:
+    def __init__(self, base: Path, adapter: Path | None = None, vocabulary: int = 0) -> None:
+        """`vocabulary`: how many rows the embedding has with tokens that the training added; 0 where it added none."""
         self._device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         model: Any = AutoModelForCausalLM.from_pretrained(
             str(base),
@@ -37,6 +38,8 @@ class Reference:
             trust_remote_code=False,
             use_safetensors=True,
         )
+        if vocabulary > model.get_input_embeddings().weight.shape[0]:
+            model.resize_token_embeddings(vocabulary, mean_resizing=False)
         self._model: Any = PeftModel.from_pretrained(model, str(adapter)) if adapter else model
         self._output: Any = self._model.get_output_embeddings()
         self._model.eval()

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from finetune import chat_templates
 from finetune.bases.alike import is_mixture
 from finetune.bases.vocabulary import Marks
 from finetune.checks.passages import Passage, choose
@@ -48,10 +49,14 @@ class Subject:
     passages: list[Passage]
     is_chat: bool
     is_mixture: bool
+    rows_needed: int
+    """Of the embedding, where training added tokens; else 0."""
 
     def reference(self) -> Reference:
         """The model as it was trained."""
-        return Reference(self.trained) if self.is_whole else Reference(self.base, self.trained)
+        if self.is_whole:
+            return Reference(self.trained)
+        return Reference(self.base, self.trained, self.rows_needed)
 
 
 def subject_of(job: JobDirectory, spec: FineTuneSpec) -> Subject:
@@ -61,7 +66,7 @@ def subject_of(job: JobDirectory, spec: FineTuneSpec) -> Subject:
     trained = stage.needs(job, "train", learned) / learned
     base = stage.base_folder(job, spec)
     # The base's tokenizer, not the merged one: what came wrong out of the merge must be seen.
-    tokenizer = load_tokenizer(base)
+    tokenizer = load_tokenizer(base, spec.chat_template)
     rows: list[Row] = []
     for name in FOLDS:
         if (data / name).is_file():
@@ -79,6 +84,7 @@ def subject_of(job: JobDirectory, spec: FineTuneSpec) -> Subject:
         passages=choose(Supervision(tokenizer), rows),
         is_chat=bool(asked),
         is_mixture=is_mixture(base),
+        rows_needed=chat_templates.rows_needed(base, tokenizer, spec.chat_template),
     )
 
 

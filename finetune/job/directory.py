@@ -7,6 +7,7 @@
 
     train/adapter/     a PEFT adapter; of `adapter=full` instead
     train/model/       the trained weights whole: float16 safetensors and config.json, without a tokenizer
+    train/tokenizer/   with `chat_template`: the tokenizer that was trained with; without, it is the base's own
 
 Beside the jobs lies `.workers/` (`workers`).
 

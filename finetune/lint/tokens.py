@@ -40,9 +40,11 @@ SHOWN_CHARACTERS = 10_000
 class Tokens:
     """Looks at rows by one base."""
 
-    def __init__(self, base: Path, max_length: int, loss: Loss = "assistant") -> None:
-        """Raises `StageFailed` when the tokenizer is unusable."""
-        self.tokenizer = load_tokenizer(base)
+    def __init__(
+        self, base: Path, max_length: int, loss: Loss = "assistant", template: str | None = None
+    ) -> None:
+        """`template` is a chat template in place of the base's. Raises `StageFailed` when the tokenizer is unusable."""
+        self.tokenizer = load_tokenizer(base, template)
         self._max_length = max_length
         self._supervision = Supervision(self.tokenizer, loss)
         self._ends = _ends(self.tokenizer, base)

@@ -53,7 +53,7 @@ def dataset(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> No
     base = stage.base_folder(job, spec)
     if require_tried(base, spec.base_model, job.path):  # one that was put there by hand
         job.append_event("dataset", "tried", base=spec.base_model)
-    tokens = Tokens(base, spec.max_length, spec.loss)
+    tokens = Tokens(base, spec.max_length, spec.loss, spec.chat_template)
     counts = write_inputs(job, spec, folder.path, partial(row_as_read, tokens.tokenizer))
     linter = Linter(tokens)
     for fold in FOLDS:

@@ -101,7 +101,8 @@ def _importance(job: JobDirectory, spec: FineTuneSpec, source: Path, folder: Pat
 
     rows = stage.needs(job, "dataset", "train.jsonl") / "train.jsonl"
     out = folder / ".importance.gguf"
-    importance.measure(source, rows, load_tokenizer(stage.base_folder(job, spec)), out, _threads())
+    tokenizer = load_tokenizer(stage.base_folder(job, spec), spec.chat_template)
+    importance.measure(source, rows, tokenizer, out, _threads())
     return out
 
 

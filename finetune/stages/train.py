@@ -17,12 +17,14 @@ from typing import Any
 import torch
 from transformers.trainer_utils import IntervalStrategy
 
+from finetune import chat_templates
 from finetune.data.rows import read_rows
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.locks import read_json, write_atomically
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import Cancelled, Interrupted, StageFailed
+from finetune.tokenizer import load_tokenizer
 from finetune.training import dpo, pretrain, sft, trackers
 from finetune.training.checkpoints import Checkpoint, newest
 from finetune.training.kept import Kept
@@ -168,6 +170,12 @@ def _choose(
         )
     whole = spec.adapter == "full"
     files = (whole_model if whole else adapter)(weights, folder.path)
+    if spec.chat_template is not None:
+        base = stage.base_folder(job, spec)
+        tokenizer = load_tokenizer(base, spec.chat_template)
+        files += chat_templates.leave(
+            base, tokenizer, spec.chat_template, folder.path / "tokenizer"
+        )
     folder.mark_done(files, **facts, eval_loss=point.eval_loss, checkpoint=point.step)
 
 

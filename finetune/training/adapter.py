@@ -34,8 +34,11 @@ def _quantization(bits: int) -> Any:
     )
 
 
-def load_base(folder: Path, parameters: TrainingParameters) -> Any:
-    """The base as it is trained: 4 or 8 bits through bitsandbytes, 16 as it is; what is itself trained in float32."""
+def load_base(folder: Path, parameters: TrainingParameters, vocabulary: int = 0) -> Any:
+    """The base as it is trained: 4 or 8 bits through bitsandbytes, 16 as it is; what is itself trained in float32.
+
+    Tokens beyond those that it has room for begin as the mean of all.
+    """
     model: Any = AutoModelForCausalLM.from_pretrained(
         str(folder),
         dtype=torch.float32 if parameters.adapter == "full" else dtype(),
@@ -50,17 +53,41 @@ def load_base(folder: Path, parameters: TrainingParameters) -> Any:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
+    _make_room(model, vocabulary)
     return model
 
 
-def adapter_for(model: Any, parameters: TrainingParameters) -> Any:
-    """The adapter that is trained, on every linear layer but the head; None where the weights are.
+def _make_room(model: Any, vocabulary: int) -> None:
+    """No row is added where the embedding has more than the tokenizer needs, as many have."""
+    before = int(model.get_input_embeddings().weight.shape[0])
+    if vocabulary <= before:
+        return
+    model.resize_token_embeddings(vocabulary, mean_resizing=False)
+    for layer in {model.get_input_embeddings(), model.get_output_embeddings()}:
+        with torch.no_grad():
+            layer.weight[before:] = layer.weight[:before].mean(dim=0)
+
+
+def _vocabulary_layers(model: Any) -> list[str]:
+    """Names of the embedding and the head; both are named where they are one, for PEFT ties them by the head's name."""
+    layers = (model.get_input_embeddings(), model.get_output_embeddings())
+    return [name.rpartition(".")[2] for name, module in model.named_modules() if module in layers]
+
+
+def _is_tied(model: Any) -> bool:
+    return model.get_output_embeddings().weight is model.get_input_embeddings().weight
+
+
+def adapter_for(model: Any, parameters: TrainingParameters, has_new_tokens: bool) -> Any:
+    """The adapter that is trained, on every linear layer but the head; None where the weights are. With new tokens the
+    embedding and the head are trained too, whole.
 
     PEFT finds the layers, Conv1D and fused ones too; the fused experts of a mixture it takes as parameters, which know
     no dropout.
     """
     if parameters.adapter == "full":
         return None
+    layers = _vocabulary_layers(model) if has_new_tokens else None
     chosen: dict[str, Any] = {
         "r": parameters.rank,
         "lora_alpha": parameters.lora_alpha,
@@ -69,6 +96,8 @@ def adapter_for(model: Any, parameters: TrainingParameters) -> Any:
         "exclude_modules": _without_direction(model) if parameters.adapter == "dora" else None,
         "use_rslora": parameters.adapter == "rslora",
         "use_dora": parameters.adapter == "dora",
+        "modules_to_save": layers,
+        "ensure_weight_tying": has_new_tokens and _is_tied(model),
         "task_type": "CAUSAL_LM",
     }
     return configured(LoraConfig, parameters, chosen | of_adapter(parameters))

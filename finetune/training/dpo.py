@@ -12,6 +12,7 @@ from datasets.arrow_writer import ArrowWriter
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
+from finetune import chat_templates
 from finetune.data.rows import Preference, Row
 from finetune.job.spec import FineTuneSpec
 from finetune.tokenizer import load_tokenizer
@@ -50,20 +51,21 @@ def trainer_of(
 ) -> Any:
     """A trainer over these preferences, judged by the others. Raises `StageFailed` when they do not make a run."""
     config = configured(DPOConfig, spec, arguments(spec, folder))
-    tokenizer = load_tokenizer(base)
+    tokenizer = load_tokenizer(base, spec.chat_template)
     supervision = Supervision(tokenizer)
     train = pairs(folder / "train.arrow", supervision, rows, spec.max_length)
     require_steps(spec, len(train), len(train))
     judged = pairs(folder / "eval.arrow", supervision, test, spec.max_length)
     tokenizer.pad_token = spare_token(tokenizer)
-    model = load_base(base, spec)
+    rows_needed = chat_templates.rows_needed(base, tokenizer, spec.chat_template)
+    model = load_base(base, spec, rows_needed)
     # Its own preparation takes no tokens that are ready-made, so it is given one row, and then the rest.
     trainer: Any = DPOTrainer(
         model=model,
         args=config,
         train_dataset=Dataset.from_list([PLACEHOLDER]),
         processing_class=tokenizer,
-        peft_config=adapter_for(model, spec),
+        peft_config=adapter_for(model, spec, has_new_tokens=rows_needed > 0),
     )
     trainer.train_dataset = train
     trainer.eval_dataset = judged if len(judged) else None

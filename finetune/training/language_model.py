@@ -11,7 +11,6 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.job.spec import FineTuneSpec
-from finetune.training.adapter import adapter_for
 from finetune.training.arguments import arguments
 from finetune.training.extra import configured
 from finetune.training.sequences import spare_token
@@ -44,7 +43,7 @@ def settings(spec: FineTuneSpec, folder: Path) -> SFTConfig:
 def trainer_over(
     model: Any,
     tokenizer: PreTrainedTokenizerBase,
-    spec: FineTuneSpec,
+    adapter: Any,
     config: SFTConfig,
     sequences: Sequences,
 ) -> Any:
@@ -57,5 +56,5 @@ def trainer_over(
         train_dataset=sequences.train,
         eval_dataset=sequences.test if len(sequences.test) else None,
         processing_class=tokenizer,
-        peft_config=adapter_for(model, spec),
+        peft_config=adapter,
     )

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from finetune.training.kept import ADAPTER
 
 INDEX = "model.safetensors.index.json"
+TWINS = (".original_module.", ".modules_to_save.")
 SETTINGS = ("config.json", "generation_config.json")
 
 
@@ -23,7 +24,29 @@ def adapter(weights: Path, folder: Path) -> list[Path]:
     settings = json.loads((out / ADAPTER[0]).read_text("utf-8"))
     settings["base_model_name_or_path"] = Path(settings.get("base_model_name_or_path") or "").name
     (out / ADAPTER[0]).write_text(json.dumps(settings, indent=2), "utf-8")
+    _drop_twins(out / "adapter_model.safetensors")
     return [out / name for name in ADAPTER]
+
+
+def _drop_twins(path: Path) -> None:
+    """When the vocabulary has grown PEFT saves each layer that is trained whole three times: under its name, as it is
+    and as it was. The name is what everyone reads.
+    """
+    with safe_open(path, framework="pt") as file:
+        names = list(file.keys())
+        once = [name for name in names if not any(part in name for part in TWINS)]
+        tensors = {name: file.get_tensor(name) for name in once if len(once) < len(names)}
+    if tensors:
+        save_file(tensors, path, metadata={"format": "pt"})
+        _name_whole_layers(path.with_name("adapter_config.json"), once)
+
+
+def _name_whole_layers(path: Path, names: list[str]) -> None:
+    """PEFT drops the head's name from its settings where it is tied, and knows by that name alone that it is."""
+    config: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    whole = {name.split(".")[-2] for name in names if "lora_" not in name}
+    config["modules_to_save"] = sorted(whole)
+    path.write_text(json.dumps(config, indent=2), "utf-8")
 
 
 def whole_model(weights: Path, folder: Path) -> list[Path]:

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from finetune import chat_templates
 from finetune.data.rows import Row
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.tokenizer import load_tokenizer
-from finetune.training.adapter import load_base
+from finetune.training.adapter import adapter_for, load_base
 from finetune.training.language_model import Sequences, packed, settings, trainer_over
 from finetune.training.packing import require_isolation
 from finetune.training.schedule import require_steps
@@ -25,7 +26,7 @@ def trainer_of(
 ) -> Any:
     """A trainer over these texts, judged by the others. Raises `StageFailed` when they do not make a run."""
     config = settings(spec, folder)
-    tokenizer = load_tokenizer(base)
+    tokenizer = load_tokenizer(base, spec.chat_template)
     supervision = Supervision(tokenizer)
     most = spec.max_length
     single = stored(folder / "train.arrow", supervision, rows, most, goes_on=True)
@@ -38,7 +39,8 @@ def trainer_of(
         train = single
         require_steps(spec, len(single), len(single))
     judged = stored(folder / "eval.arrow", supervision, test, most, goes_on=True)
-    model = load_base(base, spec)
+    rows_needed = chat_templates.rows_needed(base, tokenizer, spec.chat_template)
+    model = load_base(base, spec, rows_needed)
     if train is not single:
         try:
             require_isolation(model)
@@ -47,4 +49,5 @@ def trainer_of(
                 raise
             train = single
     sequences = Sequences(train, judged, train is not single)
-    return trainer_over(model, tokenizer, spec, config, sequences)
+    adapter = adapter_for(model, spec, has_new_tokens=rows_needed > 0)
+    return trainer_over(model, tokenizer, adapter, config, sequences)

@@ -103,6 +103,8 @@ async def test_form_fields_and_long_names_say_the_same(
         ({}, {"extra": "{speed"}, "extra"),
         ({"extra": '{"num_train_epochs": 3}'}, {}, "use: epochs"),
         ({}, {"extra": '{"lora": {"r": 3}}'}, "use: rank"),
+        ({}, {"chat_template": "{% for %}"}, "chat_template"),
+        ({"chat_template": "vicuna"}, {}, "neither chatml nor a Jinja template"),
     ],
 )
 async def test_a_wrong_parameter_is_refused_by_its_name(

@@ -89,6 +89,13 @@ class Learning(BaseModel):
         42, ge=0, le=2**31 - 1, description="Seed of order, dropout and initial adapter."
     )
 
+    chat_template: str | None = Field(
+        None,
+        min_length=1,
+        max_length=100_000,
+        description="How conversations are written, in place of the base's way: a Jinja template, or `chatml`, whose "
+        "marks are added and trained where the base has none.",
+    )
     extra: Annotated[dict[str, Any], BeforeValidator(_json)] = Field(
         default_factory=dict,
         description="More parameters of TRL and transformers by their own names, as a JSON object; PEFT's stand under "
