@@ -78,7 +78,7 @@ def _is_tied(model: Any) -> bool:
     return model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
 
-def adapter_for(model: Any, parameters: TrainingParameters, has_new_tokens: bool) -> Any:
+def adapter_for(model: Any, parameters: TrainingParameters, has_new_tokens: bool = False) -> Any:
     """The adapter that is trained, on every linear layer but the head; None where the weights are. With new tokens the
     embedding and the head are trained too, whole.
 
