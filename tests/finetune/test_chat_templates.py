@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from finetune import chat_templates
-from finetune.data.rows import Chat
+from finetune.data.rows import Chat, write_rows
 from finetune.job.directory import JobDirectory
-from finetune.job.stage import read_spec
+from finetune.job.stage import fingerprint, read_spec
 from finetune.stages.convert import convert
-from finetune.stages.dataset import dataset
 from finetune.stages.quantize import quantize
 from finetune.stages.train import train
 from finetune.stages.verify import verify
@@ -29,7 +28,7 @@ GIVEN = (
     "{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
 )
 ROW = Chat(1, [{"role": "user", "content": "One?"}, {"role": "assistant", "content": "Two."}])
-STAGES = {"dataset": dataset, "convert": convert, "quantize": quantize, "verify": verify}
+STAGES = {"convert": convert, "quantize": quantize, "verify": verify}
 
 
 def learned(base: Path, template: str) -> str:
@@ -45,7 +44,7 @@ def exported(base: Path, folder: Path, **parameters: Any) -> tuple[JobDirectory,
     settings: dict[str, Any] = {"rank": 8, "lora_alpha": 8, "batch_size": 8, "learning_rate": 5e-3}
     job = new_job(
         folder,
-        question_rows(),
+        (),
         **settings,
         **parameters,
         base_model_folder=str(base),
@@ -54,7 +53,12 @@ def exported(base: Path, folder: Path, **parameters: Any) -> tuple[JobDirectory,
         gradient_checkpointing=False,
     )
     spec = read_spec(job)
-    dataset(job, spec, job.stage("dataset"))
+    data = job.stage("dataset")
+    paths = [data.path / "train.jsonl", data.path / "eval.jsonl"]
+    chats = [Chat(number, row) for number, row in enumerate(question_rows())]
+    for path, rows in zip(paths, (chats[2:], chats[:2]), strict=True):
+        write_rows(path, rows)
+    data.mark_done(paths, base=fingerprint(base))
     train(StopWish(), job, spec, job.stage("train"))
     for name in ("convert", "quantize", "verify"):
         STAGES[name](job, spec, job.stage(name))
