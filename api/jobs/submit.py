@@ -26,6 +26,7 @@ from api.faults import point
 from api.jobs.arriving import Arrival, hold_against, unpack
 from api.jobs.foresight import Foresight
 from api.jobs.inputs import Given, look_at_inputs, take_inputs
+from api.jobs.pages import Pages, PagesOf, pages_of, require_texts
 from api.jobs.refusals import check_parameters, require
 from api.models.bases import BaseModels, TrainableBase, require_finetune
 from api.models.naming import require_free
@@ -33,6 +34,7 @@ from api.names import valid_model_name
 from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, new_job_id
+from finetune.data.rows import Fold
 from finetune.data.small_talk import as_json_lines
 from finetune.job import programs
 from finetune.job.directory import JobDirectory
@@ -43,6 +45,7 @@ from finetune.job.stage import StageFailed
 from finetune.lint.report import Report
 
 GROWING = ".new-"
+NO_PAGES = PagesOf(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Submission:
     parameters: Mapping[str, Any]
     datasets: Given
     adapter: Arrival | None = None
+    pages: PagesOf = NO_PAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +172,16 @@ class Submitter:
     def _filled(self, folder: Path, submission: Submission, spec: FineTuneSpec) -> Plan:
         """Make the directory and read its datasets from beginning to end."""
         job = JobDirectory(folder)
+        pages = self._pages(submission, spec)
+        given: dict[Fold, Upload | str] = dict(submission.datasets)
+        if pages:
+            given["train"] = pages.upload
         wanted = Wanted(spec.wish(), self._max_rows, LEARNS[spec.method])
-        inputs = take_inputs(submission.datasets, job, wanted, self._datasets)
-        spec = spec.model_copy(update={"datasets": dict(inputs.origins)})
+        inputs = take_inputs(given, job, wanted, self._datasets)
+        origins = dict(inputs.origins)
+        if pages:
+            origins["train"] = origins["train"].model_copy(update={"documents": pages.documents})
+        spec = spec.model_copy(update={"datasets": origins})
         if submission.adapter is not None:
             hold_against(job, (self._jobs_dir / job.path.name / spec.base_model_folder).resolve())
         rows = inputs.counts["train"]
@@ -187,6 +198,14 @@ class Submitter:
             spec.steps(rows),
             preflight,
         )
+
+    def _pages(self, submission: Submission, spec: FineTuneSpec) -> Pages | None:
+        """What the documents give in the place of a file."""
+        if not submission.pages:
+            return None
+        require_texts(submission.pages, spec.method, "train" in submission.datasets)
+        model = self._default_base if submission.base_model is None else submission.base_model
+        return pages_of(self._store, submission.pages, model)
 
     def _add(self, folder: Path, job_id: str, spec: FineTuneSpec) -> Job:
         with self._folder.adding():

@@ -19,12 +19,23 @@ from finetune.job.parameters.linting import Linting
 from finetune.job.parameters.running import Running
 
 
+class DocumentOrigin(BaseModel):
+    """An imported document whose pages are rows."""
+
+    id: str
+    name: str
+    sha256: str = Field(description="Of its file.")
+
+
 class DatasetOrigin(BaseModel):
     """Where the rows of a fold came from: a file as it was sent, or a dataset that was there."""
 
     id: str | None = Field(None, description="The dataset's id; none of a file.")
     name: str | None = Field(None, description="The file's name.")
     sha256: str = Field(description="Of the file as it was sent.")
+    documents: list[DocumentOrigin] = Field(
+        default_factory=list, description="The imported documents whose pages these are."
+    )
 
 
 class TrainingParameters(Data, Learning, Exporting, Judging, Linting, Running):

@@ -10,7 +10,9 @@ from api.datasets.receiving import Upload as DatasetUpload
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, Upload, request_model
+from api.http.request_body import invalid
 from api.jobs.inputs import FIELDS, Given
+from api.jobs.pages import PagesOf
 from api.jobs.submit import Submission
 from api.names import MAX_NAME_CHARACTERS
 from finetune.data.rows import Fold
@@ -20,9 +22,8 @@ from finetune.lint.report import Report
 router = APIRouter(tags=["fine-tuning"])
 
 FILES = {
-    "train_dataset": "What is learned: CSV, JSON Lines, JSON or Parquet, in one of the forms of docs/datasets.md."
-}
-OPTIONAL_FILES = {
+    "train_dataset": "What is learned: CSV, JSON Lines, JSON or Parquet, in one of the forms of docs/datasets.md. "
+    "Required but where documents are learned from.",
     "eval_dataset": "What judges checkpoints, of the same form; some rows are held out when left out.",
     "test_dataset": "What judges the result in the end; of 100 rows or more some are held out when left out.",
 }
@@ -61,6 +62,17 @@ class StartRequest(BaseModel):
     )
     test_dataset: DatasetId = Field(
         None, description="The same for the rows that judge the result in the end."
+    )
+    documents: tuple[Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)], ...] = Field(
+        (),
+        max_length=1000,
+        description="With `method=pretrain`, in the place of `train_dataset`: imported documents, by name or id, whose "
+        "pages are learned; `*` for all that the base model can be asked about.",
+    )
+    collection: str = Field(
+        "",
+        max_length=MAX_NAME_CHARACTERS,
+        description="The collection that these documents are in, by name or id; all of it when none are named.",
     )
     dry_run: bool = Field(
         False, description="Check everything and say what would run; keep nothing."
@@ -102,7 +114,7 @@ class PlanResponse(BaseModel):
     response_model=FineTuneResponse,
     responses=problems(404, 408, 409, 413, 415, 422, 507)
     | {200: {"model": PlanResponse, "description": "What would run (`dry_run=true`)."}},
-    openapi_extra=documented(FineTuneRequest, files=FILES, optional_files=OPTIONAL_FILES),
+    openapi_extra=documented(FineTuneRequest, optional_files=FILES),
 )
 async def fine_tune_model(
     model_name: Annotated[
@@ -110,7 +122,7 @@ async def fine_tune_model(
     ],
     request: Annotated[
         Upload[FineTuneRequest],
-        Depends(request_model(FineTuneRequest, files=FILES, optional_files=OPTIONAL_FILES)),
+        Depends(request_model(FineTuneRequest, optional_files=FILES)),
     ],
     services: ServicesDep,
     response: Response,
@@ -126,6 +138,7 @@ async def fine_tune_model(
         request.values.base_model,
         request.values.model_dump(include=set(TrainingParameters.model_fields)),
         _given(request),
+        pages=PagesOf(request.values.documents, request.values.collection),
     )
     if request.values.dry_run:
         plan = await services.jobs.plan(submission)
@@ -154,4 +167,10 @@ def _given(request: Upload[FineTuneRequest]) -> Given:
             given[fold] = DatasetUpload(request.files[name].file, request.files[name].filename)
         elif dataset := getattr(request.values, name):
             given[fold] = dataset
+    if "train" not in given and not (request.values.documents or request.values.collection):
+        raise invalid(
+            "train_dataset",
+            "The file is missing: send it as a part of multipart/form-data, or as a text the id of one that is here; "
+            "with method=pretrain `documents` or `collection` will do.",
+        )
     return given
