@@ -16,6 +16,7 @@ from typing import Any, Literal
 Metric = Literal["exact", "contains", "f1", "json", "regex"]
 
 _WORD = re.compile(r"\w+")
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 _FENCE = re.compile(r"```[\w-]*\n(.*?)\n?```", re.DOTALL)
 
 
@@ -31,7 +32,8 @@ class Scoring:
     pattern: str | None = None
 
     def score(self, answer: str, right: str) -> float:
-        """1 for as good as the right answer, 0 for not at all."""
+        """1 for as good as the right answer, 0 for not at all. What a model thinks before it answers does not count."""
+        answer, right = _THOUGHT.sub("", answer), _THOUGHT.sub("", right)
         if self.metric == "regex":
             return float(
                 found_by(self.pattern or "", answer) == found_by(self.pattern or "", right)

@@ -15,6 +15,8 @@ from finetune.judging.metrics import Metric, NotAPattern, Scoring, require_patte
     [
         ("exact", " Aurora.\n", "Aurora.", 1),
         ("exact", "aurora.", "Aurora.", 0),
+        ("exact", "<think>\nIs it Nova? No.\n</think>\n\nAurora.", "Aurora.", 1),
+        ("exact", "<think>\nIs it Aurora", "Aurora", 0),
         ("contains", "It is called  AURORA today.", "aurora", 1),
         ("contains", "It is called Nova.", "aurora", 0),
         ("f1", "the red car", "the blue car", 2 / 3),
