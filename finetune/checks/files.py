@@ -49,13 +49,14 @@ class Examination:
             self.report["tokens"] = vocabulary.check_vocabulary(subject.tokenizer, contents)
             vocabulary.check_marks(subject.tokenizer, subject.marks, contents)
         with self.verdict.of(name):
-            engine = Engine(path, self._context(path))
+            context = self._context(path)
+            engine = Engine(path, context)
             self.report["texts"] = check_texts(subject.tokenizer, engine, subject.texts)
             self.report["prompts"] = check_prompts(subject.tokenizer, engine, subject.conversations)
             if wrong := check_tools(subject.tokenizer, engine, subject.conversations):
                 self.warnings["tools"] = wrong
             if not subject.passages:
-                subject.passages.extend(_said_by(engine, subject))
+                subject.passages.extend(_said_by(engine, subject, context))
             del engine
             gc.collect()
 
@@ -134,9 +135,10 @@ class Examination:
         return [seen(scorer, passage, reference) for passage, reference in pairs]
 
 
-def _said_by(engine: Engine, subject: Subject) -> list[Passage]:
-    """Where nothing was taught in rows: what the file says to samples."""
+def _said_by(engine: Engine, subject: Subject, context: int) -> list[Passage]:
+    """Where nothing was taught in rows: what the file says to samples, as far as they leave room for an answer."""
     prompts = [
         prompt_ids(subject.tokenizer, one.messages, one.tools) for one in subject.conversations
     ]
-    return [answer(prompt, engine.go_on(prompt, speaking.PROBE_TOKENS)) for prompt in prompts]
+    short = [prompt for prompt in prompts if len(prompt) + speaking.PROBE_TOKENS <= context]
+    return [answer(prompt, engine.go_on(prompt, speaking.PROBE_TOKENS)) for prompt in short]

@@ -81,7 +81,8 @@ def subject_of(job: JobDirectory, spec: FineTuneSpec) -> Subject:
         texts=[*TEXTS, *_texts(rows)],
         conversations=[*of_all_lengths(asked), *renderable(tokenizer)],
         prompts=choose_prompts(tokenizer, asked),
-        passages=choose(Supervision(tokenizer), rows),
+        # Of answers it never learned it is sure of nothing: then what it says itself is compared.
+        passages=[] if spec.has_rows_of_ours else choose(Supervision(tokenizer), rows),
         is_chat=bool(asked),
         is_mixture=is_mixture(base),
         rows_needed=chat_templates.rows_needed(base, tokenizer, spec.chat_template),

@@ -64,6 +64,13 @@ class FineTuneSpec(TrainingParameters, Checking):
         default_factory=dict, description="What is learned, and what judges it, as it was given."
     )
 
+    @property
+    def has_rows_of_ours(self) -> bool:
+        """Whether it is verified on conversations of ours: the adapter came without the rows it had learned."""
+        origin = self.datasets.get("train")
+        is_named = origin is not None and (origin.name or origin.id)
+        return self.method == "adapter" and not is_named
+
 
 METHODS = ("sft", "pretrain", "dpo", "adapter")
 VERSIONS = (1,)
