@@ -11,7 +11,7 @@
     |- RangeUnsatisfiable 416
     |- ClientGone 499          for the log alone: nobody reads the answer
     |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable, DoesNotFit,
-    |                          AdapterRefused
+    |                          AdapterRefused, BaseModelUnfit
     |- BackEndFailed 502       ModelDamaged
     |- Unavailable 503         NotReady, DeviceInUse
     |- NotOpened 503           without `Retry-After`: somebody has to put it right first
@@ -235,6 +235,12 @@ class DatasetUnusable(Unusable):
     """A dataset with rows that are no conversation; `errors` names row, column and reason."""
 
     title = "Dataset cannot be used"
+
+
+class BaseModelUnfit(Unusable):
+    """The base is there, and cannot be fine-tuned."""
+
+    title = "Base model cannot be fine-tuned"
 
 
 class DoesNotFit(Unusable):

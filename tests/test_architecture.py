@@ -123,6 +123,7 @@ def test_api_imports_only_the_light_part_of_finetune() -> None:
     light = (
         "finetune.job.",
         "finetune.data.",
+        "finetune.bases.refusals",
         "finetune.judging.intervals",
         "finetune.judging.metrics",
         "finetune.lint.codes",

@@ -28,7 +28,7 @@ from api.jobs.foresight import Foresight
 from api.jobs.inputs import Given, look_at_inputs, take_inputs
 from api.jobs.pages import Pages, PagesOf, pages_of, require_texts
 from api.jobs.refusals import check_parameters, require
-from api.models.bases import BaseModels, TrainableBase, require_finetune
+from api.models.bases import BaseModels, TrainableBase, require_finetune, require_fit
 from api.models.naming import require_free
 from api.names import valid_model_name
 from api.runtime import ModelRuntime
@@ -133,6 +133,7 @@ class Submitter:
         name = valid_model_name(submission.model_name)
         wanted = self._default_base if submission.base_model is None else submission.base_model
         base = await anyio.to_thread.run_sync(self._base_models.find, wanted)
+        await anyio.to_thread.run_sync(require_fit, base)
         await require_free(self._store, self._runtime, name)
         parameters = {**submission.parameters, "bounds": self._bounds}
         folder = self._jobs_dir / job_id

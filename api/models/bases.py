@@ -11,9 +11,12 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.errors import BaseModelNotTrainable, InvalidName, NotReady
+from api.errors import BaseModelNotTrainable, BaseModelUnfit, InvalidName, NotReady
 from api.names import model_key, valid_model_name
 from api.store.models import Models
+from finetune.bases import refusals
+from finetune.job import tried
+from finetune.job.stage import StageFailed
 
 INSTALL = "pip install -c constraints.txt -e '.[finetune]'"
 MARKER = "config.json"
@@ -107,6 +110,15 @@ def is_base(folder: Path) -> bool:
         return not folder.name.startswith(".") and (folder / MARKER).is_file()
     except PermissionError:
         return False
+
+
+def require_fit(base: TrainableBase) -> None:
+    """`errors.BaseModelUnfit`, when its small files or an earlier trial say that it cannot be fine-tuned."""
+    try:
+        refusals.refuse(base.folder, base.name)
+        tried.known(base.folder)
+    except StageFailed as error:
+        raise BaseModelUnfit(error.detail) from error
 
 
 def require_finetune(what: str) -> None:

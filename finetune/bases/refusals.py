@@ -35,9 +35,9 @@ def refuse(folder: Path, name: str) -> None:
         )
     if kind in _NOT_IN_LLAMA_CPP:
         raise cannot(f"llama.cpp has no {_NOT_IN_LLAMA_CPP[kind]}. {INSTEAD}")
-    if not speaks(config):
-        named = ", ".join(config.get("architectures") or ["no architecture"])
-        raise cannot(f"{name} makes no text ({named} in its config.json). {INSTEAD}")
+    named = config.get("architectures")
+    if isinstance(named, list) and named and not speaks(config):
+        raise cannot(f"{name} makes no text ({named[0]} in its config.json). {INSTEAD}")
 
 
 def speaks(config: dict[str, Any]) -> bool:

@@ -106,6 +106,8 @@ def judge_answers(said: Sequence[Passage], references: Sequence[Expected], most:
     """The trained model would have said about the same: how much less likely it finds a token of the answers than its
     own choice, on average. Raises `Refused`.
     """
+    if not references:  # it said nothing, which `ask` has refused
+        return 0.0
     gaps = [reference.scores[:, 0] - reference.asked for reference in references]
     mean = round(float(np.concatenate(gaps).mean()), 4)
     if not mean <= most:

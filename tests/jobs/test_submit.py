@@ -9,6 +9,7 @@ import pytest
 
 from api.errors import (
     BaseModelNotTrainable,
+    BaseModelUnfit,
     DatasetUnusable,
     InvalidName,
     InvalidOption,
@@ -114,6 +115,18 @@ async def test_a_base_that_cannot_be_trained_is_refused_with_those_that_can(
     refusal = await refused(shop.submitter.submit(submission(base=base)))
     assert isinstance(refusal, BaseModelNotTrainable)
     assert refusal.extra["trainable"] == ["demo"]
+
+
+async def test_a_base_that_cannot_be_fine_tuned_is_refused_with_what_to_take_instead(
+    shop: Workshop,
+) -> None:
+    config = shop.settings.base_models_dir / "demo" / "config.json"
+    config.write_text('{"quantization_config": {"quant_method": "gptq"}}')
+    refusal = await refused(shop.submitter.submit(submission()))
+    assert isinstance(refusal, BaseModelUnfit)
+    assert "demo is quantized (gptq)" in refusal.detail
+    assert "Take the model that it was made from" in refusal.detail
+    assert shop.left_behind() == []
 
 
 async def test_a_plan_says_what_would_run_and_keeps_nothing(shop: Workshop) -> None:
