@@ -90,11 +90,15 @@ def test_a_foreign_private_name_is_still_there(foreign: ForeignName) -> None:
     assert foreign.name in source
 
 
-def test_the_converter_still_has_the_method_that_is_replaced() -> None:
-    """`finetune.stages.convert` does, until the converter tells an own vocabulary by its form."""
+def test_the_converter_still_has_the_methods_that_are_replaced() -> None:
+    """`finetune.bases.vocabulary` does, until the converter tells an own vocabulary by its form, takes a tokenizer as
+    it is given and reads the settings that transformers 5 writes.
+    """
     source = (gguf_file.llama_cpp_folder() / "conversion" / "base.py").read_text("utf-8")
     assert "class TextModel(" in source
     assert "def get_vocab_base_pre(self, tokenizer) -> str:" in source
+    assert "def load_hparams(dir_model: Path, is_mistral_format: bool):" in source
+    assert source.count("    def prepare_metadata(self, vocab_only: bool):") == 3
 
 
 def test_the_list_of_foreign_private_names_is_whole() -> None:

@@ -85,11 +85,13 @@ def told(tokenizer: Any, marks: Marks) -> Iterator[None]:
     from conversion import base
 
     model: Any = base.TextModel
+    any_model: Any = base.ModelBase
     known, prepare, reader = (
         model.get_vocab_base_pre,
         model.prepare_metadata,
         transformers.AutoTokenizer,
     )
+    load_settings = any_model.load_hparams
 
     def by_hash_or_form(self: Any, tokenizer: Any) -> str:
         try:
@@ -105,6 +107,9 @@ def told(tokenizer: Any, marks: Marks) -> Iterator[None]:
         prepare(self, vocab_only=vocab_only)
         _write(self.gguf_writer, marks, _END_OF_MESSAGE in tokenizer.get_vocab())
 
+    def load_as_meant(*arguments: Any, **named: Any) -> dict[str, Any]:
+        return _settings_as_meant(load_settings(*arguments, **named))
+
     class Reader:
         @staticmethod
         def from_pretrained(*_: Any, **__: Any) -> Any:
@@ -113,11 +118,29 @@ def told(tokenizer: Any, marks: Marks) -> Iterator[None]:
     replaced: Any = transformers
     model.get_vocab_base_pre, model.prepare_metadata = by_hash_or_form, prepare_with_marks
     replaced.AutoTokenizer = Reader
+    any_model.load_hparams = staticmethod(load_as_meant)
     try:
         yield
     finally:
         model.get_vocab_base_pre, model.prepare_metadata = known, prepare
         replaced.AutoTokenizer = reader
+        any_model.load_hparams = staticmethod(load_settings)
+
+
+def _settings_as_meant(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that transformers 5 has renamed or filled in, in the words that the converter asks for."""
+    rope = settings.get("rope_parameters") or {}
+    match settings.get("model_type"):
+        case "gpt_neox":
+            share = rope.get("partial_rotary_factor", 0.25)
+            return {
+                "rotary_pct": share,
+                "rotary_emb_base": rope.get("rope_theta", 10000),
+                **settings,
+            }
+        case "falcon" if settings.get("multi_query") and not settings["new_decoder_architecture"]:
+            return {**settings, "num_kv_heads": 1}
+    return settings
 
 
 def _named(name: str, strips: bool) -> str:

@@ -231,6 +231,27 @@ FORMS: dict[str, Form] = {
     "bloom": Form(
         "Bloom", _bytes("bloom", ("<unk>", "<s>", "</s>", "<pad>")), "<s>", "</s>", seed=1
     ),
+    "pythia": Form(
+        "GPTNeoX",
+        _bytes("gpt2", ("<|endoftext|>", "<|padding|>"), normal_form=True),
+        "<|endoftext|>",
+        "<|endoftext|>",
+        settings={"intermediate_size": 128},
+    ),
+    "falcon-7b": Form(
+        "Falcon",
+        _bytes("gpt2", IM[:1]),
+        None,
+        "<|endoftext|>",
+        settings={"multi_query": True, "new_decoder_architecture": False},
+    ),
+    "falcon-40b": Form(
+        "Falcon",
+        _bytes("gpt2", IM[:1]),
+        None,
+        "<|endoftext|>",
+        settings={"new_decoder_architecture": True, "num_kv_heads": 2},
+    ),
     "end-in-generation-config": Form(
         "Llama",
         _bytes("gpt2", ("<|endoftext|>", "<|turn|>", "<|over|>")),
@@ -250,8 +271,11 @@ _PLAIN = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 2048,
 }
+_FEW = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 _OWN_NAMES: dict[str, dict[str, Any]] = {
     "GPT2": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 1024},
+    "GPTNeoX": {**_FEW, "max_position_embeddings": 1024},
+    "Falcon": {**_FEW, "bias": False, "alibi": False, "parallel_attn": True},
     "Bloom": {"hidden_size": 64, "n_layer": 2, "n_head": 4, "seq_length": 1024},
 }
 
