@@ -76,9 +76,7 @@ async def look_at_inputs(job: JobDirectory, spec: FineTuneSpec) -> Report:
     report = await lint(
         {fold: path for fold, path in paths.items() if path.is_file()},
         base=(job.path / spec.base_model_folder).resolve(),
-        max_length=spec.max_length,
-        loss=spec.loss,
-        accepted=spec.accepted,
+        spec=job.spec_path,
     )
     refuse(report, FIELDS)
     return report

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import anyio
@@ -12,6 +12,7 @@ import anyio.to_thread
 from api import child_process
 from api.errors import BackEndFailed, DatasetUnusable
 from finetune.data.rows import Fold, read_rows
+from finetune.job.spec import parse_spec
 from finetune.lint.linter import Linter
 from finetune.lint.reading import why_not
 from finetune.lint.report import Report
@@ -26,29 +27,26 @@ TOKEN_ROWS = 20_000
 
 
 async def lint(
-    rows: Mapping[Fold, Path],
-    *,
-    base: Path | None = None,
-    max_length: int | None = None,
-    loss: str | None = None,
-    accepted: Collection[str] = (),
+    rows: Mapping[Fold, Path], *, base: Path | None = None, spec: Path | None = None
 ) -> Report:
-    """What is to be said of files of rows, as the base in this folder reads them; without one of their texts alone."""
+    """What is to be said of files of rows, as the base in this folder reads them; without one of their texts alone.
+
+    `spec` is the `spec.json` of the run that they are for.
+    """
     reason = await anyio.to_thread.run_sync(why_not, base)
     if reason and sum(path.stat().st_size for path in rows.values()) < FEW_BYTES:
-        return await anyio.to_thread.run_sync(_of_texts, rows, reason, accepted)
-    options = {"base": base, "max-length": max_length, "loss": loss, "token-rows": TOKEN_ROWS}
+        return await anyio.to_thread.run_sync(_of_texts, rows, reason, spec)
+    options = {"base": base, "spec": spec, "token-rows": TOKEN_ROWS}
     given = [*rows.items(), *options.items()]
-    arguments = [f"--{name}={value}" for name, value in given if value is not None]
-    return await _in_child([*arguments, f"--accept={','.join(accepted)}"])
+    return await _in_child([f"--{name}={value}" for name, value in given if value is not None])
 
 
-def _of_texts(rows: Mapping[Fold, Path], reason: str, accepted: Collection[str]) -> Report:
+def _of_texts(rows: Mapping[Fold, Path], reason: str, spec: Path | None) -> Report:
     """Of a few rows, which is done before a child has started."""
     linter = Linter()
     for fold, path in rows.items():
         linter.look(fold, read_rows(path))
-    report = linter.report(accepted)
+    report = linter.report(parse_spec(spec.read_bytes()).accepted if spec else ())
     report.not_read = reason
     return report
 

@@ -10,22 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune.data.rows import FOLDS, read_rows
-from finetune.job.parameters.linting import codes_in
+from finetune.job.spec import TrainingParameters, parse_spec
 from finetune.job.stage import StageFailed
 from finetune.lint.linter import Linter
 from finetune.lint.reading import why_not
 
 if TYPE_CHECKING:
     from finetune.lint.tokens import Tokens
-    from finetune.training.supervision import Loss
 
 
-def _tokens(base: Path, max_length: int, loss: "Loss") -> "Tokens":
+def _tokens(base: Path, parameters: TrainingParameters) -> "Tokens":
     """Raises `StageFailed`."""
     sys.modules["torch"] = None  # type: ignore[assignment]  # transformers then does without
     from finetune.lint.tokens import Tokens
 
-    return Tokens(base, max_length, loss)
+    return Tokens(base, parameters.max_length, parameters.loss, parameters.chat_template)
 
 
 def main() -> None:
@@ -35,22 +34,23 @@ def main() -> None:
     parser.add_argument("--eval", type=Path)
     parser.add_argument("--test", type=Path)
     parser.add_argument("--base", type=Path, help="the Hugging Face folder of the base")
-    parser.add_argument("--max-length", type=int, default=1024)
-    parser.add_argument("--loss", choices=("assistant", "all"), default="assistant")
+    parser.add_argument("--spec", type=Path, help="the spec.json of a run, for its parameters")
     parser.add_argument("--token-rows", type=int, help="so many rows of each part as tokens")
-    parser.add_argument("--accept", default="", help="codes whose errors are warnings: CODE,CODE")
     wanted = parser.parse_args()
+    parameters: TrainingParameters = (
+        parse_spec(wanted.spec.read_bytes()) if wanted.spec else TrainingParameters()
+    )
     tokens, reason = None, why_not(wanted.base)
     if reason is None:
         try:
-            tokens = _tokens(wanted.base, wanted.max_length, wanted.loss)
+            tokens = _tokens(wanted.base, parameters)
         except StageFailed as failed:
             reason = f"{failed.title}: {failed.detail}"
     linter = Linter(tokens, wanted.token_rows)
     for fold in FOLDS:
         if path := getattr(wanted, fold):
             linter.look(fold, read_rows(path))
-    report = linter.report(codes_in(wanted.accept))
+    report = linter.report(parameters.accepted)
     report.read_by = wanted.base.name if tokens else None
     report.not_read = None if tokens else reason
     sys.stdout.write(report.model_dump_json())

@@ -10,7 +10,7 @@ import pytest
 from api.errors import DatasetUnusable
 from api.runners.linting import lint, refuse
 from finetune.data.rows import Fold
-from tests.finetune.jobs import DEMO_MODEL, ROOT
+from tests.finetune.jobs import DEMO_MODEL, ROOT, new_job
 from tests.finetune.lint.test_codes import FIXTURES
 
 
@@ -45,14 +45,17 @@ async def test_without_a_base_that_can_be_read_the_texts_alone_are_looked_at(
 
 
 @pytest.mark.anyio
-async def test_an_error_refuses_with_row_and_reason_unless_it_is_accepted() -> None:
+async def test_an_error_refuses_with_row_and_reason_unless_it_is_accepted(
+    tmp_path: Path,
+) -> None:
     rows: dict[Fold, Path] = {"train": FIXTURES / "secret.jsonl"}
     report = await lint(rows)
     with pytest.raises(DatasetUnusable, match=r"First: row 6, turn 2: a private key") as refused:
         refuse(report, {"train": "train_dataset"})
     assert refused.value.extra["where"] == "train_dataset"
     assert refused.value.extra["errors"][0]["row"] == 6
-    accepted = await lint(rows, accepted=["secret"])
+    job = new_job(tmp_path / "job", accept="secret")
+    accepted = await lint(rows, spec=job.spec_path)
     assert [finding.severity for finding in accepted.findings] == ["warning"]
     refuse(accepted, {"train": "train_dataset"})
 
