@@ -21,7 +21,7 @@ from api.errors import (
 )
 from api.models.bases import BaseModels, WaitingBase
 from api.models.bundled import BundledModels
-from api.models.lineage import Lineage, learned_from_dataset, recorded
+from api.models.lineage import Lineage, learned_from, recorded
 from api.models.naming import require_free, require_unpromised
 from api.names import CHECKING, model_key, valid_model_name
 from api.runtime import ExistingModel, GGUFFile, ModelInfo, ModelRuntime, Persona
@@ -203,10 +203,10 @@ class ModelCatalog:
             await anyio.to_thread.run_sync(self._base_models.deleted, name)
         return listed
 
-    async def learned_from_dataset(self, dataset_id: str, sha256: str) -> list[str]:
-        """Names of the models that learned from, or were judged by, a dataset."""
+    async def learned_from(self, *origins: str) -> list[str]:
+        """Names of the models that learned from datasets or documents, told by id or by the SHA-256 of the file."""
         records = await anyio.to_thread.run_sync(self._store.models.all)
-        return learned_from_dataset(records.values(), dataset_id, sha256)
+        return learned_from(records.values(), frozenset(origins))
 
     async def require_chat(self, name: str) -> str:
         """The model's name as it is listed; as `chat_model`."""

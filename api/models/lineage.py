@@ -1,6 +1,6 @@
 """What a published fine-tune learned from and was made by; it stands in the model's record, and outlives its job."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +72,25 @@ def recorded(record: ModelRecord | None) -> Lineage | None:
         return None
 
 
-def learned_from_dataset(records: Iterable[ModelRecord], dataset_id: str, sha256: str) -> list[str]:
-    """The models that learned from, or were judged by, this dataset or the very same file."""
-    return [
+def learned_from(records: Iterable[ModelRecord], origins: Collection[str]) -> list[str]:
+    """The models that learned from, or were judged by, one of these datasets or documents, each told by its id or by
+    the SHA-256 of its file.
+    """
+    return sorted(
         record.name
         for record in records
-        if (lineage := recorded(record))
-        and any(
-            origin.id == dataset_id or origin.sha256 == sha256
-            for origin in lineage.datasets.values()
-        )
-    ]
+        if (lineage := recorded(record)) and not _told(lineage).isdisjoint(origins)
+    )
+
+
+def _told(lineage: Lineage) -> set[str | None]:
+    """Ids and hashes of all that was learned from."""
+    given = lineage.datasets.values()
+    documents = [document for origin in given for document in origin.documents]
+    return {
+        *(told for origin in given for told in (origin.id, origin.sha256)),
+        *(told for document in documents for told in (document.id, document.sha256)),
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:

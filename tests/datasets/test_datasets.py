@@ -112,6 +112,7 @@ async def test_a_job_learns_from_a_dataset_that_is_then_deleted(
         "id": id,
         "name": "faq.jsonl",
         "sha256": dataset["sha256"],
+        "documents": [],
     }
     deleted = await client.delete(f"/datasets/{id}")
     assert deleted.json() == {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.jobs.deleting import delete_job
-from api.models.lineage import Lineage, learned_from_dataset, lineage_of, recorded
+from api.models.lineage import Lineage, learned_from, lineage_of, recorded
 from api.store.jobs import Job
 from finetune.job.directory import JobDirectory
 from finetune.job.versions import versions
@@ -51,8 +51,20 @@ async def test_a_dataset_knows_the_models_that_learned_from_it(tmp_path: Path) -
         await published(shop)
         shop.store.models.put("ada", "persona", "tuned")
         records = list(shop.store.models.all().values())
-    assert learned_from_dataset(records, "ds_other", SHA256) == ["tuned"]
-    assert learned_from_dataset(records, "ds_other", "0" * 64) == []
+    assert learned_from(records, {"ds_other", SHA256}) == ["tuned"]
+    assert learned_from(records, {"ds_other", "0" * 64}) == []
+
+
+def test_a_document_knows_the_models_that_learned_its_pages(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    documents = [{"id": "doc_1", "name": "rules.pdf", "sha256": "a" * 64}]
+    origin = {"name": "documents.jsonl", "sha256": "b" * 64, "documents": documents}
+    lineage = {"job_id": "job_1", "base": "demo", "datasets": {"train": origin}}
+    shop.store.models.put("tuned", "fine-tune", "demo", "job_1", lineage=lineage)
+    records = list(shop.store.models.all().values())
+    assert learned_from(records, {"doc_1", "c" * 64}) == ["tuned"]
+    assert learned_from(records, {"doc_2", "a" * 64}) == ["tuned"]
+    assert learned_from(records, {"doc_2", "c" * 64}) == []
 
 
 def test_a_folder_that_says_nothing_has_no_lineage(tmp_path: Path) -> None:

@@ -166,6 +166,23 @@ def test_documents_outlive_their_model(client: TestClient) -> None:
     assert client.get("/list_documents", params={"modelName": "ada"}).status_code == 404
 
 
+def test_who_deletes_a_document_is_told_which_models_learned_from_it(
+    service: Service, client: TestClient
+) -> None:
+    parking = service.house.store.documents.get(bring(client).json()["id"])
+    page = {"id": parking.id, "name": parking.name, "sha256": parking.sha256}
+    pages = {"name": "documents.jsonl", "sha256": "0" * 64, "documents": [page]}
+    lineage = {"job_id": "job_1", "base": "demo", "datasets": {"train": pages}}
+    service.house.store.models.put("tuned", "fine-tune", "demo", "job_1", lineage=lineage)
+    bring(client, LUNCH, "lunch.pdf")
+    for name, learned_by in (("lunch", []), ("parking", ["tuned"])):
+        gone = client.delete("/delete_document", params={"document": name, "modelName": "demo"})
+        assert gone.json()["learned_by"] == learned_by
+    bring(client)
+    every = client.delete("/deleteAll_Documents", params={"modelName": "demo"})
+    assert every.json()["learned_by"] == ["tuned"]
+
+
 @pytest.mark.parametrize("name", ["parking", "parking.pdf"])
 def test_a_deleted_document_leaves_nothing(service: Service, client: TestClient, name: str) -> None:
     bring(client)

@@ -168,7 +168,7 @@ async def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> DatasetRe
 async def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> DeleteDatasetResponse:
     """Jobs that learn from it have their own copy, and models that have learned from it stay."""
     gone = await services.datasets.delete(dataset_id)
-    models = await services.models.learned_from_dataset(gone.id, gone.sha256)
+    models = await services.models.learned_from(gone.id, gone.sha256)
     return DeleteDatasetResponse(
         message=f"Successfully deleted {gone.id}", dataset_id=gone.id, learned_by=models
     )

@@ -136,6 +136,9 @@ class DeleteDocumentResponse(BaseModel):
     """What was deleted."""
 
     message: str
+    learned_by: list[str] = Field(
+        description="Models that learned its pages; they keep what they know."
+    )
 
 
 class DeleteAllDocumentsResponse(BaseModel):
@@ -143,6 +146,7 @@ class DeleteAllDocumentsResponse(BaseModel):
 
     Message: str
     deleted: list[str]
+    learned_by: list[str] = Field(description="Models that learned pages of these documents.")
 
 
 @router.post(
@@ -239,7 +243,8 @@ async def delete_document(
     """The model's own document, else the one for all models. From the answer on nobody finds it."""
     document = await services.collections.delete_document(request.owner(), request.document)
     return DeleteDocumentResponse(
-        message=f"Successfully deleted {document.name} of {request.given}"
+        message=f"Successfully deleted {document.name} of {request.given}",
+        learned_by=await services.models.learned_from(document.id, document.sha256),
     )
 
 
@@ -259,6 +264,9 @@ async def delete_all_documents(
     return DeleteAllDocumentsResponse(
         Message=f"Successfully deleted all documents of {request.given}",
         deleted=[document.name for document in deleted],
+        learned_by=await services.models.learned_from(
+            *(told for document in deleted for told in (document.id, document.sha256))
+        ),
     )
 
 
