@@ -70,17 +70,18 @@ class Spoken:
         """Where the base answers a quantized file is near it, as its type allows. Raises `StageFailed`."""
         if not self._answers:
             return
-        found = self._by(gguf, self._answers)
+        bounds = Bounds()
+        found = self._by(gguf, self._answers, bounds.difference[kind])
         try:
-            judge(found, None, kind, Bounds())
+            judge(found, None, kind, bounds)
         except StageFailed as error:
             raise StageFailed(error.title, f"{error.detail} Take a larger --type.") from error
 
-    def _by(self, gguf: Path, count: int) -> Figures:
+    def _by(self, gguf: Path, count: int, tie: float = 0.0) -> Figures:
         passages, expected = self._passages[:count], self._expected[:count]
         with Scorer(gguf, CONTEXT) as scorer:
             said = [seen(scorer, *pair) for pair in zip(passages, expected, strict=True)]
-        return figures(passages, expected, said)
+        return figures(passages, expected, said, tie)
 
 
 def _texts(tokenizer: PreTrainedTokenizerBase) -> Iterator[Passage]:

@@ -88,14 +88,19 @@ def above(answers: Sequence[Seen], others: Sequence[Seen]) -> Above:
 
 
 def figures(
-    passages: Sequence[Passage], references: Sequence[Expected], answers: Sequence[Seen]
+    passages: Sequence[Passage],
+    references: Sequence[Expected],
+    answers: Sequence[Seen],
+    tie: float = 0.0,
 ) -> Figures:
-    """Hold what a file said against the reference, at 64 places over all passages."""
+    """Hold what a file said against the reference, at 64 places over all passages. Tokens that the reference finds as
+    likely as its first one, within `tie`, count as its first.
+    """
     places = spread(passages, PLACES)
     ours = np.stack([references[n].scores[k] for n, k in places]).astype(np.float64)
     theirs = np.stack([answers[n].scores[k] for n, k in places]).astype(np.float64)
     apart = np.nan_to_num(np.abs(ours - theirs), nan=math.inf)
-    first = [references[n].likeliest[k, 0] == answers[n].first[k] for n, k in places]
+    first = [_is_first(references[n], k, int(answers[n].first[k]), tie) for n, k in places]
     worst = places[int(apart.max(axis=1).argmax())]
     asked = np.concatenate([answer.asked for answer in answers]).astype(np.float64)
     return Figures(
@@ -107,3 +112,8 @@ def figures(
         loss=round(float(-asked.mean()), 5),
         largest_at=f"token {worst[1] + 1} of what {passages[worst[0]].named} teaches",
     )
+
+
+def _is_first(reference: Expected, place: int, token: int, tie: float) -> bool:
+    behind = reference.scores[place, 0] - reference.scores[place]
+    return token in reference.likeliest[place][behind <= tie]

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from finetune.checks import speaking, vocabulary, weights
 from finetune.checks.comparing import Expected, Seen, above, figures, seen
@@ -17,6 +17,7 @@ from finetune.checks.subject import Subject
 from finetune.checks.verdict import Verdict
 from finetune.gguf_file import Contents, read
 from finetune.job.parameters.checking import Bounds
+from finetune.job.parameters.exporting import Quantization
 from finetune.job.spec import Probe
 from finetune.tokenizer import prompt_ids
 
@@ -110,7 +111,9 @@ class Examination:
             vocabulary.check_header(Contents(exact), Contents(path))
         with self.verdict.of(name), Scorer(path, self._longest) as scorer:
             answers = self._seen(scorer, taught)
-            found = figures(self.subject.passages, taught, answers)
+            kind = Contents(path).type
+            tie = self.bounds.difference.get(cast(Quantization, kind), 0.0)
+            found = figures(self.subject.passages, taught, answers, tie)
             more = above(answers, self.exactly) if self.exactly else None
             self.note(
                 name,
@@ -118,7 +121,7 @@ class Examination:
                 loss_above_f16=more.mean if more else None,
                 loss_error=more.error if more else None,
             )
-            speaking.judge(found, more, Contents(path).type, self.bounds)
+            speaking.judge(found, more, kind, self.bounds)
 
     @property
     def _longest(self) -> int:

@@ -37,7 +37,7 @@ def judge_exact(seen: Figures, bounds: Bounds, *, is_mixture: bool = False) -> N
 def judge(seen: Figures, above: Above | None, kind: str, bounds: Bounds) -> None:
     """A quantized file against the reference; its loss is so much `above` the F16 file's. Raises `Refused`.
 
-    A loss that two standard errors may explain is not held against it.
+    A loss that two standard errors may explain is not held against it; of a loss above 1 the bound is a share.
     """
     known = cast(Quantization, kind)
     if kind not in bounds.difference:
@@ -61,7 +61,7 @@ def judge(seen: Figures, above: Above | None, kind: str, bounds: Bounds) -> None
     elif above is not None and not above.mean - 2 * above.error <= most_above:
         wrong = (
             f"Its loss over {seen.tokens} tokens of answers is {above.mean} (error {above.error}) above the F16 "
-            f"file's; the bound for {kind} is {most_above}"
+            f"file's; the bound for {kind} is {most_above:.3f}"
         )
     if wrong:
         raise Refused(

@@ -64,7 +64,8 @@ class Bounds(BaseModel):
     )
     difference: ByType = Field(DIFFERENCE, description="Mean of the same in the file of each type.")
     equal_first: ByType = Field(
-        EQUAL_FIRST, description="Least share of places where the likeliest token is the same."
+        EQUAL_FIRST,
+        description="Least share of places where the likeliest token is the same, but for ties within `difference`.",
     )
     loss: ByType = Field(
         LOSS,
