@@ -126,6 +126,7 @@ def test_api_imports_only_the_light_part_of_finetune() -> None:
         "finetune.bases.refusals",
         "finetune.judging.intervals",
         "finetune.judging.metrics",
+        "finetune.judging.scoring",
         "finetune.lint.codes",
         "finetune.lint.linter",
         "finetune.lint.reading",

@@ -8,16 +8,16 @@ from typing import Any
 
 import anyio.to_thread
 
-from api.errors import BackEndFailed, Unavailable, Unusable
+from api.errors import BackEndFailed, InvalidOption, Unavailable, Unusable
 from api.evaluation import figures
 from api.evaluation.record import Record
-from api.evaluation.scoring import scores
 from api.evaluation.values import Arm, Evaluation, Given, Pair
 from api.rag import Answers, Question
 from api.rag.citations import without_markers
 from api.runtime import Message, ModelInfo, Options
 from api.runtime.threads import in_thread
-from finetune.judging.metrics import Scoring
+from finetune.judging.metrics import NotAPattern, Scoring
+from finetune.judging.scoring import scores
 
 MOST_FAILURES = 3
 """When the back end fails at so many answers in a row, the evaluation does."""
@@ -114,7 +114,10 @@ class Answering:
         for arm, given in answers.items():
             texts = [_plain(arm, one.text, pair) for one, pair in zip(given, pairs, strict=True)]
             rights = [pair.answer for pair in pairs]
-            found = scores(scoring, list(zip(texts, rights, strict=True)))
+            try:
+                found = scores(scoring, list(zip(texts, rights, strict=True)))
+            except NotAPattern as error:
+                raise InvalidOption(str(error), where="metric_pattern") from error
             scored[arm] = [
                 0.0 if one.error else score for one, score in zip(given, found, strict=True)
             ]

@@ -7,6 +7,7 @@ from typing import Any
 from finetune.judging import canary, intervals
 from finetune.judging.intervals import Interval
 from finetune.judging.metrics import Metric, Scoring
+from finetune.judging.scoring import scores
 from finetune.judging.sides import Asked, Side
 
 SHOWN = 10
@@ -20,10 +21,10 @@ def compared(
 ) -> dict[str, Any]:
     """Everything that is found. What decides is the metric that was asked for, else the loss."""
     scoring = Scoring(metric or "exact", pattern)
-    scores = [_scores(scoring, asked, side) for side in (base, tuned)]
+    scored = [_scores(scoring, asked, side) for side in (base, tuned)]
     losses = [[loss if loss is None else -loss for loss in side.losses] for side in (base, tuned)]
     by_loss = _comparison("loss", LOSS, losses, intervals.of_values)
-    by_metric = _comparison("metric", scoring.metric, scores, intervals.of_scores)
+    by_metric = _comparison("metric", scoring.metric, scored, intervals.of_scores)
     skills = _comparison("skills", SKILLS, [base.canary, tuned.canary], intervals.of_scores)
     decides, other = (by_metric, by_loss) if metric else (by_loss, by_metric)
     return {
@@ -36,7 +37,7 @@ def compared(
             "base": canary.by_skill(base.canary),
             "tuned": canary.by_skill(tuned.canary),
         },
-        "answers": _shown(asked, base, tuned, *scores),
+        "answers": _shown(asked, base, tuned, *scored),
     }
 
 
@@ -73,10 +74,13 @@ def _figures(figures: dict[str, Any]) -> str:
 
 
 def _scores(scoring: Scoring, asked: Sequence[Asked], side: Side) -> list[float | None]:
-    return [
-        None if answer is None or one.right is None else scoring.score(answer, one.right)
-        for one, answer in zip(asked, side.answers, strict=True)
-    ]
+    given = {
+        place: (answer, one.right)
+        for place, (one, answer) in enumerate(zip(asked, side.answers, strict=True))
+        if answer is not None and one.right is not None
+    }
+    found = dict(zip(given, scores(scoring, list(given.values())), strict=True))
+    return [found.get(place) for place in range(len(asked))]
 
 
 def _comparison(

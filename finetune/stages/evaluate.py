@@ -23,6 +23,7 @@ from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.job.verified import Refusal, report_of
 from finetune.judging.comparing import compared
+from finetune.judging.metrics import NotAPattern
 from finetune.judging.sides import Asked, Side, asked_of, judge_side
 from finetune.preflight.base import read_base
 from finetune.preflight.room import require_disk
@@ -105,7 +106,10 @@ def comparison(
         job.append_event("evaluate", "warning", kind="comparison", detail=error.detail)
         return _cannot_tell(f"It was not compared. {error.title}: {error.detail}")
     asked = [asked_of(row) for row in rows]
-    found = compared(asked, before, after, spec.metric, spec.metric_pattern)
+    try:
+        found = compared(asked, before, after, spec.metric, spec.metric_pattern)
+    except NotAPattern as error:
+        return _cannot_tell(f"It was not compared. {error}")
     return found | {
         "tokens_written": {"base": before.tokens, "tuned": after.tokens},
         "base_was_made": was_made,

@@ -4,15 +4,14 @@ import json
 import sys
 from collections.abc import Sequence
 
-from api.child_process import environment, run
-from api.errors import InvalidOption
-from finetune.judging.metrics import Scoring
+from finetune.job.child_process import environment, run
+from finetune.judging.metrics import NotAPattern, Scoring
 
 PATTERN_SECONDS = 20
 
 
 def scores(scoring: Scoring, answers: Sequence[tuple[str, str]]) -> list[float]:
-    """How good each answer is beside the right one. Blocking; `errors.InvalidOption` for a pattern without an end."""
+    """How good each answer is beside the right one. Raises `NotAPattern` for a pattern that does not come to an end."""
     if scoring.metric != "regex":
         return [scoring.score(answer, right) for answer, right in answers]
     lines = [
@@ -27,13 +26,10 @@ def scores(scoring: Scoring, answers: Sequence[tuple[str, str]]) -> list[float]:
             command, env=environment(), input="\n".join(lines).encode(), seconds=PATTERN_SECONDS
         )
     except TimeoutError as error:
-        raise InvalidOption(
+        raise NotAPattern(
             f"metric_pattern did not come to an end within {PATTERN_SECONDS} s over these answers. "
-            "Write it without repetitions inside repetitions.",
-            where="metric_pattern",
+            "Write it without repetitions inside repetitions."
         ) from error
     if done.returncode:
-        raise InvalidOption(
-            "metric_pattern cannot be used over these answers.", where="metric_pattern"
-        )
+        raise NotAPattern("metric_pattern cannot be used over these answers.")
     return [float(line) for line in done.stdout.split()]
