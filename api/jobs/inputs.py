@@ -7,6 +7,7 @@ from api.datasets.datasets import Dataset, Datasets
 from api.datasets.receiving import Upload, Wanted, read_rows_of, receive, require_kind
 from api.errors import DatasetUnusable, InvalidOption
 from api.runners.linting import lint, refuse
+from finetune.data.cells import CUT_AT
 from finetune.data.folds import Written, held_out
 from finetune.data.rows import FOLDS, Fold
 from finetune.job.directory import ROWS, JobDirectory
@@ -48,7 +49,8 @@ def take_inputs(given: Given, job: JobDirectory, wanted: Wanted, datasets: Datas
         one = wanted if fold == "train" else replace(wanted, only=fold)
         if isinstance(source, Upload):
             received = receive(source, job.inputs, fold, where)
-            _, written = read_rows_of(received.path, one, targets, where)
+            reading, written = read_rows_of(received.path, one, targets, where)
+            _tell_cut_cells(job, where, reading.cut)
             origins[fold] = DatasetOrigin(name=source.name, sha256=received.sha256)
         else:
             dataset = datasets.find(_id(source, where))
@@ -80,6 +82,18 @@ async def look_at_inputs(job: JobDirectory, spec: FineTuneSpec) -> Report:
     )
     refuse(report, FIELDS)
     return report
+
+
+def _tell_cut_cells(job: JobDirectory, where: str, rows: list[int]) -> None:
+    """A warning of the job; a text that ends early is a text all the same."""
+    if rows:
+        detail = (
+            f"{where}: a text of exactly {CUT_AT:,} characters, where spreadsheets cut a cell. "
+            f"Rows: {', '.join(map(str, rows))}."
+        )
+        job.append_event(
+            "dataset", "warning", kind="cut_cell", rows=rows, count=len(rows), detail=detail
+        )
 
 
 def _id(text: str, where: str) -> str:

@@ -65,7 +65,7 @@ class SwaggerPage:
                 continue
             if row.get_by_role("button", name="Add string item").count():
                 row.get_by_role("button", name="Add string item").click()
-            row.locator("input:not([type=checkbox])").fill(value)
+            row.locator("input:not([type=checkbox]):not([type=file])").fill(value)
         if block.get_by_role("button", name="Clear", exact=True).count():  # of an answer before
             block.get_by_role("button", name="Clear", exact=True).click()
         block.get_by_role("button", name="Execute", exact=True).click()

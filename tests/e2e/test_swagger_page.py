@@ -90,6 +90,23 @@ def test_a_model_is_fine_tuned_on_the_swagger_page(page: SwaggerPage) -> None:
     assert (status, listed["jobs"]) == (200, [])
 
 
+def test_a_dataset_is_looked_at_and_trained_on_by_its_id_on_the_swagger_page(
+    page: SwaggerPage,
+) -> None:
+    status, added = page.execute("add_dataset", file=TRAIN, name="lessons")
+    assert (status, added["name"], added["rows"]) == (201, "lessons", {"train": 72})
+    assert added["samples"][0]["pieces"][1]["learned"]
+    id = added["dataset_id"]
+    status, plan = page.execute(
+        "fine_tune_model", modelName="lessons", train_dataset=id, dry_run="true"
+    )
+    assert (status, plan["rows"]) == (200, 68)
+    status, listed = page.execute("list_datasets")
+    assert (status, [one["dataset_id"] for one in listed["datasets"]]) == (200, [id])
+    status, deleted = page.execute("delete_dataset", id=id)
+    assert (status, deleted["dataset_id"]) == (200, id)
+
+
 def deleted_when_it_has_ended(page: SwaggerPage, job_id: str) -> tuple[int, Any]:
     """A running job takes a moment to obey."""
     deadline = time.monotonic() + 60

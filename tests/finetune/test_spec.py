@@ -48,3 +48,26 @@ def test_what_is_written_says_its_version_and_method_and_is_read_back() -> None:
 def test_what_cannot_be_read_says_why(text: bytes, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_spec(text)
+
+
+def test_a_line_break_in_a_template_is_written_as_people_write_it() -> None:
+    read = parse_spec(spec(template=r"{question}\n\tA: {answer}\\n", columns="q:prompt"))
+    assert read.wish().template == "{question}\n\tA: {answer}\\n"
+    assert read.wish().columns == {"q": "prompt"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("columns", "question", "a column of the file, a colon"),
+        ("columns", "question:price", "cannot be 'price'"),
+        ("columns", "a:prompt,b:prompt", "Two columns are to be the same"),
+        ("columns", "{question: prompt}", "no JSON"),
+        ("template", "no column", "names no column"),
+        ("template", "{question", "Double a brace"),
+        ("template", "{price:>10}", "without a format"),
+    ],
+)
+def test_a_mapping_that_cannot_be_read_is_refused(field: str, value: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_spec(spec(**{field: value}))

@@ -78,6 +78,18 @@ async def test_a_bad_row_is_named_with_row_column_and_what_was_expected(shop: Wo
     assert refusal.extra["errors"][0].keys() == {"row", "column", "reason", "expected"}
 
 
+async def test_a_text_that_a_spreadsheet_may_have_cut_is_a_warning_of_the_job(
+    shop: Workshop,
+) -> None:
+    long = "x" * 32_767
+    rows = "".join(f"Question {number}?,{number} is short\n" for number in range(5))
+    train = io.BytesIO(f"prompt,completion\n{rows}Why?,{long}\n".encode())
+    job = await shop.submitter.submit(submission(train=train))
+    [warning] = [event.fields for event in shop.directory(job).events()[0]]
+    assert (warning["kind"], warning["rows"]) == ("cut_cell", [6])
+    assert "train_dataset: a text of exactly 32,767 characters" in warning["detail"]
+
+
 async def test_a_name_that_a_model_has_is_taken(shop: Workshop) -> None:
     refusal = await refused(shop.submit("DEMO"))
     assert isinstance(refusal, NameTaken)

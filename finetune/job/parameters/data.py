@@ -1,11 +1,16 @@
 """How a run's files are to be read: what their columns are, where the names do not say it."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from finetune.data.mapping import Wish, WrongColumns, fields_of, read_columns
+
+_ESCAPED = re.compile(r"\\[nt\\]")
+_MEANT = {r"\n": "\n", r"\t": "\t", "\\\\": "\\"}
+"""How a line break and a tab are written in a query or in a field of one line."""
 
 
 def _readable_columns(said: str) -> str:
@@ -47,4 +52,5 @@ class Data(BaseModel):
     def wish(self) -> Wish:
         """The same for who reads the files."""
         columns = read_columns(self.columns) if self.columns else {}
-        return Wish(columns, self.template, self.system)
+        template = _ESCAPED.sub(lambda found: _MEANT[found[0]], self.template or "") or None
+        return Wish(columns, template, self.system)
