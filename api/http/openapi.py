@@ -83,7 +83,7 @@ def _form(
         for name, description in {**files, **optional_files}.items()
     }
     values = {
-        name: {**_as_text(fields[name]), "description": _description(fields[name])} | EMPTY
+        name: {**_one_text(fields[name]), "description": _description(fields[name])} | EMPTY
         for name in names
     }
     schema: Schema = {
@@ -141,10 +141,17 @@ def _without_null(schema: Schema) -> Schema:
 
 def _as_text(schema: Schema) -> Schema:
     """The values of a field as a query or a form has them; an object is written as JSON."""
-    if _members(schema):
+    if _members(schema) or _without_null(schema).get("type") == "object":
         return {"type": "string"}
     told = ("title", "description", "default")
     return {key: value for key, value in _without_null(schema).items() if key not in told}
+
+
+def _one_text(schema: Schema) -> Schema:
+    """The same in a form, where the page reads an empty field of any other type as JSON, and breaks: of a list, one."""
+    text = _as_text(schema)
+    text = text.get("items", text)
+    return text if "type" in text else {"type": "string"}
 
 
 def _inlined(schema: Schema) -> Schema:

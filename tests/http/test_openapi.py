@@ -198,3 +198,12 @@ def test_what_the_gate_may_answer_is_described(
 def test_without_a_key_there_is_no_button_for_it(schema: dict[str, Any]) -> None:
     assert "security" not in schema
     assert "securitySchemes" not in schema["components"]
+
+
+def test_each_field_of_a_form_is_one_text_or_a_file(schema: dict[str, Any]) -> None:
+    """The page reads an empty field of another type as JSON, and shows nothing of the operation."""
+    for name, operation in operations(schema):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            for field, told in content["schema"]["properties"].items():
+                known = {"string", "integer", "number", "boolean"}
+                assert told.get("type") in known, (name, field)
