@@ -35,12 +35,14 @@ class Cost:
     """Of one way, or of several programs one after the other."""
 
     seconds: float
+    cpu: float
     peak: int
     written: int
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
             self.seconds + other.seconds,
+            self.cpu + other.cpu,
             max(self.peak, other.peak),
             self.written + other.written,
         )
@@ -77,13 +79,15 @@ def main() -> None:
 def report(parameters: int, rounds: int, costs: dict[str, list[Cost]]) -> None:
     """The table, medians and the ratio of ours to each."""
     print(f"{processor()}; {parameters / 1e9:.2f} B parameters, medians of {rounds} rounds in turn")
-    print(f"{'':38} {'seconds':>8} {'ours':>6} {'peak':>9} {'ours':>6} {'written':>9} {'ours':>6}")
+    figures = "".join(f"{name:>9} {'ours':>6}" for name in ("seconds", "CPU s", "peak", "written"))
+    print(f"{'':38}{figures}")
     mine = middle(costs["ours"])
     for name, found in costs.items():
         cost = middle(found)
         print(
-            f"{NAMES[name]:38} {cost.seconds:8.1f} {mine.seconds / cost.seconds:6.2f} "
-            f"{cost.peak / 2**20:5.0f} MiB {mine.peak / cost.peak:6.2f} "
+            f"{NAMES[name]:38}{cost.seconds:9.1f} {mine.seconds / cost.seconds:6.2f}"
+            f"{cost.cpu:9.1f} {mine.cpu / cost.cpu:6.2f}"
+            f"{cost.peak / 2**20:5.0f} MiB {mine.peak / cost.peak:6.2f}"
             f"{cost.written / 2**20:5.0f} MiB {mine.written / cost.written:6.2f}"
         )
 
@@ -92,6 +96,7 @@ def middle(costs: list[Cost]) -> Cost:
     """The median of each figure."""
     return Cost(
         statistics.median(cost.seconds for cost in costs),
+        statistics.median(cost.cpu for cost in costs),
         int(statistics.median(cost.peak for cost in costs)),
         int(statistics.median(cost.written for cost in costs)),
     )
@@ -168,7 +173,10 @@ def run(*arguments: object) -> Cost:
     _, status, usage = os.wait4(program.pid, 0)
     if status:
         sys.exit(said[-3000:])
-    return Cost(time.monotonic() - began, usage.ru_maxrss * 1024, usage.ru_oublock * BLOCK_BYTES)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Cost(
+        time.monotonic() - began, cpu, usage.ru_maxrss * 1024, usage.ru_oublock * BLOCK_BYTES
+    )
 
 
 # The steps

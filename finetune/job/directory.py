@@ -62,13 +62,15 @@ class StageDirectory:
         """The marker, written last."""
         return self.path / "done.json"
 
-    def mark_done(self, files: list[Path], **facts: Any) -> None:
-        """Write the marker: size and hash of each file (inside the folder), what was installed, and facts."""
+    def mark_done(self, files: list[Path], *, hashed: bool = True, **facts: Any) -> None:
+        """Write the marker: size and hash of each file (inside the folder), what was installed, and facts. Files that
+        nobody keeps need no hash: written since, they are made again.
+        """
         entries = {
             file.relative_to(self.path).as_posix(): {
                 "bytes": file.stat().st_size,
-                "sha256": sha256_of(file),
                 "mtime_ns": file.stat().st_mtime_ns,
+                **({"sha256": sha256_of(file)} if hashed else {}),
             }
             for file in files
         }

@@ -152,7 +152,7 @@ def convert(job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory) -> No
         small.mkdir()
         write_small_files(job, spec, made.config, small)
         to_gguf(small, out, "f16", spec.model_name, made)
-    folder.mark_done([out])
+    folder.mark_done([out], hashed=False)
 
 
 def _by_hand(arguments: list[str]) -> int:

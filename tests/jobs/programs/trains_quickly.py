@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from finetune.job.directory import JobDirectory
 from finetune.job.pipeline import NOT_EXPORTED
@@ -20,7 +21,7 @@ with job.locked():
                 job.append_event(stage, "progress", step=step, steps=2, loss=1.0 / step)
             kept = [{"step": 2, "eval_loss": loss}]
             (job.stage(stage).path / "kept.json").write_text(json.dumps(kept))
-        facts = {"checkpoint": 2, "eval_loss": loss} if stage == "train" else {}
+        facts: dict[str, Any] = {"checkpoint": 2, "eval_loss": loss} if stage == "train" else {}
         job.stage(stage).mark_done([], **facts)
         job.append_event(stage, "stage_done", seconds=0.1)
     if not spec.export:
