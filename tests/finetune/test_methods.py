@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, BloomConfig, BloomForCausalLM
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from finetune.data.rows import Preference, Row, Text, write_rows
+from finetune.data.rows import Chat, Conversation, Preference, Row, Text, write_rows
 from finetune.job import stage
 from finetune.job.directory import JobDirectory
 from finetune.job.parameters.learning import Learning
@@ -24,6 +24,7 @@ from finetune.training.packing import require_isolation
 from finetune.training.progress import StopWish
 from finetune.training.sequences import spare_token, stored
 from finetune.training.supervision import IGNORED, Supervision
+from tests.finetune.bases.forms import make
 from tests.finetune.conftest import ANSWER, COUNTRIES
 from tests.finetune.jobs import DEMO_MODEL, new_job
 
@@ -138,6 +139,28 @@ def test_a_base_in_which_packed_examples_see_each_other_is_refused() -> None:
     config = BloomConfig(vocab_size=64, hidden_size=32, n_layer=1, n_head=2)
     with pytest.raises(StageFailed, match=r"BloomForCausalLM: .*packing=false"):
         require_isolation(BloomForCausalLM(config))
+
+
+def test_calls_of_tools_are_learned_and_what_tools_give_back_is_not(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(make("qwen-2.5-instruct", tmp_path / "base"))
+    call = {"type": "function", "function": {"name": "find", "arguments": {"what": "wifi"}}}
+    tool = {
+        "type": "function",
+        "function": {"name": "find", "description": "Finds.", "parameters": {}},
+    }
+    messages: Conversation = [
+        {"role": "user", "content": "What is the wifi called?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "It is Aurora, says the handbook."},
+        {"role": "assistant", "content": "Aurora."},
+    ]
+    examples = Supervision(tokenizer).of(Chat(1, messages, [tool]))
+    pairs = [pair for one in examples for pair in zip(one.ids, one.learned, strict=True)]
+    learned = tokenizer.decode([number for number, is_learned in pairs if is_learned])
+    assert '"name": "find", "arguments": {"what": "wifi"}' in learned
+    assert "Aurora.<|im_end|>" in learned
+    assert "handbook" not in learned
+    assert "What is" not in learned
 
 
 def test_what_fills_up_is_never_the_end_token() -> None:

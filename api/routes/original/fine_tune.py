@@ -97,7 +97,9 @@ class PlanResponse(BaseModel):
     eval_rows: int = Field(description="Rows that judge checkpoints.")
     test_rows: int = Field(description="Rows that judge the result in the end.")
     gradient_accumulation_steps: int = Field(description="As asked, or as chosen for these rows.")
-    steps: int = Field(description="Optimiser steps; fewer when rows are packed.")
+    steps: int = Field(
+        description="Optimiser steps; fewer when rows are packed. Of `pretrain` as if each text were one sequence."
+    )
     preflight: dict[str, Any] | None = Field(
         description="What it will need: `ram_bytes` and `seconds` of each stage, `vram_bytes`, `disk_bytes`, "
         "`total_seconds`, `warnings`, and settings that would be `faster`. Null while no machine to train on is known."
