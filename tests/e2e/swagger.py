@@ -63,6 +63,9 @@ class SwaggerPage:
             if isinstance(value, Path):
                 row.locator("input[type=file]").set_input_files(value)
                 continue
+            if row.locator("select").count():
+                row.locator("select").select_option(value)
+                continue
             if row.get_by_role("button", name="Add string item").count():
                 row.get_by_role("button", name="Add string item").click()
             row.locator("input:not([type=checkbox]):not([type=file])").fill(value)
