@@ -111,10 +111,12 @@ class Forecast:
         return f"It would fit with {', or with '.join(ways)}." if ways else "Use a smaller base."
 
     def faster(self) -> list[Suggestion]:
-        """Settings that take less time and fit, the fastest first."""
+        """Settings with which training takes less time and that fit, the fastest first."""
+        limit = self.needs.seconds["train"] * FASTER
         tried = [self._with(change) for change in self._quicker()]
-        limit = self.needs.total_seconds * FASTER
-        good = [one for one in tried if one.needs.total_seconds <= limit and self._fits(one.needs)]
+        good = [
+            one for one in tried if one.needs.seconds["train"] <= limit and self._fits(one.needs)
+        ]
         return sorted(good, key=lambda one: one.needs.total_seconds)
 
     def train_seconds(self, longest_batch_seconds: float) -> float:

@@ -24,6 +24,9 @@ BITS_OF_TYPE: dict[Quantization, float] = {
 }
 LIBRARIES = 380 * MIB  # what every stage has imported
 TRAINER = 100 * MIB  # what training imports beside that
+LINTER = 220 * MIB
+CONVERTER = 40 * MIB
+ENGINE = 110 * MIB  # llama.cpp, and what checks it
 BITSANDBYTES = {16: 0, 8: 290 * MIB, 4: 120 * MIB}  # buffers of its library, at most
 CUDA_CONTEXT = 500 * MIB  # beside what torch counts
 BYTES_OF_WEIGHT = {"gpu": {4: 0.516, 8: 1.01}, "cpu": {4: 0.516, 8: 1.65}}
@@ -56,12 +59,12 @@ BYTES_A_SECOND = {
 }  # that llama.cpp reads of a model to write its next token
 QUANTIZE_SECONDS: dict[Quantization, float] = {
     "F16": 0,
-    "Q8_0": 18e-9,
-    "Q6_K": 60e-9,
-    "Q5_K_M": 100e-9,
-    "Q4_K_M": 140e-9,
-    "Q4_K_S": 140e-9,
-    "Q3_K_M": 100e-9,
+    "Q8_0": 10e-9,
+    "Q6_K": 40e-9,
+    "Q5_K_M": 55e-9,
+    "Q4_K_M": 55e-9,
+    "Q4_K_S": 55e-9,
+    "Q3_K_M": 50e-9,
 }
 """A parameter takes so long on one thread."""
 
@@ -190,15 +193,16 @@ class _Run:
             loading = training = libraries + CUDA_CONTEXT + self.base.bytes
         f16 = self.base.parameters * 2
         largest = self.base.vocabulary * self.base.hidden  # a tensor at a time
-        streamed = LIBRARIES + 4 * largest + 4 * self.trained
+        streamed = LIBRARIES + CONVERTER + 6 * largest + 4 * self.trained
+        quantized = f16 + max(self.files(), default=0) + 4 * largest  # both files are mapped
         return {
-            "dataset": LIBRARIES,
+            "dataset": LIBRARIES + LINTER + self.base.bytes + f16,  # a base is tried once
             "train": max(loading, training),
             "merge": streamed,
             "convert": streamed,
-            "quantize": LIBRARIES + f16 + max(self.files(), default=0),  # both are mapped
-            "verify": LIBRARIES + self.base.bytes + f16,
-            "evaluate": LIBRARIES + max(4 * largest, self.published()),
+            "quantize": LIBRARIES + quantized,
+            "verify": LIBRARIES + ENGINE + self.base.bytes + quantized + 8 * largest,
+            "evaluate": LIBRARIES + ENGINE + quantized,
             "report": LIBRARIES,
         }
 
@@ -276,11 +280,10 @@ class _Run:
             "dataset": START_SECONDS + self.amount.tokens * 1e-5,
             "train": start + self.train_seconds(),
             "merge": start + parameters * 12e-9,
-            "convert": start + parameters * 16e-9,
-            "quantize": sum(
-                parameters * QUANTIZE_SECONDS[n] / threads for n in self.spec.quantization
-            ),
-            "verify": start + parameters * 100e-9,
+            "convert": start + parameters * 8e-9,
+            "quantize": start
+            + sum(parameters * QUANTIZE_SECONDS[n] / threads for n in self.spec.quantization),
+            "verify": start + 1 + parameters * (30e-9 if self.on_gpu else 200e-9 / threads**0.9),
             "evaluate": start + self.evaluate_seconds(),
             "report": start,
         }

@@ -123,4 +123,6 @@ def _beside(parts: Mapping[str, Any], real: Mapping[str, float]) -> dict[str, An
             figure: round(said[figure] / real[figure], 3) for figure in said if figure in real
         }
         compared |= {name: ratios} if ratios else {}
+    if (seen := (parts.get("probed") or {}).get("train_seconds")) and "seconds.train" in real:
+        compared["probed"] = {"seconds.train": round(seen / real["seconds.train"], 3)}
     return compared
