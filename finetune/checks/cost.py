@@ -12,6 +12,8 @@ TRIED = 1024
 """Width of the square matrices whose product tells how fast this machine computes."""
 UNPACKED_A_SECOND = 70e6
 """Weights that one core unpacks and compares."""
+A_FILE = 1.0
+"""Seconds that a file costs whatever its size: it is loaded twice, asked, and its vocabulary is read."""
 READ_A_SECOND = 1e9
 """Bytes that come from a disk or the memory before it."""
 
@@ -23,11 +25,11 @@ def estimate(subject: Subject, quantized: int) -> dict[str, Any]:
     tokens = sum(len(passage.tokens) for passage in subject.passages) or 1
     work = 2.0 * base.parameters * tokens
     reference = work / _speed("cuda" if on_gpu else "cpu") + 3 * base.bytes / READ_A_SECOND
-    files = (1 + quantized) * (work / _speed("cpu") + base.bytes / READ_A_SECOND)
+    each = A_FILE + work / _speed("cpu") + base.bytes / READ_A_SECOND
     weights = quantized * base.parameters / UNPACKED_A_SECOND
     layer = max(base.parameters / max(base.layers, 1), base.vocabulary * base.hidden)
     return {
-        "seconds": round(reference + files + weights),
+        "seconds": round(reference + (1 + quantized) * each + weights),
         "memory": int(4 * layer + base.parameters * 2),
         "tokens": tokens,
     }
