@@ -74,11 +74,6 @@ class Wish:
     template: str | None = None
     system: str | None = None
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing is said."""
-        return not (self.columns or self.template or self.system)
-
 
 @dataclass(frozen=True, slots=True)
 class Understood:

@@ -119,21 +119,6 @@ def open_dataset(path: Path, wish: Wish = PLAIN, kind: Kind | None = None) -> Re
     return Reading(table.format, understood, table, wish)
 
 
-def check_dataset(
-    path: Path,
-    wish: Wish = PLAIN,
-    kind: Kind | None = None,
-    *,
-    at_least: int = FEWEST_ROWS,
-    at_most: int = MOST_ROWS,
-) -> Reading:
-    """Go through a whole file and keep nothing of it but what is told of it. Raises `DatasetError`."""
-    reading = open_dataset(path, wish, kind)
-    for _ in reading.rows(at_least=at_least, at_most=at_most):
-        pass
-    return reading
-
-
 def _require_objects(table: Table) -> None:
     """A file without one object in its first rows has no columns: say what is wrong with the rows instead."""
     if table.columns:

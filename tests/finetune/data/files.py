@@ -11,7 +11,7 @@ import pytest
 
 from finetune.data.errors import DatasetError
 from finetune.data.mapping import Kind, Wish
-from finetune.data.reading import Reading, check_dataset, open_dataset
+from finetune.data.reading import Reading, open_dataset
 from finetune.data.rows import Conversation, Row
 
 QUESTION = "What does a visiting boat pay?"
@@ -44,13 +44,18 @@ def rows_of(path: Path, wish: Wish = PLAIN, kind: Kind | None = None) -> list[Ro
     return [row for _, row in open_dataset(path, wish, kind).rows(at_least=1)]
 
 
-def read_to_the_end(path: Path, wish: Wish = PLAIN) -> Reading:
+def read_to_the_end(
+    path: Path, wish: Wish = PLAIN, *, at_least: int = 1, at_most: int = 1000
+) -> Reading:
     """What is told of a good file."""
-    return check_dataset(path, wish, at_least=1)
+    reading = open_dataset(path, wish)
+    for _ in reading.rows(at_least=at_least, at_most=at_most):
+        pass
+    return reading
 
 
-def refused(path: Path, wish: Wish = PLAIN) -> DatasetError:
+def refused(path: Path, wish: Wish = PLAIN, **bounds: int) -> DatasetError:
     """What is said of a bad one."""
     with pytest.raises(DatasetError) as caught:
-        check_dataset(path, wish, at_least=1)
+        read_to_the_end(path, wish, **bounds)
     return caught.value

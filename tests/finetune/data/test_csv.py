@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from finetune.data.errors import DatasetError
-from finetune.data.reading import check_dataset, open_dataset
 from finetune.data.rows import Chat, Conversation
+from tests.finetune.data.files import read_to_the_end, refused, rows_of
 
 TURNS: Conversation = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
 OTHER: Conversation = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}]
@@ -26,13 +25,7 @@ def written(path: Path, cells: list[str], delimiter: str = ",", end: str = "\n")
 
 
 def read(path: Path) -> list[Conversation]:
-    return [row.messages for _, row in open_dataset(path).rows() if isinstance(row, Chat)]
-
-
-def refused(path: Path) -> DatasetError:
-    with pytest.raises(DatasetError) as caught:
-        check_dataset(path)
-    return caught.value
+    return [row.messages for row in rows_of(path) if isinstance(row, Chat)]
 
 
 @pytest.fixture
@@ -178,8 +171,8 @@ def test_an_empty_file_is_refused(file: Path, data: bytes) -> None:
 
 def test_one_row_is_not_enough(file: Path) -> None:
     written(file, [GOOD])
-    assert "at least 2" in refused(file).detail
-    assert check_dataset(file, at_least=1).counts == {"train": 1}
+    assert "at least 2" in refused(file, at_least=2).detail
+    assert read_to_the_end(file).counts == {"train": 1}
 
 
 def turns(*pairs: tuple[object, object]) -> str:
@@ -251,6 +244,4 @@ def test_the_first_twenty_bad_rows_are_listed_and_all_are_counted(file: Path) ->
 
 def test_too_many_rows_are_refused(file: Path) -> None:
     written(file, [GOOD] * 4)
-    with pytest.raises(DatasetError) as caught:
-        check_dataset(file, at_most=3)
-    assert caught.value.kind == "too_many"
+    assert refused(file, at_most=3).kind == "too_many"
