@@ -65,7 +65,10 @@ class Examination:
         """What the published file answers, as probes and as passages."""
         with self.verdict.of(name):
             engine = Engine(path, self._context(path))
-            return speaking.ask(self.subject.tokenizer, engine, self.subject.prompts)
+            subject = self.subject
+            return speaking.ask(
+                subject.tokenizer, engine, subject.prompts, must_answer=subject.is_chat
+            )
         return [], []
 
     def hold_exact(

@@ -71,9 +71,15 @@ def judge(seen: Figures, above: Above | None, kind: str, bounds: Bounds) -> None
 
 
 def ask(
-    tokenizer: PreTrainedTokenizerBase, engine: Engine, prompts: Sequence[Conversation]
+    tokenizer: PreTrainedTokenizerBase,
+    engine: Engine,
+    prompts: Sequence[Conversation],
+    *,
+    must_answer: bool = True,
 ) -> tuple[list[Probe], list[Passage]]:
-    """What the file answers, for publishing to repeat, and the same as passages. Raises `Refused`."""
+    """What the file answers, for publishing to repeat, and the same as passages; one that learned raw texts need not
+    answer at all. Raises `Refused`.
+    """
     probes, said = [], []
     for messages in prompts:
         before = prompt_ids(tokenizer, messages)
@@ -94,7 +100,7 @@ def ask(
             )
         )
         said.append(answer(before, tokens, f"the answer to {shown(messages)}"))
-    if not any(probe.text.strip() for probe in probes):
+    if must_answer and not any(probe.text.strip() for probe in probes):
         raise Refused(
             "The model says nothing",
             "The file answers every held-out prompt with nothing. Train with other rows.",

@@ -94,6 +94,7 @@ def test_the_wanted_answer_becomes_the_likelier_one_without_a_second_model(
     [
         ({"adapter": "full"}, "bits"),
         ({"adapter": "full", "bits": 8}, "bits"),
+        ({"adapter": "dora", "bits": 8}, "bits"),
         ({"adapter": "full", "bits": 16, "method": "dpo"}, "adapter"),
         ({"method": "dpo", "packing": True}, "packing"),
         ({"method": "dpo", "loss": "all"}, "loss"),

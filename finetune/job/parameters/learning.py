@@ -156,6 +156,12 @@ class Learning(BaseModel):
                 f"adapter=full trains the weights themselves, and {self.bits} bits hold none that can move. "
                 "Use bits=16, or adapter=lora.",
             )
+        if self.adapter == "dora" and self.bits == 8:
+            return Refusal(
+                "bits",
+                "adapter=dora needs the weights of a layer before its first pass, and bitsandbytes then cannot train "
+                "them in 8 bits. Use bits=4 or bits=16.",
+            )
         unwanted = refused_extra(self.extra, self.method, self.adapter)
         if unwanted is not None:
             return Refusal("extra", f"extra: {unwanted.name}: {unwanted.reason}.")
