@@ -15,10 +15,12 @@ from finetune.checks.reference import Reference
 from finetune.checks.samples import CONVERSATIONS, TEXTS, renderable
 from finetune.checks.scoring import Scorer
 from finetune.checks.speaking import judge, judge_exact
+from finetune.checks.vocabulary import check_marks, check_template, check_vocabulary
+from finetune.gguf_file import Contents
 from finetune.job.parameters.checking import Bounds
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import StageFailed
-from finetune.tokenizer import end_marks, ids, prompt_ids
+from finetune.tokenizer import end_marks, ids, marks_of, prompt_ids
 
 CONTEXT = 1024
 MOST_TOKENS = 160
@@ -31,6 +33,10 @@ def read_alike(tokenizer: PreTrainedTokenizerBase, folder: Path, gguf: Path) -> 
 
     Raises `StageFailed`.
     """
+    contents = Contents(gguf)
+    check_template(tokenizer, contents)
+    check_vocabulary(tokenizer, contents)
+    check_marks(tokenizer, marks_of(tokenizer, folder), contents)
     engine = Engine(gguf, CONTEXT)
     check_texts(tokenizer, engine, TEXTS)
     check_prompts(tokenizer, engine, renderable(tokenizer))

@@ -5,6 +5,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from finetune.bases.sentencepiece import SPACE
 from finetune.bases.vocabulary import Marks
 from finetune.checks.verdict import Refused
 from finetune.gguf_file import Contents
@@ -41,7 +42,14 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, file: Contents) -> int:
             "The GGUF has lost tokens",
             f"The training had {max(ours) + 1} tokens, the file has {len(theirs or [])}.",
         )
-    other = [number for number, token in ours.items() if theirs[number] != token]
+    added = tokenizer.added_tokens_decoder
+    other = [
+        number
+        for number, token in ours.items()
+        # the converter writes the spaces of an added token as such
+        if theirs[number] != (token.replace(SPACE, " ") if number in added else token)
+        and theirs[number] != token
+    ]
     if other:
         first = min(other)
         raise Refused(

@@ -11,7 +11,12 @@ import transformers
 from transformers import AutoModelForCausalLM
 
 from tests.finetune.bases import templates
-from tests.finetune.bases.vocabularies import byte_level, of_sentencepiece, sentencepiece_model
+from tests.finetune.bases.vocabularies import (
+    MARK,
+    byte_level,
+    of_sentencepiece,
+    sentencepiece_model,
+)
 
 Vocabulary = Callable[[Path], int]
 IM = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -24,7 +29,7 @@ LLAMA_3 = (
     "<|eot_id|>",
 )
 PHI_3 = ("<|endoftext|>", "<|assistant|>", "<|system|>", "<|end|>", "<|user|>")
-TURNS = ("<start_of_turn>", "<end_of_turn>")
+TURNS = ("<start_of_turn>", "<end_of_turn>", *(MARK * count for count in range(2, 17)))
 
 
 @dataclass(frozen=True)
