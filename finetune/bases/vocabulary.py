@@ -106,6 +106,7 @@ def told(tokenizer: Any, marks: Marks) -> Iterator[None]:
     def prepare_with_marks(self: Any, vocab_only: bool) -> None:
         prepare(self, vocab_only=vocab_only)
         _write(self.gguf_writer, marks, _END_OF_MESSAGE in tokenizer.get_vocab())
+        self.gguf_writer.add_file_type(self.ftype)  # GPT-NeoX's converter forgets it
 
     def load_as_meant(*arguments: Any, **named: Any) -> dict[str, Any]:
         return _settings_as_meant(load_settings(*arguments, **named))

@@ -136,7 +136,7 @@ def of_sentencepiece(
     for number, piece in enumerate(pieces):
         if _is_mark(processor, number):
             tokenizer.add_special_tokens([AddedToken(piece, normalized=False, special=True)])
-        elif len(piece) > 1 and not piece.strip(MARK):  # as Gemma has runs of spaces
+        elif not prefix and len(piece) > 1 and not piece.strip(MARK):  # Gemma's runs of spaces
             tokenizer.add_tokens([AddedToken(piece, normalized=False, special=False)])
     if metaspace:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(MARK, metaspace, split=False)
