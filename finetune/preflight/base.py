@@ -3,10 +3,11 @@
 import json
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from finetune.job import tried
 from finetune.job.stage import StageFailed
 
 BYTES_OF_DTYPE = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "I8": 1, "U8": 1}
@@ -18,8 +19,8 @@ class Base:
     """What the formula asks of a base.
 
     `linear` counts the parameters of its linear layers, `active` those of them that one token passes (fewer where
-    experts are chosen), `embedded` those of the embedding and the head, `lora_per_rank` what an adapter has for each
-    rank. `wide` is the width of the feed-forward layer, `longest_vector` the most values of one tensor.
+    experts are chosen), `lora_per_rank` what an adapter has for each rank. `wide` is the width of the feed-forward
+    layer, `largest_tensor` the most values of one. A base that `is_tried` was shown to work, and is not tried again.
     """
 
     parameters: int
@@ -33,6 +34,7 @@ class Base:
     wide: int = 0
     heads: int = 1
     largest_tensor: int = 0
+    is_tried: bool = False
 
     @property
     def embedded(self) -> int:
@@ -66,12 +68,20 @@ def read_base(folder: Path) -> Base:
     """Measure a base model without loading it. Raises `StageFailed`."""
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
-        return _measured(config.get("text_config", config), _headers(folder))
+        measured = _measured(config.get("text_config", config), _headers(folder))
+        return replace(measured, is_tried=_is_tried(folder))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise StageFailed(
             "Base model damaged",
             f"config.json or a header of the weights holds what it should not: {error!r}. Fetch it again.",
         ) from error
+
+
+def _is_tried(folder: Path) -> bool:
+    try:
+        return tried.known(folder)
+    except StageFailed:  # the job says why
+        return True
 
 
 def _measured(config: dict[str, Any], tensors: dict[str, Any]) -> Base:

@@ -172,7 +172,8 @@ class Forecast:
         if needs.vram > room * machine.vram and machine.device == "gpu":
             yield Shortfall("vram", "train", needs.vram, machine.vram)
         ram = machine.ram_free if free else machine.ram
-        for stage, value in needs.ram.items():
+        for stage, most in needs.ram.items():
+            value = most - needs.mapped.get(stage, 0)
             if value > room * ram:
                 yield Shortfall("ram", stage, value, ram)
         if needs.disk > room * machine.disk_free:

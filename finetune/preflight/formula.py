@@ -24,7 +24,8 @@ BITS_OF_TYPE: dict[Quantization, float] = {
 }
 LIBRARIES = 380 * MIB  # what every stage has imported
 TRAINER = 100 * MIB  # what training imports beside that
-LINTER = 220 * MIB
+LINTER = 220 * MIB  # and what tries a base
+TRIED_WHOLE = 256 * MIB
 CONVERTER = 40 * MIB
 ENGINE = 110 * MIB  # llama.cpp, and what checks it
 BITSANDBYTES = {16: 0, 8: 290 * MIB, 4: 120 * MIB}  # buffers of its library, at most
@@ -53,6 +54,7 @@ CHECKPOINTS = 10
 DORA_SLOWER = 1.5
 DISK_BYTES_A_SECOND = 400e6
 MOST_EVALUATED = 200
+SKILL_TOKENS = 1500  # of the questions that any model should know
 BYTES_A_SECOND = {
     "gpu": 300e9,
     "cpu": 10e9,
@@ -81,11 +83,14 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Bytes and seconds. `ram` and `seconds` are by stage; `vram` is what training takes of a GPU; `disk` is the most
-    that lies beside the job at one time, `left` what stays when it is published.
+    """Bytes and seconds.
+
+    `ram` and `seconds` are by stage; what of `ram` is `mapped` the kernel can take back. `vram` is what training takes
+    of a GPU, `disk` the most that lies beside the job at one time, `left` what stays when it is published.
     """
 
     ram: Mapping[str, int]
+    mapped: Mapping[str, int]
     vram: int
     disk: int
     left: int
@@ -110,6 +115,7 @@ def needs(base: Base, spec: FineTuneSpec, amount: Amount, machine: Hardware) -> 
     disk, left = run.disk()
     return Needs(
         ram=ram,
+        mapped=run.mapped(),
         vram=run.device_bytes() + CUDA_CONTEXT if run.on_gpu and "train" in stages else 0,
         disk=disk,
         left=left,
@@ -196,7 +202,7 @@ class _Run:
         streamed = LIBRARIES + CONVERTER + 6 * largest + 4 * self.trained
         quantized = f16 + max(self.files(), default=0) + 4 * largest  # both files are mapped
         return {
-            "dataset": LIBRARIES + LINTER + self.base.bytes + f16,  # a base is tried once
+            "dataset": LIBRARIES + (LINTER + self.trying() if not self.base.is_tried else 0),
             "train": max(loading, training),
             "merge": streamed,
             "convert": streamed,
@@ -205,6 +211,24 @@ class _Run:
             "evaluate": LIBRARIES + ENGINE + quantized,
             "report": LIBRARIES,
         }
+
+    def mapped(self) -> dict[str, int]:
+        """Of that the files, which are only looked into."""
+        f16 = self.base.parameters * 2
+        both = f16 + max(self.files(), default=0)
+        loading = max(0, self.resident() + self.base.bytes - self.device_bytes())
+        return {
+            "train": self.base.bytes if self.on_gpu else min(loading, self.base.bytes),
+            "quantize": both,
+            "verify": self.base.bytes + both,
+            "evaluate": both,
+        }
+
+    def trying(self) -> int:
+        """What a base takes that is tried once: the whole of a small one, two layers of a large one."""
+        whole = self.base.bytes + 2 * self.base.parameters
+        layers = self.base.embedded + 2 * self.base.linear // max(1, self.base.layers)
+        return min(whole, 6 * layers) if self.base.bytes > TRIED_WHOLE else whole
 
     def files(self) -> list[int]:
         """The size of each GGUF file beside the F16 one."""
@@ -300,7 +324,8 @@ class _Run:
         answer = min(self.spec.compare_tokens, 32 + self.width / 2)
         token = self.published() / BYTES_A_SECOND[self.machine.device]
         token += 0 if self.on_gpu else OVERHEAD_OF_LAYER * self.base.layers / 4
-        return made + 2 * rows * (answer + self.width / 8) * token
+        skills = self.pass_seconds(SKILL_TOKENS, SKILL_TOKENS / 60, learning=False)
+        return made + 2 * (rows * (answer + self.width / 8) * token + skills)
 
     def train_seconds(self) -> float:
         """Loading, the losses on held-out rows, and all steps."""

@@ -93,6 +93,12 @@ def test_what_may_not_fit_is_no_refusal() -> None:
     assert not short.is_sure
 
 
+def test_files_that_are_only_looked_into_need_no_memory_of_their_own() -> None:
+    forecast = Forecast(SEVEN_B, spec(), AMOUNT, replace(GPU, ram=8 * GIB, ram_free=8 * GIB))
+    assert forecast.needs.ram["quantize"] > 14 * GIB
+    assert not [short for short in forecast.shortfalls() if short.is_sure]
+
+
 def test_a_full_disk_is_a_shortfall_of_its_own() -> None:
     forecast = Forecast(SEVEN_B, spec(), AMOUNT, replace(GPU, disk_free=GIB))
     [short] = forecast.shortfalls()
