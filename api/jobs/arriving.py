@@ -1,5 +1,7 @@
 """An adapter that was trained elsewhere comes to lie where a job has its own, and is held against its base."""
 
+import json
+import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import IO, Any, BinaryIO
 
 from api.errors import AdapterRefused, TooLarge
 from finetune.job.directory import JobDirectory
+from finetune.job.locks import read_json
 from finetune.preflight.arrived import (
     CONFIG,
     WEIGHTS,
@@ -17,13 +20,15 @@ from finetune.preflight.arrived import (
     tensors_of,
 )
 
+TEMPLATE, TOKENIZER_CONFIG = "chat_template.jinja", "tokenizer_config.json"
+"""Where else of a zip something is read: the chat template it was trained with. Every other file stays in it."""
 TOKENIZER = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
-    *("added_tokens.json", "chat_template.jinja", "tokenizer.model"),
+    *("tokenizer.json", "tokenizer.model", TOKENIZER_CONFIG, "special_tokens_map.json"),
+    *("added_tokens.json", "vocab.json", "merges.txt"),
 )
-"""What else of a zip is taken, when all of a tokenizer is there; every other file stays in it."""
 MOST_ENTRIES = 1000
-MOST_SMALL_BYTES = 64 * 2**20
+MOST_SMALL_BYTES = 16 * 2**20
+MOST_TEXT_BYTES = 16 * 2**20
 COPY_BYTES = 2**20
 
 
@@ -48,9 +53,10 @@ def unpack(arrival: Arrival, job: JobDirectory, most_bytes: int) -> Arrived:
     """Write the adapter's files, and no others, into the job. `errors.AdapterRefused`, `errors.TooLarge`."""
     adapter = job.path / "train" / "adapter"
     adapter.mkdir(parents=True)
+    template: str | None = None
     try:
         if arrival.archive is not None:
-            _from_zip(arrival.archive, adapter, most_bytes)
+            template = _from_zip(arrival.archive, adapter, most_bytes)
         elif arrival.config is not None and arrival.weights is not None:
             _copy(arrival.config, adapter / CONFIG, MOST_SMALL_BYTES)
             _copy(arrival.weights, adapter / WEIGHTS, most_bytes)
@@ -72,38 +78,73 @@ def unpack(arrival: Arrival, job: JobDirectory, most_bytes: int) -> Arrived:
             "bits": 16,
             "rank": min(settings["r"], 512),
             "lora_alpha": min(alpha, 2048) if isinstance(alpha, int) and alpha > 0 else 1,
+            **({"chat_template": template} if template else {}),
         },
     )
 
 
-def hold_against(job: JobDirectory, base: Path) -> None:
-    """Compare it with its base, and say that it is trained. `errors.AdapterRefused`."""
+def hold_against(job: JobDirectory, base: Path, template: str | None) -> None:
+    """Compare it with its base, and say that it is trained, with this chat template. `errors.AdapterRefused`."""
     train = job.stage("train")
     adapter = train.path / "adapter"
     try:
         require_fitting(tensors_of(adapter / WEIGHTS), base)
     except AdapterUnusable as error:
         raise AdapterRefused(str(error)) from error
+    if template:
+        _write_tokenizer(base, template, train.path / "tokenizer")
     train.mark_done(sorted(path for path in train.path.rglob("*") if path.is_file()))
 
 
-def _from_zip(archive: BinaryIO, adapter: Path, most_bytes: int) -> None:
+def _write_tokenizer(base: Path, template: str, folder: Path) -> None:
+    """The base's tokenizer with another template, as training leaves it."""
+    folder.mkdir()
+    for name in TOKENIZER:
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
+    config = read_json(folder / TOKENIZER_CONFIG)
+    config = config if isinstance(config, dict) else {}
+    config.pop("chat_template", None)
+    (folder / TOKENIZER_CONFIG).write_text(json.dumps(config, indent=1), "utf-8")
+    (folder / TEMPLATE).write_text(template, "utf-8")
+
+
+def _from_zip(archive: BinaryIO, adapter: Path, most_bytes: int) -> str | None:
+    """Its two files written; the chat template beside them."""
     archive.seek(0)
     try:
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened)
             _extract(opened, members, CONFIG, adapter / CONFIG, MOST_SMALL_BYTES)
             _extract(opened, members, WEIGHTS, adapter / WEIGHTS, most_bytes)
-            if TOKENIZER[0] in members:
-                own = adapter.with_name("tokenizer")
-                own.mkdir()
-                for name in TOKENIZER:
-                    if name in members:
-                        _extract(opened, members, name, own / name, MOST_SMALL_BYTES)
+            return _template(opened, members)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise AdapterUnusable(f"The zip cannot be read: {error}.") from error
+
+
+def _template(opened: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> str | None:
+    if TEMPLATE in members:
+        return _text(opened, members[TEMPLATE])
+    if TOKENIZER_CONFIG not in members:
+        return None
+    try:
+        config = json.loads(_text(opened, members[TOKENIZER_CONFIG]))
+    except ValueError as error:
+        raise AdapterUnusable(f"{TOKENIZER_CONFIG} is no JSON: {error}.") from error
+    template = config.get("chat_template") if isinstance(config, dict) else None
+    return template if isinstance(template, str) else None
+
+
+def _text(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
+    with opened.open(entry) as file:
+        data = file.read(MOST_TEXT_BYTES + 1)
+    if len(data) > MOST_TEXT_BYTES:
+        raise TooLarge(
+            f"{_name(entry)} may have {MOST_TEXT_BYTES} bytes.", limit_bytes=MOST_TEXT_BYTES
+        )
+    return data.decode("utf-8", "replace")
 
 
 def _members(opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

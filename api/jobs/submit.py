@@ -184,7 +184,8 @@ class Submitter:
             origins["train"] = origins["train"].model_copy(update={"documents": pages.documents})
         spec = spec.model_copy(update={"datasets": origins})
         if submission.adapter is not None:
-            hold_against(job, (self._jobs_dir / job.path.name / spec.base_model_folder).resolve())
+            base = (self._jobs_dir / job.path.name / spec.base_model_folder).resolve()
+            hold_against(job, base, spec.chat_template)
         rows = inputs.counts["train"]
         if spec.method != "pretrain":  # a text makes as many sequences as it is long
             require(spec.refused_schedule(rows))

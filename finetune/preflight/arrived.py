@@ -72,6 +72,7 @@ def require_fitting(tensors: Mapping[str, tuple[int, ...]], base: Path) -> None:
     The stacked experts of a mixture are left to the merge, which knows how the model names them.
     """
     there = {_short(name): shape for name, shape in _base_tensors(base).items()}
+    _require_no_tokens(tensors, there)
     layers: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, shape in tensors.items():
         if found := _LORA.fullmatch(name):
@@ -95,6 +96,19 @@ def require_fitting(tensors: Mapping[str, tuple[int, ...]], base: Path) -> None:
             raise AdapterUnusable(
                 f"{_short(layer)} is {shape[0]} by {math.prod(shape[1:])} in the base, and {up[0]} by {down[1]} in "
                 "the adapter. Name the base it was trained on."
+            )
+
+
+def _require_no_tokens(
+    tensors: Mapping[str, tuple[int, ...]], there: Mapping[str, tuple[int, ...]]
+) -> None:
+    for name, shape in tensors.items():
+        plain = _short(name).replace(".modules_to_save.", ".").replace(".base_layer.", ".")
+        known = there.get(plain)
+        if known is not None and len(known) == 2 and shape != known:
+            raise AdapterUnusable(
+                f"{plain} has {known[0]} rows in the base and {shape[0]} in the adapter: it brings tokens of its own. "
+                "Such are trained here, with chat_template=chatml."
             )
 
 

@@ -35,7 +35,9 @@ SHAPES = {
 }
 
 
-def weights(wider: int = 0, layers: Mapping[str, tuple[int, ...]] = SHAPES) -> bytes:
+def weights(
+    wider: int = 0, layers: Mapping[str, tuple[int, ...]] = SHAPES, embedding: int = 0
+) -> bytes:
     """A safetensors file of zeros with a pair of matrices for each layer."""
     header, end = {}, 0
     for name, (rows, columns) in layers.items():
@@ -44,6 +46,12 @@ def weights(wider: int = 0, layers: Mapping[str, tuple[int, ...]] = SHAPES) -> b
             key = f"base_model.model.{name.removesuffix('.weight')}.lora_{part}.weight"
             header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
             end += size
+    if embedding:
+        size = 4 * embedding * 256
+        offsets = [end, end + size]
+        key = "base_model.model.model.embed_tokens.weight"
+        header[key] = {"dtype": "F32", "shape": [embedding, 256], "data_offsets": offsets}
+        end += size
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + bytes(end)
 
@@ -62,7 +70,7 @@ def adapter(**changed: Any) -> dict[str, bytes | str]:
 
 @pytest.fixture
 async def shop(tmp_path: Path) -> Workshop:
-    shop = Workshop(tmp_path, max_upload_bytes=2**20)
+    shop = Workshop(tmp_path, max_upload_bytes=2**21)
     base = shop.settings.base_models_dir / "demo"
     shutil.copytree(DEMO_MODEL, base, dirs_exist_ok=True)
     return shop
@@ -129,15 +137,20 @@ async def test_two_files_and_rows_to_verify_on_are_taken_too(
     assert spec.datasets["train"].name == "mine.jsonl"
 
 
-async def test_a_tokenizer_of_its_own_comes_along(
+async def test_the_chat_template_it_was_trained_with_comes_along(
     shop: Workshop, client: httpx2.AsyncClient
 ) -> None:
-    own = (DEMO_MODEL / "tokenizer.json").read_bytes()
-    answer = await send(client, zipped({**adapter(), "tokenizer.json": own, "train.py": "x"}))
+    template = (
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}{{ eos_token }}{% endfor %}"
+    )
+    beside = {"tokenizer_config.json": json.dumps({"chat_template": template}), "train.py": "x"}
+    answer = await send(client, zipped({**adapter(), **beside}))
+    assert answer.status_code == 202, answer.text
     directory = shop.directory(shop.store.jobs.get(answer.json()["job_id"]))
-    assert [path.name for path in (directory.path / "train" / "tokenizer").iterdir()] == [
-        "tokenizer.json"
-    ]
+    assert parse_spec(directory.spec_path.read_bytes()).chat_template == template
+    own = directory.path / "train" / "tokenizer"
+    assert (own / "chat_template.jinja").read_text() == template
+    assert (own / "tokenizer.json").read_bytes() == (DEMO_MODEL / "tokenizer.json").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -157,6 +170,10 @@ async def test_a_tokenizer_of_its_own_comes_along(
         (zipped(adapter() | {WEIGHTS: weights()[:-1]}), "not as long as its header says"),
         (zipped(adapter() | {WEIGHTS: b"\xff" * 64}), "longer than it"),
         (zipped(adapter() | {WEIGHTS: weights(wider=1)}), "256 by 256 in the base"),
+        (
+            zipped(adapter() | {WEIGHTS: weights(layers=SHAPES, embedding=1538)}),
+            "1536 rows in the base and 1538",
+        ),
         (
             zipped(adapter() | {WEIGHTS: weights(layers={"model.layers.9.mlp.x.weight": (8, 8)})}),
             "no layer layers.9.mlp.x",

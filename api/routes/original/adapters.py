@@ -71,8 +71,8 @@ async def publish_adapter(
 ) -> PublishAdapterResponse:
     """Queues a job that merges, converts, verifies and publishes it like one trained here; follow it at `Location`.
 
-    Its settings, names and shapes are held against the base at once. Of a zip only the adapter is taken, and its
-    tokenizer when that is whole; safetensors alone, no pickles.
+    Its settings, names and shapes are held against the base at once. Of a zip only the adapter is taken, and
+    the chat template beside it; safetensors alone, no pickles.
     """
     values = request.values
     files = {name: part.file for name, part in request.files.items()}

@@ -27,7 +27,7 @@ def test_it_is_verified_on_conversations_of_ours(tmp_path: Path) -> None:
     arrived = unpack(Arrival(archive=packed), job, 2**30)
     spec = json.loads(job.spec_path.read_text()) | arrived.parameters | {"compare_rows": 0}
     job.spec_path.write_text(json.dumps(spec))
-    hold_against(job, DEMO_MODEL)
+    hold_against(job, DEMO_MODEL, None)
     job.inputs.mkdir()
     (job.inputs / "train.jsonl").write_bytes(as_json_lines())
     outcome = Pipeline(job).run()
