@@ -46,8 +46,6 @@ class Form:
     tokenizer: dict[str, Any] = field(default_factory=dict)
     ends: tuple[str, ...] = ()
     """What generation_config.json names."""
-    seed: int = 0
-    """Of the weights, so that it does not end at once."""
 
 
 def _spm(
@@ -234,7 +232,11 @@ FORMS: dict[str, Form] = {
     "starcoder-2": Form("Starcoder2", _bytes("digits", IM), "<|endoftext|>", "<|endoftext|>"),
     "gpt-2": Form("GPT2", _bytes("gpt2", IM[:1]), "<|endoftext|>", "<|endoftext|>"),
     "bloom": Form(
-        "Bloom", _bytes("bloom", ("<unk>", "<s>", "</s>", "<pad>")), "<s>", "</s>", seed=1
+        "Bloom",
+        _bytes("bloom", ("<unk>", "<s>", "</s>", "<pad>")),
+        "<s>",
+        "</s>",
+        settings={"tie_word_embeddings": False},
     ),
     "pythia": Form(
         "GPTNeoX",
@@ -321,7 +323,7 @@ def _weights(form: Form, size: int, numbers: dict[str | None, int]) -> Any:
     shape = _OWN_NAMES.get(form.config, _PLAIN)
     ids = {"bos_token_id": numbers.get(form.begin), "eos_token_id": numbers[form.end]}
     config = kind(**{"vocab_size": size, **shape, **ids, "pad_token_id": None, **form.settings})
-    torch.manual_seed(form.seed)
+    torch.manual_seed(0)
     loader: Any = AutoModelForCausalLM
     model = loader.from_config(config, dtype=torch.float32)
     with torch.no_grad():
