@@ -73,18 +73,25 @@ def seen(scorer: Scorer, passage: Passage, reference: Expected) -> Seen:
 
 @dataclass(frozen=True, slots=True)
 class Above:
-    """What a file's loss is above another's, token by token over the same answers, and the error of that mean."""
+    """What a file's loss is above another's, token by token over the same answers, and the error of that mean: what
+    equal answers say is said once. `answers` are the different ones.
+    """
 
     mean: float
     error: float
+    answers: int
 
 
-def above(answers: Sequence[Seen], others: Sequence[Seen]) -> Above:
+def above(passages: Sequence[Passage], answers: Sequence[Seen], others: Sequence[Seen]) -> Above:
     """The loss of `answers` above that of `others`."""
-    pairs = zip(answers, others, strict=True)
-    apart = np.concatenate([other.asked - one.asked for one, other in pairs]).astype(np.float64)
-    error = float(apart.std()) / math.sqrt(len(apart))
-    return Above(round(float(apart.mean()), 5), round(error, 5))
+    apart: dict[tuple[int, ...], list[NDArray[np.float32]]] = {}
+    for passage, one, other in zip(passages, answers, others, strict=True):
+        apart.setdefault(tuple(passage.asked), []).append(other.asked - one.asked)
+    groups = [np.concatenate(group).astype(np.float64) for group in apart.values()]
+    tokens = sum(len(group) for group in groups)
+    mean = float(sum(group.sum() for group in groups)) / tokens
+    error = math.sqrt(sum(float((group - mean).sum()) ** 2 for group in groups)) / tokens
+    return Above(round(mean, 5), round(error, 5), len(groups))
 
 
 def figures(

@@ -117,7 +117,7 @@ class Examination:
             kind = Contents(path).type
             tie = self.bounds.difference.get(cast(Quantization, kind), 0.0)
             found = figures(self.subject.passages, taught, answers, tie)
-            more = above(answers, self.exactly) if self.exactly else None
+            more = above(self.subject.passages, answers, self.exactly) if self.exactly else None
             self.note(
                 name,
                 **asdict(found),

@@ -19,6 +19,8 @@ from finetune.job.spec import Probe
 from finetune.tokenizer import prompt_ids
 
 PROBE_TOKENS = 16
+FEWEST = 8
+"""Different answers whose mean loss says something."""
 
 
 def judge_exact(seen: Figures, bounds: Bounds, *, is_mixture: bool = False) -> None:
@@ -37,7 +39,8 @@ def judge_exact(seen: Figures, bounds: Bounds, *, is_mixture: bool = False) -> N
 def judge(seen: Figures, above: Above | None, kind: str, bounds: Bounds) -> None:
     """A quantized file against the reference; its loss is so much `above` the F16 file's. Raises `Refused`.
 
-    A loss that two standard errors may explain is not held against it; of a loss above 1 the bound is a share.
+    A loss that two standard errors may explain is not held against it, nor one over fewer than eight different
+    answers; of a loss above 1 the bound is a share.
     """
     known = cast(Quantization, kind)
     if kind not in bounds.difference:
@@ -58,7 +61,7 @@ def judge(seen: Figures, above: Above | None, kind: str, bounds: Bounds) -> None
             f"Its likeliest token is the trained model's at {seen.equal_first:.0%} of {seen.places} places; the bound "
             f"for {kind} is {least:.0%}"
         )
-    elif above is not None and not above.mean - 2 * above.error <= most_above:
+    elif above and above.answers >= FEWEST and not above.mean - 2 * above.error <= most_above:
         wrong = (
             f"Its loss over {seen.tokens} tokens of answers is {above.mean} (error {above.error}) above the F16 "
             f"file's; the bound for {kind} is {most_above:.3f}"

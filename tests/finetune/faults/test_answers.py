@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from finetune.checks import speaking
-from finetune.checks.comparing import Expected
+from finetune.checks.comparing import Expected, Seen, above
 from finetune.checks.files import Examination
 from finetune.checks.passages import Passage, choose
 from finetune.checks.reference import Reference
@@ -79,3 +79,14 @@ def test_a_file_made_of_another_adapter_is_caught(bench: Bench, tmp_path: Path) 
     exam = bench.examination()
     exam.hold_exact("it", bench.exact, reference, reference.expect(bench.subject.passages))
     assert exam.verdict.refusals[0].title == "The GGUF speaks differently"
+
+
+def test_a_loss_over_equal_answers_is_one_observation() -> None:
+    passages = [Passage([1, answer, 9], [1, 2]) for answer in (3, 3, 3, 4)]
+    scores = np.zeros((2, 5), np.float32)
+    likely, less = (
+        Seen(np.zeros(2, np.int64), scores, np.full(2, value, np.float32)) for value in (-1, -2)
+    )
+    more = above(passages, [less, less, less, likely], [likely] * 4)
+    assert (more.mean, more.answers) == (0.75, 2)
+    assert more.error > 0.2
