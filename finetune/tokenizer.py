@@ -91,7 +91,7 @@ def _normal_form(tried: str) -> Literal["NFC", "NFKC"] | None:
 
 def as_read(tokenizer: PreTrainedTokenizerBase, messages: Conversation) -> Conversation:
     """The conversation as the model reads it, in training as in chat: in the tokenizer's form of Unicode, and with a
-    system turn put before the next one where the template knows none, as llama.cpp does.
+    system turn put before the user's where the template knows none, as llama.cpp does.
     """
     turns = [
         {**turn, "content": in_normal_form(tokenizer, turn["content"])}
@@ -102,6 +102,8 @@ def as_read(tokenizer: PreTrainedTokenizerBase, messages: Conversation) -> Conve
     if not _begins_with_system(turns) or _takes_system(tokenizer, str(tokenizer.chat_template)):
         return turns
     system, after, *rest = turns
+    if after["role"] != "user":  # what the assistant says is learned: it stays its own words
+        return [{**system, "role": "user"}, after, *rest]
     return [{**after, "content": f"{system['content']}\n{after['content']}"}, *rest]
 
 

@@ -20,7 +20,9 @@ JobId = Annotated[
 FilePath = Annotated[
     str, Path(alias="path", description="A name of the list.", examples=["model.gguf"])
 ]
-BYTES: dict[str, Any] = {"content": {"application/octet-stream": {}}}
+BYTES: dict[str, Any] = {
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+}
 
 
 class JobFileResponse(BaseModel):

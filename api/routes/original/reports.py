@@ -13,7 +13,10 @@ from api.http.request import ServicesDep, request_model
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 BOTH: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/html": {}, "application/json": {}}, "description": "As asked for."}
+    200: {
+        "content": {"text/html": {}, "application/json": {"schema": {"type": "object"}}},
+        "description": "As asked for.",
+    }
 }
 
 

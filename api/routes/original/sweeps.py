@@ -106,7 +106,7 @@ class ListSweepsRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(100, ge=1, le=1000, description="Most sweeps to list.")
+    limit: int = Field(100, ge=1, le=1000, description="Most sweeps to list.", examples=[20])
     after: str | None = Field(
         None, max_length=MAX_NAME_CHARACTERS, description="Go on behind the sweep of this id."
     )

@@ -53,6 +53,8 @@ def test_sentencepiece_and_tokenizer_json_are_made_of_each_other(tmp_path: Path)
 def test_a_system_turn_goes_into_the_next_where_the_template_knows_none(tmp_path: Path) -> None:
     without = load_tokenizer(make("gemma-2-it", tmp_path / "gemma"))
     assert as_read(without, [SYSTEM, ASKED]) == [{"role": "user", "content": "Be brief.\nHi"}]
+    answer = {"role": "assistant", "content": "Ho"}
+    assert as_read(without, [SYSTEM, answer]) == [{**SYSTEM, "role": "user"}, answer]
     assert "Be brief.\nHi" in render(without, [SYSTEM, ASKED], prompt=True)
     knows = load_tokenizer(make("qwen-2.5-instruct", tmp_path / "qwen"))
     assert as_read(knows, [SYSTEM, ASKED]) == [SYSTEM, ASKED]
