@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from finetune.data.errors import DatasetError, RowError
 from finetune.data.table import Table, TableRow
-from finetune.job.child_process import Limits, bound
+from finetune.job.child_process import Limits, start
 
 CHILD = Path(__file__).with_name("parquet_child.py")
 LIMITS = Limits(memory_bytes=6 * 2**30, cpu_seconds=600, most_cpu_seconds=600)
@@ -38,8 +38,8 @@ def open_parquet(path: Path) -> Table:
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """What the child says, line by line; it ends when nobody listens any more."""
-    command = bound([sys.executable, "-I", str(CHILD), str(path)], limits=LIMITS)
-    child = subprocess.Popen(command, env={}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # noqa: S603  it is ours
+    command = [sys.executable, "-I", str(CHILD), str(path)]
+    child = start(command, env={}, limits=LIMITS, stdout=subprocess.PIPE)
     said: IO[bytes] | None = child.stdout
     try:
         for line in said or ():

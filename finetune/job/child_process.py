@@ -114,10 +114,15 @@ def bound(
 
 
 def start(
-    command: Sequence[str], *, env: Mapping[str, str], outlives_us: bool = False, **streams: Any
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    outlives_us: bool = False,
+    limits: Limits | None = None,
+    **streams: Any,
 ) -> "subprocess.Popen[bytes]":
     """Start a child that gets SIGTERM when we end, unless it `outlives_us`. `streams` are those of `Popen`."""
-    started = command if outlives_us else bound(command, signal.SIGTERM)
+    started = command if outlives_us else bound(command, signal.SIGTERM, limits)
     return subprocess.Popen(started, env=env, stdin=subprocess.DEVNULL, **streams)  # noqa: S603  the commands are ours
 
 
