@@ -52,5 +52,7 @@ def end_of(server: Server, id: str) -> dict[str, Any]:
 
 
 def took(job: dict[str, Any]) -> str:
+    if job["ended_at"] is None:  # trained, and refused
+        return "no time"
     begun, ended = (datetime.fromisoformat(job[when]) for when in ("started_at", "ended_at"))
     return f"{(ended - begun).total_seconds():.0f} s"

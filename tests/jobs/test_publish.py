@@ -57,6 +57,12 @@ def test_the_gate_forgives_one_text_of_eight_and_nothing_else(
     assert len(gate.differences) == len(others)
 
 
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_character_that_the_last_token_cuts_is_no_difference(count: int) -> None:
+    cut = [probe.model_copy(update={"text": "hi\ufffd"}) for probe in probes(count)]
+    assert compare(cut, answers(count), 0.1).passed
+
+
 async def trained(folder: Path, runtime: ModelRuntime) -> tuple[Workshop, Job]:
     """A shop, and a job that has come as far as it can."""
     async with Workshop(folder, runtime=runtime) as shop:
