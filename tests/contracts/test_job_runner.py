@@ -18,6 +18,7 @@ from api.runners.worker import WorkerRunner
 from finetune.job.device import training_device
 from finetune.job.directory import JobDirectory
 from finetune.job.workers import report_worker, workers
+from tests.finetune.jobs import new_job
 from tests.jobs.workshop import command
 
 Opener = Callable[[Path, str], contextlib.AbstractContextManager[JobRunner]]
@@ -56,9 +57,7 @@ def opened(request: pytest.FixtureRequest) -> Opener:
 @pytest.fixture
 def job(tmp_path: Path) -> JobDirectory:
     """A job that nobody has started."""
-    folder = tmp_path / "job_1"
-    folder.mkdir()
-    return JobDirectory(folder)
+    return new_job(tmp_path / "job_1")
 
 
 def until(is_so: Callable[[], object], seconds: float = 15) -> None:
