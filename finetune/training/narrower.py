@@ -6,16 +6,26 @@ from pathlib import Path
 
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import read_json, write_atomically
+from finetune.job.parameters.learning import Refusal
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 
 NARROWED = "narrowed.json"
 
 
+class Narrowed(FineTuneSpec):
+    """A specification with a smaller batch; it makes the steps that were allowed before."""
+
+    def refused_schedule(self, sequences: int) -> Refusal | None:
+        """None: nobody asked for this accumulation."""
+        del sequences
+        return None
+
+
 def narrowed(folder: Path, spec: FineTuneSpec) -> FineTuneSpec:
     """The specification as it is trained: with the smaller batch that an earlier attempt came to."""
     found = read_json(folder / NARROWED)
-    return spec.model_copy(update=found) if isinstance(found, dict) else spec
+    return _with(spec, found) if isinstance(found, dict) else spec
 
 
 def halve(job: JobDirectory, folder: Path, spec: FineTuneSpec, reason: str) -> FineTuneSpec:
@@ -44,4 +54,8 @@ def halve(job: JobDirectory, folder: Path, spec: FineTuneSpec, reason: str) -> F
         detail=f"GPU memory ran out with batch_size={spec.batch_size}. Training goes on with batch_size={batch_size} "
         f"and gradient_accumulation_steps={changes['gradient_accumulation_steps']}, which makes the same steps.",
     )
-    return spec.model_copy(update=changes)
+    return _with(spec, changes)
+
+
+def _with(spec: FineTuneSpec, changes: dict[str, int]) -> FineTuneSpec:
+    return Narrowed.model_validate({**spec.model_dump(), **changes})
