@@ -2,14 +2,16 @@
 
     spec.json  start  cancel  lock  pid  events.jsonl  progress.json  log.txt
     inputs/train.csv ...                                  what came, by fold: in its own format, and as rows
-    dataset/ train/ merge/ convert/ quantize/ verify/     each ends with done.json, written last (sizes, hashes)
+    preflight.json                                        what was predicted, and what was real
+    dataset/ train/ merge/ convert/ quantize/ verify/ evaluate/   each ends with done.json, written last (sizes, hashes)
     outcome.json                                          last of all
 
+    train/kept/        the weights of each checkpoint, and kept.json with their losses
     train/adapter/     a PEFT adapter; of `adapter=full` instead
     train/model/       the trained weights whole: float16 safetensors and config.json, without a tokenizer
     train/tokenizer/   with `chat_template`: the tokenizer that was trained with; without, it is the base's own
 
-Beside the jobs lies `.workers/` (`workers`).
+Beside the jobs lie `.workers/` (`workers`), `.bases/` (`kept_bases`) and `.history.jsonl` (`finetune/preflight`).
 
 Whether a job runs is a fact that can be tested: its lock is on a descriptor that every process of the job inherits,
 so it is free exactly when the last of them is gone.
