@@ -12,6 +12,7 @@ from examples.recipe.model import encode, initial_weights
 from examples.recipe.network import Network
 from examples.recipe.samples import Conversations
 from examples.recipe.words import reserved
+from finetune.job.tried import known
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "demo_model"
@@ -39,8 +40,14 @@ def test_the_folder_is_small_and_whole() -> None:
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
+        "tried",
     }
     assert (FOLDER / "model.safetensors").stat().st_size < 12_000_000
+
+
+def test_it_was_tried_with_the_releases_that_are_pinned() -> None:
+    """So no first job has to; `tried` is written anew by a job that finds it missing or of others."""
+    assert known(FOLDER)
 
 
 def test_its_sizes_suit_k_quants() -> None:
