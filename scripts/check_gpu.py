@@ -56,6 +56,10 @@ def make_base(size: str, folder: Path) -> None:
     model.save_pretrained(str(folder))
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copyfile(DEMO / name, folder / name)
+    del model
+    torch.set_default_dtype(torch.float32)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # the job and the bench run in processes of their own
     print(f"base: {count / 1e6:.0f} M random parameters")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from api.data_folder.contents import folders_made
 from api.errors import NotFound, OutOfSpace
-from finetune.job.locks import read_json, sync_folder, write_atomically
+from finetune.job.locks import read_json, sync_file, sync_folder, write_atomically
 
 GROWING = ".new-"
 """Beginning of the name of a thing that is not whole yet."""
@@ -54,6 +54,8 @@ class Shelf:
 
     def place(self, folder: Path, id: str, card: Mapping[str, Any]) -> Path:
         """Write its card, last of all, and give it its name."""
+        for path in folder.iterdir():
+            sync_file(path)
         write_atomically(self._card(folder), json.dumps(card, indent=1))
         placed = folder.rename(self.path / id)
         sync_folder(self.path)
@@ -78,11 +80,15 @@ class Shelf:
         return card
 
     def all(self) -> dict[str, dict[str, Any]]:
-        """The card of each thing by its id, the newest first; of what cannot be read none."""
-        found = {path: read_json(self._card(path)) for path in folders_made(self.path, self._name)}
-        whole = {path: card for path, card in found.items() if isinstance(card, dict)}
-        newest = sorted(whole, key=lambda path: path.stat().st_ctime_ns, reverse=True)
-        return {path.name: whole[path] for path in newest}
+        """The card of each thing by its id, the newest first (by `created_at`); of what cannot be read none."""
+        found: list[tuple[str, int, str, dict[str, Any]]] = []
+        for path in folders_made(self.path, self._name):
+            with contextlib.suppress(FileNotFoundError):  # it goes just now
+                card, age = read_json(self._card(path)), path.stat().st_ctime_ns
+                if isinstance(card, dict):
+                    found.append((str(card.get("created_at", "")), age, path.name, card))
+        found.sort(key=lambda one: one[:3], reverse=True)
+        return {id: card for _, _, id, card in found}
 
     def remove(self, id: str) -> None:
         """Take a thing away: first its name, then its files."""

@@ -28,6 +28,7 @@ from api.store import Store
 from finetune.judging.metrics import Metric, NotAPattern, require_pattern
 
 LOGGER = logging.getLogger("api.evaluation")
+AGAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,9 @@ class Evaluations:
                 while await self._one():
                     pass
             except Exception:
-                LOGGER.exception("An evaluation could not be written down; the next one follows.")
+                LOGGER.exception("An evaluation could not be written down; it is tried again.")
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
             await self._woken.wait()
 
     async def _one(self) -> bool:
@@ -207,6 +210,7 @@ class Evaluations:
 
         try:
             result = await Answering(self._answers, begun, record, waits).run()
+            await in_thread(record.write_result, result)
         except ApiError as error:
             LOGGER.warning("Evaluation %s failed: %s", evaluation.id, error.detail)
             await self._end(begun, "failed", {"title": error.title, "detail": error.detail})
@@ -216,7 +220,11 @@ class Evaluations:
                 begun, "failed", {"title": "Not written", "detail": f"{error.strerror}."}
             )
             return
-        await in_thread(record.write_result, result)
+        except Exception as error:
+            LOGGER.exception("Evaluation %s ends by an error.", evaluation.id)
+            detail = f"{type(error).__name__}: {error}"
+            await self._end(begun, "failed", {"title": "Unexpected error", "detail": detail})
+            return
         await self._end(begun, "succeeded")
         LOGGER.info("Evaluation %s: %s", evaluation.id, result["says"])
 

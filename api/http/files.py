@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse, Response
 from api.errors import RangeUnsatisfiable
 from api.http.problems import problem_response
 
-_RANGE = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE)
+_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
 
 
 def file_response(

@@ -1,8 +1,10 @@
 """An adapter that was trained elsewhere comes to lie where a job has its own, and is held against its base."""
 
 import json
+import lzma
 import shutil
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -118,7 +120,15 @@ def _from_zip(archive: BinaryIO, adapter: Path, most_bytes: int) -> str | None:
             _extract(opened, members, CONFIG, adapter / CONFIG, MOST_SMALL_BYTES)
             _extract(opened, members, WEIGHTS, adapter / WEIGHTS, most_bytes)
             return _template(opened, members)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+    ) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise AdapterUnusable(f"The zip cannot be read: {error}.") from error

@@ -50,7 +50,8 @@ def choose(
     spec = spec.model_copy(update=changes)
     write_atomically(job.spec_path, spec.model_dump_json(indent=1))
     stages = stages_of(spec)
-    again = stages[stages.index("train") :] if "train" in stages else stages[1:]
+    chosen = checkpoint is not None  # the choice itself is made by stage `train`
+    again = stages[stages.index("train") + (not chosen) :] if "train" in stages else stages[1:]
     for stage in reversed(again):
         (job.path / stage / "done.json").unlink(missing_ok=True)
     content: dict[str, Any] = json.loads(spec.model_dump_json())

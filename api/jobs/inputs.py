@@ -43,7 +43,8 @@ def take_inputs(given: Given, job: JobDirectory, wanted: Wanted, datasets: Datas
     counts: dict[Fold, int] = {}
     once = 0
     origins: dict[Fold, DatasetOrigin] = {}
-    for fold, source in given.items():
+    for fold in (one for one in FOLDS if one in given):
+        source = given[fold]
         where = FIELDS[fold]
         _require_free(fold, counts)
         one = wanted if fold == "train" else replace(wanted, only=fold)

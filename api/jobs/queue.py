@@ -12,6 +12,7 @@ from api.jobs.deleting import delete_job
 from api.jobs.following import StatusIs, follow
 from api.jobs.submit import Plan, Submission, Submitter
 from api.jobs.supervise import Supervisor
+from api.models.naming import require_free
 from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, JobStatus
@@ -121,6 +122,7 @@ class JobQueue:
         row = await self._row(job_id)
         if checkpoint is None and name is None and row.spec.get("export", True):
             return await self._supervisor.publish(job_id, force=force)
+        await require_free(self._store, self._runtime, name or row.model_name, by=row)
         async with self._supervisor.at_rest(job_id) as job:
             if job.status != "trained":
                 raise WrongState(

@@ -39,6 +39,9 @@ def check(space: Space, settings: Mapping[str, Any]) -> None:
         raise InvalidOption(
             f"settings: {sorted(unknown)[0]!r} is no parameter of a job.", where="settings"
         )
+    for name, values in space.items():
+        if not isinstance(values, Range) and not values:
+            raise InvalidOption(f"parameters: {name} has no value to try.", where="parameters")
     for parameters in _ends(space):
         try:
             TrainingParameters.model_validate({**settings, **parameters})

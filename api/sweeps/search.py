@@ -68,7 +68,7 @@ def at_random(space: Space, runs: int, seed: int) -> list[Parameters]:
     """Different ones while there are different ones, the same for the same seed."""
     draw = random.Random(seed)  # noqa: S311  no secret
     found: list[Parameters] = []
-    for _ in range(runs * 20):
+    for _ in range(MOST_RUNS * 20):
         one = {name: _drawn(draw, values) for name, values in space.items()}
         if one not in found:
             found.append(one)
@@ -99,7 +99,11 @@ def promising(
     import optuna  # takes most of a second
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed + len(tried)))
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(
+            seed=seed + len(tried), n_startup_trials=min(10, 3 + len(space))
+        )
+    )
     distributions = {name: _distribution(values) for name, values in space.items()}
     for parameters, loss in tried:
         state = optuna.trial.TrialState.FAIL if loss is None else optuna.trial.TrialState.COMPLETE

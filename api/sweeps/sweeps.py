@@ -15,7 +15,15 @@ from typing import Any
 import anyio.to_thread
 
 from api.data_folder.shelf import Shelf
-from api.errors import ApiError, InvalidOption, JobNotFound, WrongState
+from api.errors import (
+    ApiError,
+    InvalidOption,
+    JobNotFound,
+    NameTaken,
+    OutOfSpace,
+    Unavailable,
+    WrongState,
+)
 from api.jobs.choosing import exported_loss
 from api.jobs.queue import JobQueue
 from api.jobs.submit import Submission
@@ -73,6 +81,9 @@ class Sweeps:
         check(wanted.space, wanted.settings)
         known = planned(wanted.method, wanted.space, wanted.runs, wanted.seed)
         await require_free(self._store, self._runtime, name)
+        for other in await self._running():
+            if model_key(other.model) == model_key(name):
+                raise NameTaken(f"Sweep {other.id} is running for a model named {other.model!r}.")
         sweep = Sweep(
             id=self._shelf.new_id(),
             status="running",
@@ -122,7 +133,7 @@ class Sweeps:
         """Call one off: its queued jobs end, and the one that runs at its next step. `errors.WrongState` at its end."""
         async with self._changing:
             sweep = await anyio.to_thread.run_sync(self._get, id)
-            if sweep.status != "running":
+            if sweep.status not in ("running", "failed"):
                 raise WrongState(
                     f"Sweep {id} is {sweep.status}: there is nothing to cancel.", state=sweep.status
                 )
@@ -170,24 +181,34 @@ class Sweeps:
     async def _run(self) -> None:
         await anyio.to_thread.run_sync(self._shelf.sweep)
         while True:
-            for sweep in await anyio.to_thread.run_sync(self._all):
-                if sweep.status == "running":
-                    try:
-                        async with self._changing:
-                            current = await anyio.to_thread.run_sync(self._get, sweep.id)
-                            if current.status == "running":
-                                await self._bring_on(current)
-                    except Exception:
-                        LOGGER.exception(
-                            "Sweep %s could not be brought on; it is tried again.", sweep.id
-                        )
+            for sweep in await self._running():
+                try:
+                    async with self._changing:
+                        current = await anyio.to_thread.run_sync(self._get, sweep.id)
+                        if current.status == "running":
+                            await self._bring_on(current)
+                except Exception:
+                    LOGGER.exception(
+                        "Sweep %s could not be brought on; it is tried again.", sweep.id
+                    )
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _running(self) -> list[Sweep]:
+        try:
+            every = await anyio.to_thread.run_sync(self._all)
+        except Exception:
+            LOGGER.exception("The sweeps cannot be read; it is tried again.")
+            return []
+        return [sweep for sweep in every if sweep.status == "running"]
 
     async def _bring_on(self, sweep: Sweep) -> None:
         """Queue the runs whose time has come; end the sweep when all are over."""
         try:
             while (parameters := await self._next(sweep)) is not None:
                 sweep = await self._queue(sweep, parameters)
+        except (Unavailable, OutOfSpace) as error:
+            LOGGER.warning("Sweep %s waits: %s", sweep.id, error.detail)
+            return
         except ApiError as error:
             LOGGER.warning("Sweep %s ends: %s", sweep.id, error.detail)
             await self._write(replace(sweep, status="failed", error=error.detail))
@@ -221,7 +242,10 @@ class Sweeps:
             (
                 job
                 for job in jobs
-                if model_key(job.model_name) == key and job.created_at >= sweep.created_at
+                if model_key(job.model_name) == key
+                and job.created_at >= sweep.created_at
+                and not job.spec.get("export", True)
+                and all(job.spec.get(name) == value for name, value in parameters.items())
             ),
             None,
         )

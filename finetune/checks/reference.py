@@ -72,8 +72,9 @@ class Reference:
         hidden = int(self._model.config.get_text_config().hidden_size)
         with torch.no_grad():
             shift = self._output(torch.zeros((1, hidden), device=self._device))
-            rows = (self._output(torch.eye(hidden, device=self._device)) - shift).T
-            for part in rows.split(count):
+            rows = self._output(torch.eye(hidden, device=self._device))
+            rows -= shift
+            for part in rows.T.split(count):
                 yield part.float().cpu().numpy()
 
     def _together(self, passages: list[Passage]) -> list[Expected]:

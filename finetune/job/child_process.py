@@ -91,7 +91,7 @@ def environment() -> dict[str, str]:
 
 def training_environment(trackers: str | None = None) -> dict[str, str]:
     """`environment`, and for the trackers of a training, as `LLM_FASTAPI_TRACKERS` names them, what they are configured
-    by: addresses and keys of those alone.
+    by: addresses and keys of those alone. Of several GPUs it sees the first: it trains on one.
     """
     named = os.environ.get(TRACKERS, "") if trackers is None else trackers
     prefixes = tuple(f"{name.strip().upper()}_" for name in named.split(",") if name.strip())
@@ -100,7 +100,9 @@ def training_environment(trackers: str | None = None) -> dict[str, str]:
         for name, value in os.environ.items()
         if name.startswith(tuple(one for one in prefixes if one in TRACKERS_PREFIXES))
     }
-    return environment() | configured | ({TRACKERS: named} if named else {})
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    one_gpu = {"CUDA_VISIBLE_DEVICES": gpu}
+    return environment() | configured | one_gpu | ({TRACKERS: named} if named else {})
 
 
 def bound(

@@ -1,6 +1,7 @@
 """`events.jsonl`: what a job says of itself, one JSON object a line, only ever added to."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class EventLog:
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "stage": stage,
             "type": type,
-            **fields,
+            **{name: _finite(value) for name, value in fields.items()},
         }
         line = (json.dumps(event, allow_nan=False, default=str) + "\n").encode()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -91,3 +92,8 @@ def _event(number: int, line: bytes) -> Event | None:
         return Event(number, fields.pop("at"), fields.pop("stage"), fields.pop("type"), fields)
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
+
+
+def _finite(value: object) -> object:
+    """JSON knows no infinity, and no number that is none."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -44,11 +44,15 @@ def _summary(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _held_out(facts: Mapping[str, Any]) -> str | None:
+    """The hash of the rows that it was judged by at its checkpoints."""
+    files = {file["path"]: file["sha256"] for file in facts["files"]}
+    return files.get("dataset/eval.jsonl")
+
+
 def _best(jobs: Sequence[Mapping[str, Any]]) -> str | None:
     """The job of the lowest loss on held-out rows; None where they were held against different rows."""
-    held_out = {
-        str(facts["data"].get("eval_sha256", facts["data"].get("eval_rows"))) for facts in jobs
-    }
+    held_out = {_held_out(facts) for facts in jobs}
     losses = {facts["id"]: facts["training"].get("eval_loss") for facts in jobs}
     known: dict[str, float] = {id: loss for id, loss in losses.items() if loss is not None}
     if len(held_out) > 1 or len(known) < 2:

@@ -38,10 +38,11 @@ def held_out(data: Path, most: int, seed: int) -> tuple[list[Row], int, str]:
     """At most so many rows, how many there are, and whether they are of `test` or, without any there, of `eval`."""
     for name in ("test", "eval"):
         path = data / f"{name}.jsonl"
-        rows = list(read_rows(path)) if path.is_file() else []
-        if rows:
-            places = sorted(random.Random(seed).sample(range(len(rows)), min(most, len(rows))))  # noqa: S311  no secret
-            return [rows[place] for place in places], len(rows), name
+        count = sum(1 for _ in read_rows(path)) if path.is_file() else 0
+        if count:
+            places = set(random.Random(seed).sample(range(count), min(most, count)))  # noqa: S311  no secret
+            rows = [row for place, row in enumerate(read_rows(path)) if place in places]
+            return rows, count, name
     return [], 0, "eval"
 
 

@@ -107,9 +107,9 @@ def train(wish: StopWish, job: JobDirectory, spec: FineTuneSpec, folder: StageDi
         look_ahead(job, spec, base, data)
         run = Run(wish, job, spec, folder, Kept(folder.path))
         write_atomically(learned, json.dumps(_learned(run, base, data)))
-        shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
-        for sequences in folder.path.glob("*.arrow"):
-            sequences.unlink()
+    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
+    for sequences in folder.path.glob("*.arrow"):
+        sequences.unlink()
     _choose(job, spec, folder, json.loads(learned.read_text("utf-8")))
 
 
@@ -129,6 +129,8 @@ def _trained(run: Run, base: Path, data: Path) -> dict[str, Any]:
     job, folder = run.job, run.folder.path
     spec = narrowed(folder, run.spec)
     checkpoint = newest(folder / "checkpoints")
+    if checkpoint:
+        keep_too(run.kept, checkpoint)
     test = list(islice(read_rows(data / "eval.jsonl"), MOST_EVALUATED))
     if spec.early_stopping and not test:
         raise StageFailed(
@@ -150,13 +152,26 @@ def _trained(run: Run, base: Path, data: Path) -> dict[str, Any]:
     }
 
 
+def keep_too(kept: Kept, checkpoint: Checkpoint) -> None:
+    """Keep a checkpoint too that was saved by a process which was killed before it had kept the weights."""
+    if all(point.step != checkpoint.step for point in kept.points()):
+        state = read_json(checkpoint.path / "trainer_state.json") or {}
+        losses = [
+            entry["eval_loss"]
+            for entry in state.get("log_history", [])
+            if entry.get("step") == checkpoint.step
+            and math.isfinite(entry.get("eval_loss", math.nan))
+        ]
+        kept.add(checkpoint.step, losses[0] if losses else None, checkpoint.path)
+
+
 def _choose(
     job: JobDirectory, spec: FineTuneSpec, folder: StageDirectory, facts: dict[str, Any]
 ) -> None:
     """Take the weights of the checkpoint that is asked for."""
     point, weights = Kept(folder.path).chosen(spec.checkpoint)
     if facts["eval_loss_before"] is not None:
-        if point.eval_loss is not None and not math.isfinite(point.eval_loss):
+        if point.eval_loss is None and spec.checkpoint == "best":
             raise StageFailed(
                 "Training went astray",
                 "The loss on held-out rows is no number. Start again with a lower learning_rate.",

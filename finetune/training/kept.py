@@ -49,7 +49,7 @@ class Kept:
         target.mkdir(parents=True)
         for path in sorted(checkpoint.iterdir()):
             if _is_weights(path):
-                os.link(path, target / path.name)
+                _link(path, target / path.name)
         points = [point for point in self.points() if point.step < step]
         self._write([*points, Point(step, eval_loss)])
         if not (target / ADAPTER[0]).is_file():
@@ -97,6 +97,14 @@ def has_stalled(points: Sequence[Point], patience: int) -> bool:
 
 def _loss(point: Point) -> Any:
     return point.eval_loss
+
+
+def _link(source: Path, target: Path) -> None:
+    """Some file systems know no second name for a file."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _is_weights(path: Path) -> bool:

@@ -40,8 +40,16 @@ def halve(job: JobDirectory, folder: Path, spec: FineTuneSpec, reason: str) -> F
             "rank or a smaller base.",
         )
     plan = job.progress().plan
-    batch_size = spec.batch_size // 2
-    accumulated = int(plan.get("gradient_accumulation_steps", 1)) * spec.batch_size
+    if "gradient_accumulation_steps" not in plan:
+        raise StageFailed(
+            "Out of GPU memory",
+            f"It ran out before the first step: {reason} Use bits=4, a lower rank or a smaller base, or stop what "
+            "else uses the GPU.",
+        )
+    batch_size = max(
+        rows for rows in range(1, spec.batch_size // 2 + 1) if spec.batch_size % rows == 0
+    )
+    accumulated = int(plan["gradient_accumulation_steps"]) * spec.batch_size
     changes = {
         "batch_size": batch_size,
         "gradient_accumulation_steps": math.ceil(accumulated / batch_size),

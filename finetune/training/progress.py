@@ -1,5 +1,6 @@
 """What training tells while it runs, and where it stops: events about once a second, an end at the next step."""
 
+import math
 import resource
 import time
 from pathlib import Path
@@ -82,7 +83,7 @@ class Watcher(TrainerCallback):
         is_last = state.global_step >= state.max_steps
         if logs and "eval_loss" in logs:
             self._eval_loss = (state.global_step, logs["eval_loss"])
-            loss = round(logs["eval_loss"], 5)
+            loss = round(logs["eval_loss"], 5)  # an event says nothing of what is no number
             self._job.append_event(
                 "train", "progress", step=state.global_step, steps=state.max_steps, eval_loss=loss
             )
@@ -110,7 +111,7 @@ class Watcher(TrainerCallback):
     ) -> None:
         """Keep what was learned so far, and tell where it can go on."""
         step, known = state.global_step, self._eval_loss
-        loss = known[1] if known and known[0] == step else None
+        loss = known[1] if known and known[0] == step and math.isfinite(known[1]) else None
         self._kept.add(step, loss, Path(str(args.output_dir)) / f"checkpoint-{step}")
         path = f"train/checkpoints/checkpoint-{step}"
         self._job.append_event("train", "checkpoint", step=step, path=path, eval_loss=loss)

@@ -1,11 +1,14 @@
 """Things that describe themselves: whole from the moment they have their name, and nobody else's harmed."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from api.data_folder.shelf import Shelf
 from api.errors import NotFound
+
+AGES = itertools.count()
 
 
 @pytest.fixture
@@ -17,17 +20,17 @@ def add(shelf: Shelf, content: str = "") -> str:
     id = shelf.new_id()
     with shelf.growing(id) as folder:
         (folder / "content").write_text(content)
-        shelf.place(folder, id, {"content": content})
+        shelf.place(folder, id, {"content": content, "created_at": str(next(AGES))})
     return id
 
 
 def test_what_was_placed_is_found_listed_and_removed(shelf: Shelf) -> None:
     first, second = add(shelf, "a"), add(shelf, "b")
     assert (shelf.find(first) / "content").read_text() == "a"
-    assert shelf.card(second) == {"content": "b"}
+    assert shelf.card(second)["content"] == "b"
     assert list(shelf.all()) == [second, first]
-    shelf.update(first, {"content": "c"})
-    assert shelf.card(first) == {"content": "c"}
+    shelf.update(first, {"content": "c", "created_at": "0"})
+    assert shelf.card(first)["content"] == "c"
     shelf.remove(first)
     assert list(shelf.all()) == [second]
     assert [path.name for path in shelf.path.iterdir()] == [second]

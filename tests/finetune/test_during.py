@@ -139,6 +139,9 @@ def test_gpu_memory_that_runs_out_once_halves_the_batch_and_keeps_the_steps(
 def test_gpu_memory_that_runs_out_again_is_said_with_what_to_do(tmp_path: Path) -> None:
     job = new_job(tmp_path / "job", batch_size=8)
     (job.path / "train").mkdir()
+    with pytest.raises(StageFailed, match="before the first step"):
+        halve(job, job.path / "train", read_spec(job), "CUDA out of memory.")
+    job.append_event("train", "plan", gradient_accumulation_steps=1)
     spec = halve(job, job.path / "train", read_spec(job), "CUDA out of memory.")
     assert (spec.batch_size, spec.gradient_accumulation_steps) == (4, 2)
     assert narrowed(job.path / "train", read_spec(job)) == spec

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from finetune.job.stage import StageFailed
+from finetune.stages import train as stage
+from finetune.training.checkpoints import Checkpoint
 from finetune.training.kept import Kept, Point, best, has_stalled
 
 
@@ -82,3 +84,15 @@ def test_it_is_time_to_stop_when_the_loss_was_lowest_before_the_last_evaluations
     assert not has_stalled([*falling, Point(4, 1.0)], 2)
     assert not has_stalled([Point(1, None)], 1)
     assert best(falling).step == 3
+
+
+def test_a_checkpoint_that_was_saved_and_not_kept_is_kept_at_the_next_start(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path, 2)
+    (path / "trainer_state.json").write_text(
+        '{"log_history": [{"step": 1, "eval_loss": 3.0}, {"step": 2, "eval_loss": 1.0}]}'
+    )
+    found = kept(tmp_path / "kept_before", 2.0)
+    stage.keep_too(found, Checkpoint(2, path, is_last=True))
+    assert found.points() == [Point(1, 2.0), Point(2, 1.0)]
+    stage.keep_too(found, Checkpoint(2, path, is_last=True))
+    assert len(found.points()) == 2

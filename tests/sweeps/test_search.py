@@ -70,6 +70,7 @@ def test_tpe_learns_nothing_from_a_run_that_failed() -> None:
     [
         ({"colour": ("red",)}, {}, "'colour' cannot be varied"),
         ({"export": (True,)}, {}, "'export' cannot be varied"),
+        ({"rank": ()}, {}, "rank has no value"),
         ({"rank": (8, 0)}, {}, "rank: Input should be greater"),
         ({"learning_rate": Range(low=0.1, high=7)}, {}, "learning_rate: Input should be less"),
         ({"rank": (8,)}, {"rank": 4}, "both varied and set"),

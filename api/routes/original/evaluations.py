@@ -121,11 +121,6 @@ class ListEvaluationsRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    questions: Name | None = Field(
-        None,
-        description="A dataset's id, in the place of the file; of one with test rows those are asked.",
-        examples=["ds_0123456789abcdef"],
-    )
     limit: int = Field(100, ge=1, le=1000, description="Most evaluations to list.")
     after: str | None = Field(
         None,

@@ -113,7 +113,7 @@ def test_jobs_side_by_side_show_where_they_differ_and_which_is_best(tmp_path: Pa
     assert found["best"] == "job_1"
     html = comparison_page(found)
     assert "The lowest loss on the same held-out rows has job_1" in html
-    facts[1]["data"]["eval_rows"] = 10
+    facts[1]["files"].append({"path": "dataset/eval.jsonl", "sha256": "0" * 64})
     assert compared(facts)["best"] is None, "other rows, other losses"
 
 
