@@ -14,7 +14,7 @@ from finetune.checks.reading import check_prompts, check_texts, check_tools
 from finetune.checks.reference import Reference
 from finetune.checks.scoring import Scorer
 from finetune.checks.subject import Subject
-from finetune.checks.verdict import Verdict
+from finetune.checks.verdict import Refused, Verdict
 from finetune.gguf_file import Contents, read
 from finetune.job.parameters.checking import Bounds
 from finetune.job.parameters.exporting import Quantization
@@ -52,12 +52,12 @@ class Examination:
         with self.verdict.of(name):
             context = self._context(path)
             engine = Engine(path, context)
+            if not subject.passages:
+                subject.passages.extend(_said_by(engine, subject, context))
             self.report["texts"] = check_texts(subject.tokenizer, engine, subject.texts)
             self.report["prompts"] = check_prompts(subject.tokenizer, engine, subject.conversations)
             if wrong := check_tools(subject.tokenizer, engine, subject.conversations):
                 self.warnings["tools"] = wrong
-            if not subject.passages:
-                subject.passages.extend(_said_by(engine, subject, context))
             del engine
             gc.collect()
 
@@ -75,7 +75,7 @@ class Examination:
         self, name: str, path: Path, reference: Reference, taught: Sequence[Expected]
     ) -> None:
         """The F16 file against the trained model."""
-        with self.verdict.of(name), Scorer(path, self._longest) as scorer:
+        with self.verdict.of(name), self._scorer(path) as scorer:
             self.exactly = self._seen(scorer, taught)
             found = figures(self.subject.passages, taught, self.exactly)
             self.note(name, type="F16", **asdict(found))
@@ -112,7 +112,7 @@ class Examination:
             weights.judge(apart, self.bounds.weights)
         with self.verdict.of(name):
             vocabulary.check_header(Contents(exact), Contents(path))
-        with self.verdict.of(name), Scorer(path, self._longest) as scorer:
+        with self.verdict.of(name), self._scorer(path) as scorer:
             answers = self._seen(scorer, taught)
             kind = Contents(path).type
             tie = self.bounds.difference.get(cast(Quantization, kind), 0.0)
@@ -126,9 +126,15 @@ class Examination:
             )
             speaking.judge(found, more, kind, self.bounds)
 
-    @property
-    def _longest(self) -> int:
-        return max(len(passage.tokens) for passage in self.subject.passages) + 1
+    def _scorer(self, path: Path) -> Scorer:
+        """Raises `Refused` where no file has said anything that could be scored."""
+        lengths = [len(passage.tokens) for passage in self.subject.passages]
+        if not lengths:
+            raise Refused(
+                "Nothing to compare",
+                "There are no rows, and the file gave no answer to hold against.",
+            )
+        return Scorer(path, max(lengths) + 1)
 
     def _context(self, path: Path) -> int:
         asked = self.subject.prompts
