@@ -90,6 +90,15 @@ class Shelf:
         found.sort(key=lambda one: one[:3], reverse=True)
         return {id: card for _, _, id, card in found}
 
+    def page(self, after: str | None, limit: int) -> tuple[dict[str, dict[str, Any]], bool]:
+        """At most `limit` of `all` behind the thing `after`, and whether there are more; `errors.NotFound`."""
+        found = self.all()
+        if after is not None and after not in found:
+            raise NotFound(f"No {self._what} {after!r}.")
+        ids = list(found)
+        begin = ids.index(after) + 1 if after is not None else 0
+        return {id: found[id] for id in ids[begin : begin + limit]}, len(ids) > begin + limit
+
     def remove(self, id: str) -> None:
         """Take a thing away: first its name, then its files."""
         gone = self.find(id).rename(self.path / f"{GROWING}{id}")

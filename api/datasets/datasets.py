@@ -88,13 +88,8 @@ class Datasets:
 
     async def page(self, after: str | None, limit: int) -> tuple[list[Dataset], bool]:
         """At most `limit` datasets, newest first, behind `after`; and whether there are more."""
-        found = await anyio.to_thread.run_sync(self._shelf.all)
-        if after is not None and after not in found:
-            raise NotFound(f"No dataset {after!r}.")
-        ids = list(found)
-        begin = ids.index(after) + 1 if after is not None else 0
-        page = ids[begin : begin + limit]
-        return [Dataset(id, found[id]) for id in page], len(ids) > begin + limit
+        page, has_more = await anyio.to_thread.run_sync(self._shelf.page, after, limit)
+        return [Dataset(id, card) for id, card in page.items()], has_more
 
     async def get(self, id: str) -> Dataset:
         """One dataset; `errors.NotFound`."""

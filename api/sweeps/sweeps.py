@@ -116,12 +116,8 @@ class Sweeps:
 
     async def page(self, after: str | None, limit: int) -> tuple[list[Sweep], bool]:
         """At most `limit`, newest first, behind the one of the id `after`; and whether there are more."""
-        found = await anyio.to_thread.run_sync(self._all)
-        if after is not None:
-            await anyio.to_thread.run_sync(self._shelf.find, after)
-            ids = [one.id for one in found]
-            found = found[ids.index(after) + 1 :] if after in ids else []
-        return found[:limit], len(found) > limit
+        page, has_more = await anyio.to_thread.run_sync(self._shelf.page, after, limit)
+        return [from_card(id, card) for id, card in page.items()], has_more
 
     async def show(self, id: str) -> Found:
         """One of them, with what its runs came to."""

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import LlamaConfig, PreTrainedTokenizerFast
 
 from examples.recipe.samples import Conversations
+from finetune.chat_templates import TEMPLATE as CHATML_TEMPLATE
 
 PAD, BOS, START, END = "<pad>", "<s>", "<|im_start|>", "<|im_end|>"
 VOCABULARY = 1536
@@ -21,18 +22,7 @@ HEAD = HIDDEN // HEADS
 THETA = 10_000.0
 CONTEXT = 4096
 
-CHAT_TEMPLATE = (
-    "{{ bos_token }}"
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' }}"
-    "{% if message['role'] == 'assistant' %}"
-    "{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}{{ '\\n' }}"
-    "{% else %}"
-    "{{ message['content'] + '<|im_end|>\\n' }}"
-    "{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
+CHAT_TEMPLATE = "{{ bos_token }}" + CHATML_TEMPLATE
 
 
 def make_tokenizer(seed: int, conversations: int = 12_000) -> PreTrainedTokenizerFast:

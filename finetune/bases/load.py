@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from finetune.bases import folder as model_folder
 from finetune.bases import refusals
 from finetune.bases.gguf import room_needed
-from finetune.bases.placing import SOURCE, Free, Placing, Say, alone, link_or_copy, name_taken
-from finetune.job.locks import read_json
+from finetune.bases.placing import SOURCE, Free, Placing, Say, alone, name_taken
+from finetune.job.locks import link_or_copy, read_json
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import StageFailed
 from finetune.preflight.room import gib

@@ -19,7 +19,14 @@ from finetune.bases import folder as model_folder
 from finetune.bases import refusals
 from finetune.bases.gguf import make_gguf, room_needed
 from finetune.bases.trying import require_tried
-from finetune.job.locks import sync_file, sync_files, sync_folder, take, write_atomically
+from finetune.job.locks import (
+    link_or_copy,
+    sync_file,
+    sync_files,
+    sync_folder,
+    take,
+    write_atomically,
+)
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import StageFailed
 from finetune.preflight.room import gib
@@ -163,12 +170,6 @@ def alone(folder: Path) -> Iterator[None]:
 def _emptied(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """A second name for a file where the disk allows it, else a second file."""
-    if not _linked(source, target):
-        shutil.copyfile(source, target)
 
 
 def _linked(source: Path, target: Path) -> bool:

@@ -6,6 +6,7 @@ Standard library only; the api uses it too.
 import fcntl
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,14 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A second name for a file where the disk allows it, else a second file."""
+    try:
+        os.link(source.resolve(), target)  # the hub's own cache holds symbolic links
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def sync_file(path: Path) -> None:

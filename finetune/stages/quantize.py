@@ -9,6 +9,7 @@ from pathlib import Path
 from finetune import gguf_file
 from finetune.job import programs, stage
 from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.locks import link_or_copy
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
@@ -59,7 +60,7 @@ def quantize_file(
     temporary.unlink(missing_ok=True)
     try:
         if quantization == "F16":
-            _link(source, temporary)
+            link_or_copy(source, temporary)
         elif program := shutil.which("llama-quantize"):
             _by_program(program, source, temporary, quantization, importance)
         else:
@@ -67,13 +68,6 @@ def quantize_file(
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def check_types(path: Path, quantization: Quantization) -> tuple[Counter[str], list[str]]:

@@ -7,14 +7,13 @@ Weights are linked, not copied. Of whole models only the best and the last are k
 """
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.locks import link_or_copy, read_json, write_atomically
 from finetune.job.stage import StageFailed
 
 Choice = Literal["best", "last"] | int
@@ -49,7 +48,7 @@ class Kept:
         target.mkdir(parents=True)
         for path in sorted(checkpoint.iterdir()):
             if _is_weights(path):
-                _link(path, target / path.name)
+                link_or_copy(path, target / path.name)
         points = [point for point in self.points() if point.step < step]
         self._write([*points, Point(step, eval_loss)])
         if not (target / ADAPTER[0]).is_file():
@@ -97,14 +96,6 @@ def has_stalled(points: Sequence[Point], patience: int) -> bool:
 
 def _loss(point: Point) -> Any:
     return point.eval_loss
-
-
-def _link(source: Path, target: Path) -> None:
-    """Some file systems know no second name for a file."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _is_weights(path: Path) -> bool:
