@@ -11,11 +11,11 @@ from typing import Any
 import anyio
 
 from api import child_process
-from api.documents.extract_child import CPU_SECONDS, CPU_SECONDS_PER_PAGE
+from api.documents.reading.values import CPU_SECONDS, CPU_SECONDS_PER_PAGE
 from api.errors import DocumentUnusable
-from api.store.contents import Page
+from api.store.contents import Extracted, Page
 
-CHILD = Path(__file__).with_name("extract_child.py")
+READER = "api.documents.reading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,11 @@ class Bounds:
     memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Extracted:
-    """The text of a document; `unreadable` are the numbers of pages that failed."""
-
-    title: str
-    pages: tuple[Page, ...]
-    unreadable: tuple[int, ...]
-
-
 async def extract(file: Path, bounds: Bounds) -> Extracted:
     """Read a PDF; `errors.DocumentUnusable` says why it cannot be used."""
     seconds = CPU_SECONDS + int(bounds.pages * CPU_SECONDS_PER_PAGE)
     child = await child_process.start(
-        [sys.executable, "-I", *map(str, (CHILD, file, bounds.pages, bounds.characters))],
+        [sys.executable, "-I", "-m", READER, *map(str, (file, bounds.pages, bounds.characters))],
         env=child_process.NOTHING,
         limits=child_process.Limits(bounds.memory_bytes, CPU_SECONDS, seconds),
         stdin=asyncio.subprocess.DEVNULL,
@@ -72,8 +63,13 @@ def _read(answer: bytes, bounds: Bounds) -> Extracted:
         if found["reason"] == "too_much_memory":
             raise _too_much_memory(bounds)
         raise DocumentUnusable(found["reason"], found["detail"])
-    pages = tuple(Page(number, text) for number, text in found["pages"])
-    return Extracted(found["title"], pages, tuple(found["unreadable"]))
+    return Extracted(
+        title=found["title"],
+        pages=tuple(Page(**page) for page in found["pages"]),
+        unreadable=tuple(found["unreadable"]),
+        notices=tuple(found["notices"]),
+        language=found["language"],
+    )
 
 
 def _why_it_ended(number: int, bounds: Bounds) -> DocumentUnusable:

@@ -250,7 +250,7 @@ class Importer:
             return await run_sync(contents.pages, content_id)
         async with self._parsing:
             found = await extract(self.files.path(content_id), self._bounds)
-        await run_sync(contents.set_pages, content_id, found.pages, found.title, found.unreadable)
+        await run_sync(contents.set_pages, content_id, found)
         faults.point("import_pages_stored")
         return found.pages
 

@@ -64,7 +64,7 @@ class Index:
         """Embed chunks of a document that is being imported, and keep them in the store."""
         texts = [embedded_text(document, chunk) for chunk in chunks]
         embedder.look_again()
-        vectors, version = await embedder.embed(texts)
+        vectors, version = await embedder.embed_passages(texts)
         await self._take_over(version)
 
         def keep() -> None:
@@ -82,7 +82,7 @@ class Index:
         for some in batches(lacking, BATCH):
             texts = [embedded_text(document, chunk) for _, chunk in some]
             embedder.look_again()
-            vectors, made_by = await embedder.embed(texts)
+            vectors, made_by = await embedder.embed_passages(texts)
             await run_sync(self._store.vectors.put, [one for one, _ in some], vectors, made_by)
             if made_by != version:  # the model was replaced meanwhile
                 return await self.place(document, embedder)
@@ -103,7 +103,7 @@ class Index:
         if not owners or not queries:
             return [Candidates(query, (), ()) for query in queries]
         embedder = self._only_embedder(owners)
-        vectors, version = await embedder.embed(queries)
+        vectors, version = await embedder.embed_queries(queries)
         await self._take_over(version)
         ids = [one.id for one in owners]
         await self._require_version(ids, within, version)

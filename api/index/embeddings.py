@@ -45,7 +45,7 @@ class Embedder:
         """
         digest = await self.digest()
         if digest not in self._dimensions:
-            return (await self.embed(["dimension"]))[1]
+            return (await self.embed_passages(["dimension"]))[1]
         return versioned(self.model, self._dimensions[digest], digest)
 
     async def digest(self) -> str:
@@ -53,11 +53,18 @@ class Embedder:
         with self._there():
             return (await self._model()).digest[:DIGEST_CHARACTERS]
 
-    async def embed(self, texts: Sequence[str]) -> tuple[Vectors, str]:
-        """One vector a text, of one text or more, and the version that made them.
+    async def embed_passages(self, texts: Sequence[str]) -> tuple[Vectors, str]:
+        """What is searched: one vector a text, of one text or more, and the version that made them.
 
         A text that the model cannot read whole is an error, never cut.
         """
+        return await self._embed(texts)
+
+    async def embed_queries(self, texts: Sequence[str]) -> tuple[Vectors, str]:
+        """What is searched for, in the same way."""
+        return await self._embed(texts)
+
+    async def _embed(self, texts: Sequence[str]) -> tuple[Vectors, str]:
         rows: list[list[float]] = []
         with self._there():
             model = await self._model()

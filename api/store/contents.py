@@ -1,10 +1,10 @@
 """Contents: the pages of a PDF, kept once however many collections have it."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from api.data_folder.contents import Named
 from api.store.database import Database
@@ -13,10 +13,30 @@ from api.store.tables import IS_LIVE, chunks, collections, contents, documents, 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The text of one page; the first page is number 1."""
+    """The text of one page; the first page is number 1.
+
+    `label` is what its owner calls it where that is no number (a sheet, a section), `recognised` says that the text was
+    read off a picture, and `layout` where it stands: `documents.reading.values.Layout` as JSON.
+    """
 
     number: int
     text: str
+    label: str = ""
+    recognised: bool = False
+    layout: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What was read of a document; `unreadable` are the numbers of pages that failed, `notices` say what was left out
+    and why (`documents.reading.values.Notice` as JSON), and `language` is empty when it is not known.
+    """
+
+    title: str
+    pages: tuple[Page, ...]
+    unreadable: tuple[int, ...] = ()
+    notices: tuple[Mapping[str, Any], ...] = ()
+    language: str = ""
 
 
 class Contents:
@@ -25,22 +45,21 @@ class Contents:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def set_pages(
-        self, content_id: str, texts: Sequence[Page], title: str, unreadable: Sequence[int]
-    ) -> None:
-        """Keep the extracted text, in place of an earlier one."""
+    def set_pages(self, content_id: str, found: Extracted) -> None:
+        """Keep what was read, in place of what was before."""
         with self._database.write() as connection:
             connection.execute(delete(pages).where(pages.c.content_id == content_id))
             connection.execute(delete(chunks).where(chunks.c.content_id == content_id))
             connection.execute(
-                insert(pages),
-                [{"content_id": content_id, "number": p.number, "text": p.text} for p in texts],
+                insert(pages), [asdict(page) | {"content_id": content_id} for page in found.pages]
             )
             values: dict[str, Any] = {
-                "title": title,
-                "pages_total": len(texts) + len(unreadable),
+                "title": found.title,
+                "pages_total": len(found.pages) + len(found.unreadable),
                 "pages_done": 0,
-                "pages_unreadable": list(unreadable),
+                "pages_unreadable": list(found.unreadable),
+                "notices": list(found.notices),
+                "language": found.language,
             }
             connection.execute(update(contents).where(contents.c.id == content_id).values(**values))
 
@@ -48,7 +67,7 @@ class Contents:
         """All pages with text, in order."""
         query = select(pages).where(pages.c.content_id == content_id).order_by(pages.c.number)
         with self._database.read() as connection:
-            return [Page(row.number, row.text) for row in connection.execute(query)]
+            return [_page(row) for row in connection.execute(query).mappings()]
 
     def page_texts(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
         """The text of some pages, by (document id, page number)."""
@@ -90,6 +109,10 @@ class Contents:
         )
         with self._database.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
+
+
+def _page(row: RowMapping) -> Page:
+    return Page(**{field.name: row[field.name] for field in fields(Page)})
 
 
 def live_content(connection: Connection, sha256: str, embedder: str) -> str | None:

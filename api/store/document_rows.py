@@ -35,6 +35,9 @@ class Document:
     pages_total: int
     pages_done: int
     pages_unreadable: list[int]
+    notices: list[dict[str, Any]]
+    kind: str
+    language: str
     embedder: str
     created_at: str
 
@@ -45,7 +48,17 @@ class Document:
 
 
 _OF_DOCUMENT = ("id", "name", "collection_id", "content_id", "status", "error", "embedder")
-_OF_CONTENT = ("sha256", "size_bytes", "title", "pages_total", "pages_done", "pages_unreadable")
+_OF_CONTENT = (
+    "sha256",
+    "size_bytes",
+    "title",
+    "pages_total",
+    "pages_done",
+    "pages_unreadable",
+    "notices",
+    "kind",
+    "language",
+)
 
 
 def select_documents() -> Select[Any]:

@@ -6,6 +6,7 @@ collections --< documents >-- contents --< pages
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -63,6 +65,9 @@ contents = Table(
     Column("pages_unreadable", JSON, nullable=False, server_default="[]"),
     Column("embedder", String, nullable=False, server_default=""),
     _workspace(),
+    Column("kind", String, nullable=False, server_default="pdf"),
+    Column("language", String, nullable=False, server_default=""),
+    Column("notices", JSON, nullable=False, server_default="[]"),
 )
 Index("contents_by_hash", contents.c.workspace, contents.c.sha256)
 
@@ -111,6 +116,9 @@ pages = Table(
     Column("content_id", String, ForeignKey("contents.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("text", Text, nullable=False),
+    Column("label", Text, nullable=False, server_default=""),
+    Column("recognised", Boolean, nullable=False, server_default=false()),
+    Column("layout", JSON),
 )
 
 chunks = Table(

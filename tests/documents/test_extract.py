@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from api.documents.extract import Bounds, Extracted, extract
-from api.documents.extract_child import clean, join_broken_words
+from api.documents.extract import Bounds, extract
+from api.documents.reading.text import clean, join_broken_words
+from api.documents.reading.values import ReadPage
 from api.errors import DocumentUnusable
+from api.store.contents import Extracted
 from tests.documents.pdfs import drawing_only, encrypted, pdf
 
 pytestmark = pytest.mark.anyio
@@ -113,9 +115,9 @@ def test_text_is_cleaned_of_what_cannot_be_stored() -> None:
 
 def test_words_broken_at_a_line_end_are_joined_as_the_document_writes_them() -> None:
     pages = [
-        (1, "An in\ufffenetwork doctor and an exam\x02\nple."),
-        (2, "Every in-network doctor, with a brand\ufffename and a name of a brand."),
+        ReadPage(1, "An in\ufffenetwork doctor and an exam\x02\nple."),
+        ReadPage(2, "Every in-network doctor, with a brand\ufffename and a name of a brand."),
     ]
-    joined = " ".join(text for _, text in join_broken_words(pages))
+    joined = " ".join(page.text for page in join_broken_words(pages))
     assert "An in-network doctor and an example." in joined
     assert "with a brand-name and" in joined

@@ -11,7 +11,7 @@ from api.index.vector_store import VectorStore
 from api.store import Store, open_store
 from api.store.chunks import Chunk
 from api.store.collections import Scope
-from api.store.contents import Page
+from api.store.contents import Extracted, Page
 from api.store.documents import Document
 from tests.fakes import FakeRuntime
 from tests.index.memory import MemoryVectors
@@ -46,7 +46,7 @@ class Library:
         collection = self.store.collections.of_model(model)
         document = documents.add(name, collection, digest, 1, EMBEDDING_MODEL).document
         pages = [Page(number, text) for number, text in enumerate(texts, start=1)]
-        self.store.contents.set_pages(document.content_id, pages, "", [])
+        self.store.contents.set_pages(document.content_id, Extracted("", tuple(pages)))
         chunks = [
             Chunk(page.number - 1, page.number, heading, page.text, len(page.text.split()))
             for page in pages

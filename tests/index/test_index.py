@@ -255,7 +255,7 @@ async def test_lost_vectors_and_words_come_back_from_the_store_without_embedding
 async def test_what_belongs_to_nobody_is_taken_out(library: Library) -> None:
     await library.add("places.pdf", TOWER, BRIDGE)
     expected = library.vector_ids()
-    vectors, version = await library.embedder.embed([FERRY])
+    vectors, version = await library.embedder.embed_passages([FERRY])
     demo = library.scope().ids[0]
     library.vectors.put(VectorSet(demo, version), [999], vectors)
     library.vectors.put(VectorSet("gone", version), [1000], vectors)
@@ -265,7 +265,7 @@ async def test_what_belongs_to_nobody_is_taken_out(library: Library) -> None:
 
 async def test_vectors_that_are_not_the_stored_ones_are_made_again(library: Library) -> None:
     await library.add("places.pdf", TOWER, BRIDGE)
-    wrong, _ = await library.embedder.embed([FERRY, FERRY])
+    wrong, _ = await library.embedder.embed_passages([FERRY, FERRY])
     (collection,) = library.vectors.sets()
     library.vectors.put(collection, sorted(library.vector_ids()), wrong)
     assert len(await library.index.repair()) == 1
@@ -362,7 +362,7 @@ async def test_a_vector_store_that_is_silent_leaves_threads_for_everything_else(
     silent = SilentVectors()
     library = Library(tmp_path, vectors=silent).open()
     document = await library.add("places.pdf", TOWER)
-    vectors, version = await library.embedder.embed([TOWER])
+    vectors, version = await library.embedder.embed_passages([TOWER])
     found: list[Sequence[Sequence[Scored]]] = []
 
     async def ask() -> None:

@@ -8,7 +8,7 @@ import pytest
 from api.errors import DatasetUnusable, DocumentNotFound, InvalidOption
 from api.jobs.pages import PagesOf
 from api.jobs.submit import Submission
-from api.store.contents import Page
+from api.store.contents import Extracted, Page
 from finetune.data.rows import Text, read_rows
 from finetune.job.directory import ROWS
 from tests.jobs.client import client_of
@@ -26,7 +26,7 @@ def shop(tmp_path: Path) -> Workshop:
         collection = shop.store.collections.of_model(model)
         document = shop.store.documents.add(name, collection, name, 10, "tiny").document
         pages = [Page(n, f"{name}: {text}") for n, text in enumerate(PAGES, 1)]
-        shop.store.contents.set_pages(document.content_id, pages, "", [])
+        shop.store.contents.set_pages(document.content_id, Extracted("", tuple(pages)))
         shop.store.documents.mark_placed(document.id, "tiny:4")
         shop.store.documents.mark_ready(document.id)
     return shop

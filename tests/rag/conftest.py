@@ -19,7 +19,7 @@ from api.settings import Settings
 from api.store import Store, open_store
 from api.store.chunks import Chunk
 from api.store.collections import Scope
-from api.store.contents import Page
+from api.store.contents import Extracted, Page
 from api.store.documents import Document
 from tests.fakes import FakeRuntime
 from tests.index.memory import MemoryVectors
@@ -60,7 +60,7 @@ class Library:
         digest = f"hash of {name}"
         document = documents.add(name, collection, digest, 1, embedder.model).document
         texts = [Page(n, text) for n, text in enumerate(pages, 1)]
-        self.store.contents.set_pages(document.content_id, texts, "", [])
+        self.store.contents.set_pages(document.content_id, Extracted("", tuple(texts)))
         chunks = [Chunk(n, n + 1, "", text, 20) for n, text in enumerate(pages)]
         await self.index.put(document, chunks, embedder, pages_done=len(pages))
         await self.index.place(document, embedder)

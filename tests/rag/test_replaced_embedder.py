@@ -13,7 +13,7 @@ from api.index.embeddings import Embedder
 from api.runtime import GGUFFile, Persona
 from api.store import open_store
 from api.store.chunks import Chunk
-from api.store.contents import Page
+from api.store.contents import Extracted, Page
 from tests.contracts.ollama_server import ollama_runtime
 from tests.rag.conftest import HANDBOOK, Library
 
@@ -80,7 +80,7 @@ async def test_an_import_that_is_at_work_notices_it_and_ends_with_one_kind_of_ve
     collection = store.collections.of_model("demo")
     document = store.documents.add("long.pdf", collection, "hash", 1, embedder.model).document
     pages = [Page(n, text) for n, text in enumerate(HANDBOOK, 1)]
-    store.contents.set_pages(document.content_id, pages, "", [])
+    store.contents.set_pages(document.content_id, Extracted("", tuple(pages)))
     chunks = [Chunk(n, n + 1, "", text, 20) for n, text in enumerate(HANDBOOK)]
     await index.put(document, chunks[:1], embedder, pages_done=1)
     await replace_weights()

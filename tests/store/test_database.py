@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 
 from api.errors import ApiError, CannotStart, Unavailable
 from api.store import open_store
-from api.store.contents import Page
+from api.store.contents import Extracted, Page
 from api.store.database import MIGRATIONS
 from api.store.tables import metadata
 
@@ -105,7 +105,9 @@ def test_a_damaged_file_is_never_migrated(path: Path) -> None:
 def test_a_long_look_through_the_file_ends_with_the_store(path: Path) -> None:
     store = open_store(path)
     (document,) = store.documents.all()
-    store.contents.set_pages(document.content_id, [Page(n, "text") for n in range(5000)], "", [])
+    store.contents.set_pages(
+        document.content_id, Extracted("", tuple(Page(n, "text") for n in range(5000)))
+    )
     store.database.require_sound()
     store.close()
     with pytest.raises(Unavailable, match="interrupted"):

@@ -10,7 +10,7 @@ from api.errors import DocumentNotFound, NameTaken, NotReady
 from api.store import Store, open_store
 from api.store.chunks import Chunk
 from api.store.collections import Scope
-from api.store.contents import Page
+from api.store.contents import Extracted, Page
 from api.store.documents import Added, Document
 
 
@@ -39,7 +39,9 @@ def scope(store: Store, model: str = "demo") -> Scope:
 
 def fill(store: Store, document: Document) -> list[int]:
     content_id = document.content_id
-    store.contents.set_pages(content_id, [Page(1, "One."), Page(2, "Two.")], "Title", [3])
+    store.contents.set_pages(
+        content_id, Extracted("Title", (Page(1, "One."), Page(2, "Two.")), unreadable=(3,))
+    )
     chunks = [Chunk(n, n + 1, "Heading", text, 1) for n, text in enumerate(["One.", "Two."])]
     ids = store.chunks.add(content_id, chunks, np.eye(2, 4, dtype=np.float32), "tiny:4", 2)
     store.documents.mark_placed(document.id, "tiny:4")

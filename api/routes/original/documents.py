@@ -94,6 +94,14 @@ class DeleteDocumentRequest(OwnerRequest):
     )
 
 
+class NoticeResponse(BaseModel):
+    """Something of a document that was left out or changed."""
+
+    code: str
+    detail: str
+    pages: list[int] = Field(description="On which pages; none stands for the whole document.")
+
+
 class DocumentResponse(BaseModel):
     """One document and how far its import is."""
 
@@ -105,6 +113,8 @@ class DocumentResponse(BaseModel):
     pages_total: int
     pages_done: int
     pages_unreadable: list[int]
+    notices: list[NoticeResponse] = Field(description="What was left out or changed, and why.")
+    language: str = Field(description="ISO 639-1, empty when it is not known.")
     size_bytes: int
     sha256: str
     created_at: str
@@ -297,6 +307,8 @@ def _response(document: Document, message: str) -> DocumentResponse:
         pages_total=document.pages_total,
         pages_done=document.pages_done,
         pages_unreadable=document.pages_unreadable,
+        notices=[NoticeResponse(**notice) for notice in document.notices],
+        language=document.language,
         size_bytes=document.size_bytes,
         sha256=document.sha256,
         created_at=document.created_at,

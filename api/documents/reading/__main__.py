@@ -1,0 +1,35 @@
+"""The process that reads one document, with limits, in an environment that holds nothing.
+
+    python -I -m api.documents.reading FILE MAX_PAGES MAX_CHARACTERS
+
+It writes one JSON object: what it read, or a reason and a detail. A parser that breaks a limit ends this process;
+whoever started it reads the reason from the way it ended.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from api.documents.reading.pdf import read
+from api.documents.reading.values import Unusable
+
+
+def main() -> None:
+    """Read the file named on the command line."""
+    file, pages, characters = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    answer: dict[str, Any]
+    try:
+        answer = asdict(read(file, pages, characters))
+    except Unusable as error:
+        answer = {"reason": error.args[0], "detail": error.args[1]}
+    except MemoryError:
+        answer = {"reason": "too_much_memory", "detail": ""}
+    sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode())
+    sys.stdout.buffer.flush()
+    os._exit(0)  # a parser's own clean-up after a hostile file is not worth the risk
+
+
+if __name__ == "__main__":
+    main()
