@@ -104,7 +104,7 @@ class CollectionCatalog:
         return collection, documents
 
     async def import_document(
-        self, owner: Owner, file: BinaryIO, filename: str, *, wait: bool
+        self, owner: Owner, file: BinaryIO, filename: str, *, wait: bool, password: str = ""
     ) -> Imported:
         """Keep a PDF, so that it can be searched; `Importer.import_document` says what else can come of it."""
         collection_for_it = await self._collection_for(owner)
@@ -117,6 +117,7 @@ class CollectionCatalog:
                 received.sha256,
                 received.size_bytes,
                 wait=wait,
+                password=password,
             )
         finally:
             received.path.unlink(missing_ok=True)

@@ -69,20 +69,22 @@ class Importer:
         size_bytes: int,
         *,
         wait: bool = True,
+        password: str = "",
     ) -> tuple[Document, bool]:
         """The document and whether it is new.
 
         Takes `file` over: afterwards it is moved or gone, whatever happens. With `wait` the document is
         ready, or the reason is raised and nothing of it is left. Without, it is importing or ready; a
         failure is kept in its row. The same bytes again are the same document; where another collection
-        has them, nothing is read or embedded again. `errors.NameTaken` when other bytes have the name.
+        has them, nothing is read or embedded again. The password is kept nowhere: an import that is
+        interrupted before its pages are read ends without it. `errors.NameTaken` when other bytes have the name.
         """
         async with self._beginning:  # a deletion comes before all of this, or after
             document, is_new = await run_sync(
                 self._begin, file, name, collection, sha256, size_bytes
             )
             if document.status == "importing" and document.id not in self._running:
-                self._start(document, wait)
+                self._start(document, wait, password)
         running = self._running.get(document.id)
         if running is not None:
             running.is_waited_for &= wait
@@ -189,8 +191,8 @@ class Importer:
         labels = [_label_of(one) for one in self._store.documents.of_content(content_id)]
         self.files.relabel(content_id, self.files.with_unknown(content_id, labels))
 
-    def _start(self, document: Document, wait: bool) -> None:
-        running = _Running(wait)
+    def _start(self, document: Document, wait: bool, password: str = "") -> None:
+        running = _Running(wait, password)
         running.task = asyncio.create_task(self._run(document, running), name=document.id)
         running.task.add_done_callback(asyncio.Task.exception)  # told to who waits, and in the row
         self._running[document.id] = running
@@ -209,7 +211,7 @@ class Importer:
     async def _import(self, document: Document, running: "_Running") -> Document:
         while True:
             try:
-                return await self._steps(document)
+                return await self._steps(document, running.password)
             except DocumentNotFound:
                 raise  # deleted meanwhile
             except Exception as error:
@@ -220,22 +222,22 @@ class Importer:
                 log.warning("Importing %s waits: %s", document.id, error.detail)
                 await asyncio.sleep(min(error.retry_after_seconds or 5, MOST_PAUSE_SECONDS))
 
-    async def _steps(self, document: Document) -> Document:
+    async def _steps(self, document: Document, password: str) -> Document:
         """Begins where an interrupted try, or the import of the same content elsewhere, has stopped."""
         collection = await run_sync(self._store.collections.find, document.collection_id)
         embedder = self._index.embedder_of(collection)
         async with self._contents.setdefault(document.content_id, anyio.Lock()):
             if not await run_sync(self._store.contents.is_complete, document.content_id):
-                await self._fill(document, embedder)
+                await self._fill(document, embedder, password)
             await self._index.place(document, embedder)
             ready = await run_sync(self._store.documents.mark_ready, document.id)
         faults.point("import_marked_ready")
         await self._index.catch_up()
         return ready
 
-    async def _fill(self, document: Document, embedder: Embedder) -> None:
+    async def _fill(self, document: Document, embedder: Embedder, password: str) -> None:
         """Read, cut and embed the content."""
-        chunks = await self._chunks(await self._pages(document), embedder)
+        chunks = await self._chunks(await self._pages(document, password), embedder)
         for start in range(await self._kept(document, chunks, embedder), len(chunks), BATCH):
             batch = chunks[start : start + BATCH]
             following = chunks[start + BATCH : start + BATCH + 1]
@@ -244,12 +246,12 @@ class Importer:
             async with self._embedding:
                 await self._index.put(document, batch, embedder, pages_done=done)
 
-    async def _pages(self, document: Document) -> Sequence[Page]:
+    async def _pages(self, document: Document, password: str) -> Sequence[Page]:
         contents, content_id = self._store.contents, document.content_id
         if (await run_sync(self._store.documents.get, document.id)).pages_total:
             return await run_sync(contents.pages, content_id)
         async with self._parsing:
-            found = await extract(self.files.path(content_id), self._bounds)
+            found = await extract(self.files.path(content_id), self._bounds, password=password)
         await run_sync(contents.set_pages, content_id, found)
         faults.point("import_pages_stored")
         return found.pages
@@ -296,8 +298,9 @@ def _label_of(document: Document) -> Label:
 class _Running:
     """One import at work. It is waited for as long as every caller that asked for it waits."""
 
-    def __init__(self, is_waited_for: bool) -> None:
+    def __init__(self, is_waited_for: bool, password: str) -> None:
         self.is_waited_for = is_waited_for
+        self.password = password
         self.scope = anyio.CancelScope()
         self.task: asyncio.Task[Document]
 

@@ -94,6 +94,17 @@ async def test_a_file_locked_without_a_password_is_read(tmp_path: Path) -> None:
     assert found.pages[0].text == "Open to all."
 
 
+async def test_a_password_opens_what_it_locks_and_no_other_does(tmp_path: Path) -> None:
+    file = tmp_path / "any"
+    file.write_bytes(encrypted(pdf("For members."), tmp_path, "grün"))
+    found = await extract(file, BOUNDS, password="grün")
+    assert found.pages[0].text == "For members."
+    with pytest.raises(DocumentUnusable) as refusal:
+        await extract(file, BOUNDS, password="rot")
+    assert refusal.value.reason == "encrypted"
+    assert "`password`" in refusal.value.detail
+
+
 async def test_a_parser_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     slow = replace(BOUNDS, seconds=0.01)
     assert await refused(tmp_path, pdf("Some words."), slow) == "too_slow"

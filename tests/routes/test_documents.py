@@ -1,6 +1,7 @@
 """importDocument, list_documents, documents/{id}, delete_document, deleteAll_Documents over HTTP."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +59,24 @@ def test_parameters_of_an_import_may_be_form_fields(client: TestClient) -> None:
         files={"file": ("parking.pdf", PARKING)},
     )
     assert response.status_code == 201, response.text
+
+
+def test_a_locked_document_is_opened_by_its_password_which_is_kept_nowhere(
+    service: Service, client: TestClient, tmp_path: Path
+) -> None:
+    locked = encrypted(PARKING, tmp_path, "Seehund-7")
+    file = {"file": ("parking.pdf", locked)}
+    sent = {"modelName": "demo", "password": "Seehund-7"}
+    hurried = client.post("/importDocument", data=sent | {"wait": "false"}, files=file)
+    assert hurried.status_code == 422
+    assert "password" in hurried.text
+    wrong = client.post("/importDocument", data=sent | {"password": "Walross"}, files=file)
+    assert (wrong.status_code, wrong.json()["reason"]) == (422, "encrypted")
+    assert client.post("/importDocument", data=sent, files=file).status_code == 201
+    assert listed(client) == ["parking"]
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert service.house.kept()
+    assert not [path for path in kept if b"Seehund-7" in path.read_bytes()]
 
 
 def test_the_same_bytes_again_are_the_same_document(client: TestClient) -> None:

@@ -2,8 +2,8 @@
 
     python -I -m api.documents.reading FILE MAX_PAGES MAX_CHARACTERS
 
-It writes one JSON object: what it read, or a reason and a detail. A parser that breaks a limit ends this process;
-whoever started it reads the reason from the way it ended.
+Its standard input is the password, empty for none. It writes one JSON object: what it read, or a reason and a detail. A
+parser that breaks a limit ends this process; whoever started it reads the reason from the way it ended.
 """
 
 import json
@@ -19,9 +19,10 @@ from api.documents.reading.values import Unusable
 def main() -> None:
     """Read the file named on the command line."""
     file, pages, characters = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    password = sys.stdin.buffer.read().decode()
     answer: dict[str, Any]
     try:
-        answer = asdict(read(file, pages, characters))
+        answer = asdict(read(file, pages, characters, password))
     except Unusable as error:
         answer = {"reason": error.args[0], "detail": error.args[1]}
     except MemoryError:

@@ -21,12 +21,12 @@ _NO_TITLE = re.compile(
 )
 
 
-def read(file: str, max_pages: int, max_characters: int) -> Text:
+def read(file: str, max_pages: int, max_characters: int, password: str = "") -> Text:
     """The text by the fast parser, or by the forgiving one when that fails or finds none."""
     failure = None
     for parse in (with_pdfium, with_pypdf):
         try:
-            text = parse(file, max_pages, max_characters)
+            text = parse(file, max_pages, max_characters, password)
         except Unusable as error:
             if error.args[0] != "broken":
                 raise
@@ -44,15 +44,15 @@ def read(file: str, max_pages: int, max_characters: int) -> Text:
     raise failure or Unusable("broken", "No page of the PDF can be read.")
 
 
-def with_pdfium(file: str, max_pages: int, max_characters: int) -> Text:
+def with_pdfium(file: str, max_pages: int, max_characters: int, password: str) -> Text:
     """Read with PDFium."""
     import pypdfium2
 
     try:
-        pdf = pypdfium2.PdfDocument(file)
+        pdf = pypdfium2.PdfDocument(file, password or None)
         count = len(pdf)
     except pypdfium2.PdfiumError as error:
-        raise _pdfium_reason(str(error)) from error
+        raise _locked(password) if "password" in str(error) else _broken() from error
 
     def page_text(index: int) -> str:
         page = pdf[index].get_textpage()
@@ -66,25 +66,32 @@ def with_pdfium(file: str, max_pages: int, max_characters: int) -> Text:
     return collect(title, count, page_text, max_pages, max_characters)
 
 
-def _pdfium_reason(text: str) -> Unusable:
-    if "password" in text:
-        return Unusable("encrypted", "The PDF is protected by a password. Save it without one.")
+def _locked(password: str) -> Unusable:
+    if password:
+        return Unusable("encrypted", "The `password` does not open the PDF.")
+    return Unusable(
+        "encrypted",
+        "The PDF is protected by a password. Give it as `password`, or save the PDF without.",
+    )
+
+
+def _broken() -> Unusable:
     return Unusable("broken", "The file is damaged or no PDF: no parser can open it.")
 
 
-def with_pypdf(file: str, max_pages: int, max_characters: int) -> Text:
+def with_pypdf(file: str, max_pages: int, max_characters: int, password: str) -> Text:
     """Read with pypdf: slower, and it forgives more."""
     import pypdf
 
     try:
         pdf = pypdf.PdfReader(file)
-        if pdf.is_encrypted and not pdf.decrypt(""):
-            raise _pdfium_reason("password")
+        if pdf.is_encrypted and not pdf.decrypt(password):
+            raise _locked(password)
         count = len(pdf.pages)
     except (Unusable, MemoryError):
         raise
     except Exception as error:
-        raise _pdfium_reason("") from error
+        raise _broken() from error
     title = ""
     with suppress(Exception):
         title = str((pdf.metadata and pdf.metadata.title) or "")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import JSONResponse
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 
 from api.documents.collections import Imported, Owner
 from api.http.openapi import documented
@@ -16,6 +16,7 @@ from api.store.documents import Document
 
 router = APIRouter(tags=["documents"])
 
+MAX_PASSWORD_CHARACTERS = 1_000
 FILES = {"file": "The PDF."}
 _NAME = AliasChoices("modelName", "model_name")
 
@@ -82,6 +83,21 @@ class ImportDocumentRequest(OwnerRequest):
     wait: bool = Field(
         True, description="Answer when it can be searched; `false` answers 202 at once."
     )
+    password: SecretStr = Field(
+        SecretStr(""),
+        max_length=MAX_PASSWORD_CHARACTERS,
+        description="What opens the PDF. It is kept nowhere, so it goes with `wait=true` alone.",
+    )
+
+    @property
+    def secret(self) -> str:
+        """The password, of an import that is waited for."""
+        if self.password and not self.wait:
+            raise invalid(
+                "password",
+                "It is kept nowhere, so the import must be waited for: leave `wait` out.",
+            )
+        return self.password.get_secret_value()
 
 
 class DeleteDocumentRequest(OwnerRequest):
@@ -182,7 +198,11 @@ async def import_document(
     """Text, chunks and vectors of a PDF, so that `generate` can answer from it and cite its pages."""
     values, upload = request.values, request.files["file"]
     imported = await services.collections.import_document(
-        values.owner(required=False), upload.file, upload.filename or "", wait=values.wait
+        values.owner(required=False),
+        upload.file,
+        upload.filename or "",
+        wait=values.wait,
+        password=values.secret,
     )
     if imported.document.status == "importing":
         response.status_code = 202
