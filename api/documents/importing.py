@@ -27,12 +27,11 @@ from api.store.documents import Document
 
 log = logging.getLogger(__name__)
 
-BATCH = 16
-"""Chunks embedded at once; imports take turns, so that a small one need not wait for a big one."""
 MOST_PAUSE_SECONDS = 30
 """Before an import tries again: what it waits for may end sooner than was said."""
 PARSERS = 2
-"""PDFs parsed at once."""
+"""Documents parsed at once, and beside them one that is small: it does not wait for big ones."""
+SMALL_BYTES = 2**20
 
 
 class Importer:
@@ -55,7 +54,7 @@ class Importer:
         self._chunk_tokens = chunk_tokens
         self._overlap_tokens = overlap_tokens
         self._parsing = anyio.Semaphore(PARSERS)
-        self._embedding = anyio.Lock()
+        self._parsing_small = anyio.Semaphore(1)
         self._beginning = anyio.Lock()  # rows, files, labels and tasks change together
         self._contents: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()  # one fills it
         self._running: dict[str, _Running] = {}
@@ -238,23 +237,22 @@ class Importer:
     async def _fill(self, document: Document, embedder: Embedder, password: str) -> None:
         """Read, cut and embed the content."""
         chunks = await self._chunks(await self._pages(document, password), embedder)
-        for start in range(await self._kept(document, chunks, embedder), len(chunks), BATCH):
-            batch = chunks[start : start + BATCH]
-            following = chunks[start + BATCH : start + BATCH + 1]
-            goes_on = bool(following) and following[0].page == batch[-1].page
-            done = batch[-1].page - goes_on
-            async with self._embedding:
-                await self._index.put(document, batch, embedder, pages_done=done)
+        kept = await self._kept(document, chunks, embedder)
+        await self._index.put(document, chunks[kept:], embedder)
 
     async def _pages(self, document: Document, password: str) -> Sequence[Page]:
         contents, content_id = self._store.contents, document.content_id
         if (await run_sync(self._store.documents.get, document.id)).pages_total:
             return await run_sync(contents.pages, content_id)
-        async with self._parsing:
+        async with self._parser_for(document):
             found = await extract(self.files.path(content_id), self._bounds, password=password)
         await run_sync(contents.set_pages, content_id, found)
         faults.point("import_pages_stored")
         return found.pages
+
+    def _parser_for(self, document: Document) -> anyio.Semaphore:
+        is_small = document.size_bytes <= SMALL_BYTES
+        return self._parsing_small if is_small and not self._parsing.value else self._parsing
 
     async def _chunks(self, pages: Sequence[Page], embedder: Embedder) -> list[Chunk]:
         limit = min(self._chunk_tokens, await embedder.longest_chunk())

@@ -13,16 +13,16 @@ from anyio.to_thread import run_sync
 from api import faults
 from api.errors import ApiError, EmbeddingMismatch
 from api.index.dense import DenseIndex
-from api.index.embeddings import BATCH, LABEL_CHARACTERS, Embedder, parts_of, versioned
+from api.index.embeddings import LABEL_CHARACTERS, Embedder, Vectors, parts_of, versioned
 from api.index.following import follow_words, name_in_words, words_that_differ
 from api.index.lexical import Damaged, LexicalIndex
+from api.index.turns import Turns, fitting
 from api.index.values import Candidates, Scored, VectorSet
 from api.index.vector_store import VectorStore
 from api.names import model_key
 from api.store import Store
 from api.store.chunks import Chunk
 from api.store.collections import Collection, Scope
-from api.store.database import batches
 from api.store.documents import Document
 
 __all__ = ["Candidates", "Index", "Scored", "VectorSet", "VectorStore"]
@@ -48,6 +48,7 @@ class Index:
         self._present: set[str] = set()  # versions under which all that is theirs is kept
         self._notes: tuple[str, ...] = ()
         self._writing_words = anyio.Lock()
+        self._turns = Turns()
 
     def embedder_of(self, collection: Collection) -> Embedder:
         """What embeds a collection's documents and the questions about them."""
@@ -58,20 +59,29 @@ class Index:
             self._others[name] = self.embedder.named(name)
         return self._others[name]
 
-    async def put(
-        self, document: Document, chunks: Sequence[Chunk], embedder: Embedder, *, pages_done: int
+    async def put(self, document: Document, chunks: Sequence[Chunk], embedder: Embedder) -> None:
+        """Embed chunks of a document that is being imported, turn by turn, and keep them in the store."""
+        while chunks:
+            async with self._turns.turn() as tokens:
+                some = fitting(chunks, tokens)
+                embedder.look_again()
+                texts = [embedded_text(document, chunk) for chunk in some]
+                vectors, version = await embedder.embed_passages(texts)
+            await self._take_over(version)
+            chunks = chunks[len(some) :]
+            goes_on = bool(chunks) and chunks[0].page == some[-1].page
+            await run_sync(self._keep, document, some, vectors, version, some[-1].page - goes_on)
+
+    def _keep(
+        self,
+        document: Document,
+        chunks: Sequence[Chunk],
+        vectors: Vectors,
+        version: str,
+        pages_done: int,
     ) -> None:
-        """Embed chunks of a document that is being imported, and keep them in the store."""
-        texts = [embedded_text(document, chunk) for chunk in chunks]
-        embedder.look_again()
-        vectors, version = await embedder.embed_passages(texts)
-        await self._take_over(version)
-
-        def keep() -> None:
-            self._store.chunks.add(document.content_id, chunks, vectors, version, pages_done)
-            faults.point("import_chunks_stored")
-
-        await run_sync(keep)
+        self._store.chunks.add(document.content_id, chunks, vectors, version, pages_done)
+        faults.point("import_chunks_stored")
 
     async def place(self, document: Document, embedder: Embedder) -> None:
         """Make a document's chunks be found in its collection; embeds those that lack a vector."""
@@ -79,13 +89,17 @@ class Index:
         version = await embedder.version()
         await self._take_over(version)
         lacking = await run_sync(self._store.vectors.lacking, document.content_id, version)
-        for some in batches(lacking, BATCH):
-            texts = [embedded_text(document, chunk) for _, chunk in some]
-            embedder.look_again()
-            vectors, made_by = await embedder.embed_passages(texts)
-            await run_sync(self._store.vectors.put, [one for one, _ in some], vectors, made_by)
+        while lacking:
+            async with self._turns.turn() as tokens:
+                some = fitting([chunk for _, chunk in lacking], tokens)
+                ids = [one for one, _ in lacking[: len(some)]]
+                embedder.look_again()
+                texts = [embedded_text(document, chunk) for chunk in some]
+                vectors, made_by = await embedder.embed_passages(texts)
+            await run_sync(self._store.vectors.put, ids, vectors, made_by)
             if made_by != version:  # the model was replaced meanwhile
                 return await self.place(document, embedder)
+            lacking = lacking[len(some) :]
         return await self.dense.place(document, version)
 
     async def candidates(
@@ -103,7 +117,8 @@ class Index:
         if not owners or not queries:
             return [Candidates(query, (), ()) for query in queries]
         embedder = self._only_embedder(owners)
-        vectors, version = await embedder.embed_queries(queries)
+        with self._turns.question():
+            vectors, version = await embedder.embed_queries(queries)
         await self._take_over(version)
         ids = [one.id for one in owners]
         await self._require_version(ids, within, version)

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from api import faults
+from api.index import turns
 from tests.documents.house import House
 from tests.documents.pdfs import handbook
 
@@ -22,6 +23,7 @@ SECOND = handbook([(f"Bridge {n}", f"Bridge {n} was built in {1900 + n}.") for n
 
 async def work(folder: Path) -> None:
     """Do it all; end well when nothing kills."""
+    turns.ALONE_TOKENS = 100  # several turns a document
     house = House(folder, embedded=True).open()
     await house.bring(FIRST, "first.pdf")
     await house.bring(SECOND, "second.pdf")

@@ -51,7 +51,7 @@ class Library:
             Chunk(page.number - 1, page.number, heading, page.text, len(page.text.split()))
             for page in pages
         ]
-        await self.index.put(document, chunks, self.embedder, pages_done=len(pages))
+        await self.index.put(document, chunks, self.embedder)
         await self.index.place(document, self.embedder)
         if ready:
             document = documents.mark_ready(document.id)

@@ -62,7 +62,7 @@ class Library:
         texts = [Page(n, text) for n, text in enumerate(pages, 1)]
         self.store.contents.set_pages(document.content_id, Extracted("", tuple(texts)))
         chunks = [Chunk(n, n + 1, "", text, 20) for n, text in enumerate(pages)]
-        await self.index.put(document, chunks, embedder, pages_done=len(pages))
+        await self.index.put(document, chunks, embedder)
         await self.index.place(document, embedder)
         document = documents.mark_ready(document.id)
         await self.index.catch_up()

@@ -82,9 +82,9 @@ async def test_an_import_that_is_at_work_notices_it_and_ends_with_one_kind_of_ve
     pages = [Page(n, text) for n, text in enumerate(HANDBOOK, 1)]
     store.contents.set_pages(document.content_id, Extracted("", tuple(pages)))
     chunks = [Chunk(n, n + 1, "", text, 20) for n, text in enumerate(HANDBOOK)]
-    await index.put(document, chunks[:1], embedder, pages_done=1)
+    await index.put(document, chunks[:1], embedder)
     await replace_weights()
-    await index.put(document, chunks[1:], embedder, pages_done=3)
+    await index.put(document, chunks[1:], embedder)
     await index.place(document, embedder)
     assert len(store.documents.embedders()) == 2
     version = await embedder.version()
