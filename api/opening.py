@@ -147,6 +147,8 @@ async def prepare(services: Services) -> None:
         await install_demo_base(settings.base_models_dir)
     with contextlib.suppress(ApiError, OSError):  # it keeps and logs the reason
         await services.bundled.prepare(settings.embedding_model)
+    with contextlib.suppress(ApiError):  # `/readyz` says it when it can be told
+        LOGGER.info("Embedding with %s.", await services.index.embedder.described())
     services.jobs.start()
     services.sweeps.start()
     with _noted("Repairing the index"):

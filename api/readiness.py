@@ -1,6 +1,7 @@
 """Asks every back end whether it is ready, each within a bound of time."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 
 import anyio.to_thread
@@ -37,6 +38,13 @@ class Readiness:
         )
         states = {"database": database, "runtime": runtime, "index": vectors, "runner": runner}
         return {**states, **models}, hints
+
+    async def embedder(self) -> str:
+        """What embeds new collections, and how it is used; empty while that cannot be told."""
+        with contextlib.suppress(TimeoutError, ApiError):
+            async with asyncio.timeout(ASK_SECONDS):
+                return await self.services.index.embedder.described() if self.services else ""
+        return ""
 
 
 async def _state(check: Awaitable[tuple[str, ...] | None], hints: list[str]) -> str:

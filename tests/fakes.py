@@ -89,6 +89,7 @@ class FakeRuntime:
         usual_context: int = 4096,
         embedding_model: str = "all-minilm-l6-v2",
         embedding_context: int = 512,
+        embedding_title: str = "",
         device: Device = "cpu",
     ) -> None:
         self.rule = rule
@@ -111,7 +112,7 @@ class FakeRuntime:
         self._answers: deque[str | Exception | BreaksOff] = deque()
         self._models: dict[str, ModelInfo] = {}
         self._put("demo", context_length, {"chat", "json_schema"})
-        self._put(embedding_model, embedding_context, {"embed"})
+        self._put(embedding_model, embedding_context, {"embed"}, embedding_title)
 
     def will_answer(self, *answers: str | Exception | BreaksOff) -> None:
         """Line up the next answers; an exception is raised instead of an answer."""
@@ -255,7 +256,7 @@ class FakeRuntime:
         """Nothing to stop."""
         self.closed = True
 
-    def _put(self, name: str, context_length: int, capabilities: set[str]) -> None:
+    def _put(self, name: str, context_length: int, capabilities: set[str], title: str = "") -> None:
         self._models[name.casefold()] = ModelInfo(
             name=name,
             size_bytes=1000,
@@ -265,6 +266,7 @@ class FakeRuntime:
             persona=Persona(),
             modified_at=datetime.now(UTC),
             digest=hashlib.sha256(f"weights of {name}".encode()).hexdigest(),
+            title=title,
         )
 
     def _load(self, model: ModelInfo, num_ctx: int | None) -> int:

@@ -162,9 +162,9 @@ class Index:
     async def _take_over(self, version: str) -> None:
         """What was embedded before versions had a digest is taken as made by the present one, once."""
         if version not in self._present:
-            model, dimension, digest = parts_of(version)
+            model, dimension, digest, mark = parts_of(version)
             if digest:
-                await self._rename(versioned(model, dimension, ""), version)
+                await self._rename(versioned(model, dimension, "", mark), version)
             self._present.add(version)
 
     async def _rename(self, old: str, new: str) -> None:
@@ -174,13 +174,13 @@ class Index:
     async def _take_old_versions_over(self) -> None:
         """The same for all that the runtime can tell the digest of, without embedding anything."""
         for version in await run_sync(self._store.documents.embedders):
-            model, dimension, digest = parts_of(version)
+            model, dimension, digest, mark = parts_of(version)
             if not digest:
                 is_ours = model == self.embedder.model
                 embedder = self.embedder if is_ours else self.embedder.named(model)
                 with contextlib.suppress(ApiError):  # then when it is first used
                     if digest := await embedder.digest():
-                        await self._rename(version, versioned(model, dimension, digest))
+                        await self._rename(version, versioned(model, dimension, digest, mark))
 
     def _words(
         self, owners: Sequence[str], query: str, documents: Sequence[str] | None, limit: int

@@ -15,8 +15,18 @@ def open_index(settings: Settings, store: Store, runtime: ModelRuntime) -> Index
         store,
         _open_vectors(settings),
         LexicalIndex(settings.lexical_dir),
-        Embedder(runtime, settings.embedding_model),
+        _open_embedder(settings, runtime),
         vectors_behind=True,
+    )
+
+
+def _open_embedder(settings: Settings, runtime: ModelRuntime) -> Embedder:
+    return Embedder(
+        runtime,
+        settings.embedding_model,
+        query=settings.embedding_query_template,
+        passage=settings.embedding_passage_template,
+        length=settings.embedding_length,
     )
 
 

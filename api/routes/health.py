@@ -22,6 +22,7 @@ class ReadyResponse(BaseModel):
     status: Literal["ready", "not ready"]
     checks: dict[str, str] = Field(description="`ready`, or what is the matter.")
     hints: list[str] = Field(description="What the operator may want to look at.")
+    embedder: str = Field("", description="What embeds new collections, and how it is used.")
 
 
 @router.get("/healthz", operation_id="healthz", summary="Is the service alive")
@@ -45,8 +46,11 @@ async def readyz(request: Request, response: Response) -> ReadyResponse:
     """Each back end by name (`ready`, or what is the matter), and hints for the operator."""
     readiness: Readiness = request.app.state.readiness
     checks, hints = await readiness.ask()
+    embedder = await readiness.embedder()
     ready = all(state == "ready" for state in checks.values())
     if not ready:
         response.status_code = 503
         response.headers["Retry-After"] = "2"
-    return ReadyResponse(status="ready" if ready else "not ready", checks=checks, hints=hints)
+    return ReadyResponse(
+        status="ready" if ready else "not ready", checks=checks, hints=hints, embedder=embedder
+    )

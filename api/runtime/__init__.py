@@ -93,7 +93,8 @@ ModelSource = ExistingModel | GGUFFile
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What the runtime knows about one model. `capabilities` holds "chat", "embed", "images", "tools",
-    "json_schema". `digest` is of the weights: another one under the same name is another model.
+    "json_schema". `digest` is of the weights: another one under the same name is another model. `title` is what its
+    file calls it.
     """
 
     name: str
@@ -106,6 +107,8 @@ class ModelInfo:
     quantization: str = ""
     parameter_count: int = 0
     digest: str = ""
+    architecture: str = ""
+    title: str = ""
 
 
 ModelRef = str | ModelInfo

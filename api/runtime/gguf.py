@@ -51,8 +51,9 @@ _BEGUN = ("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "tekken", "ch
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a GGUF file says about its model. `markers` are the texts of its control tokens, `begin_token` and
-    `end_token` those that a chat template names, `adds_begin_token` whether llama.cpp puts the first before a prompt.
+    """What a GGUF file says about its model. `title` is its name there, `markers` are the texts of its control tokens,
+    `begin_token` and `end_token` those that a chat template names, `adds_begin_token` whether llama.cpp puts the
+    first before a prompt.
     """
 
     architecture: str
@@ -63,6 +64,7 @@ class Header:
     embeds: bool
     size_bytes: int
     markers: frozenset[str]
+    title: str = ""
     begin_token: str = ""
     end_token: str = ""
     adds_begin_token: bool = False
@@ -198,6 +200,7 @@ class _Reader:
             raise _unsound(f"its context length is {context!r}")
         template = metadata.get("tokenizer.chat_template", "")
         pooling = metadata.get(f"{architecture}.pooling_type", 0)
+        title = metadata.get("general.name", "")
         return Header(
             architecture=architecture,
             context_length=context,
@@ -207,6 +210,7 @@ class _Reader:
             embeds=pooling in _POOLED,
             size_bytes=len(self._data),
             markers=_markers(metadata),
+            title=title if isinstance(title, str) else "",
             begin_token=_token(metadata, "bos"),
             end_token=_token(metadata, "eos"),
             adds_begin_token=_adds_begin_token(metadata),

@@ -21,6 +21,7 @@ from api.settings.values import (
     Networks,
     Origins,
     RootPath,
+    TextTemplate,
     Trackers,
 )
 
@@ -94,6 +95,20 @@ class Settings(BaseSettings):
     )
     embedding_model: str = Field(
         "all-minilm-l6-v2", description="Model that turns text into vectors."
+    )
+    embedding_query_template: TextTemplate | None = Field(
+        None,
+        description="What the embedding model wants around a question, such as `query: {text}`; `{text}` for nothing. "
+        "As its family is known to want it when empty. [Embedders](embedders.md) has the table.",
+    )
+    embedding_passage_template: TextTemplate | None = Field(
+        None, description="The same for what is searched, such as `passage: {text}`."
+    )
+    embedding_length: int | None = Field(
+        None,
+        ge=32,
+        description="Tokens that the embedding model reads well, which no chunk exceeds; as its family is known to "
+        "read when empty.",
     )
     context_length: int = Field(
         4096,

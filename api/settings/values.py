@@ -90,12 +90,20 @@ def _object(value: object) -> object:
         raise ValueError('is no JSON; write an object such as {"largest": 0.1}') from None
 
 
+def _template(value: str) -> str:
+    """Line ends as an `.env` can write them."""
+    if value.count("{text}") != 1:
+        raise ValueError("names no place for the text; write one such as 'query: {text}'")
+    return value.replace("\\n", "\n")
+
+
 ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
 """What a path prefix may look like."""
 
 Listed = BeforeValidator(_listed)
 AnyCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 Folder = Annotated[Path, BeforeValidator(_folder)]
+TextTemplate = Annotated[str, AfterValidator(_template)]
 Key = Annotated[SecretStr, AfterValidator(_sendable)]
 RootPath = Annotated[str, AfterValidator(_root_path)]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], Listed]

@@ -27,4 +27,6 @@ async def test_readyz_names_what_does_not_belong_together_and_the_service_works(
     assert len(place.kept()) == 3
     assert place.lost() == set()
     with open_service(tmp_path / "other") as service:
-        assert not any("belong" in hint for hint in service.client.get("/readyz").json()["hints"])
+        ready = service.client.get("/readyz").json()
+        assert not any("belong" in hint for hint in ready["hints"])
+        assert ready["embedder"].startswith("all-minilm-l6-v2, as minilm: questions as '{text}'")

@@ -54,6 +54,21 @@ async def test_a_file_that_is_damaged_or_lost_later_fails_alone(
     assert [model.name for model in await embedded.runtime.models()] == ["embedder"]
 
 
+async def test_a_vector_is_taken_out_of_an_embedding_model_as_its_file_says(
+    open_embedded: Opener, embedding_gguf: Path, tmp_path: Path
+) -> None:
+    embedded = open_embedded()
+    content = embedding_gguf.read_bytes()
+    at = content.index(b"bert.pooling_type") + len(b"bert.pooling_type") + 4
+    assert content[at] == 1  # the mean
+    first = tmp_path / "first.gguf"
+    first.write_bytes(content[:at] + b"\x02" + content[at + 1 :])
+    await embedded.create("first-token", GGUFFile(first))
+    text = ["The ferry leaves every hour."]
+    (mean,), (token,) = [await embedded.runtime.embed(n, text) for n in ("embedder", "first-token")]
+    assert 0.2 < sum(a * b for a, b in zip(mean, token, strict=True)) < 0.99
+
+
 @pytest.mark.parametrize("share", [0.5, 0.0], ids=["cut", "empty"])
 async def test_a_damaged_model_is_whole_again_when_it_is_replaced(
     open_embedded: Opener, demo_gguf: Path, share: float

@@ -111,6 +111,8 @@ class Registry:
             template=entry.persona.template or header.template,
             quantization=header.quantization,
             parameter_count=header.parameter_count,
+            architecture=header.architecture,
+            title=header.title,
         )
 
     def refuse_taken(self, name: str) -> None:

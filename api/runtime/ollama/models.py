@@ -71,6 +71,8 @@ def _read(tag: Mapping[str, Any], shown: Mapping[str, Any]) -> OllamaModel:
         quantization="" if level == "unknown" else level,
         parameter_count=int(model_info.get("general.parameter_count") or 0),
         digest=_digest(weights) or str(tag.get("digest") or ""),
+        architecture=architecture,
+        title=str(model_info.get("general.name") or model_info.get("general.basename") or ""),
     )
     history = [str(turn.get("content", "")) for turn in shown.get("messages") or ()]
     stops = parameters.get("stop", ())
