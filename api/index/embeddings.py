@@ -109,15 +109,21 @@ class Embedder:
         return await self._embed([filled(templates.query, text) for text in texts], templates)
 
     async def _embed(self, texts: Sequence[str], templates: Templates) -> tuple[Vectors, str]:
-        rows: list[list[float]] = []
         with self._there():
             model = await self._model()
-            for start in range(0, len(texts), BATCH):
-                rows += await self._runtime.embed(model, texts[start : start + BATCH])
+            rows = await self._rows(model, texts)
+            while (now := await self._model()).digest != model.digest:  # replaced meanwhile
+                model, rows = now, await self._rows(now, texts)
         vectors = np.array(rows, dtype=np.float32)
         digest = model.digest[:DIGEST_CHARACTERS]
         self._dimensions[digest] = vectors.shape[1]
         return vectors, self._version(digest, templates)
+
+    async def _rows(self, model: ModelInfo, texts: Sequence[str]) -> list[list[float]]:
+        rows: list[list[float]] = []
+        for start in range(0, len(texts), BATCH):
+            rows += await self._runtime.embed(model, texts[start : start + BATCH])
+        return rows
 
     def _version(self, digest: str, templates: Templates) -> str:
         return versioned(self.model, self._dimensions[digest], digest, marked(templates.passage))
