@@ -10,8 +10,8 @@
     |- UnsupportedMediaType 415
     |- RangeUnsatisfiable 416
     |- ClientGone 499          for the log alone: nobody reads the answer
-    |- Unusable 422            InvalidName, InvalidOption, PromptTooLong, DocumentUnusable, DatasetUnusable, DoesNotFit,
-    |                          AdapterRefused, BaseModelUnfit
+    |- Unusable 422            InvalidName, AmbiguousName, InvalidOption, PromptTooLong, DocumentUnusable,
+    |                          DatasetUnusable, DoesNotFit, AdapterRefused, BaseModelUnfit
     |- BackEndFailed 502       ModelDamaged
     |- Unavailable 503         NotReady, DeviceInUse
     |- NotOpened 503           without `Retry-After`: somebody has to put it right first
@@ -194,6 +194,18 @@ class InvalidName(Unusable):
     title = "Invalid name"
 
 
+class AmbiguousName(Unusable):
+    """A document's name without its ending, when several documents have it and none is a PDF."""
+
+    title = "Name of several documents"
+
+    def __init__(self, name: str, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{name!r} can be any of {', '.join(map(repr, names))}. Name it with its ending.",
+            documents=list(names),
+        )
+
+
 class InvalidOption(Unusable):
     """An option that is unknown, out of range, or not supported by the runtime."""
 
@@ -222,7 +234,7 @@ class PromptTooLong(Unusable):
 
 
 class DocumentUnusable(Unusable):
-    """A PDF that cannot be used: `reason` is broken, encrypted, no_text, too_many_pages, too_much_text, too_slow..."""
+    """A document that cannot be used: `reason` is broken, encrypted, no_text, too_many_pages, too_slow..."""
 
     title = "Document cannot be used"
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
 from api.errors import InvalidName
 
@@ -12,6 +13,31 @@ FOR_ALL = "*"
 """Name of the collection that every model can be asked about; no model can have it."""
 
 MAX_NAME_CHARACTERS = 200
+
+ENDINGS: Mapping[str, str] = {
+    ".pdf": "pdf",
+    ".docx": "docx",
+    ".docm": "docx",
+    ".dotx": "docx",
+    ".pptx": "pptx",
+    ".pptm": "pptx",
+    ".ppsx": "pptx",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".md": "md",
+    ".markdown": "md",
+    ".txt": "txt",
+    ".text": "txt",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".epub": "epub",
+}
+"""The endings of file names that say what kind of document it is."""
+KINDS = tuple(dict.fromkeys(ENDINGS.values()))
+"""The kinds of documents; each is also the ending under which its files are kept."""
 
 # with the ending of a model that is being checked it stays within the 80 characters of Ollama
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,69}(:[A-Za-z0-9][A-Za-z0-9._-]{0,79})?")
@@ -79,7 +105,18 @@ def collection_key(name: str) -> str:
     return model_key(unicodedata.normalize("NFC", name))
 
 
+def document_ending(name: str) -> str:
+    """The ending of a document's name where it says a kind, in small letters; else nothing."""
+    ending = f".{name.rpartition('.')[2].lower()}"
+    return ending if ending in ENDINGS and len(name) > len(ending) else ""
+
+
+def bare_name(name: str) -> str:
+    """A document's name without the ending that says its kind."""
+    return name[: len(name) - len(document_ending(name))]
+
+
 def document_key(name: str) -> str:
-    """What document names are compared by: NFC, without `.pdf`."""
+    """What document names are compared by: NFC, without `.pdf`; the case of other endings does not matter."""
     normalised = unicodedata.normalize("NFC", name)
-    return normalised[:-4] if normalised.lower().endswith(".pdf") else normalised
+    return bare_name(normalised) + document_ending(normalised).replace(".pdf", "")

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from api.names import FOR_ALL, model_key
+from api.names import FOR_ALL, KINDS, model_key
 from finetune.job.locks import read_json
 
-DOCUMENT = re.compile(r"[a-z]+_[0-9a-f]{16}\.pdf")
+DOCUMENT = re.compile(rf"[a-z]+_[0-9a-f]{{16}}\.({'|'.join(KINDS)})")
 LABEL = re.compile(r"[a-z]+_[0-9a-f]{16}\.json")
 JOB = re.compile(r"job_[0-9a-f]{16}")
 WEIGHTS = re.compile(r"sha256-[0-9a-f]{64}\.gguf")
@@ -38,7 +38,7 @@ class Contents(Protocol):
         """What rows describe and is not there."""
 
     def forgotten(self) -> list[Named]:
-        """Documents of a PDF that has a row which have none themselves."""
+        """Documents of a file that has a row which have none themselves."""
 
 
 def files_made(folder: Path, name: re.Pattern[str]) -> Iterator[Path]:
@@ -64,9 +64,9 @@ def remove_made(folder: Path, name: re.Pattern[str]) -> None:
 
 
 class DocumentFiles:
-    """`documents/`: one PDF a content, and beside it which documents have it; `described` gives those of all rows.
+    """`documents/`: one file a content, and beside it which documents have it; `described` gives those of all rows.
 
-    What has the id of a document (`documents`) is no stranger: once each document had a PDF of its own.
+    What has the id of a document (`documents`) is no stranger: once each document had a file of its own.
     """
 
     def __init__(
@@ -80,21 +80,20 @@ class DocumentFiles:
         self._documents = documents
 
     def unplaced(self) -> list[Path]:
-        """PDFs of no content."""
+        """Files of no content."""
         known = {*self._contents(), *self._documents()}
         return [path for path in files_made(self._folder, DOCUMENT) if path.stem not in known]
 
     def missing(self) -> list[str]:
-        """Contents without their PDF."""
-        return [one for one in self._contents() if not self._pdf(one).exists()]
+        """Contents without their file."""
+        return sorted(self._contents() - self._placed())
 
     def forgotten(self) -> list[Named]:
-        """What the labels beside the PDFs of contents name and no row describes."""
+        """What the labels beside the files of contents name and no row describes."""
         described = set(self._described())
-        placed = sorted(one for one in self._contents() if self._pdf(one).exists())
         return [
             named
-            for content in placed
+            for content in sorted(self._contents() & self._placed())
             for named in _labelled(self._folder / f"{content}.json")
             if named not in described
         ]
@@ -102,8 +101,8 @@ class DocumentFiles:
     def _contents(self) -> set[str]:
         return {one.content for one in self._described()}
 
-    def _pdf(self, content: str) -> Path:
-        return self._folder / f"{content}.pdf"
+    def _placed(self) -> set[str]:
+        return {path.stem for path in files_made(self._folder, DOCUMENT)}
 
 
 def _labelled(path: Path) -> Iterator[Named]:

@@ -60,7 +60,7 @@ async def adopt(
             await _outcome(importer, collections, content_id, label, settings.uploads_dir)
             for label in labels
         ]
-        text = f"The file {content_id}.pdf {_told(outcomes)}."
+        text = f"The file {importer.files.path(content_id).name} {_told(outcomes)}."
         findings.append(Finding(text, all(one.kind != "waits" for one in outcomes)))
     return findings
 
@@ -74,7 +74,7 @@ async def _adopted(
         for label in await run_sync(files.labels, content_id)
     ]
     kinds = {one.kind for one in outcomes}
-    text = f"The file {content_id}.pdf {_told(outcomes)}"
+    text = f"The file {files.path(content_id).name} {_told(outcomes)}"
     if "waits" in kinds:  # the next time only this is left to do
         return Finding(f"{text}.", False)
     if "refused" in kinds or "new" not in kinds:
@@ -102,7 +102,12 @@ async def _imported(
         received = await receive(source, label.name, uploads)
     collection = await run_sync(collections.named, label.collection or FOR_ALL, label.embedder)
     return await importer.import_document(
-        received.path, received.name, collection, received.sha256, received.size_bytes
+        received.path,
+        received.name,
+        collection,
+        received.sha256,
+        received.size_bytes,
+        kind=received.kind,
     )
 
 

@@ -106,7 +106,7 @@ class CollectionCatalog:
     async def import_document(
         self, owner: Owner, file: BinaryIO, filename: str, *, wait: bool, password: str = ""
     ) -> Imported:
-        """Keep a PDF, so that it can be searched; `Importer.import_document` says what else can come of it."""
+        """Keep a document, so that it can be searched; `Importer.import_document` says what else can come of it."""
         collection_for_it = await self._collection_for(owner)
         received = await receive(file, filename, self._settings.uploads_dir)
         try:
@@ -116,6 +116,7 @@ class CollectionCatalog:
                 await run_sync(collection_for_it),  # a refused file has none made
                 received.sha256,
                 received.size_bytes,
+                kind=received.kind,
                 wait=wait,
                 password=password,
             )

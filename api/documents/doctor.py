@@ -30,6 +30,7 @@ def _of_files(store: Store, files: Files, repair: bool) -> list[Finding]:
 
 
 def _stray(files: Files, document_id: str, repair: bool) -> Finding:
+    name = files.path(document_id).name
     placed = files.set_aside(document_id) if repair else None
-    text = f"The file {document_id}.pdf belongs to no document"
+    text = f"The file {name} belongs to no document"
     return Finding(f"{text}: moved to {placed}." if placed else f"{text}.", placed is not None)

@@ -28,14 +28,22 @@ class Bounds:
     memory_bytes: int
 
 
-async def extract(file: Path, bounds: Bounds, *, password: str = "") -> Extracted:
-    """Read a PDF; `errors.DocumentUnusable` says why it cannot be used.
+async def extract(
+    file: Path, bounds: Bounds, kind: str = "pdf", *, password: str = ""
+) -> Extracted:
+    """Read a document; `errors.DocumentUnusable` says why it cannot be used.
 
     The child reads the password from its standard input: no list of processes shows it.
     """
     seconds = CPU_SECONDS + int(bounds.pages * CPU_SECONDS_PER_PAGE)
     child = await child_process.start(
-        [sys.executable, "-I", "-m", READER, *map(str, (file, bounds.pages, bounds.characters))],
+        [
+            sys.executable,
+            "-I",
+            "-m",
+            READER,
+            *map(str, (file, kind, bounds.pages, bounds.characters)),
+        ],
         env=child_process.NOTHING,
         limits=child_process.Limits(bounds.memory_bytes, CPU_SECONDS, seconds),
         stdin=asyncio.subprocess.PIPE,

@@ -1,6 +1,6 @@
 """Where the imported files lie, under generated names; a user's file name never becomes a path.
 
-doc_<hex>.pdf   the file as it was uploaded
+doc_<hex>.KIND  the file as it was uploaded, a PDF or another of `names.KINDS`
 doc_<hex>.json  which collections have it under which name: by this it finds back into a database that begins anew
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from api.data_folder.contents import Named
 from api.data_folder.guarded import Guarded
 from api.data_folder.leftovers import INCOMING
-from api.names import FOR_ALL
+from api.names import FOR_ALL, KINDS
 from finetune.job.locks import read_json, sync_file, sync_folder, write_atomically
 
 
@@ -35,20 +35,22 @@ class Files:
         self._folder = guarded.path
 
     def path(self, content_id: str) -> Path:
-        """Where a content's file lies."""
-        return self._folder / f"{content_id}.pdf"
+        """Where a content's file lies; that of a PDF where there is none."""
+        places = [self._folder / f"{content_id}.{kind}" for kind in KINDS]
+        return next((place for place in places if place.exists()), places[0])
 
-    def keep(self, file: Path, content_id: str, label: Label) -> None:
+    def keep(self, file: Path, content_id: str, label: Label, kind: str = "pdf") -> None:
         """Move a received file here; it survives a power cut. The label comes first: no file is without."""
         sync_file(file)
         self.relabel(content_id, [label])
-        self._bring(file, content_id)
+        self._bring(file, content_id, kind)
         sync_folder(self._folder)
 
-    def _bring(self, file: Path, content_id: str) -> None:
+    def _bring(self, file: Path, content_id: str, kind: str) -> None:
         """In one step; from another volume by a copy, which gets its name when it is whole."""
+        place = self._folder / f"{content_id}.{kind}"
         try:
-            file.replace(self.path(content_id))
+            file.replace(place)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -56,7 +58,7 @@ class Files:
             try:
                 shutil.copyfile(file, growing)
                 sync_file(growing)
-                growing.replace(self.path(content_id))
+                growing.replace(place)
             finally:
                 growing.unlink(missing_ok=True)
 
@@ -67,7 +69,7 @@ class Files:
 
     def labels(self, content_id: str) -> list[Label]:
         """The documents that had a content; one for all models under its id when nothing is known."""
-        return self._written(content_id) or [Label(f"{content_id}.pdf", FOR_ALL)]
+        return self._written(content_id) or [Label(self.path(content_id).name, FOR_ALL)]
 
     def with_unknown(
         self, content_id: str, labels: Sequence[Label], gone: Sequence[Label] = ()

@@ -1,4 +1,4 @@
-"""A PDF comes in: row, file, text, chunks, vectors, words, in this order; each step can be repeated."""
+"""A document comes in: row, file, text, chunks, vectors, words, in this order; each step can be repeated."""
 
 import asyncio
 import contextlib
@@ -67,6 +67,7 @@ class Importer:
         sha256: str,
         size_bytes: int,
         *,
+        kind: str = "pdf",
         wait: bool = True,
         password: str = "",
     ) -> tuple[Document, bool]:
@@ -80,7 +81,7 @@ class Importer:
         """
         async with self._beginning:  # a deletion comes before all of this, or after
             document, is_new = await run_sync(
-                self._begin, file, name, collection, sha256, size_bytes
+                self._begin, file, name, collection, sha256, size_bytes, kind
             )
             if document.status == "importing" and document.id not in self._running:
                 self._start(document, wait, password)
@@ -143,13 +144,19 @@ class Importer:
             await asyncio.wait([running.task])
 
     def _begin(
-        self, file: Path, name: str, collection: Collection, sha256: str, size_bytes: int
+        self,
+        file: Path,
+        name: str,
+        collection: Collection,
+        sha256: str,
+        size_bytes: int,
+        kind: str,
     ) -> tuple[Document, bool]:
         embedder = self._index.embedder_of(collection).model
         try:
             with self.files.guarded.adding():
                 document, is_new, has_new_content = self._store.documents.add(
-                    name, collection, sha256, size_bytes, embedder
+                    name, collection, sha256, size_bytes, embedder, kind
                 )
                 faults.point("import_row_added")
                 if is_new:
@@ -164,7 +171,7 @@ class Importer:
             if file is None:
                 self._label(document.content_id)
             else:
-                self.files.keep(file, document.content_id, _label_of(document))
+                self.files.keep(file, document.content_id, _label_of(document), document.kind)
                 faults.point("import_file_kept")
         except OSError as error:
             if file is not None:
@@ -245,7 +252,8 @@ class Importer:
         if (await run_sync(self._store.documents.get, document.id)).pages_total:
             return await run_sync(contents.pages, content_id)
         async with self._parser_for(document):
-            found = await extract(self.files.path(content_id), self._bounds, password=password)
+            file = self.files.path(content_id)
+            found = await extract(file, self._bounds, document.kind, password=password)
         await run_sync(contents.set_pages, content_id, found)
         faults.point("import_pages_stored")
         return found.pages

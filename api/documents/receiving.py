@@ -1,4 +1,4 @@
-"""An uploaded file becomes a file of ours: copied in pieces, hashed, and a PDF by its first bytes."""
+"""An uploaded file becomes a file of ours: copied in pieces, hashed, and of a kind that is read."""
 
 import errno
 import hashlib
@@ -11,12 +11,11 @@ from typing import BinaryIO
 import anyio.to_thread
 
 from api.data_folder.leftovers import INCOMING
-from api.errors import OutOfSpace, UnsupportedMediaType
+from api.documents.recognising import kind_of
+from api.errors import OutOfSpace
 from api.names import valid_document_name
 
 PIECE_BYTES = 2**20
-MAGIC_WITHIN_BYTES = 1024
-"""Readers accept the `%PDF-` mark anywhere in the first 1,024 bytes (PDF 1.7, implementation note 13)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +26,11 @@ class Received:
     name: str
     sha256: str
     size_bytes: int
+    kind: str
 
 
 async def receive(source: BinaryIO, filename: str, folder: Path) -> Received:
-    """Keep an upload below `folder`; `errors.UnsupportedMediaType` when it is no PDF.
+    """Keep an upload below `folder`; `errors.UnsupportedMediaType` when it is of no kind that is read.
 
     Nothing is left behind when it fails.
     """
@@ -39,21 +39,17 @@ async def receive(source: BinaryIO, filename: str, folder: Path) -> Received:
 
 
 def _copy(source: BinaryIO, name: str, folder: Path) -> Received:
+    kind = kind_of(source, name)
     source.seek(0)
-    first = source.read(MAGIC_WITHIN_BYTES)
-    if b"%PDF-" not in first:
-        raise UnsupportedMediaType(f"{name!r} is not a PDF: its first bytes do not say %PDF-.")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{INCOMING}{secrets.token_hex(8)}"
     digest = hashlib.sha256()
     size = 0
     try:
         with path.open("xb") as target:
-            piece = first
-            while piece:
+            while piece := source.read(PIECE_BYTES):
                 digest.update(piece)
                 size += target.write(piece)
-                piece = source.read(PIECE_BYTES)
             target.flush()
             os.fsync(target.fileno())
     except BaseException as error:
@@ -61,4 +57,4 @@ def _copy(source: BinaryIO, name: str, folder: Path) -> Received:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise OutOfSpace("The disk is full: the document was not stored.") from error
         raise
-    return Received(path, name, digest.hexdigest(), size)
+    return Received(path, name, digest.hexdigest(), size, kind)

@@ -12,6 +12,7 @@ from api.errors import BackEndFailed, DocumentNotFound, EmbeddingMismatch
 from api.index.lexical import Damaged, Entry, LexicalIndex
 from api.index.values import VectorSet
 from api.index.vector_store import VectorStore
+from api.names import bare_name
 from api.store import Store
 from api.store.documents import Document
 
@@ -53,7 +54,7 @@ def _entries(store: Store, document_id: str) -> Iterator[Entry]:
 
 def name_in_words(document: Document) -> str:
     """A document's file name as it would be said."""
-    return document.name.removesuffix(".pdf").replace("_", " ")
+    return bare_name(document.name).replace("_", " ")
 
 
 def words_that_differ(store: Store, lexical: LexicalIndex) -> str:

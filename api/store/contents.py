@@ -1,4 +1,4 @@
-"""Contents: the pages of a PDF, kept once however many collections have it."""
+"""Contents: the pages of a file, kept once however many collections have it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -115,12 +115,17 @@ def _page(row: RowMapping) -> Page:
     return Page(**{field.name: row[field.name] for field in fields(Page)})
 
 
-def live_content(connection: Connection, sha256: str, embedder: str) -> str | None:
-    """A content of these bytes that stays; one on its way out is not taken again."""
+def live_content(connection: Connection, sha256: str, embedder: str, kind: str) -> str | None:
+    """A content of these bytes, read as this kind, that stays; one on its way out is not taken again."""
     query = (
         select(contents.c.id)
         .join(documents, documents.c.content_id == contents.c.id)
-        .where(contents.c.sha256 == sha256, contents.c.embedder == embedder, IS_LIVE)
+        .where(
+            contents.c.sha256 == sha256,
+            contents.c.embedder == embedder,
+            contents.c.kind == kind,
+            IS_LIVE,
+        )
         .order_by(documents.c.status.desc(), documents.c.created_at)
     )
     return connection.execute(query.limit(1)).scalar()

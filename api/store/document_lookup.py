@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
-from api.errors import DocumentNotFound
-from api.names import document_key, is_document_id
+from api.errors import AmbiguousName, DocumentNotFound
+from api.names import ENDINGS, document_ending, document_key, is_document_id
 from api.store.collections import Collection, Scope
 from api.store.database import Database, batches
 from api.store.document_rows import (
@@ -64,8 +64,9 @@ class DocumentLookup:
         return self._found(query)
 
     def find(self, scope: Scope, names_or_ids: Sequence[str]) -> list[Document]:
-        """Ready documents there by name (with or without `.pdf`) or id.
+        """Ready documents there by name or id.
 
+        A name without its ending means the PDF of that name, else the only document of it (`errors.AmbiguousName`).
         `errors.DocumentNotFound` names the missing and those there are, `errors.NotReady` one that is being imported.
         """
         found = self._named(ready_in_scope(scope), scope, names_or_ids)
@@ -164,16 +165,32 @@ class DocumentLookup:
         self, query: Select[Any], scope: Scope, names_or_ids: Sequence[str]
     ) -> dict[str, Document | None]:
         """Which document each name or id means: where several have it that of the first collection, a live one."""
-        order = {one: at for at, one in enumerate(scope.ids)}
         found: list[Document] = []
         for some in batches(list(names_or_ids), 250):
             keys = [document_key(name) for name in some]
             named = or_(documents.c.id.in_(some), documents.c.name_key.in_(keys))
             found += self._found(query.where(named))
-        found.sort(key=lambda one: (order[one.collection_id], one.status == "failed"), reverse=True)
         by_id = {one.id: one for one in found}
-        by_key = {document_key(one.name): one for one in found}
-        return {name: by_id.get(name) or by_key.get(document_key(name)) for name in names_or_ids}
+        by_key = _by_key(found, scope)
+        meant = {name: by_id.get(name) or by_key.get(document_key(name)) for name in names_or_ids}
+        bare = [name for name, one in meant.items() if one is None and not document_ending(name)]
+        return meant | self._of_any_ending(query, scope, bare)
+
+    def _of_any_ending(
+        self, query: Select[Any], scope: Scope, names: Sequence[str]
+    ) -> dict[str, Document | None]:
+        """The only document of each of the names that is no PDF; `errors.AmbiguousName` where there are several."""
+        meant: dict[str, Document | None] = {}
+        for some in batches(list(names), 25):
+            keys = {name: [f"{document_key(name)}{ending}" for ending in ENDINGS] for name in some}
+            named = documents.c.name_key.in_([key for fitting in keys.values() for key in fitting])
+            by_key = _by_key(self._found(query.where(named)), scope)
+            for name, fitting in keys.items():
+                found = [by_key[key] for key in fitting if key in by_key]
+                if len(found) > 1:
+                    raise AmbiguousName(name, [one.name for one in found])
+                meant[name] = found[0] if found else None
+        return meant
 
     def _missing(
         self, scope: Scope, missing: Sequence[str], query: Select[Any]
@@ -186,3 +203,10 @@ class DocumentLookup:
             missing=list(missing),
             documents=names,
         )
+
+
+def _by_key(found: list[Document], scope: Scope) -> dict[str, Document]:
+    """By what names are compared by; of several the one of the first collection, a live one."""
+    order = {one: at for at, one in enumerate(scope.ids)}
+    found.sort(key=lambda one: (order[one.collection_id], one.status == "failed"), reverse=True)
+    return {document_key(one.name): one for one in found}

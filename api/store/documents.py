@@ -42,7 +42,13 @@ class Documents(DocumentLookup):
     """How documents come and go, and what is asked about them; each method is one transaction."""
 
     def add(
-        self, name: str, collection: Collection, sha256: str, size_bytes: int, embedder: str
+        self,
+        name: str,
+        collection: Collection,
+        sha256: str,
+        size_bytes: int,
+        embedder: str,
+        kind: str = "pdf",
     ) -> Added:
         """A document being imported, or the collection's live one with the same bytes.
 
@@ -57,11 +63,18 @@ class Documents(DocumentLookup):
                 return Added(document_of(row), False, False)
             _make_room(connection, collection, name)
             identifier = f"doc_{secrets.token_hex(8)}"
-            content_id = live_content(connection, sha256, embedder)
+            content_id = live_content(connection, sha256, embedder, kind)
             is_new = content_id is None
             if is_new:
-                values = {"sha256": sha256, "size_bytes": size_bytes, "embedder": embedder}
-                connection.execute(insert(contents).values(id=identifier, **values))
+                connection.execute(
+                    insert(contents).values(
+                        id=identifier,
+                        sha256=sha256,
+                        size_bytes=size_bytes,
+                        embedder=embedder,
+                        kind=kind,
+                    )
+                )
             connection.execute(
                 insert(documents).values(
                     id=identifier,

@@ -61,7 +61,7 @@ def sniff(path: Path) -> Sniffed:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = head[: len(head) // 2 * 2].decode("utf-16", errors="replace")
         return Sniffed(_format_of(text), "utf-16")
-    what = _what_else(head)
+    what = other_format(head)
     if what:
         raise DatasetError("no_dataset", f"The file is {what}. Send {KNOWN}.")
     if b"\0" in head:
@@ -81,7 +81,8 @@ def _format_of(head: str) -> Format:
     return "csv"
 
 
-def _what_else(head: bytes) -> str | None:
+def other_format(head: bytes) -> str | None:
+    """What a file is that begins like this, where it is no table; None when nothing says so."""
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             return what

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 from anyio.to_thread import current_default_thread_limiter, run_sync
 
+from api.data_folder.contents import DOCUMENT, files_made
 from api.data_folder.guarded import Guarded
 from api.documents.deleting import Deleter
 from api.documents.extract import Bounds
@@ -45,11 +46,11 @@ class HeldFiles(Files):
         self.is_held = threading.Event()
         self.is_let_go = threading.Event()
 
-    def keep(self, file: Path, content_id: str, label: Label) -> None:
+    def keep(self, file: Path, content_id: str, label: Label, kind: str = "pdf") -> None:
         """Wait, then as ever."""
         self.is_held.set()
         self.is_let_go.wait(HELD_SECONDS)
-        super().keep(file, content_id, label)
+        super().keep(file, content_id, label, kind)
 
     async def until_all_else_waits(self) -> None:
         """Wait until a file is held, and all tasks have come as far as they can without it."""
@@ -144,7 +145,7 @@ class House:
 
     def kept(self) -> set[str]:
         """The ids of all files that are kept."""
-        return {path.stem for path in (self.folder / "documents").glob("*.pdf")}
+        return {path.stem for path in files_made(self.folder / "documents", DOCUMENT)}
 
     def is_empty(self) -> bool:
         """Whether no trace of any document is left."""

@@ -235,3 +235,55 @@ def test_documents_are_deleted_from_query_form_and_json(client: TestClient, sour
     every: dict[str, Any] = {source: {"modelName": "demo"}}
     assert client.request("DELETE", "/deleteAll_Documents", **every).status_code == 200
     assert listed(client) == []
+
+
+def test_a_document_is_of_the_kind_that_its_bytes_and_its_name_say(
+    service: Service, client: TestClient
+) -> None:
+    answer = bring(client, b"# Parking\n\nA pass costs 40 euros.", "rules.md")
+    assert (answer.status_code, answer.json()["kind"]) == (201, "md"), answer.text
+    bring(client, b"Name,Fee\nPass,40\n", "fees.CSV")
+    assert listed(client) == ["fees.CSV", "rules.md"]
+    kept = {path.suffix for path in (service.house.folder / "documents").iterdir()}
+    assert kept == {".md", ".csv", ".json"}
+    assert service.house.is_whole()
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "told"),
+    [
+        (PARKING, "parking.docx", "a PDF, not a Word document"),
+        (b"Some words.", "parking.xlsx", "not a workbook"),
+        (b"<html>404", "fees.csv", "HTML, not CSV"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "scan.txt", "an image"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", "old.doc", "Save it as .docx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", "new.docx", "protected by a password"),
+        (b"{\\rtf1 words}", "letter.rtf", "RTF"),
+        (b"Some words.", "words.xyz", "name it .txt"),
+        (b"PK\x03\x04 and then nothing", "a.docx", "damaged"),
+    ],
+)
+def test_a_file_of_no_kind_or_of_another_than_its_name_says_is_a_415(
+    service: Service, client: TestClient, content: bytes, name: str, told: str
+) -> None:
+    answer = bring(client, content, name)
+    assert answer.status_code == 415, answer.text
+    assert told in answer.json()["detail"]
+    assert service.house.is_empty()
+
+
+def test_a_bare_name_means_the_pdf_else_the_only_document_of_it(client: TestClient) -> None:
+    def deleted(name: str) -> Any:
+        return client.delete(
+            "/delete_document", params={"modelName": "demo", "document": name}
+        ).json()
+
+    for name, content in {"rules.pdf": PARKING, "rules.md": b"A", "rules.txt": b"B"}.items():
+        assert bring(client, content, name).status_code == 201
+    assert deleted("rules")["message"].startswith("Successfully deleted rules.pdf")
+    ambiguous = deleted("rules")
+    assert ambiguous["status"] == 422
+    assert sorted(ambiguous["documents"]) == ["rules.md", "rules.txt"]
+    assert deleted("rules.TXT")["message"].startswith("Successfully deleted rules.txt")
+    assert deleted("rules")["message"].startswith("Successfully deleted rules.md")
+    assert deleted("rules")["status"] == 404

@@ -1,6 +1,6 @@
 """The process that reads one document, with limits, in an environment that holds nothing.
 
-    python -I -m api.documents.reading FILE MAX_PAGES MAX_CHARACTERS
+    python -I -m api.documents.reading FILE KIND MAX_PAGES MAX_CHARACTERS
 
 Its standard input is the password, empty for none. It writes one JSON object: what it read, or a reason and a detail. A
 parser that breaks a limit ends this process; whoever started it reads the reason from the way it ended.
@@ -10,19 +10,29 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
-from api.documents.reading.pdf import read
 from api.documents.reading.values import Unusable
+
+READERS = {
+    "pdf": "pdf",
+    "html": "html",
+    "md": "markdown",
+    "txt": "plain_text",
+    "csv": "csv",
+}
+"""The file beside this one that reads each kind; the libraries of the others are not loaded."""
 
 
 def main() -> None:
     """Read the file named on the command line."""
-    file, pages, characters = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    password = sys.stdin.buffer.read().decode()
+    file, kind, pages, characters = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    password = [sys.stdin.buffer.read().decode()] if kind == "pdf" else []
     answer: dict[str, Any]
     try:
-        answer = asdict(read(file, pages, characters, password))
+        reader = import_module(f"api.documents.reading.{READERS[kind]}")
+        answer = asdict(reader.read(file, pages, characters, *password))
     except Unusable as error:
         answer = {"reason": error.args[0], "detail": error.args[1]}
     except MemoryError:

@@ -17,7 +17,7 @@ from api.store.documents import Document
 router = APIRouter(tags=["documents"])
 
 MAX_PASSWORD_CHARACTERS = 1_000
-FILES = {"file": "The PDF."}
+FILES = {"file": "The document: PDF, DOCX, PPTX, XLSX, HTML, Markdown, text, CSV or EPUB."}
 _NAME = AliasChoices("modelName", "model_name")
 
 
@@ -71,7 +71,7 @@ class ListDocumentsRequest(OwnerRequest):
 
 
 class ImportDocumentRequest(OwnerRequest):
-    """A PDF for one model or collection, or for all models."""
+    """A document for one model or collection, or for all models."""
 
     model_name: str = Field(
         "",
@@ -105,7 +105,7 @@ class DeleteDocumentRequest(OwnerRequest):
 
     document: str = Field(
         max_length=MAX_NAME_CHARACTERS,
-        description="Its name, with or without `.pdf`, or its id.",
+        description="Its name or id. A name without its ending means the PDF, else the only document of it.",
         examples=["handbook"],
     )
 
@@ -124,6 +124,7 @@ class DocumentResponse(BaseModel):
     Message: str
     id: str
     name: str
+    kind: str = Field(description="pdf, docx, pptx, xlsx, html, md, txt, csv or epub.")
     collection: str = Field(description="The name of its collection; `*` is for all models.")
     status: str
     pages_total: int
@@ -147,7 +148,9 @@ class DocumentSummary(BaseModel):
 
 
 class ListDocumentsResponse(BaseModel):
-    """The names without `.pdf` under `Imported Documents for NAME`, and more of each; `has_more` comes with `limit`."""
+    """The names (of PDFs without `.pdf`) under `Imported Documents for NAME`, and more of each; `has_more` comes
+    with `limit`.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, list[str]] = Field(init=False)
@@ -179,7 +182,7 @@ class DeleteAllDocumentsResponse(BaseModel):
     "/importDocument",
     operation_id="import_document",
     status_code=201,
-    summary="Import a PDF",
+    summary="Import a document",
     responses=problems(404, 408, 409, 413, 415, 422, 507)
     | {
         200: {"model": DocumentResponse, "description": "The same bytes are there already."},
@@ -195,7 +198,7 @@ async def import_document(
     services: ServicesDep,
     response: Response,
 ) -> DocumentResponse:
-    """Text, chunks and vectors of a PDF, so that `generate` can answer from it and cite its pages."""
+    """Text, chunks and vectors of a document, so that `generate` can answer from it and cite its pages."""
     values, upload = request.values, request.files["file"]
     imported = await services.collections.import_document(
         values.owner(required=False),
@@ -322,6 +325,7 @@ def _response(document: Document, message: str) -> DocumentResponse:
         Message=message,
         id=document.id,
         name=document.name,
+        kind=document.kind,
         collection=document.collection,
         status=document.status,
         pages_total=document.pages_total,
