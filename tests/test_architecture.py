@@ -18,7 +18,7 @@ OWNERS = {
     "sqlalchemy": ("api/store/",),
     "alembic": ("api/store/",),
     "chromadb": ("api/index/chroma.py", "api/index/chroma_server.py", "api/index/probe.py"),
-    "tantivy": ("api/index/lexical.py",),
+    "tantivy": ("api/index/lexical.py", "api/index/asked.py", "api/index/words.py"),
     "pypdf": ("api/documents/",),
     "pypdfium2": ("api/documents/",),
     "xllamacpp": ("api/runtime/llama_cpp/server.py", "finetune/"),

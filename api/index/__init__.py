@@ -185,15 +185,12 @@ class Index:
     def _words(
         self, owners: Sequence[str], query: str, documents: Sequence[str] | None, limit: int
     ) -> list[Scored]:
-        only: dict[str, Sequence[str]] = {"owners": owners}
-        if documents is not None:
-            only["documents"] = documents
         try:
-            return self._lexical.search(query, limit, **only)
+            return self._lexical.search(query, limit, owners=owners, documents=documents)
         except Damaged:
             self._lexical.clear()
             self._follow_words()
-            return self._lexical.search(query, limit, **only)
+            return self._lexical.search(query, limit, owners=owners, documents=documents)
 
     def _only_ready(
         self,

@@ -48,8 +48,16 @@ def _entries(store: Store, document_id: str) -> Iterator[Entry]:
         return  # deleted since; that change comes later
     name = name_in_words(document)
     for chunk_id, heading, text in store.chunks.texts(document.content_id):
-        words = f"{name} {document.title} {heading}"
-        yield Entry(chunk_id, document_id, document.collection_id, words, text)
+        yield Entry(
+            chunk_id=chunk_id,
+            document_id=document_id,
+            owner=document.collection_id,
+            heading=heading,
+            text=text,
+            title=document.title,
+            name=name,
+            language=document.language,
+        )
 
 
 def name_in_words(document: Document) -> str:

@@ -8,37 +8,25 @@ import logging
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tantivy import (
-    Document,
-    FieldType,
-    Filter,
-    Index,
-    Occur,
-    Query,
-    SchemaBuilder,
-    TextAnalyzerBuilder,
-    Tokenizer,
-)
+from tantivy import Document, FieldType, Index, Occur, Query, Schema, SchemaBuilder
 
 from api.data_folder.contents import remove_made
 from api.errors import ApiError, BackEndFailed, OutOfSpace
+from api.index.asked import WEIGHTS, Asked
 from api.index.values import Scored
+from api.index.words import Terms, groups_of, terms_of
 
 log = logging.getLogger(__name__)
 
 _MADE = re.compile(r"(\.managed|meta)\.json|\.tantivy-\w+\.lock|[0-9a-f]{32}(\.\d+)?\.\w+")
 """Names that tantivy gives; whatever else lies in the folder is somebody else's."""
 
-HEADING_WEIGHT = 0.1
-"""What a word in a chunk's heading or document name counts, against one in its text. Measured on 50 questions
-over seven manuals, fused with meaning by halves: 0 and 0.1 .46 nDCG@10, 0.25 and 0.5 .45.
-"""
-MOST_TERMS = 64
-"""A query is read up to this many different words."""
+ANALYSIS = 2
+"""Goes up when `words` cuts a text in another way: an index that was made in the earlier one is made again."""
 WRITER_BYTES = 50_000_000
 
 
@@ -48,39 +36,29 @@ class Damaged(BackEndFailed):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The words of one chunk of one document. `owner` is its collection's id; `heading` holds its name as well."""
+    """The words of one chunk of one document. `owner` is its collection's id; `name` and `title` are the document's,
+    and `language` is ISO 639-1, empty when it is not known.
+    """
 
     chunk_id: int
     document_id: str
     owner: str
     heading: str
     text: str
+    title: str = ""
+    name: str = ""
+    language: str = ""
 
 
 class LexicalIndex:
-    """BM25 over headings and texts with English stemming. One process, one writer at a time."""
+    """BM25 over texts, headings, titles and names, in every language. One process, one writer at a time."""
 
     def __init__(self, folder: Path) -> None:
         """Open the folder; one that is damaged or of another layout begins anew."""
         self._folder = folder
         self._writing = threading.Lock()
-        self._analyzer = (
-            TextAnalyzerBuilder(Tokenizer.simple())
-            .filter(Filter.remove_long(40))
-            .filter(Filter.lowercase())
-            .filter(Filter.stemmer("english"))
-            .build()
-        )
-        self._schema = (
-            SchemaBuilder()
-            .add_integer_field("chunk", indexed=True, fast=True)
-            .add_integer_field("seen", stored=True, indexed=True, fast=True)
-            .add_text_field("document", tokenizer_name="raw", index_option="basic")
-            .add_text_field("owner", tokenizer_name="raw", index_option="basic")
-            .add_text_field("heading", tokenizer_name="en_stem", index_option="freq")
-            .add_text_field("text", tokenizer_name="en_stem", index_option="freq")
-            .build()
-        )
+        self._terms: dict[str, Terms] = {}
+        self._schema = _schema()
         try:
             self._open()
         except Damaged as error:
@@ -114,15 +92,7 @@ class LexicalIndex:
                     Query.term_query(self._schema, "document", document_id, "basic")
                 )
             for entry in come:
-                writer.add_document(
-                    Document(
-                        chunk=entry.chunk_id,
-                        document=entry.document_id,
-                        owner=entry.owner,
-                        heading=entry.heading,
-                        text=entry.text,
-                    )
-                )
+                writer.add_document(self._document(entry))
             writer.delete_documents_by_query(
                 Query.range_query(self._schema, "seen", FieldType.Integer, 0, None)
             )
@@ -132,6 +102,18 @@ class LexicalIndex:
             self._index.reload()
             self.seen = seen
 
+    def _document(self, entry: Entry) -> Document:
+        words = {
+            field: terms_of(getattr(entry, field), entry.language, self._terms) for field in WEIGHTS
+        }
+        return Document(
+            chunk=entry.chunk_id,
+            document=entry.document_id,
+            owner=entry.owner,
+            group=sorted(groups_of(entry.language)),
+            **words,
+        )
+
     def search(
         self,
         query: str,
@@ -139,35 +121,27 @@ class LexicalIndex:
         *,
         owners: Sequence[str] | None = None,
         documents: Sequence[str] | None = None,
+        weights: Mapping[str, float] = WEIGHTS,
     ) -> list[Scored]:
         """The chunks that hold words of the query, best first, of some owners or some documents only."""
-        terms = list(dict.fromkeys(self._analyzer.analyze(query)))[:MOST_TERMS]
-        if not terms or limit < 1:
-            return []
-        wanted = Query.boolean_query([(Occur.Should, self._term(term)) for term in terms])
-        clauses = [(Occur.Must, wanted)]
-        for field, values in (("owner", owners), ("document", documents)):
-            if values is not None:
-                allowed = Query.term_set_query(self._schema, field, list(values))
-                clauses.append((Occur.Must, Query.const_score_query(allowed, 0.0)))
         with _damage():
             searcher = self._index.searcher()
+            asked = Asked(self._schema, searcher, query, weights)
+            if not asked.is_known or limit < 1:
+                return []
+            clauses = [(Occur.Must, asked.scored())]
+            for field, values in (("owner", owners), ("document", documents)):
+                if values is not None:
+                    allowed = Query.term_set_query(self._schema, field, list(values))
+                    clauses.append((Occur.Must, Query.const_score_query(allowed, 0.0)))
             hits = searcher.search(Query.boolean_query(clauses), limit, count=False).hits
             chunks = searcher.fast_field_values("chunk", [address for _, address in hits])
-        best: dict[int, Scored] = {}
-        for chunk, (score, _) in zip(chunks, hits, strict=True):
-            if chunk is not None:  # two of the documents may share it
-                best.setdefault(int(chunk), Scored(int(chunk), score))
-        return list(best.values())
-
-    def _term(self, term: str) -> Query:
-        in_heading = Query.term_query(self._schema, "heading", term, "freq")
-        return Query.boolean_query(
-            [
-                (Occur.Should, Query.term_query(self._schema, "text", term, "freq")),
-                (Occur.Should, Query.boost_query(in_heading, HEADING_WEIGHT)),
-            ]
-        )
+            best: dict[int, float] = {}
+            for chunk, (score, _) in zip(chunks, hits, strict=True):
+                if chunk is not None:  # two of the documents may share it
+                    best.setdefault(int(chunk), score)
+            coverage = asked.coverage(list(best))
+        return [Scored(chunk, score, coverage.get(chunk, 0.0)) for chunk, score in best.items()]
 
     def ids(self) -> set[int]:
         """Every chunk that is in it."""
@@ -182,6 +156,21 @@ class LexicalIndex:
             hits = searcher.search(Query.exists_query("chunk"), searcher.num_docs).hits
             chunks = searcher.fast_field_values("chunk", [address for _, address in hits])
         return Counter(int(chunk) for chunk in chunks if chunk is not None)
+
+
+def _schema() -> Schema:
+    builder = (
+        SchemaBuilder()
+        .add_integer_field("chunk", indexed=True, fast=True)
+        .add_integer_field("seen", stored=True, indexed=True, fast=True)
+        .add_integer_field(f"analysis_{ANALYSIS}")
+        .add_text_field("document", tokenizer_name="raw", index_option="basic")
+        .add_text_field("owner", tokenizer_name="raw", index_option="basic")
+        .add_text_field("group", tokenizer_name="raw", index_option="basic")
+    )
+    for field in WEIGHTS:
+        builder = builder.add_text_field(field, tokenizer_name="whitespace", index_option="freq")
+    return builder.build()
 
 
 @contextlib.contextmanager
@@ -203,6 +192,8 @@ def _meaning(error: ValueError) -> Exception:
     text = str(error)
     if "No space left" in text or "StorageFull" in text:
         return OutOfSpace("The disk is full: the word index could not be written. Free some space.")
+    if "schema does not match" in text:
+        return Damaged("The word index was made by another version.")
     if "LockBusy" in text:
         return BackEndFailed("Another process writes to the word index. Stop the other server.")
     return Damaged(f"The word index is damaged: {text}.")

@@ -6,10 +6,14 @@ from typing import NamedTuple
 
 
 class Scored(NamedTuple):
-    """A chunk and how well it fits a query: cosine similarity when dense, BM25 when lexical."""
+    """A chunk and how well it fits a query: cosine similarity when dense, BM25 when lexical.
+
+    `coverage` (lexical): the share of the query's words that the chunk holds, each by how much it tells: 0 to 1.
+    """
 
     chunk_id: int
     score: float
+    coverage: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

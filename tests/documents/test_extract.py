@@ -73,6 +73,12 @@ async def test_without_a_title_the_first_words_are_one(tmp_path: Path) -> None:
     assert (await read(tmp_path, pdf("Rules of\nthe house", "Text."))).title == "Rules of the house"
 
 
+async def test_it_is_told_in_which_language_it_is(tmp_path: Path) -> None:
+    german = "Das Parken kostet einen Euro, und der Ausweis ist nicht übertragbar."
+    assert (await read(tmp_path, pdf(german))).language == "de"
+    assert (await read(tmp_path, pdf("Konstanz 2025"))).language == ""
+
+
 async def test_a_page_that_cannot_be_read_does_not_fail_the_document(tmp_path: Path) -> None:
     found = await read(tmp_path, page_objects([text_stream("one"), b"", text_stream("three")]))
     assert [page.text for page in found.pages] == ["one", "three"]

@@ -23,8 +23,14 @@ def lexical(tmp_path: Path) -> LexicalIndex:
     return lexical
 
 
-def ids(lexical: LexicalIndex, query: str, **only: list[str]) -> list[int]:
-    return [hit.chunk_id for hit in lexical.search(query, 10, **only)]
+def ids(
+    lexical: LexicalIndex,
+    query: str,
+    owners: list[str] | None = None,
+    documents: list[str] | None = None,
+) -> list[int]:
+    found = lexical.search(query, 10, owners=owners, documents=documents)
+    return [hit.chunk_id for hit in found]
 
 
 def test_words_match_by_their_stem_and_whatever_their_case(lexical: LexicalIndex) -> None:

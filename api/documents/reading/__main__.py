@@ -13,6 +13,7 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
+from api.documents.reading.language import language_of
 from api.documents.reading.values import Unusable
 
 READERS = {
@@ -32,7 +33,9 @@ def main() -> None:
     answer: dict[str, Any]
     try:
         reader = import_module(f"api.documents.reading.{READERS[kind]}")
-        answer = asdict(reader.read(file, pages, characters, *password))
+        text = reader.read(file, pages, characters, *password)
+        text.language = text.language or language_of(page.text for page in text.pages)
+        answer = asdict(text)
     except Unusable as error:
         answer = {"reason": error.args[0], "detail": error.args[1]}
     except MemoryError:
