@@ -16,6 +16,7 @@ from api.index.dense import DenseIndex
 from api.index.embeddings import LABEL_CHARACTERS, Embedder, Vectors, parts_of, versioned
 from api.index.following import follow_words, name_in_words, words_that_differ
 from api.index.lexical import Damaged, LexicalIndex
+from api.index.likeness import Likeness
 from api.index.turns import Turns, fitting
 from api.index.values import Candidates, Scored, VectorSet
 from api.index.vector_store import VectorStore
@@ -49,6 +50,7 @@ class Index:
         self._notes: tuple[str, ...] = ()
         self._writing_words = anyio.Lock()
         self._turns = Turns()
+        self._likeness = Likeness(store)
 
     def embedder_of(self, collection: Collection) -> Embedder:
         """What embeds a collection's documents and the questions about them."""
@@ -132,6 +134,18 @@ class Index:
             return self._only_ready(ids, within, queries, dense, lexical)
 
         return await run_sync(search_words)
+
+    async def likeness(
+        self, scope: Scope, documents: Sequence[Document] | None
+    ) -> tuple[str, float] | None:
+        """The version that embedded what `candidates` searches, and how alike that is; None where there is nothing."""
+        owners = await self._owners(scope, documents)
+        if not owners:
+            return None
+        version = await self._only_embedder(owners).version()
+        ids = [one.id for one in owners]
+        within = None if documents is None else [one.id for one in documents]
+        return version, await run_sync(self._likeness.of, version, ids, within)
 
     async def _owners(self, scope: Scope, documents: Sequence[Document] | None) -> list[Collection]:
         """The collections of the scope in which something is to be searched."""

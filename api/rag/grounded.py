@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import anyio.to_thread
 
@@ -15,12 +15,14 @@ from api.rag.queries import queries
 from api.rag.receipt import (
     AnswerEvent,
     Receipt,
+    Refused,
     Token,
     UsedPassage,
     done,
     left_out,
     plain_receipt,
 )
+from api.rag.relevance import CALIBRATED, Calibration, calibration_of, evidence, relevance
 from api.rag.retrieve import Hit
 from api.rag.room import Asked, Fitted, Limits, fit, shares
 from api.runtime import Message, ModelRuntime, Options, Usage
@@ -39,11 +41,19 @@ GREEDY = Options(temperature=0)
 class Grounded:
     """Searches documents and answers from what it finds."""
 
-    def __init__(self, runtime: ModelRuntime, store: Store, index: Index, limits: Limits) -> None:
+    def __init__(
+        self,
+        runtime: ModelRuntime,
+        store: Store,
+        index: Index,
+        limits: Limits,
+        calibrated: Sequence[Calibration] = CALIBRATED,
+    ) -> None:
         self._runtime = runtime
         self._store = store
         self._index = index
         self._limits = limits
+        self._calibrated = calibrated
 
     async def scope(self, model: str, collection: str = "") -> Scope:
         """Where to look: in that collection alone, or where the model looks; `errors.CollectionNotFound`."""
@@ -96,8 +106,9 @@ class Grounded:
         """Tokens, then citations, the receipt, the end. Closing it cancels the generation."""
         most = self._limits.passages
         found = await self.hits(scope, queries, documents, most + LEFT_OUT_SHOWN)
-        if not found:
-            for event in _nothing_found(asked, queries):
+        judged = await self._judged(scope, queries, documents, found)
+        if judged.refused:
+            for event in _unanswered(asked, queries, found, judged):
                 yield event
             return
         different = [hit for hit in found if not hit.is_duplicate][:most]
@@ -121,8 +132,29 @@ class Grounded:
             unknown_markers=checked.unknown,
             unverified_markers=checked.unverified,
             refused=_is_refusal(text),
+            refused_because="by the model" if _is_refusal(text) else None,
+            relevance=judged.relevance,
         )
         yield done(usage)
+
+    async def _judged(
+        self,
+        scope: Scope,
+        queries: Sequence[str],
+        documents: list[Document] | None,
+        found: Sequence[Hit],
+    ) -> "Judged":
+        """Whether what was found is worth asking a model, by the query that it fits best."""
+        if not found:
+            return Judged("nothing found", 0.0)
+        searched = await self._index.likeness(scope, documents)
+        calibration = calibration_of(searched[0], self._calibrated) if searched else None
+        if searched is None or calibration is None:
+            return Judged(None, None)
+        best = max(relevance(evidence(query, found, searched[1]), calibration) for query in queries)
+        least = self._limits.min_relevance
+        least = calibration.least if least is None else least
+        return Judged("not relevant" if best < least else None, best)
 
     async def _checked(self, text: str, question: str, used: Sequence[Hit]) -> Checked:
         if _is_refusal(text):
@@ -143,11 +175,28 @@ class Grounded:
         return citations.check(text, question, sources)
 
 
-def _nothing_found(asked: Asked, queries: Sequence[str]) -> Iterator[AnswerEvent]:
-    """The answer without any passage: the model is not asked."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How relevant what was found is, as far as that is known, and why no model is asked about it."""
+
+    refused: Refused | None
+    relevance: float | None
+
+
+def _unanswered(
+    asked: Asked, queries: Sequence[str], found: Sequence[Hit], judged: Judged
+) -> Iterator[AnswerEvent]:
+    """The answer where the documents hold none: the model is not asked."""
     usage = Usage("stop", 0, 0)
     yield Token(REFUSAL)
-    yield replace(plain_receipt(asked, usage), queries=tuple(queries), refused=True)
+    yield replace(
+        plain_receipt(asked, usage),
+        queries=tuple(queries),
+        left_out=left_out(found, otherwise="not relevant"),
+        refused=True,
+        refused_because=judged.refused,
+        relevance=judged.relevance,
+    )
     yield done(usage)
 
 

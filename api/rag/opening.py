@@ -1,10 +1,13 @@
 """Opens what answers, as the settings say."""
 
+from collections.abc import Sequence
+
 from api.index import Index
 from api.models.bundled import BundledModels
 from api.models.catalog import ModelCatalog
 from api.rag import Answers
 from api.rag.grounded import Grounded
+from api.rag.relevance import CALIBRATED, Calibration
 from api.rag.room import Limits
 from api.runtime import ModelRuntime
 from api.settings import Settings
@@ -18,6 +21,7 @@ def open_answers(
     index: Index,
     models: ModelCatalog,
     bundled: BundledModels,
+    calibrated: Sequence[Calibration] = CALIBRATED,
 ) -> Answers:
     """Answers with the runtime's models over the store's documents."""
     limits = Limits(
@@ -27,6 +31,7 @@ def open_answers(
         max_answer_tokens=settings.max_answer_tokens,
         context_length=settings.context_length,
         max_answers=settings.max_answers,
+        min_relevance=settings.min_relevance,
     )
-    grounded = Grounded(runtime, store, index, limits)
+    grounded = Grounded(runtime, store, index, limits, calibrated)
     return Answers(runtime, models, bundled, grounded, limits, settings.embedding_model)

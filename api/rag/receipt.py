@@ -9,7 +9,8 @@ from api.rag.retrieve import Hit
 from api.rag.room import Asked
 from api.runtime import FinishReason, Usage
 
-Reason = Literal["rank", "no room", "duplicate"]
+Reason = Literal["rank", "no room", "duplicate", "not relevant"]
+Refused = Literal["nothing found", "not relevant", "by the model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class UsedPassage:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A passage that was found and not used: it ranked too low, found no room, or says the same."""
+    """A passage that was found and not used: it ranked too low, found no room, says the same, or nothing that was found
+    has to do with the question.
+    """
 
     document: str
     document_id: str
@@ -82,6 +85,13 @@ class Receipt:
     unverified_markers: tuple[int, ...]
     """Numbers whose passage was not found again on its page; never shown as citations."""
     refused: bool
+    """The answer is that the documents do not hold one."""
+    refused_because: Refused | None
+    """Without asking the model: nothing was found, or nothing relevant enough. Else the model said so itself."""
+    relevance: float | None
+    """How likely the documents hold an answer (0..1, the same for every search); None where the embedding model was
+    not measured.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,8 @@ def plain_receipt(asked: Asked, usage: Usage) -> Receipt:
         unknown_markers=(),
         unverified_markers=(),
         refused=False,
+        refused_because=None,
+        relevance=None,
     )
 
 
@@ -134,7 +146,10 @@ def done(usage: Usage) -> Done:
 
 
 def left_out(
-    found: Sequence[Hit], used: Sequence[Hit], no_room: Sequence[Hit]
+    found: Sequence[Hit],
+    used: Sequence[Hit] = (),
+    no_room: Sequence[Hit] = (),
+    otherwise: Reason = "rank",
 ) -> tuple[LeftOut, ...]:
     """What was found and not used, with the reason."""
     used_ids = {hit.chunk_id for hit in used}
@@ -143,7 +158,7 @@ def left_out(
     def reason(hit: Hit) -> Reason:
         if hit.is_duplicate:
             return "duplicate"
-        return "no room" if hit.chunk_id in no_room_ids else "rank"
+        return "no room" if hit.chunk_id in no_room_ids else otherwise
 
     return tuple(
         LeftOut(hit.document, hit.document_id, hit.page, hit.score, reason(hit))

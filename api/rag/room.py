@@ -27,6 +27,8 @@ class Limits:
     max_answer_tokens: int
     context_length: int
     max_answers: int
+    min_relevance: float | None
+    """None: what suits the embedding model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,13 @@ class Settings(BaseSettings):
     dense_weight: float = Field(
         0.5, ge=0, le=1, description="Share of meaning (against words) in a passage's score."
     )
+    min_relevance: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Least relevance of what was found (`relevance` in a receipt); below it the answer is that the "
+        "documents do not hold one, and no model is asked. What suits the embedding model when empty, 0: always ask.",
+    )
     max_answer_tokens: int = Field(
         1024, ge=1, description="Tokens an answer may have when a request names none."
     )

@@ -82,6 +82,32 @@ class Vectors:
             for some in batches(sorted(found), 500):
                 yield from _blocks(connection, query.where(chunks.c.content_id.in_(some)), size)
 
+    def sample(
+        self,
+        embedder: str,
+        size: int,
+        *,
+        collections: Sequence[str] = (),
+        within: Sequence[str] | None = None,
+    ) -> Halves:
+        """At most `size` vectors from all over the ready documents that `blocks` would go through."""
+        ready = select(documents.c.content_id).where(documents.c.status == "ready")
+        ready = (
+            ready.where(documents.c.collection_id.in_(collections))
+            if within is None
+            else ready.where(documents.c.id.in_(within[:500]))
+        )
+        scattered = (chunks.c.id * 7919) % 10007
+        query = (
+            select(vectors.c.chunk_id, vectors.c.vector)
+            .join(chunks)
+            .where(vectors.c.embedder == embedder, chunks.c.content_id.in_(ready))
+            .order_by(scattered)
+            .limit(size)
+        )
+        with self._database.read() as connection:
+            return _matrix(list(connection.execute(query)))[1]
+
     def owned(self, collection_id: str, embedder: str, chunk_ids: Sequence[int]) -> list[int]:
         """Those of the chunks that `owners` would name there."""
         query = _owned().where(IN_COLLECTION.in_([collection_id]), documents.c.embedder == embedder)

@@ -49,6 +49,7 @@ def test_a_persona_answers_from_a_document_with_page_citations(ada: Server) -> N
             quote = " ".join(citation["quote"].split())
             assert quote in " ".join(pages[citation["page"] - 1].split())
         assert answer["receipt"]["queries"]
+        assert answer["receipt"]["relevance"] > 0.5
 
     refused = ada.client.post(
         "/generate",
@@ -59,6 +60,7 @@ def test_a_persona_answers_from_a_document_with_page_citations(ada: Server) -> N
         },
     ).json()
     assert refused["citations"] == []
+    assert refused["receipt"]["refused_because"] == "not relevant"
 
 
 def test_the_stream_is_the_whole_answer_in_pieces(ada: Server) -> None:

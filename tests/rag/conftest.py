@@ -14,6 +14,7 @@ from api.models.catalog import ModelCatalog
 from api.rag import Answers, Question
 from api.rag.opening import open_answers
 from api.rag.receipt import Answer, AnswerEvent
+from api.rag.relevance import Calibration
 from api.runtime import Message, Options
 from api.settings import Settings
 from api.store import Store, open_store
@@ -40,6 +41,7 @@ class Library:
         self.folder = folder
         self.store = store
         self.runtime = runtime
+        self.calibrated: list[Calibration] = []
         self.index = Index(
             store,
             MemoryVectors(),
@@ -78,7 +80,9 @@ class Library:
         base_models = BaseModels(settings.base_models_dir, self.store.models)
         bundled = BundledModels(self.runtime, [], settings.converting_dir)
         models = ModelCatalog(self.runtime, self.store, base_models, bundled, "demo")
-        return open_answers(settings, self.store, self.runtime, self.index, models, bundled)
+        return open_answers(
+            settings, self.store, self.runtime, self.index, models, bundled, self.calibrated
+        )
 
     async def question(
         self,

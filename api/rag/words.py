@@ -1,0 +1,42 @@
+"""The words of a text that say what it is about, in the form in which they are compared. Arithmetic alone."""
+
+import re
+import unicodedata
+
+_WORD = re.compile(r"\w+(?:['\u2019]\w+)?")
+_ENDINGS = ("ations", "ation", "ings", "ing", "edly", "ied", "ies", "ed", "es", "ly", "s")
+_SHORTEST_STEM = 3
+
+_COMMON = """
+a about above after again all also am an and any are as at be because been before being below between both
+but by can could did do does doing done down during each every few for from further get gets got had has have having
+he her here hers him his how i if in into is it its itself just let like many may me might more most much must my no
+nor not now of off on once one only or other others our out over own per please same shall she should so some such
+tell than that the their them then there these they this those through to too under until up upon us use used using
+very was we were what when where whether which while who whom whose why will with within without would you your
+according describe document documents explain mention mentioned say says kind kinds type types
+"""
+
+COMMON = frozenset(_COMMON.split())
+"""English words that stand in any text, and those with which one asks."""
+
+
+def words(text: str) -> list[str]:
+    """Words in order, folded: case, accents and the form of letters do not count."""
+    plain = unicodedata.normalize("NFKD", text)
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return [word.casefold().replace("\u2019", "'") for word in _WORD.findall(plain)]
+
+
+def stem(word: str) -> str:
+    """A word without its English ending."""
+    word = word.removesuffix("'s")
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
+            return word[: -len(ending)]
+    return word
+
+
+def content_words(text: str) -> frozenset[str]:
+    """The stems of the words that are not common."""
+    return frozenset(stem(word) for word in words(text.replace("_", " ")) if word not in COMMON)

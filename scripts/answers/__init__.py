@@ -1,0 +1,1 @@
+"""What `bench_answers.py` measures, a file a table."""
