@@ -36,6 +36,7 @@ from api.routes.original import (
     jobs,
     models,
     reports,
+    retrieval,
     sweeps,
 )
 from api.services import Services
@@ -61,7 +62,7 @@ TAGS = [
     {"name": "fine-tuning", "description": "Train a model of your own."},
     {"name": "jobs", "description": "What fine-tuning does: follow, cancel, resume, publish."},
     {"name": "sweeps", "description": "The same training with other parameters, several times."},
-    {"name": "evaluations", "description": "Which lever helps: tuning, documents, or both."},
+    {"name": "evaluations", "description": "Which lever helps; is the right page found?"},
     {"name": "health", "description": "Is it alive, is it ready."},
 ]
 
@@ -125,6 +126,7 @@ def create_app(
             reports,
             jobs,
             sweeps,
+            retrieval,  # before the evaluations, whose ids would take its path
             evaluations,
             health,
         )

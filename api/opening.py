@@ -14,7 +14,7 @@ from api.documents.collections import CollectionCatalog
 from api.documents.deleting import Deleter
 from api.documents.importing import open_importer
 from api.errors import ApiError
-from api.evaluation.opening import open_evaluations
+from api.evaluation.opening import open_evaluations, open_measurements
 from api.index import Index
 from api.index.opening import open_index
 from api.jobs.files import JobFiles
@@ -130,6 +130,7 @@ async def services_over(
         datasets=datasets,
         jobs=jobs,
         evaluations=evaluations,
+        measurements=open_measurements(settings, store, answers),
         reports=Reports(store, settings.jobs_dir),
         job_files=JobFiles(store, settings.jobs_dir),
         sweeps=sweeps,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from api.documents.deleting import Deleter
     from api.documents.importing import Importer
     from api.evaluation.evaluations import Evaluations
+    from api.evaluation.retrieval import Measurements
     from api.index import Index
     from api.jobs.files import JobFiles
     from api.jobs.queue import JobQueue
@@ -43,6 +44,7 @@ class Services:
     datasets: Datasets
     jobs: JobQueue
     evaluations: Evaluations
+    measurements: Measurements
     reports: Reports
     job_files: JobFiles
     sweeps: Sweeps

@@ -1,0 +1,257 @@
+"""evaluations/retrieval: is the right page found? Measure, list, get, compare, delete."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Response
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from api.datasets.receiving import Upload as Sent
+from api.evaluation.retrieval import Measured, Where
+from api.evaluation.retrieval_figures import SHOWN, Comparison, FoundPage, Metric
+from api.evaluation.retrieval_questions import FIELD
+from api.http.openapi import documented
+from api.http.problems import problems
+from api.http.request import ServicesDep, Upload, request_model
+from api.http.request_body import invalid
+from api.names import MAX_NAME_CHARACTERS
+
+router = APIRouter(prefix="/evaluations/retrieval", tags=["evaluations"])
+
+FILES = {
+    FIELD: "What is asked: CSV, JSON Lines or JSON with `question`, `document` and `page` (or `pages`: `3-5`, `3;7`)."
+}
+Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
+MeasurementId = Annotated[
+    str,
+    Path(alias="id", description="The measurement's id.", examples=["me_0123456789abcdef"]),
+]
+
+
+class MeasureRequest(BaseModel):
+    """Where the questions are asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model_name: Name = Field(
+        "",
+        validation_alias=AliasChoices("modelName", "model_name"),
+        description="The model whose documents are searched; this or `collection`.",
+        examples=["ada"],
+    )
+    collection: Name = Field(
+        "", description="Where to look instead of among the model's documents, by name or id."
+    )
+
+
+class ExpectedPage(BaseModel):
+    """A page that answers a question, as the file names it."""
+
+    document: str
+    page: int
+
+
+class CollectionOfMeasurement(BaseModel):
+    """A collection that was searched."""
+
+    id: str
+    name: str
+
+
+class Miss(BaseModel):
+    """A question whose page is not among the first five, and what was found instead."""
+
+    question: str
+    proposed_by: str = Field(description="The model that made the question up, if one did.")
+    expected: list[ExpectedPage]
+    ranks: list[int] = Field(description="Where the pages stand, if they are among the first ten.")
+    found: list[FoundPage] = Field(description="The first five pages, each with its best passage.")
+
+
+class MeasurementSummary(BaseModel):
+    """How well pages were found, and under which settings."""
+
+    measurement_id: str
+    created_at: str
+    model: str
+    collections: list[CollectionOfMeasurement]
+    documents: int = Field(description="How many could be found.")
+    settings: dict[str, Any] = Field(
+        description="What a search depends on: versions of the embedders, chunks, weights."
+    )
+    questions: int
+    questions_sha256: str = Field(description="Equal where the same was asked.")
+    proposed: int = Field(description="How many of the questions a model made up.")
+    misses: int = Field(description="Questions none of whose pages is among the first five.")
+    unknown_documents: list[str] = Field(
+        description="Documents that questions name and that are not there: they count as misses."
+    )
+    metrics: dict[str, Metric] = Field(
+        description="`hit@1`, `hit@5`, `mrr@10` and `ndcg@10` over pages, each with its 95 % interval. A page counts "
+        "once, at its best passage."
+    )
+    seconds: dict[str, float] = Field(description="`p50` and `p95` of a search.")
+
+
+class MeasurementResponse(MeasurementSummary):
+    """The same with what was missed."""
+
+    missed: list[Miss] = Field(description=f"The first {SHOWN}.")
+    comparison: Comparison | None = Field(
+        None, description="With `against`: the change from that measurement to this one."
+    )
+
+
+class GetMeasurementRequest(BaseModel):
+    """What to hold it against."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    against: str | None = Field(
+        None,
+        max_length=MAX_NAME_CHARACTERS,
+        description="An earlier measurement's id: paired differences over the questions that both asked.",
+        examples=["me_fedcba9876543210"],
+    )
+
+
+class ListMeasurementsRequest(BaseModel):
+    """Which part of the list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    collection: Name = Field("", description="Only those of this collection, by name or id.")
+    limit: int = Field(100, ge=1, le=1000, description="Most measurements to list.")
+    after: str | None = Field(
+        None,
+        max_length=MAX_NAME_CHARACTERS,
+        description="Go on behind the measurement of this id.",
+        examples=["me_0123456789abcdef"],
+    )
+
+
+class ListMeasurementsResponse(BaseModel):
+    """Measurements, newest first."""
+
+    measurements: list[MeasurementSummary]
+    has_more: bool = Field(description="Whether the list goes on: ask `after` its last id.")
+
+
+class DeleteMeasurementResponse(BaseModel):
+    """What was deleted."""
+
+    message: str
+    measurement_id: str
+
+
+@router.post(
+    "",
+    operation_id="measure_retrieval",
+    status_code=201,
+    summary="Is the right page found? Ask questions whose pages are known",
+    responses=problems(404, 408, 409, 413, 415, 422, 502, 503, 507),
+    openapi_extra=documented(MeasureRequest, files=FILES),
+)
+async def measure_retrieval(
+    request: Annotated[Upload[MeasureRequest], Depends(request_model(MeasureRequest, files=FILES))],
+    services: ServicesDep,
+    response: Response,
+) -> MeasurementResponse:
+    """Each question is searched as `/search` does, without rephrasing, over all documents there; at most 2,000.
+
+    It is kept with the settings of the search, so that another embedding model, or other chunks, can be held against
+    it: `GET /evaluations/retrieval/{id}?against=EARLIER`.
+    """
+    values = request.values
+    if not values.model_name and not values.collection:
+        raise invalid("modelName", "Required, unless `collection` is given.")
+    model = None
+    if values.model_name:
+        model = await services.answers.model(values.model_name, over_documents=True)
+    sent = request.files[FIELD]
+    measured = await services.measurements.measure(
+        Where(model, values.collection), Sent(sent.file, sent.filename)
+    )
+    response.headers["Location"] = f"/evaluations/retrieval/{measured.id}"
+    return _response(measured)
+
+
+@router.get(
+    "",
+    operation_id="list_measurements",
+    summary="The history of how well pages were found",
+    responses=problems(404, 422),
+    openapi_extra=documented(ListMeasurementsRequest),
+)
+async def list_measurements(
+    request: Annotated[ListMeasurementsRequest, Depends(request_model(ListMeasurementsRequest))],
+    services: ServicesDep,
+) -> ListMeasurementsResponse:
+    """Newest first, each with its figures and its settings."""
+    found, has_more = await services.measurements.page(
+        request.after, request.limit, request.collection
+    )
+    return ListMeasurementsResponse(
+        measurements=[
+            MeasurementSummary.model_validate(_summary(id, card)) for id, card in found.items()
+        ],
+        has_more=has_more,
+    )
+
+
+@router.get(
+    "/{id}",
+    operation_id="get_measurement",
+    summary="One measurement, or two side by side",
+    responses=problems(404, 422),
+    openapi_extra=documented(GetMeasurementRequest),
+)
+async def get_measurement(
+    measurement_id: MeasurementId,
+    request: Annotated[GetMeasurementRequest, Depends(request_model(GetMeasurementRequest))],
+    services: ServicesDep,
+) -> MeasurementResponse:
+    """Its figures, what it missed, and with `against` what changed since another one."""
+    answer = _response(await services.measurements.show(measurement_id))
+    if request.against is not None:
+        compared = await services.measurements.compare(measurement_id, request.against)
+        answer.comparison = compared
+    return answer
+
+
+@router.delete(
+    "/{id}",
+    operation_id="delete_measurement",
+    summary="Delete a measurement",
+    responses=problems(404, 422),
+)
+async def delete_measurement(
+    measurement_id: MeasurementId, services: ServicesDep
+) -> DeleteMeasurementResponse:
+    """With its questions and what they found."""
+    await services.measurements.delete(measurement_id)
+    return DeleteMeasurementResponse(
+        message=f"Successfully deleted {measurement_id}", measurement_id=measurement_id
+    )
+
+
+def _summary(id: str, card: Mapping[str, Any]) -> dict[str, Any]:
+    known = {name: card[name] for name in MeasurementSummary.model_fields if name in card}
+    return {**known, "measurement_id": id}
+
+
+def _response(measured: Measured) -> MeasurementResponse:
+    missed = [
+        Miss(
+            question=one.question,
+            proposed_by=one.proposed_by,
+            expected=[ExpectedPage(**page) for page in one.expected],
+            ranks=list(one.ranks),
+            found=list(one.found[:5]),
+        )
+        for one in measured.outcomes
+        if one.is_miss
+    ]
+    return MeasurementResponse.model_validate(
+        {**_summary(measured.id, measured.card), "missed": missed[:SHOWN]}
+    )
