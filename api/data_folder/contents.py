@@ -16,7 +16,7 @@ from finetune.job.locks import read_json
 DOCUMENT = re.compile(rf"[a-z]+_[0-9a-f]{{16}}\.({'|'.join(KINDS)})")
 LABEL = re.compile(r"[a-z]+_[0-9a-f]{16}\.json")
 JOB = re.compile(r"job_[0-9a-f]{16}")
-WEIGHTS = re.compile(r"sha256-[0-9a-f]{64}\.gguf")
+WEIGHTS = re.compile(r"sha256-[0-9a-f]{64}\.(gguf|onnx)")
 MANIFEST = re.compile(r"[0-9a-f]{32}\.json")
 
 

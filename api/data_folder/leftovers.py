@@ -11,7 +11,7 @@ INCOMING = ".incoming-"
 CONVERTING = ".converting-"
 """Beginning of the name of a model that is being converted."""
 _HALF = re.compile(
-    rf"{re.escape(INCOMING)}[0-9a-f]{{16}}|\.?{re.escape(CONVERTING)}.+\.gguf(\.[\d-]+\.tmp)?"
+    rf"{re.escape(INCOMING)}[0-9a-f]{{16}}|\.?{re.escape(CONVERTING)}.+\.(gguf|onnx)(\.[\d-]+\.tmp)?"
 )
 _UNWRITTEN = re.compile(r"\.(installation|[a-z]+_[0-9a-f]{16})\.json\.[\d-]+\.tmp")
 """A card or a label that was being written."""

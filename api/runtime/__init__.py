@@ -87,7 +87,14 @@ class GGUFFile:
     trained_from: TrainedFrom | None = None
 
 
-ModelSource = ExistingModel | GGUFFile
+@dataclass(frozen=True, slots=True)
+class EncoderFile:
+    """Create an embedding model from an ONNX file as `finetune.encoders.export` writes it: for the embedded runtime."""
+
+    path: Path
+
+
+ModelSource = ExistingModel | GGUFFile | EncoderFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def open_llama_cpp(settings: Settings, models: Guarded) -> LlamaCppRuntime:
     """The embedded runtime over the registry in the data folder."""
     limits = Limits(
         threads=settings.threads or max(1, _cores() - 1),
+        most_threads=settings.threads or _cores(),
         gpu_layers=settings.gpu_layers,
         start_seconds=settings.model_start_seconds,
     )

@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,10 @@ async def fake(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Ca
 
 
 @asynccontextmanager
-async def llama_cpp(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Case]:
-    request.getfixturevalue("registry_of_two")(folder / "models")
+async def llama_cpp(
+    request: pytest.FixtureRequest, folder: Path, models: str = "registry_of_two"
+) -> AsyncIterator[Case]:
+    request.getfixturevalue(models)(folder / "models")
     children = Children(Limits(threads=1), most=4, idle_seconds=60)
     runtime = LlamaCppRuntime(Registry(folder / "models"), children, context_length=2048)
 
@@ -78,6 +80,11 @@ async def llama_cpp(request: pytest.FixtureRequest, folder: Path) -> AsyncIterat
 
     yield Case(runtime, request.getfixturevalue("demo_gguf"), loaded)
     await runtime.close()
+
+
+def encoder(request: pytest.FixtureRequest, folder: Path) -> AbstractAsyncContextManager[Case]:
+    """The same runtime with an embedding model that ONNX Runtime runs."""
+    return llama_cpp(request, folder, "registry_with_encoder")
 
 
 @asynccontextmanager
@@ -105,6 +112,7 @@ async def ollama(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[
 RUNTIMES = [
     pytest.param(fake, id="fake"),
     pytest.param(llama_cpp, id="llama_cpp", marks=pytest.mark.real),
+    pytest.param(encoder, id="encoder", marks=pytest.mark.real),
     pytest.param(ollama_double, id="ollama_double", marks=pytest.mark.real),
 ]
 if "OLLAMA_TEST_URL" in os.environ:

@@ -1,1 +1,1 @@
-"""The embedded runtime: llama.cpp in child processes over a registry of GGUF files."""
+"""The embedded runtime: llama.cpp in child processes over a registry of model files."""

@@ -9,18 +9,21 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from api import child_process
 from api.errors import BackEndFailed, Unavailable
 from api.runtime.llama_cpp.client import LlamaClient
+from api.runtime.onnx.header import SUFFIX as ONNX
 
 SERVER = Path(__file__).with_name("server.py")
+ENCODER_SERVER = Path(__file__).parents[1] / "onnx" / "server.py"
+Engine = Literal["llama.cpp", "ONNX Runtime"]
 _LOG_BYTES = 8000
 
 
 class LoadFailed(BackEndFailed):
-    """llama.cpp could not load the file."""
+    """The engine could not load the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +36,28 @@ class Launch:
     slots: int
     embeds: bool
 
+    @property
+    def engine(self) -> Engine:
+        """What runs the file: ONNX Runtime computes on the CPU alone."""
+        return "ONNX Runtime" if self.path.suffix == ONNX else "llama.cpp"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How every child is run. `stall_seconds` is the longest silence of a child that owes an answer, `deaths` how
-    many within a minute are mended, `requests` how many may be open or wait.
+    many within a minute are mended, `requests` how many may be open or wait. An encoder may have `most_threads` while
+    no model writes.
     """
 
     threads: int
+    most_threads: int = 1
     gpu_layers: int = -1
     start_seconds: float = 120.0
     stall_seconds: float = 120.0
     deaths: int = 5
     requests: int = 256
     program: Path = SERVER
+    encoder_program: Path = ENCODER_SERVER
 
 
 class Child:
@@ -94,7 +105,7 @@ class Child:
             raise
         if "address" not in answer:
             await asyncio.wait([self.ended])
-            raise LoadFailed(f"llama.cpp cannot load the model: {self._reason(answer)}")
+            raise LoadFailed(f"{self.launch.engine} cannot load the model: {self._reason(answer)}")
         self.client = LlamaClient(answer["address"], answer["key"])
 
     def watch(self, stall_seconds: float) -> None:
@@ -141,6 +152,7 @@ class Child:
             "slots": self.launch.slots,
             "embeds": self.launch.embeds,
             "threads": limits.threads,
+            "most_threads": limits.most_threads,
             "gpu_layers": limits.gpu_layers,
             "key": key,
         }
@@ -166,7 +178,8 @@ class Child:
 
 async def spawn(launch: Launch, limits: Limits) -> Child:
     """Start the process of a child; it loads nothing before `load`."""
-    return Child(await _start(limits.program), launch)
+    of_encoder = launch.engine == "ONNX Runtime"
+    return Child(await _start(limits.encoder_program if of_encoder else limits.program), launch)
 
 
 async def devices(program: Path = SERVER) -> list[str]:

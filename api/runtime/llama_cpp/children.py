@@ -63,14 +63,25 @@ class Children:
             return "cpu"
         return "gpu" if any("GPU" in kind for kind in await self.devices()) else "cpu"
 
+    async def device_of(self, launch: Launch) -> Device:
+        """Where one model is loaded."""
+        return "cpu" if launch.engine == "ONNX Runtime" else await self.device()
+
+    def threads(self) -> int:
+        """How many an encoder may use now: all while no model writes."""
+        writes = any(child.open for child in self.loaded() if not child.launch.embeds)
+        return self._limits.threads if writes else self._limits.most_threads
+
     def loaded(self) -> list[Child]:
         """The children that take requests now."""
         return list(self._usable.values())
 
-    async def stop_all(self) -> None:
-        """Stop every child once its open requests have ended, or after half a minute."""
+    async def stop_all(self, device: Device | None = None) -> None:
+        """Stop every child, or those on a device, once its open requests have ended, or after half a minute."""
         await asyncio.gather(*self._starting.values(), return_exceptions=True)
-        leaving = list(self._alive)
+        leaving = [
+            child for child in self._alive if device in (None, await self.device_of(child.launch))
+        ]
         for child in leaving:
             self._retire(child)
         if leaving:
@@ -96,7 +107,7 @@ class Children:
             child = self._usable.get(launch)
             if child is None:
                 if self.reserved:
-                    self.reserved.require_free(await self.device())
+                    self.reserved.require_free(await self.device_of(launch))
                 start = self._starting.get(launch) or self._begin(launch)
                 try:
                     child = await asyncio.shield(start)

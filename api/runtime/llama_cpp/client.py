@@ -2,6 +2,8 @@
 
 import json
 import time
+from array import array
+from base64 import b64decode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -55,11 +57,12 @@ class LlamaClient:
                 ids[-1].append(token)
         return ids[:-1]
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One normalised vector a text."""
-        answer = await self._post("/v1/embeddings", {"input": list(texts)})
+    async def embed(self, texts: Sequence[str], threads: int) -> list[list[float]]:
+        """One normalised vector a text. An encoder's engine uses so many threads; llama.cpp has those it began with."""
+        body = {"input": list(texts), "encoding_format": "base64", "threads": threads}
+        answer = await self._post("/v1/embeddings", body)
         rows = sorted(answer["data"], key=lambda row: row["index"])
-        return [row["embedding"] for row in rows]
+        return [array("f", b64decode(row["embedding"])).tolist() for row in rows]
 
     async def stream(self, path: str, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
         """The chunks of a streamed generation; closing the iterator stops it in the server."""

@@ -10,16 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from api.errors import ApiError, BackEndFailed, OutOfSpace
+from api.runtime.onnx.header import SUFFIX as ONNX
 
 logger = logging.getLogger(__name__)
 _STEP_BYTES = 32 * 2**20
 
 
 class Incoming:
-    """A GGUF file on its way in: `copy_part` until it says False, then `Registry.place`; `discard` in any case."""
+    """A model's file on its way in: `copy_part` until it says False, then `Registry.place`; `discard` in any case."""
 
     def __init__(self, source: Path, blobs: Path) -> None:
         self.digest = hashlib.sha256()
+        self._suffix = source.suffix if source.suffix == ONNX else ".gguf"
         self.temporary = blobs / f"{uuid.uuid4().hex}.tmp"
         self._source = source.open("rb")
         self._target = self.temporary.open("xb")
@@ -27,7 +29,7 @@ class Incoming:
     @property
     def blob(self) -> str:
         """The name of the weights in the registry, once the copy is whole."""
-        return f"sha256-{self.digest.hexdigest()}.gguf"
+        return f"sha256-{self.digest.hexdigest()}{self._suffix}"
 
     def copy_part(self) -> bool:
         """Copy the next part; False when the copy is whole and on disk."""

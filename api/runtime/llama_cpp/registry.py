@@ -1,6 +1,6 @@
-"""The embedded runtime's models on disk: content-addressed GGUF files, and one manifest a model.
+"""The embedded runtime's models on disk: content-addressed files of weights, and one manifest a model.
 
-    blobs/sha256-<hex>.gguf     weights, shared by every model made of them
+    blobs/sha256-<hex>.gguf     weights, shared by every model made of them; of an encoder as an `.onnx` file
     manifests/<generated>.json  name, weights, persona; written whole, so a model is visible only when complete
 
 Names never become paths. A crash leaves at most temporary files, which opening removes, and weights of no model,
@@ -22,10 +22,11 @@ from pathlib import Path
 
 from api.data_folder.contents import MANIFEST, WEIGHTS, files_made
 from api.errors import BackEndFailed, ModelNotFound, NameTaken, Unusable
-from api.runtime import ModelInfo, Persona, TrainedFrom
-from api.runtime.gguf import Header, read_header
+from api.runtime import ModelInfo, Persona, TrainedFrom, gguf
+from api.runtime.gguf import Header
 from api.runtime.llama_cpp.incoming import Incoming, storage_errors
 from api.runtime.llama_cpp.manifest import Entry, parsed, written
+from api.runtime.onnx import header as onnx
 from finetune.job.locks import sync_folder, write_atomically
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class Registry:
             )
         if blob not in self._headers:
             try:
-                self._headers[blob] = read_header(path)
+                self._headers[blob] = _read_header(path)
             except Unusable as error:
                 raise BackEndFailed(error.detail) from error
         return self._headers[blob]
@@ -98,7 +99,7 @@ class Registry:
             template=entry.persona.template or "",
             persona=entry.persona,
             modified_at=entry.created_at,
-            digest=entry.blob.removeprefix("sha256-").removesuffix(".gguf"),
+            digest=entry.blob.removeprefix("sha256-").partition(".")[0],
         )
         try:
             header = self.header(entry.blob)
@@ -125,7 +126,7 @@ class Registry:
                 )
 
     def receive(self, source: Path) -> Incoming:
-        """Begin to copy a GGUF file in, whose header is sound."""
+        """Begin to copy a file in whose header is sound."""
         with storage_errors():
             return Incoming(source, self._blobs)
 
@@ -247,11 +248,15 @@ class Registry:
 
 
 def check_file(path: Path) -> None:
-    """`Unusable` when a GGUF file is missing or its header is not sound."""
+    """`Unusable` when a model's file is missing or its header is not sound."""
     if not path.is_file():
-        raise Unusable("There is no such GGUF file.")
+        raise Unusable("There is no such model file.")
     with storage_errors():
-        read_header(path)
+        _read_header(path)
+
+
+def _read_header(path: Path) -> Header:
+    return onnx.read_header(path) if path.suffix == onnx.SUFFIX else gguf.read_header(path)
 
 
 def _key(name: str) -> str:

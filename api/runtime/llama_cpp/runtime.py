@@ -1,4 +1,7 @@
-"""The embedded runtime: models from a folder of GGUF files, each served by llama.cpp in a child process."""
+"""The embedded runtime: models from a folder of files, each served in a child process.
+
+A GGUF file is served by llama.cpp, an encoder's ONNX file by ONNX Runtime.
+"""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -7,6 +10,7 @@ from pathlib import Path
 from api.errors import InvalidOption, PromptTooLong, Unusable
 from api.runtime import (
     ExistingModel,
+    GGUFFile,
     Message,
     ModelInfo,
     ModelRef,
@@ -67,7 +71,7 @@ class LlamaCppRuntime:
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
     ) -> None:
-        """Create a model from another one or from a GGUF file. What is new, file or template, is loaded once."""
+        """Create a model from another one or from a file. What is new, file or template, is loaded once."""
         if not replace:
             self._registry.refuse_taken(name)
         if persona.template is not None:
@@ -81,7 +85,7 @@ class LlamaCppRuntime:
             persona = inherited(persona, entry.persona)
         else:
             has_news = True
-            trained_from = source.trained_from
+            trained_from = source.trained_from if isinstance(source, GGUFFile) else None
             blob = await self._received(source.path)
         try:
             header = await in_thread(self._registry.header, blob)
@@ -172,7 +176,7 @@ class LlamaCppRuntime:
             for start, batch in batches(texts):
                 try:
                     async with child.turns:
-                        vectors += await child.client.embed(batch)
+                        vectors += await child.client.embed(batch, self._children.threads())
                 except PromptTooLong as error:
                     lengths = await self.tokenize_lengths(entry.name, batch)
                     longest = max(range(len(batch)), key=lambda n: lengths[n])
@@ -186,8 +190,7 @@ class LlamaCppRuntime:
 
     async def release_memory(self, device: Device | None = None) -> None:
         """Stop every child, after the requests that are open, unless they compute on another device."""
-        if device in (None, await self._children.device()):
-            await self._children.stop_all()
+        await self._children.stop_all(device)
 
     def reserve(self, trainings: Sequence[Training]) -> None:
         """No child is started on a device that a training has."""
@@ -212,7 +215,7 @@ class LlamaCppRuntime:
         await self._children.close()
 
     async def _received(self, path: Path) -> str:
-        """Copy a GGUF file in, part by part; the blob that is held."""
+        """Copy a file in, part by part; the blob that is held."""
         await in_thread(check_file, path)
         incoming = self._registry.receive(path)
         try:

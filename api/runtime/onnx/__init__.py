@@ -1,0 +1,1 @@
+"""The engine for encoders: ONNX Runtime in a child process that speaks as the llama.cpp one does."""
