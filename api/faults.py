@@ -12,6 +12,7 @@ NAMES = (
     "import_chunks_stored",
     "import_vectors_stored",
     "import_marked_ready",
+    "replace_switched",
     "delete_marked",
     "delete_vectors_removed",
     "delete_file_removed",

@@ -101,7 +101,7 @@ async def _imported(
     with importer.files.path(content_id).open("rb") as source:  # a copy: a failure loses nothing
         received = await receive(source, label.name, uploads)
     collection = await run_sync(collections.named, label.collection or FOR_ALL, label.embedder)
-    return await importer.import_document(
+    outcome = await importer.import_document(
         received.path,
         received.name,
         collection,
@@ -109,6 +109,7 @@ async def _imported(
         received.size_bytes,
         kind=received.kind,
     )
+    return outcome.document, outcome.is_new
 
 
 def _told(outcomes: Sequence[Outcome]) -> str:

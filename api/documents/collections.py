@@ -46,11 +46,20 @@ class ListedCollection:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The document, whether it is new, and under which name its file came."""
+    """The document, whether it is new, under which name its file came, whether that is a newer version of it, and what
+    is still to take its place.
+    """
 
     document: Document
     is_new: bool
     name: str
+    is_newer: bool = False
+    replacement: Document | None = None
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether it is not there yet, or not in its newer version."""
+        return "importing" in (self.document.status, self.replacement and self.replacement.status)
 
     @property
     def has_other_name(self) -> bool:
@@ -104,13 +113,20 @@ class CollectionCatalog:
         return collection, documents
 
     async def import_document(
-        self, owner: Owner, file: BinaryIO, filename: str, *, wait: bool, password: str = ""
+        self,
+        owner: Owner,
+        file: BinaryIO,
+        filename: str,
+        *,
+        wait: bool,
+        password: str = "",
+        replace: bool = False,
     ) -> Imported:
         """Keep a document, so that it can be searched; `Importer.import_document` says what else can come of it."""
         collection_for_it = await self._collection_for(owner)
         received = await receive(file, filename, self._settings.uploads_dir)
         try:
-            document, is_new = await self._importer.import_document(
+            document, is_new, is_newer = await self._importer.import_document(
                 received.path,
                 received.name,
                 await run_sync(collection_for_it),  # a refused file has none made
@@ -119,10 +135,12 @@ class CollectionCatalog:
                 kind=received.kind,
                 wait=wait,
                 password=password,
+                replace=replace,
             )
         finally:
             received.path.unlink(missing_ok=True)
-        return Imported(document, is_new, received.name)
+        coming = await self.replacement(document.id)
+        return Imported(document, is_new, received.name, is_newer, coming)
 
     async def documents(
         self, owner: Owner, *, limit: int | None = None, after: str | None = None
@@ -145,6 +163,10 @@ class CollectionCatalog:
     async def document(self, document_id: str) -> Document:
         """One by its id; `errors.DocumentNotFound`."""
         return await run_sync(self._store.documents.get, document_id)
+
+    async def replacement(self, document_id: str) -> Document | None:
+        """What is being imported to take its place, or was and failed."""
+        return await run_sync(self._store.replacements.of, document_id)
 
     async def delete_document(self, owner: Owner, name_or_id: str) -> Document:
         """Delete one, the model's own before one for all models; `errors.DocumentNotFound`."""

@@ -34,6 +34,7 @@ class Deleter:
         self._scope = anyio.CancelScope()
         self._left: deque[Document] = deque()
         self._task: asyncio.Task[None] | None = None
+        importer.discard = self._start
 
     async def delete_document(self, scope: Scope, name_or_id: str) -> Document:
         """Delete one by name (with or without `.pdf`) or id, also one that failed or is being imported.
@@ -55,13 +56,14 @@ class Deleter:
         documents = await run_sync(self._store.documents.mark_collection_deleting, collection)
         faults.point("delete_marked")
         self._start(documents)
-        return documents
+        return [one for one in documents if not one.replaces]
 
     async def delete(self, documents: Sequence[Document]) -> None:
         """From now on they are neither listed nor searched, whatever happens; the rest goes on behind."""
-        await run_sync(self._store.documents.mark_deleting, [one.id for one in documents])
+        ids = [one.id for one in documents]
+        waiting = await run_sync(self._store.documents.mark_deleting, ids)
         faults.point("delete_marked")
-        self._start(documents)
+        self._start([*documents, *waiting])
 
     async def resume(self) -> None:
         """At start, once and after the index has caught up: finish half-done deletes in the background."""

@@ -1,10 +1,11 @@
 """A document comes in: row, file, text, chunks, vectors, words, in this order; each step can be repeated."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 import anyio
@@ -13,9 +14,11 @@ from anyio.to_thread import run_sync
 from api import faults
 from api.data_folder.guarded import Folders
 from api.documents.extract import Bounds, extract
-from api.documents.files import Files, Label
+from api.documents.files import Files
+from api.documents.originals import bring, release, set_strays_aside
+from api.documents.replacing import take_place
 from api.documents.split import pack, pieces
-from api.errors import ApiError, DeviceInUse, DocumentNotFound, OutOfSpace, Unavailable
+from api.errors import ApiError, DeviceInUse, DocumentNotFound, Unavailable
 from api.index import Index
 from api.index.embeddings import Embedder
 from api.settings import Settings
@@ -32,6 +35,14 @@ MOST_PAUSE_SECONDS = 30
 PARSERS = 2
 """Documents parsed at once, and beside them one that is small: it does not wait for big ones."""
 SMALL_BYTES = 2**20
+
+
+class Outcome(NamedTuple):
+    """A document, whether it was not there before, and whether it is a newer version that replaces what was."""
+
+    document: Document
+    is_new: bool
+    is_newer: bool
 
 
 class Importer:
@@ -58,6 +69,8 @@ class Importer:
         self._beginning = anyio.Lock()  # rows, files, labels and tasks change together
         self._contents: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()  # one fills it
         self._running: dict[str, _Running] = {}
+        self.discard: Callable[[Sequence[Document]], None] = lambda _: None
+        """Takes away what is marked as deleting."""
 
     async def import_document(
         self,
@@ -70,27 +83,36 @@ class Importer:
         kind: str = "pdf",
         wait: bool = True,
         password: str = "",
-    ) -> tuple[Document, bool]:
-        """The document and whether it is new.
+        replace: bool = False,
+    ) -> "Outcome":
+        """The document, and whether it or its content is new.
 
         Takes `file` over: afterwards it is moved or gone, whatever happens. With `wait` the document is
         ready, or the reason is raised and nothing of it is left. Without, it is importing or ready; a
         failure is kept in its row. The same bytes again are the same document; where another collection
         has them, nothing is read or embedded again. The password is kept nowhere: an import that is
         interrupted before its pages are read ends without it. `errors.NameTaken` when other bytes have the name.
+
+        With `replace` a ready document of that name keeps its id and is found as it was until the new content takes
+        the place of the old one; without waiting it is returned as it is. The last one that was asked for counts.
         """
         async with self._beginning:  # a deletion comes before all of this, or after
-            document, is_new = await run_sync(
-                self._begin, file, name, collection, sha256, size_bytes, kind
-            )
+            embedder = self._index.embedder_of(collection).model
+            wanted = (file, name, collection, sha256, size_bytes, embedder, kind)
+            begin = partial(bring, self._store, self.files, *wanted, replace=replace)
+            document, is_new, _, given_up = await run_sync(begin)
+            self.discard(given_up)
             if document.status == "importing" and document.id not in self._running:
                 self._start(document, wait, password)
+        is_newer = is_new and document.replaces != ""
         running = self._running.get(document.id)
         if running is not None:
             running.is_waited_for &= wait
             if wait:
                 document = await running.outcome()
-        return document, is_new
+        if document.replaces:
+            document = await run_sync(self._store.documents.get, document.replaces)
+        return Outcome(document, is_new, is_newer)
 
     async def resume(self) -> None:
         """At start, once: go on with half-done imports in the background.
@@ -105,7 +127,7 @@ class Importer:
         may_sweep = self.files.guarded.may_sweep
         async with self._beginning:  # whose upload is on its way has its file
             if may_sweep:
-                await run_sync(self._set_strays_aside)
+                await run_sync(set_strays_aside, self.files)
             for document in await run_sync(self._store.documents.all, "importing"):
                 if document.id in self._running:
                     continue
@@ -116,16 +138,11 @@ class Importer:
                     await run_sync(self.files.remove, document.content_id)
                     await run_sync(self._store.documents.remove, document.id)
 
-    def _set_strays_aside(self) -> None:
-        for stray in self.files.unplaced():
-            if placed := self.files.set_aside(stray):
-                log.warning("The file %s belongs to no document. It lies in %s.", stray, placed)
-
     async def release(self, document: Document) -> None:
         """Stop working on a document that is marked as deleting, and give up its file; idempotent."""
         async with self._beginning:  # its import is at work or has ended, and none begins any more
             await self._stop(document.id)
-            await run_sync(self._release, document)
+            await run_sync(release, self._store, self.files, document)
 
     async def settled(self) -> None:
         """Wait until no import is at work."""
@@ -142,60 +159,6 @@ class Importer:
         if running := self._running.get(document_id):
             running.scope.cancel()
             await asyncio.wait([running.task])
-
-    def _begin(
-        self,
-        file: Path,
-        name: str,
-        collection: Collection,
-        sha256: str,
-        size_bytes: int,
-        kind: str,
-    ) -> tuple[Document, bool]:
-        embedder = self._index.embedder_of(collection).model
-        try:
-            with self.files.guarded.adding():
-                document, is_new, has_new_content = self._store.documents.add(
-                    name, collection, sha256, size_bytes, embedder, kind
-                )
-                faults.point("import_row_added")
-                if is_new:
-                    self._keep_file(file if has_new_content else None, document)
-            return document, is_new
-        finally:
-            file.unlink(missing_ok=True)
-
-    def _keep_file(self, file: Path | None, document: Document) -> None:
-        """Without a file, the one that is there already gets another label."""
-        try:
-            if file is None:
-                self._label(document.content_id)
-            else:
-                self.files.keep(file, document.content_id, _label_of(document), document.kind)
-                faults.point("import_file_kept")
-        except OSError as error:
-            if file is not None:
-                self.files.remove(document.content_id)
-            self._store.documents.remove(document.id)
-            raise OutOfSpace(f"The file could not be kept: {error.strerror}.") from error
-
-    def _release(self, document: Document) -> None:
-        """Its file goes, unless others have the content too: then the label names those alone."""
-        content_id = document.content_id
-        having = self._store.documents.of_content(content_id)
-        others = [_label_of(one) for one in having if one.id != document.id]
-        if left := self.files.with_unknown(content_id, others, [_label_of(document)]):
-            with contextlib.suppress(OSError):  # a full disk keeps nobody from deleting
-                self.files.relabel(content_id, left)
-        else:
-            self.files.remove(content_id)
-        if document.id != document.content_id:  # of before contents were shared
-            self.files.remove(document.id)
-
-    def _label(self, content_id: str) -> None:
-        """Write beside the file of a content which documents have it."""
-        labels = [_label_of(one) for one in self._store.documents.of_content(content_id)]
-        self.files.relabel(content_id, self.files.with_unknown(content_id, labels))
 
     def _start(self, document: Document, wait: bool, password: str = "") -> None:
         running = _Running(wait, password)
@@ -236,6 +199,10 @@ class Importer:
             if not await run_sync(self._store.contents.is_complete, document.content_id):
                 await self._fill(document, embedder, password)
             await self._index.place(document, embedder)
+            if document.replaces:
+                replaced, left = await take_place(self._store, self._index, document)
+                self.discard([left])
+                return replaced
             ready = await run_sync(self._store.documents.mark_ready, document.id)
         faults.point("import_marked_ready")
         await self._index.catch_up()
@@ -290,15 +257,11 @@ class Importer:
             error = ApiError("The import failed inside the service; its log says more.")
         await self._take_back(document)
         async with self._beginning:  # nobody comes to share the content until its row tells
-            await run_sync(self._release, document)
+            await run_sync(release, self._store, self.files, document)
             if keep:
                 await run_sync(self._store.documents.mark_failed, document.id, error.as_problem())
             else:
                 await run_sync(self._store.documents.remove, document.id)
-
-
-def _label_of(document: Document) -> Label:
-    return Label(document.name, document.collection, document.collection_embedder)
 
 
 class _Running:

@@ -17,6 +17,7 @@ from api.index.embeddings import LABEL_CHARACTERS, Embedder, Vectors, parts_of, 
 from api.index.following import follow_words, name_in_words, words_that_differ
 from api.index.lexical import Damaged, LexicalIndex
 from api.index.likeness import Likeness
+from api.index.switching import Switching
 from api.index.turns import Turns, fitting
 from api.index.values import Candidates, Scored, VectorSet
 from api.index.vector_store import VectorStore
@@ -51,6 +52,7 @@ class Index:
         self._writing_words = anyio.Lock()
         self._turns = Turns()
         self._likeness = Likeness(store)
+        self.switching = Switching()
 
     def embedder_of(self, collection: Collection) -> Embedder:
         """What embeds a collection's documents and the questions about them."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import anyio.to_thread
 
@@ -51,8 +52,21 @@ async def hits(
     """The best `limit` passages of the documents (None: all in the scope), best first.
 
     The first query matters most. Only text that is ready in the store; duplicates are marked and do
-    not count.
+    not count. What is replaced meanwhile is found before or after that.
     """
+    search = partial(_hits, index, store, scope, queries, documents, limit, dense_weight)
+    return await index.switching.steadily(scope.ids, search)
+
+
+async def _hits(
+    index: Index,
+    store: Store,
+    scope: Scope,
+    queries: Sequence[str],
+    documents: Sequence[Document] | None,
+    limit: int,
+    dense_weight: float,
+) -> list[Hit]:
     ranked = fuse(await _candidates(index, scope, queries, documents), dense_weight)
     wanted = [one.chunk_id for one in ranked]
     within = None if documents is None else [one.id for one in documents]

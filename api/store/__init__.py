@@ -15,6 +15,7 @@ from api.store.documents import Documents
 from api.store.installation import Installation
 from api.store.jobs import Jobs
 from api.store.models import Models
+from api.store.replacements import Replacements
 from api.store.vectors import Vectors
 
 
@@ -25,6 +26,7 @@ class Store:
     database: Database
     collections: Collections
     documents: Documents
+    replacements: Replacements
     contents: Contents
     chunks: Chunks
     vectors: Vectors
@@ -45,6 +47,7 @@ def open_store(path: Path) -> Store:
         database,
         Collections(database),
         Documents(database),
+        Replacements(database),
         Contents(database),
         Chunks(database),
         Vectors(database),

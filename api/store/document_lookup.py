@@ -20,7 +20,7 @@ from api.store.document_rows import (
     select_documents,
     still_importing,
 )
-from api.store.tables import IS_LIVE, documents
+from api.store.tables import IS_LIVE, STANDS_ALONE, documents
 
 NAMES_SHOWN = 100
 """Documents that an error names."""
@@ -88,8 +88,8 @@ class DocumentLookup:
         raise self._missing(scope, [name_or_id], query)
 
     def of(self, collection: Collection) -> list[Document]:
-        """All in one collection that can be deleted, oldest first."""
-        query = in_collection(collection.id)
+        """All in one collection that can be deleted, oldest first; what waits to take their place goes with them."""
+        query = in_collection(collection.id).where(STANDS_ALONE)
         return self._found(query.order_by(documents.c.created_at, documents.c.id))
 
     def of_content(self, content_id: str) -> list[Document]:
@@ -208,5 +208,10 @@ class DocumentLookup:
 def _by_key(found: list[Document], scope: Scope) -> dict[str, Document]:
     """By what names are compared by; of several the one of the first collection, a live one."""
     order = {one: at for at, one in enumerate(scope.ids)}
-    found.sort(key=lambda one: (order[one.collection_id], one.status == "failed"), reverse=True)
+    found.sort(key=lambda one: (order[one.collection_id], _worth(one)), reverse=True)
     return {document_key(one.name): one for one in found}
+
+
+def _worth(document: Document) -> int:
+    """Which of several of one name is meant: the least, a live one before a failed one and what waits for its place."""
+    return 2 * bool(document.replaces) + (document.status == "failed")

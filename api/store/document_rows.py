@@ -18,7 +18,8 @@ class Document:
     """One file in one collection.
 
     `embedder` is the version under which its vectors stand, empty until they do; `collection_embedder` the embedding
-    model that its collection names, empty for that of the settings.
+    model that its collection names, empty for that of the settings; `replaces` the id of the document whose place it
+    is to take, empty for one that stands by itself.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Document:
     language: str
     embedder: str
     created_at: str
+    replaces: str
 
     @property
     def is_for_all(self) -> bool:
@@ -47,7 +49,16 @@ class Document:
         return self.collection == FOR_ALL
 
 
-_OF_DOCUMENT = ("id", "name", "collection_id", "content_id", "status", "error", "embedder")
+_OF_DOCUMENT = (
+    "id",
+    "name",
+    "collection_id",
+    "content_id",
+    "status",
+    "error",
+    "embedder",
+    "replaces",
+)
 _OF_CONTENT = (
     "sha256",
     "size_bytes",

@@ -1,16 +1,17 @@
 """Documents: contents under a name in a collection.
 
 A document is `importing`, then `ready` or `failed`; `deleting` from the moment it is deleted until its vectors are
-gone. Only `ready` ones are listed or searched. Its content (the bytes, by their hash, as one embedding model reads
-them) is shared with the documents of other collections, and goes with the last of them.
+gone. Only `ready` ones are listed or searched. One that `replaces` another is imported beside it and then gives it its
+content (`replacements.py`). A content (the bytes, by their hash, as one embedding model reads them) is shared with the
+documents of other collections, and goes with the last of them.
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from api.errors import NameTaken
 from api.names import document_key
@@ -24,18 +25,22 @@ from api.store.document_rows import (
     document_of,
     in_collection,
     one_document,
+    select_documents,
 )
-from api.store.tables import IS_LIVE, changes, contents, documents
+from api.store.tables import changes, contents, documents
 
 __all__ = ["Added", "Document", "DocumentStatus", "Documents"]
 
 
 class Added(NamedTuple):
-    """What `Documents.add` made: nothing, a document over a content that is there, or both."""
+    """What `Documents.add` made: nothing, a document over a content that is there, or both; `given_up` are those
+    that are being deleted now because of it.
+    """
 
     document: Document
     is_new: bool
     has_new_content: bool
+    given_up: Sequence[Document] = ()
 
 
 class Documents(DocumentLookup):
@@ -49,44 +54,50 @@ class Documents(DocumentLookup):
         size_bytes: int,
         embedder: str,
         kind: str = "pdf",
+        *,
+        replace: bool = False,
     ) -> Added:
         """A document being imported, or the collection's live one with the same bytes.
 
-        Its content is one that another live document has for this embedding model, or a new one, which gets the
-        document's id. `errors.NameTaken` when other bytes have that name here. An earlier failure under the name
-        makes room. `errors.CollectionNotFound` when the collection was deleted.
+        Its content is one that another live document has for this embedding model, or a new one. `errors.NameTaken`
+        when other bytes have that name here; with `replace` it is to take the place of a document of that name that is
+        ready, and of all else that was imported under it. An earlier failure under the name makes room.
+        `errors.CollectionNotFound` when the collection was deleted.
         """
         with self._database.write() as connection:
             require_found(connection, collection.id)
-            same = in_collection(collection.id).where(IS_LIVE, contents.c.sha256 == sha256)
-            if row := connection.execute(same).mappings().first():
-                return Added(document_of(row), False, False)
-            _make_room(connection, collection, name)
-            identifier = f"doc_{secrets.token_hex(8)}"
-            content_id = live_content(connection, sha256, embedder, kind)
+            named = _of_name(connection, collection, name)
+            if same := _of_bytes(connection, collection, sha256):
+                if replace:
+                    _require_name(same, named, name)
+                earlier = [one for one in named if replace and _waits(one) and one.id != same.id]
+                return Added(same, False, False, _give_up(connection, earlier))
+            replaced = _make_room(connection, named, name, replace=replace)
+            earlier = _give_up(connection, [one for one in named if one.status == "importing"])
+            identifier, content_id = new_id(), live_content(connection, sha256, embedder, kind)
             is_new = content_id is None
-            if is_new:
-                connection.execute(
-                    insert(contents).values(
-                        id=identifier,
-                        sha256=sha256,
-                        size_bytes=size_bytes,
-                        embedder=embedder,
-                        kind=kind,
-                    )
-                )
+            if content_id is None:
+                content_id = new_id() if replaced else identifier
+                values = {
+                    "sha256": sha256,
+                    "size_bytes": size_bytes,
+                    "embedder": embedder,
+                    "kind": kind,
+                }
+                connection.execute(insert(contents).values(id=content_id, **values))
             connection.execute(
                 insert(documents).values(
                     id=identifier,
                     collection_id=collection.id,
-                    content_id=content_id or identifier,
+                    content_id=content_id,
                     name=name,
                     name_key=document_key(name),
                     status="importing",
                     created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                    replaces=replaced,
                 )
             )
-            return Added(one_document(connection, identifier), True, is_new)
+            return Added(one_document(connection, identifier), True, is_new, earlier)
 
     def mark_placed(self, document_id: str, embedder: str) -> None:
         """From now on its vectors are wanted in the index."""
@@ -117,10 +128,10 @@ class Documents(DocumentLookup):
             _set(connection, document_id, status="failed", error=error, embedder="")
             empty_unless_needed(connection, content_id)
 
-    def mark_deleting(self, document_ids: Iterable[str]) -> None:
-        """From now on they are neither listed nor searched."""
+    def mark_deleting(self, document_ids: Iterable[str]) -> list[Document]:
+        """From now on they are neither listed nor searched, nor does anything take their place; returns what was to."""
         with self._database.freeing() as connection:
-            _mark_deleting(connection, list(document_ids))
+            return _mark_deleting(connection, list(document_ids))
 
     def mark_collection_deleting(self, collection: Collection) -> list[Document]:
         """The same for a collection and all that stands in it, which is returned."""
@@ -137,29 +148,72 @@ class Documents(DocumentLookup):
             _remove(connection, document_id)
 
 
-def _make_room(connection: Connection, collection: Collection, name: str) -> None:
-    """For a document of that name: failed ones go, a live one is in the way."""
+def new_id() -> str:
+    """For a document, or for a content that does not get that of the document which brought it."""
+    return f"doc_{secrets.token_hex(8)}"
+
+
+def _of_name(connection: Connection, collection: Collection, name: str) -> list[Document]:
     named = in_collection(collection.id).where(documents.c.name_key == document_key(name))
-    found = [document_of(row) for row in connection.execute(named).mappings()]
-    if any(one.status != "failed" for one in found):
+    return [document_of(row) for row in connection.execute(named).mappings()]
+
+
+def _of_bytes(connection: Connection, collection: Collection, sha256: str) -> Document | None:
+    """That stands by itself, or else is to take the place of another one."""
+    same = in_collection(collection.id).where(
+        documents.c.status.in_(("importing", "ready")), contents.c.sha256 == sha256
+    )
+    row = connection.execute(same.order_by(documents.c.replaces)).mappings().first()
+    return document_of(row) if row else None
+
+
+def _require_name(same: Document, named: Sequence[Document], name: str) -> None:
+    if named and document_key(same.name) != document_key(name):
         raise NameTaken(
-            f"Another document is named {name!r} already. "
-            "Delete it first, or import this one under another file name."
+            f"{same.name!r} ({same.id}) has these bytes already: {name!r} stays as it is. Delete one of the two."
         )
-    for one in found:
-        _remove(connection, one.id)
+
+
+def _make_room(
+    connection: Connection, named: Sequence[Document], name: str, *, replace: bool
+) -> str:
+    """For a document of that name: failed ones go, a live one is in the way or is replaced; its id, if it is ready."""
+    if not replace and any(one.status != "failed" for one in named):
+        raise NameTaken(
+            f"Another document is named {name!r} already. Say `replace=true` if this is a newer version of it; "
+            "else delete it first, or import this one under another file name."
+        )
+    for one in named:
+        if one.status == "failed":
+            _remove(connection, one.id)
+    return next((one.id for one in named if one.status == "ready"), "")
+
+
+def _waits(document: Document) -> bool:
+    return document.status == "importing" and document.replaces != ""
+
+
+def _give_up(connection: Connection, found: list[Document]) -> list[Document]:
+    """Imports that a later one under their name makes needless."""
+    _mark_deleting(connection, [one.id for one in found])
+    return found
 
 
 def _set(connection: Connection, document_id: str, **values: Any) -> None:
     connection.execute(update(documents).where(documents.c.id == document_id).values(**values))
 
 
-def _mark_deleting(connection: Connection, document_ids: list[str]) -> None:
+def _mark_deleting(connection: Connection, document_ids: list[str]) -> list[Document]:
+    waiting: list[Document] = []
     for wanted in batches(document_ids, 500):
-        mine = documents.c.id.in_(wanted)
+        to_replace = documents.c.replaces.in_(wanted)
+        found = select_documents().where(to_replace, documents.c.status != "deleting")
+        waiting += [document_of(row) for row in connection.execute(found).mappings()]
+        mine = or_(documents.c.id.in_(wanted), to_replace)
         connection.execute(update(documents).where(mine).values(status="deleting"))
         gone = [{"kind": "delete", "document_id": one} for one in wanted]
         connection.execute(insert(changes), gone)
+    return waiting
 
 
 def _remove(connection: Connection, document_id: str) -> None:

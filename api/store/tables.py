@@ -84,13 +84,15 @@ documents = Table(
     Column("error", JSON),
     Column("embedder", String, nullable=False, server_default=""),
     Column("created_at", String, nullable=False),
+    Column("replaces", String, nullable=False, server_default=""),
 )
 IS_LIVE = documents.c.status.in_(("importing", "ready"))
+STANDS_ALONE = documents.c.replaces == ""
 IN_COLLECTION = documents.c.collection_id.concat("")
 """A document's collection, for queries that begin with some chunks: SQLite would rather walk through all that is in
 the collection, by its index.
 """
-LIVE = text("status IN ('importing', 'ready')")
+LIVE = text("status IN ('importing', 'ready') AND replaces = ''")
 Index(
     "one_live_document_a_name",
     documents.c.collection_id,
@@ -109,6 +111,7 @@ Index(
 )
 Index("documents_in_a_collection", documents.c.collection_id, documents.c.name, documents.c.id)
 Index("documents_of_a_content", documents.c.content_id)
+Index("documents_that_replace", documents.c.replaces)
 
 pages = Table(
     "pages",

@@ -106,9 +106,10 @@ class House:
         """Import bytes."""
         upload = received(self.folder / "uploads", content)
         collection = self.store.collections.of_model(model)
-        return await self.importer.import_document(
+        document, is_new, _ = await self.importer.import_document(
             name=name, collection=collection, **upload, **options
         )
+        return document, is_new
 
     def documents_of(self, model: str) -> list[Document]:
         """What the model can be asked about."""

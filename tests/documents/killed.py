@@ -1,7 +1,7 @@
 """A program that imports two documents, and the first into a second collection too, deletes the two and then that
-collection, and is killed on the way by a fault point.
+collection, and is killed on the way by a fault point; others do what stands before the name of theirs.
 
-    python -m tests.documents.killed FOLDER NAME:PASS ...
+    python -m tests.documents.killed FOLDER [replacing+]NAME:PASS ...
 
 Each kill happens in a fork of its own, in a folder of its own, so that the libraries are loaded once.
 """
@@ -19,11 +19,11 @@ from tests.documents.pdfs import handbook
 
 FIRST = handbook([("Towers", "The tower of Lindau is 90 metres high.")])
 SECOND = handbook([(f"Bridge {n}", f"Bridge {n} was built in {1900 + n}.") for n in range(20)])
+NEWER = handbook([("Towers", "The tower of Lindau is 91 metres high, and has a clock.")])
 
 
 async def work(folder: Path) -> None:
     """Do it all; end well when nothing kills."""
-    turns.ALONE_TOKENS = 100  # several turns a document
     house = House(folder, embedded=True).open()
     await house.bring(FIRST, "first.pdf")
     await house.bring(SECOND, "second.pdf")
@@ -36,14 +36,28 @@ async def work(folder: Path) -> None:
     await house.close()
 
 
+async def replace(folder: Path) -> None:
+    """Import a document, and a newer version of it in its place."""
+    house = House(folder, embedded=True).open()
+    await house.bring(FIRST, "first.pdf")
+    await house.bring(NEWER, "first.pdf", replace=True)
+    await house.deleter.settled()
+    await house.close()
+
+
+WORK = {"": work, "replacing": replace}
+
+
 def main(base: Path, kills: list[str]) -> None:
     """One death after the other."""
+    turns.ALONE_TOKENS = 100  # several turns a document
     for kill in kills:
         child = os.fork()
         if child == 0:
-            os.environ["LLM_FASTAPI_FAULT"] = kill
+            kind, _, fault = kill.rpartition("+")
+            os.environ["LLM_FASTAPI_FAULT"] = fault
             importlib.reload(faults)
-            asyncio.run(work(base / kill))
+            asyncio.run(WORK[kind](base / kill))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == 137, kill

@@ -3,14 +3,16 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from api import faults
 from api.documents.doctor import examine
 from tests.documents.house import House
-from tests.documents.killed import FIRST, SECOND
+from tests.documents.killed import FIRST, NEWER, SECOND
 
 pytestmark = pytest.mark.anyio
 
@@ -36,25 +38,48 @@ KILLS = {  # at the second pass it is the second document that is being imported
 }
 SHARED = list(KILLS)[6:-3]
 """At these the second collection has been given the first document's content."""
+REPLACING = {  # the first version is there; whether the newer one goes on by itself
+    "import_row_added:2": False,
+    "import_file_kept:2": True,
+    "import_pages_stored:2": True,
+    "import_chunks_stored:2": True,
+    "import_vectors_stored:2": True,
+    "replace_switched": True,
+    "delete_file_removed": True,
+    "delete_vectors_removed": True,
+}
+OFTEN = ("import_chunks_stored:2", "replace_switched")
+"""What the ordinary tests are killed at; the others are soak tests."""
+
+
+def some(kills: Iterable[str], often: Collection[str]) -> list[Any]:
+    """Parameters of which most are for soak tests."""
+    return [one if one in often else pytest.param(one, marks=pytest.mark.soak) for one in kills]
+
+
+def kill_at(folder: Path, *kills: str) -> None:
+    """Each leaves a folder of its name below, as the dead process has left it."""
+    command = [sys.executable, "-m", "tests.documents.killed", str(folder), *kills]
+    subprocess.run(command, check=True)
 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one folder a kill, as it was left behind."""
     base = tmp_path_factory.mktemp("killed")
-    command = [sys.executable, "-m", "tests.documents.killed", str(base), *KILLS]
-    subprocess.run(command, check=True)
+    kill_at(base, *KILLS, *(f"replacing+{one}" for one in OFTEN))
     return base
 
 
 def test_every_fault_point_is_passed_by_a_kill() -> None:
     ours = {name for name in faults.NAMES if name.startswith(("import_", "delete_"))}
     assert {kill.partition(":")[0] for kill in KILLS} == ours
+    passed = {kill.partition(":")[0] for kill in REPLACING}
+    assert passed == ours - {"import_marked_ready", "delete_marked"} | {"replace_switched"}
 
 
-@pytest.mark.parametrize("kill", KILLS)
-async def test_after_a_kill_the_next_start_makes_everything_whole(kill: str, killed: Path) -> None:
-    folder = killed / kill
+async def restarted(folder: Path) -> House:
+    """What the next start makes of it, when it has ended what it found half done."""
     shutil.rmtree(folder / "uploads", ignore_errors=True)  # as every start does
     (folder / "chroma.in_use").unlink()  # the look at the folder in a child is another test
     house = House(folder, embedded=True).open()
@@ -63,6 +88,31 @@ async def test_after_a_kill_the_next_start_makes_everything_whole(kill: str, kil
     await house.importer.resume()
     await house.deleter.settled()
     await house.importer.settled()
+    await house.deleter.settled()
+    return house
+
+
+@pytest.mark.parametrize("kill", some(REPLACING, OFTEN))
+async def test_after_a_kill_the_older_or_the_newer_version_is_there(
+    kill: str, killed: Path
+) -> None:
+    folder = killed / f"replacing+{kill}"
+    if not folder.exists():
+        kill_at(killed, folder.name)
+    house = await restarted(folder)
+    (document,) = house.documents_of("demo")
+    assert (house.files.path(document.content_id).read_bytes() == NEWER) == REPLACING[kill]
+    assert house.store.documents.all() == [document]
+    assert house.is_whole()
+    assert (await house.bring(NEWER, "first.pdf", replace=True))[0].id == document.id
+    await house.deleter.settled()
+    assert house.is_whole()
+    await house.close()
+
+
+@pytest.mark.parametrize("kill", KILLS)
+async def test_after_a_kill_the_next_start_makes_everything_whole(kill: str, killed: Path) -> None:
+    house = await restarted(killed / kill)
     expected = KILLS[kill]
     for name, content in (("first.pdf", FIRST), ("second.pdf", SECOND)):
         if name in expected:  # waits for the import that goes on, and is no second document

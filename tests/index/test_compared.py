@@ -34,7 +34,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 def add(store: Store, name: str, count: int, model: str = "demo", digest: str = "") -> Document:
     """A ready document of `count` chunks."""
     collection = store.collections.of_model(model)
-    document, _, is_new = store.documents.add(name, collection, digest or name, 1, "tiny")
+    document, _, is_new, _ = store.documents.add(name, collection, digest or name, 1, "tiny")
     if is_new:
         rows = np.random.default_rng(sum(name.encode())).normal(size=(count, 8))
         chunks = [Chunk(n, 1, "", f"{name} {n}", 1) for n in range(count)]

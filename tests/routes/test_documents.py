@@ -95,6 +95,31 @@ def test_other_bytes_under_the_name_are_a_409(service: Service, client: TestClie
     assert len(service.house.kept()) == 1
 
 
+def test_a_newer_version_replaces_the_document_under_its_id(client: TestClient) -> None:
+    old = bring(client).json()
+    replaced = bring(client, LUNCH, replace=True)
+    assert (replaced.status_code, replaced.json()["Message"]) == (200, "Replaced parking.pdf")
+    assert replaced.json()["id"] == old["id"]
+    assert replaced.json()["sha256"] != old["sha256"]
+    assert bring(client, LUNCH, replace=True).json()["Message"] == "parking.pdf is imported"
+    assert listed(client) == ["parking"]
+
+
+def test_until_a_newer_version_is_there_the_document_tells_how_far_it_is(
+    client: TestClient,
+) -> None:
+    old = bring(client).json()
+    accepted = bring(client, drawing_only(), replace=True, wait=False)
+    assert (accepted.status_code, accepted.json()["id"]) == (202, old["id"])
+    assert accepted.json()["Message"] == "A newer version of parking.pdf is being imported"
+    document = client.get(accepted.headers["location"]).json()
+    while document["replacement"]["status"] == "importing":
+        time.sleep(0.01)
+        document = client.get(f"/documents/{old['id']}").json()
+    assert document["replacement"]["error"]["reason"] == "no_text"
+    assert (document["status"], document["sha256"]) == ("ready", old["sha256"])
+
+
 def test_without_waiting_the_import_is_accepted_and_ends_behind(client: TestClient) -> None:
     response = bring(client, wait="false")
     assert response.status_code == 202

@@ -83,6 +83,11 @@ class ImportDocumentRequest(OwnerRequest):
     wait: bool = Field(
         True, description="Answer when it can be searched; `false` answers 202 at once."
     )
+    replace: bool = Field(
+        False,
+        description="A document of that name that has other bytes becomes this one and keeps its id; it is found as it "
+        "was until this one is ready.",
+    )
     password: SecretStr = Field(
         SecretStr(""),
         max_length=MAX_PASSWORD_CHARACTERS,
@@ -118,6 +123,16 @@ class NoticeResponse(BaseModel):
     pages: list[int] = Field(description="On which pages; none stands for the whole document.")
 
 
+class ReplacementResponse(BaseModel):
+    """A newer version of a document: being imported, or why it could not be."""
+
+    status: str
+    sha256: str
+    pages_total: int
+    pages_done: int
+    error: dict[str, Any] | None
+
+
 class DocumentResponse(BaseModel):
     """One document and how far its import is."""
 
@@ -136,6 +151,9 @@ class DocumentResponse(BaseModel):
     sha256: str
     created_at: str
     error: dict[str, Any] | None = None
+    replacement: ReplacementResponse | None = Field(
+        None, description="What is to take its place (`replace=true`); null when there is none."
+    )
 
 
 class DocumentSummary(BaseModel):
@@ -185,7 +203,10 @@ class DeleteAllDocumentsResponse(BaseModel):
     summary="Import a document",
     responses=problems(404, 408, 409, 413, 415, 422, 507)
     | {
-        200: {"model": DocumentResponse, "description": "The same bytes are there already."},
+        200: {
+            "model": DocumentResponse,
+            "description": "The same bytes are there already, or they have replaced the older ones (`replace=true`).",
+        },
         202: {"model": DocumentResponse, "description": "Being imported (`wait=false`)."},
     },
     openapi_extra=documented(ImportDocumentRequest, files=FILES),
@@ -206,13 +227,14 @@ async def import_document(
         upload.filename or "",
         wait=values.wait,
         password=values.secret,
+        replace=values.replace,
     )
-    if imported.document.status == "importing":
+    if imported.is_coming:
         response.status_code = 202
-    elif not imported.is_new:
+    elif imported.is_newer or not imported.is_new:
         response.status_code = 200
     response.headers["Location"] = f"/documents/{imported.document.id}"
-    return _response(imported.document, _message(imported))
+    return _response(imported.document, _message(imported), imported.replacement)
 
 
 @router.get(
@@ -257,9 +279,12 @@ async def get_document(
     ],
     services: ServicesDep,
 ) -> DocumentResponse:
-    """`status` is importing, ready or failed; `pages_done` counts up to `pages_total`."""
+    """`status` is importing, ready or failed; `pages_done` counts up to `pages_total`. `replacement` says the same of a
+    newer version that is to take its place.
+    """
     document = await services.collections.document(document_id)
-    return _response(document, _MESSAGES[document.status].format(document.name))
+    coming = await services.collections.replacement(document_id)
+    return _response(document, _MESSAGES[document.status].format(document.name), coming)
 
 
 @router.delete(
@@ -312,6 +337,9 @@ _MESSAGES = {
 
 def _message(imported: Imported) -> str:
     document = imported.document
+    if imported.is_newer:
+        what = "A newer version of {} is being imported" if imported.is_coming else "Replaced {}"
+        return what.format(document.name)
     if imported.is_new and document.status == "ready":
         return f"Successfully imported {document.name}"
     said = _MESSAGES[document.status].format(document.name)
@@ -320,7 +348,7 @@ def _message(imported: Imported) -> str:
     return said
 
 
-def _response(document: Document, message: str) -> DocumentResponse:
+def _response(document: Document, message: str, replacement: Document | None) -> DocumentResponse:
     return DocumentResponse(
         Message=message,
         id=document.id,
@@ -337,4 +365,12 @@ def _response(document: Document, message: str) -> DocumentResponse:
         sha256=document.sha256,
         created_at=document.created_at,
         error=document.error,
+        replacement=replacement
+        and ReplacementResponse(
+            status=replacement.status,
+            sha256=replacement.sha256,
+            pages_total=replacement.pages_total,
+            pages_done=replacement.pages_done,
+            error=replacement.error,
+        ),
     )

@@ -1,0 +1,86 @@
+"""The files of documents and their rows: a file comes with its document's row, and goes before it."""
+
+import contextlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from api import faults
+from api.documents.files import Files, Label
+from api.errors import OutOfSpace
+from api.store import Store
+from api.store.collections import Collection
+from api.store.documents import Added, Document
+
+log = logging.getLogger(__name__)
+
+
+def bring(
+    store: Store,
+    files: Files,
+    file: Path,
+    name: str,
+    collection: Collection,
+    sha256: str,
+    size_bytes: int,
+    embedder: str,
+    kind: str,
+    *,
+    replace: bool,
+) -> Added:
+    """Give a received file a row and its place; afterwards `file` is moved or gone, whatever happens."""
+    try:
+        with files.guarded.adding():
+            added = store.documents.add(
+                name, collection, sha256, size_bytes, embedder, kind, replace=replace
+            )
+            faults.point("import_row_added")
+            if added.is_new:
+                _keep(store, files, file if added.has_new_content else None, added.document)
+        return added
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _keep(store: Store, files: Files, file: Path | None, document: Document) -> None:
+    """Without a file, the one that is there already gets another label."""
+    content_id = document.content_id
+    try:
+        if file is None:
+            files.relabel(content_id, files.with_unknown(content_id, _labels(store, content_id)))
+        else:
+            files.keep(file, content_id, _label(document), document.kind)
+            faults.point("import_file_kept")
+    except OSError as error:
+        if file is not None:
+            files.remove(content_id)
+        store.documents.remove(document.id)
+        raise OutOfSpace(f"The file could not be kept: {error.strerror}.") from error
+
+
+def release(store: Store, files: Files, document: Document) -> None:
+    """Its file goes, unless others have the content too: then the label names those alone."""
+    content_id = document.content_id
+    others = _labels(store, content_id, but=document.id)
+    if left := files.with_unknown(content_id, others, [_label(document)]):
+        with contextlib.suppress(OSError):  # a full disk keeps nobody from deleting
+            files.relabel(content_id, left)
+    else:
+        files.remove(content_id)
+    if not (document.id == content_id or store.documents.of_content(document.id)):
+        files.remove(document.id)  # of before contents were shared
+
+
+def set_strays_aside(files: Files) -> None:
+    """Files of no document go to `lost/`."""
+    for stray in files.unplaced():
+        if placed := files.set_aside(stray):
+            log.warning("The file %s belongs to no document. It lies in %s.", stray, placed)
+
+
+def _labels(store: Store, content_id: str, *, but: str = "") -> Sequence[Label]:
+    return [_label(one) for one in store.documents.of_content(content_id) if one.id != but]
+
+
+def _label(document: Document) -> Label:
+    return Label(document.name, document.collection, document.collection_embedder)
