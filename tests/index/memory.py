@@ -28,7 +28,7 @@ class MemoryVectors:
         answer = []
         for vector in vectors:
             self._require_dimension(kept, vector)
-            scored = [Scored(one, _cosine(vector, other)) for one, other in kept.items()]
+            scored = [Scored(one, _cosine(vector, other)) for one, other in list(kept.items())]
             answer.append(sorted(scored, key=lambda hit: -hit.score)[:limit])
         return answer
 
