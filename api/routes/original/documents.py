@@ -6,13 +6,18 @@ from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 
-from api.documents.collections import Imported, Owner
+from api.documents.collections import Owner
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, Upload, request_model
 from api.http.request_body import invalid
 from api.names import MAX_NAME_CHARACTERS
-from api.store.documents import Document
+from api.routes.original.document_answers import (
+    MESSAGES,
+    DocumentResponse,
+    message_of,
+    response_of,
+)
 
 router = APIRouter(tags=["documents"])
 
@@ -115,47 +120,6 @@ class DeleteDocumentRequest(OwnerRequest):
     )
 
 
-class NoticeResponse(BaseModel):
-    """Something of a document that was left out or changed."""
-
-    code: str
-    detail: str
-    pages: list[int] = Field(description="On which pages; none stands for the whole document.")
-
-
-class ReplacementResponse(BaseModel):
-    """A newer version of a document: being imported, or why it could not be."""
-
-    status: str
-    sha256: str
-    pages_total: int
-    pages_done: int
-    error: dict[str, Any] | None
-
-
-class DocumentResponse(BaseModel):
-    """One document and how far its import is."""
-
-    Message: str
-    id: str
-    name: str
-    kind: str = Field(description="pdf, docx, pptx, xlsx, html, md, txt, csv or epub.")
-    collection: str = Field(description="The name of its collection; `*` is for all models.")
-    status: str
-    pages_total: int
-    pages_done: int
-    pages_unreadable: list[int]
-    notices: list[NoticeResponse] = Field(description="What was left out or changed, and why.")
-    language: str = Field(description="ISO 639-1, empty when it is not known.")
-    size_bytes: int
-    sha256: str
-    created_at: str
-    error: dict[str, Any] | None = None
-    replacement: ReplacementResponse | None = Field(
-        None, description="What is to take its place (`replace=true`); null when there is none."
-    )
-
-
 class DocumentSummary(BaseModel):
     """A document that can be searched."""
 
@@ -234,7 +198,7 @@ async def import_document(
     elif imported.is_newer or not imported.is_new:
         response.status_code = 200
     response.headers["Location"] = f"/documents/{imported.document.id}"
-    return _response(imported.document, _message(imported), imported.replacement)
+    return response_of(imported.document, message_of(imported), imported.replacement)
 
 
 @router.get(
@@ -284,7 +248,7 @@ async def get_document(
     """
     document = await services.collections.document(document_id)
     coming = await services.collections.replacement(document_id)
-    return _response(document, _MESSAGES[document.status].format(document.name), coming)
+    return response_of(document, MESSAGES[document.status].format(document.name), coming)
 
 
 @router.delete(
@@ -324,53 +288,5 @@ async def delete_all_documents(
         deleted=[document.name for document in deleted],
         learned_by=await services.models.learned_from(
             *(told for document in deleted for told in (document.id, document.sha256))
-        ),
-    )
-
-
-_MESSAGES = {
-    "importing": "{} is being imported",
-    "failed": "{} could not be imported",
-    "ready": "{} is imported",
-}
-
-
-def _message(imported: Imported) -> str:
-    document = imported.document
-    if imported.is_newer:
-        what = "A newer version of {} is being imported" if imported.is_coming else "Replaced {}"
-        return what.format(document.name)
-    if imported.is_new and document.status == "ready":
-        return f"Successfully imported {document.name}"
-    said = _MESSAGES[document.status].format(document.name)
-    if imported.has_other_name:
-        return f"{imported.name} has the same bytes as {document.name} and was not added: {said}"
-    return said
-
-
-def _response(document: Document, message: str, replacement: Document | None) -> DocumentResponse:
-    return DocumentResponse(
-        Message=message,
-        id=document.id,
-        name=document.name,
-        kind=document.kind,
-        collection=document.collection,
-        status=document.status,
-        pages_total=document.pages_total,
-        pages_done=document.pages_done,
-        pages_unreadable=document.pages_unreadable,
-        notices=[NoticeResponse(**notice) for notice in document.notices],
-        language=document.language,
-        size_bytes=document.size_bytes,
-        sha256=document.sha256,
-        created_at=document.created_at,
-        error=document.error,
-        replacement=replacement
-        and ReplacementResponse(
-            status=replacement.status,
-            sha256=replacement.sha256,
-            pages_total=replacement.pages_total,
-            pages_done=replacement.pages_done,
-            error=replacement.error,
         ),
     )
