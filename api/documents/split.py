@@ -1,13 +1,15 @@
 """Pages to chunks: verbatim slices of one page each, cut where the text itself pauses.
 
 First `pieces` cuts pages into lines and sentences; the caller counts their tokens; then `pack` puts neighbours
-together. A heading begins a new chunk, so that a short section is one chunk.
+together, as many as fit: a heading is the best place to cut, and never makes a chunk small by itself. Chunks of single
+short sections say too little to be found by (docs/experiments.md).
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import groupby
 
 from api.store.chunks import Chunk
 from api.store.contents import Page
@@ -148,72 +150,74 @@ def _sentences(text: str, longest: int) -> Iterator[tuple[int, int]]:
 def pack(
     pages: Sequence[Page], found: Sequence[Piece], tokens: Sequence[int], limit: int, overlap: int
 ) -> list[Chunk]:
-    """Neighbouring pieces of one section of one page, up to `limit` tokens, together; up to `overlap` tokens
-    of a chunk's end begin the next one of the section.
+    """Neighbouring pieces of one page, up to `limit` tokens, together, under the heading that holds where they begin;
+    up to `overlap` tokens of a chunk's end begin the next one, unless that begins with a heading.
     """
     texts = {page.number: page.text for page in pages}
     chunks: list[Chunk] = []
     heading = ""
-    for section in _sections(list(zip(found, tokens, strict=True))):
-        headings = [piece.text.strip() for piece, _ in section if piece.is_heading]
-        heading = headings[-1] if headings else heading
-        for start, end in _cuts(section, limit, overlap):
-            first, last = section[start][0], section[end - 1][0]
+    for on_page in _by_page(list(zip(found, tokens, strict=True))):
+        headings = _headings(on_page, heading)
+        for start, end in _cuts(on_page, limit, overlap):
+            first, last = on_page[start][0], on_page[end - 1][0]
             text = texts[first.page][first.start : last.end].strip()
-            count = sum(number for _, number in section[start:end])
-            chunks.append(Chunk(len(chunks), first.page, heading, text, count))
+            count = sum(number for _, number in on_page[start:end])
+            chunks.append(Chunk(len(chunks), first.page, headings[start], text, count))
+        heading = headings[-1]
     return chunks
 
 
 _Counted = tuple[Piece, int]
 
 
-def _sections(counted: Sequence[_Counted]) -> Iterator[list[_Counted]]:
-    section: list[_Counted] = []
-    for pair in counted:
-        if section and _parts(section[-1][0], pair[0]):
-            yield section
-            section = []
-        section.append(pair)
-    if section:
-        yield section
+def _by_page(counted: Sequence[_Counted]) -> Iterator[list[_Counted]]:
+    for _, on_page in groupby(counted, key=lambda pair: pair[0].page):
+        yield list(on_page)
 
 
-def _parts(before: Piece, after: Piece) -> bool:
-    return before.page != after.page or (after.is_heading and not before.is_heading)
+def _headings(on_page: Sequence[_Counted], before: str) -> list[str]:
+    """For each piece the heading that holds there: of several that follow each other the last."""
+    held: list[str] = []
+    for piece, _ in on_page:
+        before = piece.text.strip() if piece.is_heading else before
+        held.append(before)
+    for at in range(len(on_page) - 2, -1, -1):
+        if on_page[at][0].is_heading and on_page[at + 1][0].is_heading:
+            held[at] = held[at + 1]
+    return held
 
 
-def _cuts(section: Sequence[_Counted], limit: int, overlap: int) -> Iterator[tuple[int, int]]:
+def _cuts(on_page: Sequence[_Counted], limit: int, overlap: int) -> Iterator[tuple[int, int]]:
     start = new = 0  # pieces from `start` to `new` stand in the chunk before as well
-    while new < len(section):
-        end = _fitting(section, start, limit)
-        if end < len(section):
-            end = _best_pause(section, max(new + 1, (start + end) // 2), end)
+    while new < len(on_page):
+        end = _fitting(on_page, start, limit)
+        if end < len(on_page):
+            end = _best_pause(on_page, max(new + 1, (start + end) // 2), end)
         yield start, end
-        start, new = _overlapping(section, start, end, limit, overlap), end
+        start, new = _overlapping(on_page, start, end, limit, overlap), end
 
 
-def _fitting(section: Sequence[_Counted], start: int, limit: int) -> int:
-    total, end = section[start][1], start + 1
-    while end < len(section) and total + section[end][1] <= limit:
-        total += section[end][1]
+def _fitting(on_page: Sequence[_Counted], start: int, limit: int) -> int:
+    total, end = on_page[start][1], start + 1
+    while end < len(on_page) and total + on_page[end][1] <= limit:
+        total += on_page[end][1]
         end += 1
     return end
 
 
-def _best_pause(section: Sequence[_Counted], earliest: int, latest: int) -> int:
+def _best_pause(on_page: Sequence[_Counted], earliest: int, latest: int) -> int:
     """The strongest pause between the two, the last of them."""
-    return max(range(earliest, latest + 1), key=lambda at: (section[at][0].pause, at))
+    return max(range(earliest, latest + 1), key=lambda at: (on_page[at][0].pause, at))
 
 
 def _overlapping(
-    section: Sequence[_Counted], start: int, end: int, limit: int, overlap: int
+    on_page: Sequence[_Counted], start: int, end: int, limit: int, overlap: int
 ) -> int:
-    if end == len(section):
+    if end == len(on_page) or on_page[end][0].is_heading:
         return end
-    room = min(overlap, limit - section[end][1])
+    room = min(overlap, limit - on_page[end][1])
     begin = end
-    while begin - 1 > start and section[begin - 1][1] <= room:
+    while begin - 1 > start and on_page[begin - 1][1] <= room:
         begin -= 1
-        room -= section[begin][1]
+        room -= on_page[begin][1]
     return begin

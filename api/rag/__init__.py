@@ -123,6 +123,7 @@ class Answers:
         collection: str = "",
     ) -> list[Hit]:
         """The best passages without an answer; no documents named means all of the collection's, or of the model's.
+        Passages that say the same are all given: who searches wants every page.
 
         A model is needed where no collection is named, and to rephrase.
         """
@@ -134,8 +135,7 @@ class Answers:
         if rephrase and model:
             asked = settled(model, Options(), self._limits)
             queries = await self._grounded.queries(asked, [Message("user", query)])
-        hits = await self._grounded.hits(scope, queries, selected, limit)
-        return [hit for hit in hits if not hit.is_duplicate]
+        return (await self._grounded.hits(scope, queries, selected, limit))[:limit]
 
     def _settled(self, question: Question) -> Asked:
         over_documents = bool(question.names)

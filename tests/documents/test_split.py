@@ -23,12 +23,24 @@ SECTIONS = (
 )
 
 
-def test_a_short_section_is_one_chunk_under_its_heading() -> None:
+def test_a_heading_is_where_a_page_is_cut_when_it_must_be() -> None:
     chunks = split(SECTIONS)
     assert [chunk.heading for chunk in chunks] == ["Parking", "Holidays"]
     assert chunks[0].text.startswith("Parking\nThe fee")
     assert chunks[1].text.endswith("carried over to March.")
     assert [chunk.ordinal for chunk in chunks] == [0, 1]
+
+
+def test_short_sections_that_fit_together_are_one_chunk_under_the_first_heading() -> None:
+    chunks = split(SECTIONS, "It ends here.", limit=40)
+    assert [chunk.heading for chunk in chunks] == ["Parking", "Holidays"]
+    assert chunks[0].text == SECTIONS.strip()
+
+
+def test_a_chunk_that_begins_with_a_heading_repeats_nothing_before_it() -> None:
+    first, second = split(SECTIONS, overlap=10)
+    assert first.text.endswith("for a card.")
+    assert second.text.startswith("Holidays\nEvery")
 
 
 def test_a_chunk_never_crosses_a_page_and_a_heading_holds_on_the_next_one() -> None:
@@ -44,7 +56,7 @@ def test_long_text_is_cut_at_sentences_and_never_above_the_limit() -> None:
     assert " ".join(chunk.text for chunk in chunks) == text
 
 
-def test_neighbours_in_a_section_share_their_edge() -> None:
+def test_neighbours_share_their_edge() -> None:
     text = " ".join(f"Fact {n} is here now." for n in range(20))
     chunks = split(text, limit=20, overlap=5)
     for before, after in pairwise(chunks):
