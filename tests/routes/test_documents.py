@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from tests.documents.office import docx, epub, packed, paragraph, pptx, shape, xlsx
 from tests.documents.pdfs import drawing_only, encrypted, pdf
 from tests.service import Service, settled
 
@@ -312,3 +313,24 @@ def test_a_bare_name_means_the_pdf_else_the_only_document_of_it(client: TestClie
     assert deleted("rules.TXT")["message"].startswith("Successfully deleted rules.txt")
     assert deleted("rules")["message"].startswith("Successfully deleted rules.md")
     assert deleted("rules")["status"] == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.docx", docx(paragraph("A pass costs 40 euros.")), "docx"),
+        ("a.docm", docx(paragraph("A pass costs 40 euros.")), "docx"),
+        ("a.pptx", pptx(shape("A pass costs 40 euros.")), "pptx"),
+        ("a.xlsx", xlsx(Fees=[["A pass costs 40 euros."]]), "xlsx"),
+        ("a.epub", epub("<p>A pass costs 40 euros.</p>"), "epub"),
+        ("a", docx(paragraph("A pass costs 40 euros.")), "docx"),
+        ("a.xlsx", docx(paragraph("A pass costs 40 euros.")), ""),
+        ("a.docx", packed({"a.txt": "words"}), ""),
+    ],
+)
+def test_zip_files_are_told_apart_by_what_they_hold(
+    client: TestClient, name: str, content: bytes, kind: str
+) -> None:
+    answer = bring(client, content, name)
+    assert answer.status_code == (201 if kind else 415), answer.text
+    assert answer.json().get("kind", "") == kind

@@ -22,6 +22,10 @@ READERS = {
     "md": "markdown",
     "txt": "plain_text",
     "csv": "csv",
+    "docx": "docx",
+    "pptx": "pptx",
+    "xlsx": "xlsx",
+    "epub": "epub",
 }
 """The file beside this one that reads each kind; the libraries of the others are not loaded."""
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from api.documents.reading.decoding import decode, read_bytes
 from api.documents.reading.sections import Pages
-from api.documents.reading.tables import header_of, row_line
-from api.documents.reading.values import Notice, Text, Unusable
+from api.documents.reading.tables import sheet_lines
+from api.documents.reading.values import MAX_TITLE_CHARACTERS, Notice, Text, Unusable
 from finetune.data.csv import DELIMITERS, SAID
 
 MAX_CELL_CHARACTERS = 1_000_000
@@ -17,35 +17,25 @@ SAMPLE_LINES = 20
 def read(file: str, max_pages: int, max_characters: int) -> Text:
     """All rows; a first row that names no columns is one of them."""
     text, notices = decode(read_bytes(file, max_characters))
-    rows = _rows(text.lstrip("\n\r"))
-    first = next(rows, [])
-    second = next(rows, None)
-    header = header_of(first, second)
+    uneven: list[int] = []
     pages = Pages(max_pages, max_characters)
-    count, of_other_width = 0, []
-    for row in _from(first, second, rows, header is not None):
-        count += 1
-        if header is None:
-            pages.add(row_line(None, row), "\n")
-            continue
-        if len(row) != len(header):
-            of_other_width.append(count)
-        pages.name(f"rows from {count}")
-        pages.add(row_line(header, row), "\n")
-    if of_other_width:
-        notices.append(_uneven(of_other_width))
-    title = " | ".join(name for name in header if name)[:200] if header else ""
-    return Text(title, pages.all(), [], notices)
+    title = opening = ""
+    for number, line in sheet_lines(_counted(_rows(text.lstrip("\n\r")), uneven), 1):
+        pages.add(line, "\n", opening and f"from row {number}")
+        title, opening = title or line, "from row"
+    if uneven:
+        notices.append(_uneven(uneven))
+    return Text(title[:MAX_TITLE_CHARACTERS], pages.all(), [], notices)
 
 
-def _from(
-    first: list[str], second: list[str] | None, rest: Iterator[list[str]], has_header: bool
-) -> Iterator[list[str]]:
-    if not has_header:
-        yield first
-    if second is not None:
-        yield second
-    yield from rest
+def _counted(rows: Iterator[list[str]], uneven: list[int]) -> Iterator[tuple[int, list[str]]]:
+    """The rows with their numbers; those that have not as many cells as the first are noted."""
+    width = None
+    for number, row in enumerate(rows, start=1):
+        width = width or len(row)
+        if len(row) != width:
+            uneven.append(number)
+        yield number, row
 
 
 def _rows(text: str) -> Iterator[list[str]]:
@@ -74,5 +64,5 @@ def _fits(sample: Sequence[str], delimiter: str) -> tuple[int, int]:
 def _uneven(rows: list[int]) -> Notice:
     some = ", ".join(map(str, rows[:10]))
     more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
-    detail = f"Rows with another number of cells than the header: {some}{more}. They are kept as they are."
+    detail = f"Rows with another number of cells than the first: {some}{more}. They are kept as they are."
     return Notice("uneven_rows", detail)

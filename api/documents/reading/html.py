@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from html.entities import html5
 from typing import Any
 
 from lxml import etree
@@ -16,12 +17,15 @@ from api.documents.reading.html_tables import (
     rows_of,
     text_of,
 )
+from api.documents.reading.package import parsed
 from api.documents.reading.sections import Pages
 from api.documents.reading.tables import table_lines
 from api.documents.reading.text import clean, opening_words
 from api.documents.reading.values import MAX_TITLE_CHARACTERS, Notice, Text, Unusable
 
 CLOSE_TOGETHER = frozenset({"li", "dt", "dd", "tr", "td", "th"})
+_XML_HEAD = re.compile(r"\A\s*<\?xml[^>]*\?>\s*|<!DOCTYPE[^>\[]*>", re.IGNORECASE)
+_NAMED = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,30};)")
 _SPACES = re.compile(r"[ \t\n\r\f\v]+")
 
 
@@ -65,8 +69,29 @@ class Shown:
         if root is None:
             return ""
         _require_whole(parser)
+        return self._read(root)
+
+    def add_chapter(self, raw: bytes) -> None:
+        """Add a file of XHTML, as books have them; what is no XML is read as HTML."""
+        text, _ = decode(raw, declared_encoding(raw))
+        if not text.lstrip("\ufeff\n\r\t ").startswith("<?xml"):
+            self.read(text)
+            return
+        try:
+            root = parsed(
+                _NAMED.sub(_character, _XML_HEAD.sub("", text)).encode("utf-8", "replace")
+            )
+        except Unusable:
+            self.read(_XML_HEAD.sub("", text))
+            return
+        for element in root.iter(etree.Element):
+            element.tag = element.tag.rpartition("}")[2].lower()
+        self._read(root)
+
+    def _read(self, root: Any) -> str:
+        title = clean(str(root.findtext(".//title") or ""))
         self._walk(root)
-        return clean(str(root.findtext(".//title") or ""))
+        return title
 
     def notices(self) -> list[Notice]:
         """What was left out."""
@@ -174,6 +199,13 @@ class Shown:
         for line in table_lines(*rows_of(table)):
             self.pages.add(line, gap)
             gap = "\n"
+
+
+def _character(entity: re.Match[str]) -> str:
+    """What HTML means by a name; XML knows five of them."""
+    if entity[1] in {"amp;", "lt;", "gt;", "quot;", "apos;"}:
+        return entity[0]
+    return html5.get(entity[1], entity[0].replace("&", "&amp;"))
 
 
 def _require_whole(parser: Any) -> None:

@@ -18,9 +18,14 @@ class Pages:
     """Collects text in its order; `label` of each page is the trail of headings above its first text."""
 
     def __init__(
-        self, most: int, most_characters: int, page_characters: int = PAGE_CHARACTERS
+        self,
+        most: int,
+        most_characters: int,
+        page_characters: int = PAGE_CHARACTERS,
+        opens_a_page: int = OPENS_A_PAGE,
     ) -> None:
         self._most, self._most_characters = most, most_characters
+        self._opens_a_page = opens_a_page
         self._page_characters = min(page_characters, MAX_PAGE_CHARACTERS)
         self._pages: list[ReadPage] = []
         self._characters = 0
@@ -30,13 +35,13 @@ class Pages:
         self._label = self._first_label = ""
         self._trail: list[tuple[int, str]] = []
 
-    def add(self, text: str, gap: str = "\n\n") -> None:
-        """Text that follows, after `gap` where it stands on the same page."""
+    def add(self, text: str, gap: str = "\n\n", opening: str = "") -> None:
+        """Text that follows, after `gap` where it stands on the same page; `opening` labels a page that it begins."""
         for piece in _pieces(clean(text.replace("\xad", "")), self._page_characters):
             if self._has_text and self._length + len(piece) > self._page_characters:
                 self.close()
             if not self._has_text:
-                self._first_label = self._label
+                self._first_label = opening[:MAX_TITLE_CHARACTERS] or self._label
             self._put(piece, gap)
             self._has_text = True
 
@@ -46,7 +51,7 @@ class Pages:
         if not title:
             return
         if self._has_text and (
-            level <= OPENS_A_PAGE or self._length + 2 * len(title) > self._page_characters
+            level <= self._opens_a_page or self._length + 2 * len(title) > self._page_characters
         ):
             self.close()
         self._trail = [(depth, name) for depth, name in self._trail if depth < level]
@@ -59,6 +64,12 @@ class Pages:
         self._label = " ".join(clean(label).split())[:MAX_TITLE_CHARACTERS]
         if not self._has_text:
             self._first_label = self._label
+
+    def part(self, label: str) -> None:
+        """A part of the document, as a sheet or a chapter, begins a page, under no heading of the part before."""
+        self.close()
+        self._trail = []
+        self.name(label)
 
     def close(self, *, keep_empty: bool = False) -> None:
         """End the page; one without text is none, unless it is to be kept."""
