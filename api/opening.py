@@ -15,6 +15,7 @@ from api.documents.deleting import Deleter
 from api.documents.importing import open_importer
 from api.errors import ApiError
 from api.evaluation.opening import open_evaluations, open_measurements
+from api.evaluation.retrieval_proposals import Proposals
 from api.index import Index
 from api.index.opening import open_index
 from api.jobs.files import JobFiles
@@ -131,6 +132,7 @@ async def services_over(
         jobs=jobs,
         evaluations=evaluations,
         measurements=open_measurements(settings, store, answers),
+        proposals=Proposals(store, answers),
         reports=Reports(store, settings.jobs_dir),
         job_files=JobFiles(store, settings.jobs_dir),
         sweeps=sweeps,

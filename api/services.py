@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from api.documents.importing import Importer
     from api.evaluation.evaluations import Evaluations
     from api.evaluation.retrieval import Measurements
+    from api.evaluation.retrieval_proposals import Proposals
     from api.index import Index
     from api.jobs.files import JobFiles
     from api.jobs.queue import JobQueue
@@ -45,6 +46,7 @@ class Services:
     jobs: JobQueue
     evaluations: Evaluations
     measurements: Measurements
+    proposals: Proposals
     reports: Reports
     job_files: JobFiles
     sweeps: Sweeps

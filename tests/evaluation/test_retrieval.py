@@ -1,7 +1,8 @@
 """Measurements of retrieval over HTTP: figures, misses, history, two side by side, and what is refused."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ import pytest
 
 from api.datasets.receiving import Upload
 from api.evaluation.retrieval_figures import FoundPage, Outcome, compared, metrics
+from api.evaluation.retrieval_proposals import question_in
 from api.evaluation.retrieval_questions import FIELD, read_questions
+from api.runtime import Message
 from tests.documents.pdfs import handbook
 from tests.service import Service, open_service
 
 SUBJECTS = ("boiler", "garden", "parking", "canteen", "library", "bicycle", "password", "holiday")
 ROWS = [f"Where is the {subject}?,house.pdf,{page}" for page, subject in enumerate(SUBJECTS, 1)]
+FILL = "which is reached by the stairs at the end of the corridor, or by the lift beside the door to the yard"
 CSV = "\n".join(["question,document,page", *ROWS])
 
 
@@ -23,7 +27,9 @@ CSV = "\n".join(["question,document,page", *ROWS])
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A collection with a page a subject."""
     with open_service(tmp_path_factory.mktemp("retrieval")) as service:
-        sections = [(f"The {one}", f"The {one} is on floor {n}.") for n, one in enumerate(SUBJECTS)]
+        sections = [
+            (f"The {one}", f"The {one} is on floor {n}, {FILL}.") for n, one in enumerate(SUBJECTS)
+        ]
         service.client.post("/collections", data={"name": "house"})
         made = service.client.post(
             "/importDocument?collection=house",
@@ -177,3 +183,44 @@ def test_a_change_for_the_better_is_shown_and_one_by_chance_is_not() -> None:
     assert one.metrics["ndcg@10"].verdict == "no difference shown"
     assert compared("me_x", before, []).questions == 0
     assert metrics(before)["hit@5"].mean == 0.0
+
+
+def test_a_model_proposes_questions_and_they_are_marked_as_its_own(house: Service) -> None:
+    def asks(messages: Sequence[Message]) -> str:
+        about = re.search(r"The (\w+) is on floor", messages[-1].content)
+        if about is None or about[1] == "garden":
+            return "I cannot think of one."
+        return f"Sure, here it is:\n1. Where is the {about[1]}?\n2. Why?"
+
+    house.runtime.rule = asks
+    proposed = house.client.post(
+        "/evaluations/retrieval/proposals",
+        params={"modelName": "demo", "collection": "house", "count": 3},
+    )
+    assert proposed.status_code == 200, proposed.text
+    questions = proposed.json()["questions"]
+    assert len({one["question"] for one in questions}) == 3
+    assert all(one["proposed_by"] == "demo" and one["passage"] for one in questions)
+    found = measured(house, "\n".join(json.dumps(one) for one in questions)).json()
+    assert (found["proposed"], found["misses"]) == (3, 0)
+    all_of_them = house.client.post(
+        "/evaluations/retrieval/proposals?modelName=demo&collection=house&count=50"
+    ).json()["questions"]
+    assert len(all_of_them) == len(SUBJECTS) - 1  # about the garden it had none
+    nothing = house.client.post("/evaluations/retrieval/proposals?modelName=demo")
+    assert (nothing.status_code, "There is no document" in nothing.text) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "question"),
+    [
+        ("What is it?\nAnd why?", "What is it?"),
+        ('- "Was kostet das Parken?"', "Was kostet das Parken?"),
+        ("Question 1: How high is it?", "How high is it?"),
+        ("停车证多少钱一个月呢\uff1f", "停车证多少钱一个月呢\uff1f"),
+        ("No.\nWhy?", ""),
+        ("x" * 400 + "?", ""),
+    ],
+)
+def test_what_is_a_question_in_an_answer(answer: str, question: str) -> None:
+    assert question_in(answer) == question

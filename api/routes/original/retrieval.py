@@ -1,19 +1,21 @@
-"""evaluations/retrieval: is the right page found? Measure, list, get, compare, delete."""
+"""evaluations/retrieval: is the right page found? Propose questions, measure, list, get, compare, delete."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from api.datasets.receiving import Upload as Sent
 from api.evaluation.retrieval import Measured, Where
 from api.evaluation.retrieval_figures import SHOWN, Comparison, FoundPage, Metric
+from api.evaluation.retrieval_proposals import MOST, Proposal
 from api.evaluation.retrieval_questions import FIELD
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, Upload, request_model
 from api.http.request_body import invalid
+from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
 
 router = APIRouter(prefix="/evaluations/retrieval", tags=["evaluations"])
@@ -41,6 +43,31 @@ class MeasureRequest(BaseModel):
     )
     collection: Name = Field(
         "", description="Where to look instead of among the model's documents, by name or id."
+    )
+
+
+class ProposeRequest(BaseModel):
+    """Who makes questions up, about which documents."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model_name: Name = Field(
+        validation_alias=AliasChoices("modelName", "model_name"),
+        description="The model that makes them up.",
+        examples=["ada"],
+    )
+    collection: Name = Field(
+        "", description="About these documents instead of the model's, by name or id."
+    )
+    count: int = Field(20, ge=1, le=MOST, description="Most questions to make up.")
+    seed: int = Field(0, ge=0, description="Another one chooses other passages.")
+
+
+class ProposeResponse(BaseModel):
+    """Questions as a measurement takes them, one a line when written as JSON Lines."""
+
+    questions: list[Proposal] = Field(
+        description="Fewer than asked for where the model's answers were no questions."
     )
 
 
@@ -197,6 +224,28 @@ async def list_measurements(
         ],
         has_more=has_more,
     )
+
+
+@router.post(
+    "/proposals",
+    operation_id="propose_questions",
+    summary="Have a model make up questions from the documents",
+    responses=problems(404, 409, 422, 502, 503),
+    openapi_extra=documented(ProposeRequest),
+)
+async def propose_questions(
+    request: Annotated[ProposeRequest, Depends(request_model(ProposeRequest))],
+    services: ServicesDep,
+    http: Request,
+) -> ProposeResponse:
+    """One chat for each, about passages from all over the documents; nothing is kept.
+
+    Each says by `proposed_by` who made it up, and so does every measurement that asks it. Read them before you trust
+    them: a made-up question has the words of its passage, and is easier to find than a person's.
+    """
+    model = await services.answers.model(request.model_name, over_documents=False)
+    made = services.proposals.make(model, request.collection, request.count, request.seed)
+    return ProposeResponse(questions=await while_connected(http, made))
 
 
 @router.get(
