@@ -109,7 +109,8 @@ async def services_over(
     jobs = JobQueue(store, runtime, submitter, supervisor)
     sweeps = open_sweeps(settings, store, runtime, jobs)
     stack.push_async_callback(sweeps.close)
-    bundled = open_bundled(settings, runtime)
+    pinned = await anyio.to_thread.run_sync(store.collections.pinned)
+    bundled = open_bundled(settings, runtime, pinned)
     models = ModelCatalog(runtime, store, base_models, bundled, settings.default_base_model)
     answers = open_answers(settings, store, runtime, index, models, bundled)
     evaluations = open_evaluations(settings, store, answers, datasets)
@@ -148,8 +149,7 @@ async def prepare(services: Services) -> None:
             LOGGER.warning("%s", hint)
     with _noted("Installing the demo base"):
         await install_demo_base(settings.base_models_dir)
-    with contextlib.suppress(ApiError, OSError):  # it keeps and logs the reason
-        await services.bundled.prepare(settings.embedding_model)
+    await services.bundled.prepare_embedders()
     with contextlib.suppress(ApiError):  # `/readyz` says it when it can be told
         LOGGER.info("Embedding with %s.", await services.index.embedder.described())
     services.jobs.start()

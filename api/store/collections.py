@@ -1,4 +1,4 @@
-"""Collections: sets of documents with one embedder.
+"""Collections: sets of documents with one embedder, which they keep: a model, and what stands around its texts.
 
 The documents of a model stand in the collection of its name, those for all models in `names.FOR_ALL`; both are made
 on first use. `deleting` is one whose last documents are going: it is not found any more.
@@ -23,12 +23,16 @@ NAMES_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """One collection; an empty `embedder` stands for the embedding model that the settings name."""
+    """One collection. Its `embedder` is empty until its first document comes, its templates are None until that is
+    embedded: then both are what the settings say at that time.
+    """
 
     id: str
     name: str
     embedder: str
     created_at: str
+    query_template: str | None = None
+    passage_template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,21 @@ class Collections:
             if found := _named(connection, name):
                 raise NameTaken(f"A collection named {found.name!r} exists ({found.id}).")
             return _insert(connection, name, embedder)
+
+    def pin(self, id: str, query_template: str, passage_template: str) -> Collection:
+        """Keep what stands around its texts, unless that is kept already."""
+        values = {"query_template": query_template, "passage_template": passage_template}
+        mine = collections.c.id == id
+        with self._database.write() as connection:
+            open = collections.c.passage_template.is_(None)
+            connection.execute(update(collections).where(mine, open).values(**values))
+            return _collection(connection.execute(select(*_COLUMNS).where(mine)).one())
+
+    def pinned(self) -> set[str]:
+        """The names of all embedding models that collections have."""
+        query = select(collections.c.embedder).where(collections.c.embedder != "").distinct()
+        with self._database.read() as connection:
+            return set(connection.execute(query).scalars())
 
     def of_model(self, model: str) -> Collection:
         """A model's default collection, made on first use; that for all models when the name is empty."""
@@ -133,6 +152,14 @@ class Collections:
             }
 
 
+def pin_embedder(connection: Connection, collection_id: str, embedder: str) -> str:
+    """The embedding model that it has; that one from now on when it has none."""
+    mine = collections.c.id == collection_id
+    empty = collections.c.embedder == ""
+    connection.execute(update(collections).where(mine, empty).values(embedder=embedder))
+    return str(connection.execute(select(collections.c.embedder).where(mine)).scalar_one())
+
+
 def require_found(connection: Connection, collection_id: str) -> None:
     """`errors.CollectionNotFound` when it was deleted."""
     mine = select(collections.c.id).where(collections.c.id == collection_id, IS_FOUND)
@@ -182,4 +209,4 @@ def _missing(connection: Connection, wanted: str) -> CollectionNotFound:
 
 
 def _collection(row: Row[Any]) -> Collection:
-    return Collection(row.id, row.name, row.embedder, row.created_at)
+    return Collection(**row._asdict())

@@ -18,8 +18,8 @@ class Document:
     """One file in one collection.
 
     `embedder` is the version under which its vectors stand, empty until they do; `collection_embedder` the embedding
-    model that its collection names, empty for that of the settings; `replaces` the id of the document whose place it
-    is to take, empty for one that stands by itself.
+    model that its collection has; `replaces` the id of the document whose place it is to take, empty for one that
+    stands by itself.
     """
 
     id: str

@@ -15,7 +15,13 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from api.errors import NameTaken
 from api.names import document_key
-from api.store.collections import Collection, drop_emptied, mark_deleting, require_found
+from api.store.collections import (
+    Collection,
+    drop_emptied,
+    mark_deleting,
+    pin_embedder,
+    require_found,
+)
 from api.store.contents import empty_unless_needed, live_content
 from api.store.database import batches
 from api.store.document_lookup import DocumentLookup
@@ -59,10 +65,11 @@ class Documents(DocumentLookup):
     ) -> Added:
         """A document being imported, or the collection's live one with the same bytes.
 
-        Its content is one that another live document has for this embedding model, or a new one. `errors.NameTaken`
-        when other bytes have that name here; with `replace` it is to take the place of a document of that name that is
-        ready, and of all else that was imported under it. An earlier failure under the name makes room.
-        `errors.CollectionNotFound` when the collection was deleted.
+        Its content is one that another live document has for this embedding model, or a new one. A collection that has
+        no embedding model yet has this one from now on. `errors.NameTaken` when other bytes have that name here; with
+        `replace` it is to take the place of a document of that name that is ready, and of all else that was imported
+        under it. An earlier failure under the name makes room. `errors.CollectionNotFound` when the collection was
+        deleted.
         """
         with self._database.write() as connection:
             require_found(connection, collection.id)
@@ -74,6 +81,7 @@ class Documents(DocumentLookup):
                 return Added(same, False, False, _give_up(connection, earlier))
             replaced = _make_room(connection, named, name, replace=replace)
             earlier = _give_up(connection, [one for one in named if one.status == "importing"])
+            embedder = pin_embedder(connection, collection.id, embedder)
             identifier, content_id = new_id(), live_content(connection, sha256, embedder, kind)
             is_new = content_id is None
             if content_id is None:

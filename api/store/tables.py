@@ -41,6 +41,8 @@ collections = Table(
     Column("embedder", String, nullable=False, server_default=""),
     Column("status", String, nullable=False, server_default="ready"),
     Column("created_at", String, nullable=False),
+    Column("query_template", Text),
+    Column("passage_template", Text),
 )
 STANDS = text("status = 'ready'")
 IS_FOUND = collections.c.status == "ready"

@@ -291,21 +291,33 @@ async def test_what_an_interrupted_import_has_embedded_is_not_embedded_again(
     assert house.is_whole()
 
 
-@pytest.mark.parametrize("change", ["chunks", "embedder"])
-async def test_chunks_that_are_cut_or_embedded_otherwise_now_are_not_kept(
-    interrupted: tuple[House, Document], change: str
+async def test_an_import_goes_on_with_the_embedder_that_it_began_with(
+    interrupted: tuple[House, Document],
 ) -> None:
     house, document = interrupted
     kept = house.chunk_ids(document)
-    if change == "embedder":
-        house.index.embedder = Embedder(FakeRuntime(embedding_model="other"), "other")
-    else:
-        house.importer = Importer(
-            house.store, house.index, house.files, BOUNDS, chunk_tokens=30, overlap_tokens=4
-        )
+    both = FakeRuntime(embedding_model="other")
+    both.add_models_of(house.runtime)
+    house.index.embedder = Embedder(both, "other")
     await house.importer.resume()
     done, _ = await house.bring(LONG)
-    assert (done.status, done.embedder.split(":")[0]) == ("ready", house.index.embedder.model)
+    assert (done.status, done.embedder.split(":")[0]) == ("ready", "all-minilm-l6-v2")
+    assert house.chunk_ids(document)[: len(kept)] == kept
+    second, _ = await house.bring(HANDBOOK, model="ada")
+    assert second.embedder.startswith("other:")
+
+
+async def test_chunks_that_are_cut_otherwise_now_are_not_kept(
+    interrupted: tuple[House, Document],
+) -> None:
+    house, document = interrupted
+    kept = house.chunk_ids(document)
+    house.importer = Importer(
+        house.store, house.index, house.files, BOUNDS, chunk_tokens=30, overlap_tokens=4
+    )
+    await house.importer.resume()
+    done, _ = await house.bring(LONG)
+    assert done.status == "ready"
     assert not set(kept) & set(house.chunk_ids(document))
     assert house.is_whole()
 

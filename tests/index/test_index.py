@@ -22,7 +22,7 @@ from api.index import Index
 from api.index.dense import ASKED_AT_ONCE
 from api.index.embeddings import Embedder, Vectors
 from api.index.values import Scored, VectorSet
-from api.runtime import ModelRef
+from api.runtime import ModelRef, name_of
 from tests.fakes import FakeRuntime
 from tests.index.library import EMBEDDING_MODEL, Library
 from tests.index.memory import FailingVectors, MemoryVectors
@@ -106,14 +106,69 @@ async def test_a_question_too_long_for_the_embedder_is_refused_and_not_cut(
         await library.found("word " * 600)
 
 
-async def test_documents_of_another_embedder_are_refused_with_the_way_out(
+async def test_a_collection_keeps_its_embedder_when_the_settings_name_another(
     library: Library,
 ) -> None:
     await library.add("old.pdf", TOWER)
-    embedder = Embedder(FakeRuntime(embedding_model="new-embedder"), "new-embedder")
-    changed = Index(library.store, library.vectors, library.lexical, embedder)
-    with pytest.raises(EmbeddingMismatch, match=r"old\.pdf.*import them again"):
+    runtime = FakeRuntime(embedding_model="new-embedder")
+    changed = Index(
+        library.store, library.vectors, library.lexical, Embedder(runtime, "new-embedder")
+    )
+    with pytest.raises(NotReady, match=f"'{EMBEDDING_MODEL}' is not there"):
         await changed.candidates(library.scope(), ["tower"], None, 5)
+    runtime.add_models_of(library.runtime)
+    (found,) = await changed.candidates(library.scope(), ["tower"], None, 5)
+    assert len(found.dense) == 1
+    fresh = library.store.collections.create("fresh")
+    assert changed.embedder_of(fresh).model == "new-embedder"
+
+
+async def test_a_collection_keeps_what_stands_around_its_texts(library: Library) -> None:
+    runtime = FakeRuntime(embedding_model="nomic-embed-text")
+    embedder = Embedder(runtime, "nomic-embed-text", query="Q: {text}")
+    first = Index(library.store, library.vectors, library.lexical, embedder)
+    collection = library.store.collections.create("texts")
+    assert await (await first.pinned(collection)).templates() == await embedder.templates()
+    later = Index(
+        library.store, library.vectors, library.lexical, Embedder(runtime, "nomic-embed-text")
+    )
+    kept = await (await later.pinned(collection)).templates()
+    assert kept == ("Q: {text}", "search_document: {text}")
+    fresh = library.store.collections.create("fresh")
+    assert (await (await later.pinned(fresh)).templates()).query == "search_query: {text}"
+
+
+class Wide(FakeRuntime):
+    """A second embedding model, whose similarities are all near 1, as those of e5."""
+
+    async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
+        """The other one's vectors with a large part that all have."""
+        rows = await super().embed(model, texts)
+        if name_of(model) != "wide":
+            return rows
+        return [[0.9**0.5, *(0.1**0.5 * value for value in row)] for row in rows]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+async def test_collections_of_two_embedders_are_searched_together_on_one_scale(
+    tmp_path: Path, listed: bool
+) -> None:
+    runtime = Wide(embedding_model="wide")
+    runtime.add_models_of(FakeRuntime())
+    library = Library(tmp_path, runtime).open()
+    own = [await library.add("own.pdf", TOWER, FERRY)]
+    for_all = library.store.collections.named("*", "wide")
+    library.embedder = library.index.embedder_of(for_all)
+    own.append(await library.add("shared.pdf", BRIDGE, "Nothing of that kind.", model=""))
+    for question, best in (("the tower of Lindau", TOWER), ("the bridge of Konstanz", BRIDGE)):
+        dense, lexical = await library.found(question, own if listed else None)
+        assert dense[0] == lexical[0] == best
+        assert len(dense) == 4
+    (found,) = await library.index.candidates(library.scope(), ["tower"], None, 10)
+    assert [hit.score for hit in found.dense] == sorted(
+        (h.score for h in found.dense), reverse=True
+    )
+    library.close()
 
 
 def replaced_weights(runtime: FakeRuntime, digest: str) -> None:

@@ -98,7 +98,11 @@ def test_every_document_keeps_its_id_name_and_state_and_equal_bytes_become_one_c
     assert set(own) == {"handbook.pdf", "tower.pdf"}
     assert set(other) == {"Staff handbook.pdf", "tower.pdf"}
     assert own["handbook.pdf"].content_id == other["Staff handbook.pdf"].content_id
-    assert {one.name for one in store.collections.page(10)} == {"demo", "Ada", "*"}
+    found = store.collections.page(10)
+    assert {one.name for one in found} == {"demo", "Ada", "*"}
+    for one in found:  # each keeps what embedded it, whatever the settings say now
+        kept = (one.embedder, one.query_template, one.passage_template)
+        assert kept == ("all-minilm-l6-v2", "{text}", "{text}")
     (failed,) = store.documents.all("failed")
     assert failed.error is not None
     assert failed.error["reason"] == "no_text"
