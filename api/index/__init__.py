@@ -146,13 +146,18 @@ class Index:
     async def likeness(
         self, scope: Scope, documents: Sequence[Document] | None
     ) -> tuple[str, float] | None:
-        """The version that embedded what `candidates` searches, and how alike that is; None where there is nothing."""
+        """The version on whose scale `candidates` speaks, and how alike that is which it embedded; None where there is
+        nothing to search.
+        """
         owners = await self._owners(scope, documents)
         if not owners:
             return None
-        version = await self._only_embedder(owners).version()
-        ids = [one.id for one in owners]
-        within = None if documents is None else [one.id for one in documents]
+        embedder = self.embedder_of(owners[0])
+        version = await embedder.version()
+        ids = [one.id for one in owners if self.embedder_of(one) is embedder]
+        within = None
+        if documents is not None:
+            within = [one.id for one in documents if one.collection_id in ids]
         return version, await run_sync(self._likeness.of, version, ids, within)
 
     async def _owners(self, scope: Scope, documents: Sequence[Document] | None) -> list[Collection]:
