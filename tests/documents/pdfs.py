@@ -8,6 +8,7 @@ from typing import Any
 
 import pypdf
 from fpdf import FPDF
+from PIL import Image
 
 
 def pdf(*pages: str, title: str = "") -> bytes:
@@ -45,6 +46,46 @@ def drawing_only() -> bytes:
     document = FPDF()
     document.add_page()
     document.line(10, 10, 90, 90)
+    return bytes(document.output())
+
+
+def drawn(*streams: str, fonts: str = "", page: str = "", objects: Sequence[bytes] = ()) -> bytes:
+    """A PDF written by hand: a page a stream, with the fonts F (Helvetica) and those of `fonts`, and more entries in
+    each `page`. The further `objects` have the numbers from 10 on.
+    """
+    pages = [11 + len(objects) + 2 * index for index in range(len(streams))]
+    numbered: dict[int, bytes] = {
+        1: b"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[10 0 R]>>>>",
+        2: b"<</Type/Pages/Count %d/Kids[%s]>>"
+        % (len(pages), b" ".join(b"%d 0 R" % one for one in pages)),
+        3: b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    }
+    numbered |= {10 + index: content for index, content in enumerate(objects)}
+    resources = f"/Resources<</Font<</F 3 0 R{fonts}>>>>/MediaBox[0 0 600 800]{page}"
+    for number, stream in zip(pages, streams, strict=True):
+        numbered[number] = (
+            f"<</Type/Page/Parent 2 0 R/Contents {number + 1} 0 R{resources}>>".encode()
+        )
+        numbered[number + 1] = b"<</Length %d>>stream\n%s\nendstream" % (
+            len(stream.encode("latin-1")),
+            stream.encode("latin-1"),
+        )
+    body = b"".join(b"%d 0 obj\n%s\nendobj\n" % pair for pair in numbered.items())
+    return b"%PDF-1.7\n" + body + b"trailer<</Root 1 0 R/Size 999>>\n%%EOF"
+
+
+def placed(*texts: tuple[float, float, str], font: str = "F", size: int = 10) -> str:
+    """A stream that draws each text at its place, in this order."""
+    return "".join(
+        f"BT /{font} {size} Tf 1 0 0 1 {x} {y} Tm ({text}) Tj ET\n" for x, y, text in texts
+    )
+
+
+def picture() -> bytes:
+    """A page with a grey picture and no text."""
+    document = FPDF()
+    document.add_page()
+    document.image(Image.new("L", (60, 80), 128), 0, 0, 210, 297)
     return bytes(document.output())
 
 

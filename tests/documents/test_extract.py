@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from api.documents.extract import Bounds, extract
-from api.documents.reading.text import clean, join_broken_words
-from api.documents.reading.values import ReadPage
+from api.documents.reading.text import clean
 from api.errors import DocumentUnusable
 from api.store.contents import Extracted
 from tests.documents.pdfs import drawing_only, encrypted, pdf
@@ -128,13 +127,3 @@ async def test_a_small_file_that_unfolds_to_very_much_ends_only_its_own_process(
 def test_text_is_cleaned_of_what_cannot_be_stored() -> None:
     assert clean("a\x00b\r\nc\ud800d \r\x1b[e\tf\n\n") == "a b\ncd\n [e f"
     assert clean("\ud83d\ude00") == "\U0001f600"
-
-
-def test_words_broken_at_a_line_end_are_joined_as_the_document_writes_them() -> None:
-    pages = [
-        ReadPage(1, "An in\ufffenetwork doctor and an exam\x02\nple."),
-        ReadPage(2, "Every in-network doctor, with a brand\ufffename and a name of a brand."),
-    ]
-    joined = " ".join(page.text for page in join_broken_words(pages))
-    assert "An in-network doctor and an example." in joined
-    assert "with a brand-name and" in joined

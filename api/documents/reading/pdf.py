@@ -1,17 +1,23 @@
-"""PDFs: the text of each page by PDFium, or by pypdf where PDFium fails or finds none."""
+"""PDFs: each page by PDFium, or by pypdf where PDFium cannot open the file or finds no text in it."""
 
 import re
 import resource
 from collections.abc import Callable
 from contextlib import suppress
 
-from api.documents.reading.text import clean, join_broken_words, opening_words
+from api.documents.reading.hyphens import join_broken_words
+from api.documents.reading.lines import Line, Sheet, page_of
+from api.documents.reading.pdf_notices import notices_of, without_nonsense
+from api.documents.reading.plausible import is_private
+from api.documents.reading.reading_order import in_reading_order
+from api.documents.reading.running_lines import leave_out_running_lines
+from api.documents.reading.text import clean, opening_words
 from api.documents.reading.values import (
     CPU_SECONDS,
     CPU_SECONDS_PER_PAGE,
     MAX_PAGE_CHARACTERS,
     MAX_TITLE_CHARACTERS,
-    ReadPage,
+    Notice,
     Text,
     Unusable,
 )
@@ -26,21 +32,11 @@ def read(file: str, max_pages: int, max_characters: int, password: str = "") -> 
     failure = None
     for parse in (with_pdfium, with_pypdf):
         try:
-            text = parse(file, max_pages, max_characters, password)
+            return parse(file, max_pages, max_characters, password)
         except Unusable as error:
-            if error.args[0] != "broken":
+            if error.args[0] not in {"broken", "no_text"}:
                 raise
             failure = failure or error
-            continue
-        if any(page.text for page in text.pages):
-            text.pages = join_broken_words(text.pages)
-            text.title = text.title or opening_words(text.pages)[:MAX_TITLE_CHARACTERS]
-            return text
-        if text.pages:
-            failure = Unusable(
-                "no_text",
-                "The PDF holds no text; it may be a scan. Run a text recognition (OCR) over it first.",
-            )
     raise failure or Unusable("broken", "No page of the PDF can be read.")
 
 
@@ -48,35 +44,23 @@ def with_pdfium(file: str, max_pages: int, max_characters: int, password: str) -
     """Read with PDFium."""
     import pypdfium2
 
+    from api.documents.reading.pdf_extras import attached, refuse_placeholder
+    from api.documents.reading.pdfium_page import sheet_of
+
     try:
         pdf = pypdfium2.PdfDocument(file, password or None)
+        pdf.init_forms()
         count = len(pdf)
     except pypdfium2.PdfiumError as error:
         raise _locked(password) if "password" in str(error) else _broken() from error
-
-    def page_text(index: int) -> str:
-        page = pdf[index].get_textpage()
-        if page.count_chars() > MAX_PAGE_CHARACTERS:
-            raise too_much_text(index + 1)
-        return str(page.get_text_range())
-
     title = ""
     with suppress(Exception):
         title = str(pdf.get_metadata_value("Title"))
-    return collect(title, count, page_text, max_pages, max_characters)
-
-
-def _locked(password: str) -> Unusable:
-    if password:
-        return Unusable("encrypted", "The `password` does not open the PDF.")
-    return Unusable(
-        "encrypted",
-        "The PDF is protected by a password. Give it as `password`, or save the PDF without.",
+    sheets, unreadable = collect(
+        count, lambda index: sheet_of(pdf, index), max_pages, max_characters
     )
-
-
-def _broken() -> Unusable:
-    return Unusable("broken", "The file is damaged or no PDF: no parser can open it.")
+    refuse_placeholder(pdf, "\n".join(sheet.text for sheet in sheets[:2]))
+    return text_of(title, sheets, unreadable, attached(pdf))
 
 
 def with_pypdf(file: str, max_pages: int, max_characters: int, password: str) -> Text:
@@ -95,39 +79,56 @@ def with_pypdf(file: str, max_pages: int, max_characters: int, password: str) ->
     title = ""
     with suppress(Exception):
         title = str((pdf.metadata and pdf.metadata.title) or "")
-    return collect(
-        title, count, lambda index: pdf.pages[index].extract_text(), max_pages, max_characters
+
+    def sheet_of(index: int) -> Sheet:
+        text = clean(pdf.pages[index].extract_text())
+        if is_private(text):
+            return Sheet(index + 1, [], unreadable=len(text))
+        return Sheet(index + 1, [Line(line) for line in text.split("\n")])
+
+    return text_of(title, *collect(count, sheet_of, max_pages, max_characters), [])
+
+
+def _locked(password: str) -> Unusable:
+    if password:
+        return Unusable("encrypted", "The `password` does not open the PDF.")
+    return Unusable(
+        "encrypted",
+        "The PDF is protected by a password. Give it as `password`, or save the PDF without.",
     )
 
 
+def _broken() -> Unusable:
+    return Unusable("broken", "The file is damaged or no PDF: no parser can open it.")
+
+
 def collect(
-    title: str,
-    count: int,
-    page_text: Callable[[int], str],
-    max_pages: int,
-    max_characters: int,
-) -> Text:
-    """All pages with text; one that fails does not fail the document. The CPU time grows with their number."""
+    count: int, sheet_of: Callable[[int], Sheet], max_pages: int, max_characters: int
+) -> tuple[list[Sheet], list[int]]:
+    """All pages, and the numbers of those that failed: one does not fail the document. The CPU time grows with their
+    number.
+    """
     if count > max_pages:
         raise Unusable("too_many_pages", f"The PDF has {count} pages; {max_pages} are allowed.")
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     seconds = CPU_SECONDS + int(count * CPU_SECONDS_PER_PAGE)
     resource.setrlimit(resource.RLIMIT_CPU, (min(seconds, most), most))
-    pages, unreadable, characters = [], [], 0
+    sheets, unreadable, characters = [], [], 0
     for number in range(1, count + 1):
         try:
-            text = clean(page_text(number - 1))
+            sheet = sheet_of(number - 1)
         except (Unusable, MemoryError):
             raise
         except Exception:
             unreadable.append(number)
             continue
-        characters += len(text)
-        if len(text) > MAX_PAGE_CHARACTERS or characters > max_characters:
+        length = sum(len(line.text) + 1 for line in sheet.lines)
+        characters += length
+        if length > MAX_PAGE_CHARACTERS or characters > max_characters:
             raise too_much_text(number)
-        pages.append(ReadPage(number, text))
-    title = " ".join(clean(title).split())[:MAX_TITLE_CHARACTERS]
-    return Text("" if _NO_TITLE.match(title) else title, pages, unreadable)
+        sheet.lines = in_reading_order(sheet.lines)
+        sheets.append(sheet)
+    return sheets, unreadable
 
 
 def too_much_text(number: int) -> Unusable:
@@ -135,3 +136,20 @@ def too_much_text(number: int) -> Unusable:
     return Unusable(
         "too_much_text", f"The PDF holds too much text (at page {number}). Split it into parts."
     )
+
+
+def text_of(title: str, sheets: list[Sheet], unreadable: list[int], extra: list[Notice]) -> Text:
+    """What the pages say, without what repeats or makes no sense; `Unusable` when there is nothing."""
+    if not sheets:
+        raise Unusable("broken", "No page of the PDF can be read.")
+    readable = without_nonsense(sheets)
+    notices = leave_out_running_lines(readable)
+    join_broken_words([sheet.lines for sheet in readable])
+    notices += notices_of(sheets, readable)
+    pages = [page_of(sheet) for sheet in readable]
+    title = " ".join(clean(title).split())[:MAX_TITLE_CHARACTERS]
+    if _NO_TITLE.match(title):
+        title = ""
+    title = title or opening_words(pages)[:MAX_TITLE_CHARACTERS]
+    left_out = {sheet.number for sheet in sheets} - {sheet.number for sheet in readable}
+    return Text(title, pages, sorted({*unreadable, *left_out}), notices + extra)
