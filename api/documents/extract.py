@@ -4,13 +4,14 @@ import asyncio
 import json
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 
 from api import child_process
+from api.documents.reading.ocr import Recogniser
 from api.documents.reading.values import CPU_SECONDS, CPU_SECONDS_PER_PAGE
 from api.errors import DocumentUnusable
 from api.store.contents import Extracted, Page
@@ -26,6 +27,7 @@ class Bounds:
     characters: int
     seconds: float
     memory_bytes: int
+    recogniser: Recogniser | None = None
 
 
 async def extract(
@@ -35,7 +37,9 @@ async def extract(
 
     The child reads the password from its standard input: no list of processes shows it.
     """
-    seconds = CPU_SECONDS + int(bounds.pages * CPU_SECONDS_PER_PAGE)
+    recogniser = bounds.recogniser if kind == "pdf" else None
+    more = recogniser.seconds if recogniser else 0
+    seconds = CPU_SECONDS + int(bounds.pages * CPU_SECONDS_PER_PAGE + more)
     child = await child_process.start(
         [
             sys.executable,
@@ -43,6 +47,7 @@ async def extract(
             "-m",
             READER,
             *map(str, (file, kind, bounds.pages, bounds.characters)),
+            *([json.dumps(asdict(recogniser))] if recogniser else []),
         ],
         env=child_process.NOTHING,
         limits=child_process.Limits(bounds.memory_bytes, CPU_SECONDS, seconds),
@@ -51,7 +56,7 @@ async def extract(
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with asyncio.timeout(bounds.seconds):
+        async with asyncio.timeout(bounds.seconds + more):
             answer, _ = await child.communicate(password.encode())
     except TimeoutError:
         raise _too_slow() from None

@@ -16,6 +16,7 @@ from api.data_folder.guarded import Folders
 from api.documents.extract import Bounds, extract
 from api.documents.files import Files
 from api.documents.originals import bring, release, set_strays_aside
+from api.documents.reading.ocr import installed
 from api.documents.replacing import take_place
 from api.documents.split import pack, pieces
 from api.errors import ApiError, DeviceInUse, DocumentNotFound, Unavailable
@@ -287,6 +288,7 @@ def open_importer(settings: Settings, store: Store, index: Index, folders: Folde
         settings.max_document_characters,
         settings.extract_seconds,
         settings.extract_memory_bytes,
+        None if settings.ocr == "off" else installed(settings.ocr_languages, settings.ocr_seconds),
     )
     return Importer(
         store,

@@ -157,6 +157,19 @@ class Settings(BaseSettings):
     extract_memory_bytes: int = Field(
         512 * 2**20, description="Address space the parser of one document may take."
     )
+    ocr: Literal["auto", "off"] = Field(
+        "auto",
+        description="`auto` reads the text off pages that are pictures where Tesseract is installed: Debian's "
+        "`tesseract-ocr`, or `pip install 'llm-fastapi[ocr]'`.",
+    )
+    ocr_languages: str = Field(
+        "eng+deu",
+        pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$",
+        description="The languages to recognise, as Tesseract names them.",
+    )
+    ocr_seconds: float = Field(
+        600, gt=0, description="Wall time the recognition of one document may take."
+    )
     chunk_tokens: int = Field(
         240, ge=16, description="Longest chunk, in tokens of the embedding model."
     )

@@ -1,6 +1,6 @@
 """The process that reads one document, with limits, in an environment that holds nothing.
 
-    python -I -m api.documents.reading FILE KIND MAX_PAGES MAX_CHARACTERS
+    python -I -m api.documents.reading FILE KIND MAX_PAGES MAX_CHARACTERS [RECOGNISER]
 
 Its standard input is the password, empty for none. It writes one JSON object: what it read, or a reason and a detail. A
 parser that breaks a limit ends this process; whoever started it reads the reason from the way it ended.
@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from api.documents.reading.language import language_of
+from api.documents.reading.ocr import Recogniser
 from api.documents.reading.values import Unusable
 
 READERS = {
@@ -33,11 +34,11 @@ READERS = {
 def main() -> None:
     """Read the file named on the command line."""
     file, kind, pages, characters = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    password = [sys.stdin.buffer.read().decode()] if kind == "pdf" else []
+    extra = [sys.stdin.buffer.read().decode(), _recogniser()] if kind == "pdf" else []
     answer: dict[str, Any]
     try:
         reader = import_module(f"api.documents.reading.{READERS[kind]}")
-        text = reader.read(file, pages, characters, *password)
+        text = reader.read(file, pages, characters, *extra)
         text.language = text.language or language_of(page.text for page in text.pages)
         answer = asdict(text)
     except Unusable as error:
@@ -47,6 +48,10 @@ def main() -> None:
     sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode())
     sys.stdout.buffer.flush()
     os._exit(0)  # a parser's own clean-up after a hostile file is not worth the risk
+
+
+def _recogniser() -> Recogniser | None:
+    return Recogniser(**json.loads(sys.argv[5])) if len(sys.argv) > 5 else None
 
 
 if __name__ == "__main__":

@@ -7,7 +7,15 @@ from contextlib import suppress
 
 from api.documents.reading.hyphens import join_broken_words
 from api.documents.reading.lines import Line, Sheet, page_of
-from api.documents.reading.pdf_notices import notices_of, without_nonsense
+from api.documents.reading.ocr import Failed, Recogniser, recognise
+from api.documents.reading.pdf_notices import (
+    RECOGNISE,
+    RECOGNISED,
+    leave_out_nonsense,
+    notices_of,
+    readable_of,
+    unread,
+)
 from api.documents.reading.plausible import is_private
 from api.documents.reading.reading_order import in_reading_order
 from api.documents.reading.running_lines import leave_out_running_lines
@@ -27,12 +35,20 @@ _NO_TITLE = re.compile(
 )
 
 
-def read(file: str, max_pages: int, max_characters: int, password: str = "") -> Text:
-    """The text by the fast parser, or by the forgiving one when that fails or finds none."""
+def read(
+    file: str,
+    max_pages: int,
+    max_characters: int,
+    password: str = "",
+    recogniser: Recogniser | None = None,
+) -> Text:
+    """The text by the fast parser, or by the forgiving one when that fails or finds none. What pictures say is read if
+    there is a recogniser.
+    """
     failure = None
     for parse in (with_pdfium, with_pypdf):
         try:
-            return parse(file, max_pages, max_characters, password)
+            return parse(file, max_pages, max_characters, password, recogniser)
         except Unusable as error:
             if error.args[0] not in {"broken", "no_text"}:
                 raise
@@ -40,7 +56,9 @@ def read(file: str, max_pages: int, max_characters: int, password: str = "") -> 
     raise failure or Unusable("broken", "No page of the PDF can be read.")
 
 
-def with_pdfium(file: str, max_pages: int, max_characters: int, password: str) -> Text:
+def with_pdfium(
+    file: str, max_pages: int, max_characters: int, password: str, recogniser: Recogniser | None
+) -> Text:
     """Read with PDFium."""
     import pypdfium2
 
@@ -60,10 +78,20 @@ def with_pdfium(file: str, max_pages: int, max_characters: int, password: str) -
         count, lambda index: sheet_of(pdf, index), max_pages, max_characters
     )
     refuse_placeholder(pdf, "\n".join(sheet.text for sheet in sheets[:2]))
-    return text_of(title, sheets, unreadable, attached(pdf))
+    leave_out_nonsense(sheets)
+    extra, advice = attached(pdf), RECOGNISE
+    if recogniser and (wanting := unread(sheets)):
+        advice = RECOGNISED
+        try:
+            recognise(pdf, wanting, recogniser)
+        except Failed as error:
+            advice = f"Tesseract cannot read them: {error} See LLM_FASTAPI_OCR_LANGUAGES."
+    return text_of(title, sheets, unreadable, extra, advice)
 
 
-def with_pypdf(file: str, max_pages: int, max_characters: int, password: str) -> Text:
+def with_pypdf(
+    file: str, max_pages: int, max_characters: int, password: str, _: Recogniser | None
+) -> Text:
     """Read with pypdf: slower, and it forgives more."""
     import pypdf
 
@@ -86,7 +114,9 @@ def with_pypdf(file: str, max_pages: int, max_characters: int, password: str) ->
             return Sheet(index + 1, [], unreadable=len(text))
         return Sheet(index + 1, [Line(line) for line in text.split("\n")])
 
-    return text_of(title, *collect(count, sheet_of, max_pages, max_characters), [])
+    sheets, unreadable = collect(count, sheet_of, max_pages, max_characters)
+    leave_out_nonsense(sheets)
+    return text_of(title, sheets, unreadable, [], RECOGNISE)
 
 
 def _locked(password: str) -> Unusable:
@@ -138,14 +168,16 @@ def too_much_text(number: int) -> Unusable:
     )
 
 
-def text_of(title: str, sheets: list[Sheet], unreadable: list[int], extra: list[Notice]) -> Text:
+def text_of(
+    title: str, sheets: list[Sheet], unreadable: list[int], extra: list[Notice], advice: str
+) -> Text:
     """What the pages say, without what repeats or makes no sense; `Unusable` when there is nothing."""
     if not sheets:
         raise Unusable("broken", "No page of the PDF can be read.")
-    readable = without_nonsense(sheets)
+    readable = readable_of(sheets, advice)
     notices = leave_out_running_lines(readable)
     join_broken_words([sheet.lines for sheet in readable])
-    notices += notices_of(sheets, readable)
+    notices += notices_of(sheets, readable, advice)
     pages = [page_of(sheet) for sheet in readable]
     title = " ".join(clean(title).split())[:MAX_TITLE_CHARACTERS]
     if _NO_TITLE.match(title):
