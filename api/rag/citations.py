@@ -24,6 +24,7 @@ class Source:
     page: int
     text: str
     page_text: str
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ def check(answer: str, question: str, sources: Sequence[Source]) -> Checked:
         if source is None:
             unknown[number] = None
         elif quote := _quote(source, statement, question):
-            citation = Citation(number, source.document, source.document_id, source.page, quote)
+            citation = Citation(
+                number, source.document, source.document_id, source.page, quote, source.label
+            )
             citations[citation] = None
         else:
             unverified[number] = None

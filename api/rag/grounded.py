@@ -169,6 +169,7 @@ class Grounded:
                 hit.page,
                 hit.text,
                 texts.get((hit.document_id, hit.page), ""),
+                hit.label,
             )
             for n, hit in enumerate(used, start=1)
         ]
@@ -205,7 +206,16 @@ def _receipt(asked: Asked, usage: Usage, fitted: Fitted, found: Sequence[Hit]) -
     receipt = plain_receipt(asked, usage)
     tokens = shares(fitted, asked.model, usage.prompt_tokens)
     passages = tuple(
-        UsedPassage(n, hit.document, hit.document_id, hit.page, hit.score, share, hit.found_by)
+        UsedPassage(
+            n,
+            hit.document,
+            hit.document_id,
+            hit.page,
+            hit.score,
+            share,
+            hit.found_by,
+            hit.label,
+        )
         for n, (hit, share) in enumerate(zip(fitted.used, tokens, strict=True), start=1)
     )
     return replace(

@@ -37,12 +37,14 @@ class Passage(NamedTuple):
     text: str
     document: str
     page: int
+    label: str = ""
 
 
 def passage_block(passage: Passage) -> str:
-    """`[n] text (document, page p)`, the document without its `.pdf`."""
+    """`[n] text (document, page p)`, the document without its `.pdf`, and what the page is called behind its number."""
     name = passage.document.removesuffix(".pdf")
-    return f"[{passage.number}] {passage.text.strip()} ({name}, page {passage.page})"
+    page = f"page {passage.page}: {passage.label}" if passage.label else f"page {passage.page}"
+    return f"[{passage.number}] {passage.text.strip()} ({name}, {page})"
 
 
 def answer_prompt(question: str, passages: Sequence[Passage]) -> str:

@@ -29,6 +29,8 @@ class Citation:
     document_id: str
     page: int
     quote: str
+    label: str = ""
+    """What the page is called where that is no number: a sheet, a slide's title, a section."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class UsedPassage:
     score: float
     tokens: int
     found_by: tuple[Found, ...]
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ class Hit:
     found_by: tuple[Found, ...]
     is_duplicate: bool = False
     """It says what a better hit says already."""
+    label: str = ""
+    """What the page is called where that is no number: a sheet, a slide's title, a section."""
 
     @property
     def shown_text(self) -> str:
@@ -120,4 +122,5 @@ def _hit(chunk: StoredChunk, ranked: Ranked, is_duplicate: bool) -> Hit:
         score=ranked.score,
         found_by=ranked.found_by,
         is_duplicate=is_duplicate,
+        label=chunk.label,
     )

@@ -144,7 +144,8 @@ def shares(fitted: Fitted, model: ModelInfo, prompt_tokens: int) -> list[int]:
 def numbered(hits: Sequence[Hit]) -> list[Passage]:
     """The passages as the model sees them."""
     return [
-        Passage(n, hit.shown_text, hit.document, hit.page) for n, hit in enumerate(hits, start=1)
+        Passage(n, hit.shown_text, hit.document, hit.page, hit.label)
+        for n, hit in enumerate(hits, start=1)
     ]
 
 

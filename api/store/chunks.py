@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, select, update
 
 from api.store.database import Database, batches
-from api.store.tables import IN_COLLECTION, chunks, contents, documents, vectors
+from api.store.tables import IN_COLLECTION, chunks, contents, documents, pages, vectors
+
+OF_ITS_PAGE = and_(pages.c.content_id == chunks.c.content_id, pages.c.number == chunks.c.page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class StoredChunk:
     heading: str
     text: str
     tokens: int
+    label: str
+    """What the page is called where that is no number."""
 
 
 class Chunks:
@@ -125,8 +129,14 @@ class Chunks:
             {one: at for at, one in enumerate(collections)}, value=documents.c.collection_id
         )
         query = (
-            select(chunks, documents.c.id.label("document_id"), documents.c.name.label("document"))
+            select(
+                chunks,
+                documents.c.id.label("document_id"),
+                documents.c.name.label("document"),
+                func.coalesce(pages.c.label, "").label("label"),
+            )
             .join(documents, documents.c.content_id == chunks.c.content_id)
+            .outerjoin(pages, OF_ITS_PAGE)
             .where(documents.c.status == "ready", IN_COLLECTION.in_(collections))
             .order_by(rank.desc())
         )

@@ -21,3 +21,8 @@ def test_the_demo_model_is_trained_on_the_served_answer_prompt() -> None:
 @pytest.mark.parametrize("turns", ["", "User: What?\nAssistant: {that}."])
 def test_the_demo_model_is_trained_on_the_served_expansion_prompt(turns: str) -> None:
     assert trained.expand_prompt("What?", 3, turns) == served.expand_prompt("What?", 3, turns)
+
+
+def test_a_page_that_is_called_something_is_shown_by_its_number_and_its_name() -> None:
+    passage = served.Passage(1, "A lamp.", "prices.xlsx", 2, "Lamps")
+    assert served.passage_block(passage) == "[1] A lamp. (prices.xlsx, page 2: Lamps)"

@@ -334,3 +334,11 @@ def test_zip_files_are_told_apart_by_what_they_hold(
     answer = bring(client, content, name)
     assert answer.status_code == (201 if kind else 415), answer.text
     assert answer.json().get("kind", "") == kind
+
+
+def test_what_is_found_says_what_its_page_is_called(client: TestClient) -> None:
+    bring(client, b"# House\n\nBe kind.\n\n## Parking\n\nA pass costs 40 euros.", "rules.md")
+    found = client.post("/search", json={"modelName": "demo", "query": "pass costs"}).json()["hits"]
+    assert [(one["page"], one["label"]) for one in found if "pass" in one["text"]] == [
+        (2, "House > Parking")
+    ]

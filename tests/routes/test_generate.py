@@ -122,6 +122,7 @@ def test_documents_give_citations_and_a_receipt(client: TestClient, library: Lib
             "document_id": library.store.documents.find(library.scope(), ["handbook"])[0].id,
             "page": 1,
             "quote": "The Vanta heater has a warranty of 24 months.",
+            "label": "",
         }
     ]
     assert answer["receipt"]["queries"] == [QUESTION, "How long is the Vanta heater covered?"]

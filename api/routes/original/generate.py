@@ -148,6 +148,9 @@ class FoundPassage(BaseModel):
     document: str
     document_id: str
     page: int
+    label: str = Field(
+        description="What the page is called where that is no number: a sheet, a slide's title, a section."
+    )
     score: float
     text: str
     found_by: list[Found]
@@ -228,6 +231,7 @@ async def search(
                 document=hit.document,
                 document_id=hit.document_id,
                 page=hit.page,
+                label=hit.label,
                 score=hit.score,
                 text=hit.text,
                 found_by=list(hit.found_by),
