@@ -32,6 +32,7 @@ from api.routes.original import (
     evaluations,
     fine_tune,
     generate,
+    import_documents,
     job_files,
     jobs,
     models,
@@ -49,13 +50,16 @@ Open = Callable[[Settings, Store, contextlib.AsyncExitStack], Awaitable[Services
 Prepare = Callable[[Services], Awaitable[None]]
 
 DESCRIPTION = """Customise language models on your own hardware: give a base model a persona, import
-PDFs and get answers with page citations, fine-tune on conversations, preferences or texts, and ask the result.
+documents and get answers with page citations, fine-tune on conversations, preferences or texts, and ask the result.
 
 Parameters may stand in the query, in a form or in a JSON body, files in a multipart form; an empty
 field and a `null` are as left out. Every refusal is a `Problem` (RFC 9457, `application/problem+json`)."""
 TAGS = [
     {"name": "models", "description": "Personas over base models, and what was fine-tuned."},
-    {"name": "documents", "description": "PDFs that a model can be asked about."},
+    {
+        "name": "documents",
+        "description": "Documents that a model can be asked about: PDF, Office, HTML, text, EPUB.",
+    },
     {"name": "collections", "description": "Documents of their own, for several models or none."},
     {"name": "generate", "description": "Answers from a model, with documents or without."},
     {"name": "datasets", "description": "Data to train on, looked at before anything is trained."},
@@ -118,6 +122,7 @@ def create_app(
             models,
             collections,
             documents,
+            import_documents,
             generate,
             datasets,
             fine_tune,

@@ -112,6 +112,10 @@ class CollectionCatalog:
         documents = await self._deleter.delete_collection(collection)
         return collection, documents
 
+    async def require_place(self, owner: Owner) -> None:
+        """Whether documents can come there: `errors.ModelNotFound`, `errors.CollectionNotFound`, `errors.NotReady`."""
+        await self._collection_for(owner)
+
     async def import_document(
         self,
         owner: Owner,

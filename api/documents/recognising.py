@@ -6,6 +6,7 @@ Nothing is parsed here but the list of parts of a ZIP file, within bounds: all e
 import codecs
 import struct
 import zipfile
+import zlib
 from typing import BinaryIO
 
 from api.errors import UnsupportedMediaType
@@ -64,7 +65,12 @@ def kind_of(source: BinaryIO, name: str) -> str:
 
 def _by_content(source: BinaryIO, head: bytes, name: str, said: str) -> str:
     if head.startswith(ZIP):
-        return _in_zip(source, name)
+        if kind := kind_in_zip(source, name):
+            return kind
+        raise UnsupportedMediaType(
+            f"{name!r} is a ZIP file, and no DOCX, PPTX, XLSX or EPUB. "
+            "Several documents in one ZIP file go to `POST /importDocuments`."
+        )
     if head.startswith(OLE):
         raise UnsupportedMediaType(_old_office(name, said))
     if b"%PDF-" in head[: 5 if said in TEXTS else PDF_WITHIN_BYTES]:
@@ -114,36 +120,29 @@ def _old_office(name: str, said: str) -> str:
     )
 
 
-def _in_zip(source: BinaryIO, name: str) -> str:
+def kind_in_zip(source: BinaryIO, name: str) -> str | None:
+    """The kind of a document that is packed as a ZIP file; None for other ZIP files."""
     try:
         _require_small_directory(source, name)
         with zipfile.ZipFile(source) as archive:
             names = set(archive.namelist())
-            if "mimetype" in names and b"epub" in _beginning(archive, "mimetype"):
-                return "epub"
-            types = (
-                _beginning(archive, "[Content_Types].xml")
-                if "[Content_Types].xml" in names
-                else b""
-            )
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-    ) as error:
+            mimetype = _beginning(archive, "mimetype") if "mimetype" in names else b""
+            has_types = "[Content_Types].xml" in names
+            types = _beginning(archive, "[Content_Types].xml") if has_types else b""
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, ValueError, EOFError) as error:
         raise UnsupportedMediaType(
             f"{name!r} begins as a ZIP file (as DOCX, PPTX, XLSX and EPUB files do) and is damaged."
         ) from error
+    if b"opendocument" in mimetype:
+        raise UnsupportedMediaType(
+            f"{name!r} is an OpenDocument file. Save it as .docx, .xlsx, .pptx or PDF and send that."
+        )
+    if b"epub" in mimetype:
+        return "epub"
     for kind, parts in MAIN_PARTS.items():
         if any(part in types for part in (*parts, *MACRO_PARTS[kind])):
             return kind
-    raise UnsupportedMediaType(
-        f"{name!r} is a ZIP file, and no DOCX, PPTX, XLSX or EPUB. "
-        "Several documents in one ZIP go to `POST /importDocuments`."
-    )
+    return None
 
 
 def _beginning(archive: zipfile.ZipFile, name: str) -> bytes:

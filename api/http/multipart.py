@@ -24,7 +24,10 @@ ENCODED_WORD = re.compile(r"(=\?[\w-]+\?[bq]\?[^?\s]*\?=\s*)+", re.IGNORECASE)
 
 
 async def read_multipart(
-    request: Request, chunks: AsyncGenerator[bytes, None], max_text_bytes: int
+    request: Request,
+    chunks: AsyncGenerator[bytes, None],
+    max_text_bytes: int,
+    max_files: int = MAX_FILES,
 ) -> list[tuple[str, str | UploadFile]]:
     """The parts by name, in order. The caller closes the files.
 
@@ -33,7 +36,7 @@ async def read_multipart(
     parser = _StrictMultiPartParser(
         request.headers,
         chunks,
-        max_files=MAX_FILES,
+        max_files=max_files,
         max_fields=MAX_FIELDS,
         max_part_size=max_text_bytes,
     )

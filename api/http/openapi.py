@@ -28,6 +28,7 @@ def documented(
     *,
     files: Mapping[str, str] = NO_FILES,
     optional_files: Mapping[str, str] = NO_FILES,
+    most_files: int = 0,
 ) -> Schema:
     """A route's `openapi_extra`: its files, each with what it is, and its fields, the required ones first.
 
@@ -42,7 +43,7 @@ def documented(
         rest = [name for name in names if name not in instead]
         needed = {name: text for name, text in files.items() if name not in instead}
         others = {name: text for name, text in files.items() if name in instead}
-        body = _form(fields, rest, required, needed, {**others, **optional_files})
+        body = _form(fields, rest, required, needed, {**others, **optional_files}, most_files)
         parameters = [_parameter(name, fields[name], False) for name in instead]
         return {"requestBody": body} | ({"parameters": parameters} if parameters else {})
     return {"parameters": [_parameter(name, fields[name], name in required) for name in names]}
@@ -77,9 +78,13 @@ def _form(
     required: Sequence[str],
     files: Mapping[str, str],
     optional_files: Mapping[str, str],
+    most_files: int,
 ) -> Schema:
+    file: Schema = {"type": "string", "format": "binary"}
+    if most_files:
+        file = {"type": "array", "items": file, "maxItems": most_files}
     parts = {
-        name: {"type": "string", "format": "binary", "description": description}
+        name: file | {"description": description}
         for name, description in {**files, **optional_files}.items()
     }
     values = {

@@ -1,6 +1,6 @@
 """Annotated dependencies of the routes: the services, and one request from query, form or JSON."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -9,12 +9,16 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
 from api.errors import NotOpened, NotReady, TooLarge
+from api.http.multipart import MAX_FILES
 from api.http.observe import seen
 from api.http.request_body import Body, invalid, query_pairs, read_body
 from api.http.request_fields import RequestFields
 from api.services import Services
 
 M = TypeVar("M", bound=BaseModel)
+
+FILES_AT_ONCE = 4
+"""As many times the bytes of an upload may many files have together."""
 
 
 def get_services(request: Request) -> Services:
@@ -33,20 +37,26 @@ ServicesDep = Annotated[Services, Depends(get_services)]
 
 @dataclass(frozen=True, slots=True)
 class Upload(Generic[M]):
-    """A request with files: its values and its file parts by name."""
+    """A request with files: its values and its file parts by name, or all of them where one part may come often."""
 
     values: M
     files: Mapping[str, UploadFile]
+    all: Sequence[UploadFile] = ()
 
 
 def request_model(
-    model: type[M], *, files: Iterable[str] = (), optional_files: Iterable[str] = ()
+    model: type[M],
+    *,
+    files: Iterable[str] = (),
+    optional_files: Iterable[str] = (),
+    most_files: int = 0,
 ) -> Callable[[Request], AsyncIterator[Any]]:
     """A dependency that gives `model` from query, form (urlencoded or multipart) or JSON body.
 
     The query may stand beside either; an empty text or part and a JSON null are as left out. With
     `files` it gives `Upload[model]`, whose parts are closed after the response; where the model has a field of
-    a file's name, a text does as well. Write `openapi_extra=documented(model)` on the route, so that OpenAPI
+    a file's name, a text does as well. With `most_files` the one part of `files` may come so often, and together have
+    the bytes of `FILES_AT_ONCE` uploads. Write `openapi_extra=documented(model)` on the route, so that OpenAPI
     shows the fields.
     """
     fields = RequestFields(model)
@@ -59,18 +69,22 @@ def request_model(
         body = await read_body(
             request,
             max_bytes=settings.max_body_bytes,
-            max_file_bytes=settings.max_upload_bytes * len(parts),
+            max_file_bytes=settings.max_upload_bytes
+            * (FILES_AT_ONCE if most_files else len(parts)),
+            max_files=most_files or MAX_FILES,
             needs_file=bool(needed),
         )
         try:
             said = [pair for pair in body.pairs if pair[0] in texts or pair[0] not in parts]
             given = {name for name, text in [*query_pairs(request), *said] if text}
             given |= {name for name, value in body.members.items() if value}
-            uploads = _file_parts(body, parts, texts, settings.max_upload_bytes)
+            uploads = _file_parts(
+                body, parts, texts, settings.max_upload_bytes, may_repeat=bool(most_files)
+            )
             _require_given(files, uploads, given & texts, texts)
             values = fields.parse([query_pairs(request), said], body.members)
             seen().named = getattr(values, "model_name", None)
-            yield Upload(values, uploads) if parts else values
+            yield Upload(values, uploads, [one for _, one in body.files]) if parts else values
         finally:
             await body.close()
 
@@ -78,14 +92,19 @@ def request_model(
 
 
 def _file_parts(
-    body: Body, known: Collection[str], texts: Collection[str], max_bytes: int
+    body: Body,
+    known: Collection[str],
+    texts: Collection[str],
+    max_bytes: int,
+    *,
+    may_repeat: bool,
 ) -> dict[str, UploadFile]:
     uploads: dict[str, UploadFile] = {}
     for name, file in body.files:
         if name not in known:
             parts = f"There is no such file part. Known are: {', '.join(known)}."
             raise invalid(name, parts if known else "No file is taken here.")
-        if name in uploads:
+        if name in uploads and not may_repeat:
             raise invalid(name, "More than one file has this name.")
         if not file.filename:
             raise invalid(name, "The file has no name.")

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from api.errors import BadRequest, ClientGone, TooLarge, TooSlow, UnsupportedMediaType
 from api.http.compressed import is_compressed, unpacked
-from api.http.multipart import read_multipart
+from api.http.multipart import MAX_FILES, read_multipart
 
 MAX_PAIRS = 1000
 MAX_DEPTH = 32
@@ -64,6 +64,7 @@ async def read_body(
     *,
     max_bytes: int,
     max_file_bytes: int = 0,
+    max_files: int = MAX_FILES,
     needs_file: bool = False,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Body:
@@ -74,12 +75,12 @@ async def read_body(
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     limit = max_bytes
     if max_file_bytes and media_type == MULTIPART:
-        limit += max_file_bytes + PART_HEADERS_BYTES
+        limit += max_file_bytes + PART_HEADERS_BYTES * (1 + max_files // MAX_FILES)
     chunks = _bounded(request, limit, patience_seconds)
     if is_compressed(request.headers.get("content-encoding", "")):
         chunks = unpacked(chunks, limit)
     if media_type == MULTIPART:
-        return _body_of(await read_multipart(request, chunks, max_bytes))
+        return _body_of(await read_multipart(request, chunks, max_bytes, max_files))
     content = b"".join([chunk async for chunk in chunks])
     if not content:
         return Body()

@@ -55,11 +55,16 @@ class SwaggerPage:
             try_out.click()
         return block
 
-    def execute(self, operation: str, **values: str | Path) -> tuple[int, Any]:
+    def execute(self, operation: str, **values: str | Path | list[Path]) -> tuple[int, Any]:
         """Fill these fields in, and no others, choose the files, press "Execute"; the status and the answer read."""
         block = self.open(operation)
         for name, value in values.items():
             row = block.locator(f"[data-param-name='{name}'], [data-property-name='{name}']")
+            if isinstance(value, list):
+                for file in value:
+                    row.get_by_role("button", name="Add string item").click()
+                    row.locator("input[type=file]").last.set_input_files(file)
+                continue
             if isinstance(value, Path):
                 row.locator("input[type=file]").set_input_files(value)
                 continue

@@ -14,6 +14,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not here: apt-get install chromium"),
 ]
 HANDBOOK = ROOT / "examples" / "handbook.pdf"
+QUESTIONS = ROOT / "examples" / "eval.csv"
 TRAIN = ROOT / "examples" / "train.csv"
 
 
@@ -62,6 +63,13 @@ def test_a_collection_is_made_filled_and_deleted_on_the_swagger_page(page: Swagg
     assert (status, made["name"], made["documents"]) == (201, "handbooks", 0)
     status, imported = page.execute("import_document", file=HANDBOOK, collection="handbooks")
     assert (status, imported["status"]) == (201, "ready")
+    status, several = page.execute(
+        "import_documents", file=[HANDBOOK, QUESTIONS], collection="handbooks"
+    )
+    ends = [one["result"] for one in several["documents"]]
+    assert (status, ends) == (201, ["unchanged", "imported"])
+    status, _ = page.execute("delete_document", collection="handbooks", document="eval")
+    assert status == 200
     status, found = page.execute("search", query="parking pass", collection="handbooks")
     assert (status, found["hits"][0]["document"]) == (200, "handbook.pdf")
     status, shown = page.execute("get_collection", collection="handbooks")

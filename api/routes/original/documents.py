@@ -75,8 +75,8 @@ class ListDocumentsRequest(OwnerRequest):
     )
 
 
-class ImportDocumentRequest(OwnerRequest):
-    """A document for one model or collection, or for all models."""
+class ImportRequest(OwnerRequest):
+    """What comes for one model or collection, or for all models."""
 
     model_name: str = Field(
         "",
@@ -93,6 +93,11 @@ class ImportDocumentRequest(OwnerRequest):
         description="A document of that name that has other bytes becomes this one and keeps its id; it is found as it "
         "was until this one is ready.",
     )
+
+
+class ImportDocumentRequest(ImportRequest):
+    """A document for one model or collection, or for all models."""
+
     password: SecretStr = Field(
         SecretStr(""),
         max_length=MAX_PASSWORD_CHARACTERS,

@@ -1,0 +1,128 @@
+"""importDocuments: many files and ZIP files of files by one request."""
+
+import io
+import time
+import zipfile
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.documents.office import docx, packed, paragraph
+from tests.documents.pdfs import pdf
+from tests.service import Service
+
+PARKING = pdf("Parking\nThe parking pass costs 40 euros a month.")
+
+
+@pytest.fixture
+def client(service: Service) -> TestClient:
+    return service.client
+
+
+def bring(client: TestClient, *files: tuple[str, bytes], **values: Any) -> Any:
+    """Import over HTTP."""
+    sent = {"modelName": "demo"} | values
+    return client.post("/importDocuments", params=sent, files=[("file", one) for one in files])
+
+
+def ends(answer: Any) -> dict[str, str]:
+    """What became of each file."""
+    return {one["file"]: one["result"] for one in answer.json()["documents"]}
+
+
+def test_each_file_is_imported_and_reported(service: Service, client: TestClient) -> None:
+    answer = bring(client, ("parking.pdf", PARKING), ("rules.md", b"# Rules\n\nBe kind."))
+    assert answer.status_code == 201, answer.text
+    assert ends(answer) == {"parking.pdf": "imported", "rules.md": "imported"}
+    assert answer.json()["counts"] == {"imported": 2}
+    kinds = [one["document"]["kind"] for one in answer.json()["documents"]]
+    assert kinds == ["pdf", "md"]
+    again = bring(client, ("parking.pdf", PARKING), ("copy.pdf", PARKING))
+    assert again.status_code == 200
+    assert ends(again) == {"parking.pdf": "unchanged", "copy.pdf": "unchanged"}
+    assert "has the same bytes" in again.json()["documents"][1]["document"]["Message"]
+    assert service.house.is_whole()
+
+
+def test_a_file_that_cannot_be_imported_keeps_no_other_from_it(client: TestClient) -> None:
+    answer = bring(client, ("broken.pdf", b"%PDF-1.7"), ("a.txt", b"words"), ("b.exe", b"MZ\x90\0"))
+    assert answer.status_code == 207
+    assert ends(answer) == {"broken.pdf": "failed", "a.txt": "imported", "b.exe": "failed"}
+    errors = [one["error"] for one in answer.json()["documents"]]
+    assert [error and error["status"] for error in errors] == [422, None, 415]
+
+
+def test_a_zip_file_is_opened(service: Service, client: TestClient) -> None:
+    word = docx(paragraph("A pass costs 40 euros."))
+    archive = packed(
+        {
+            "handbook/": "",
+            "handbook/parking.pdf": PARKING,
+            "handbook/rules.docx": word,
+            "../../outside.txt": "words",
+            "inner.zip": packed({"a.txt": "words"}),
+            "photo.png": b"\x89PNG\r\n\x1a\n\0\0",
+            "__MACOSX/handbook/._parking.pdf": b"\0",
+            ".DS_Store": b"\0",
+        }
+    )
+    answer = bring(client, ("all.zip", archive), ("rules.docx", word), wait="false")
+    assert answer.status_code == 207
+    results = ends(answer)
+    assert results.pop("rules.docx") == "importing"
+    assert results == {
+        "handbook/parking.pdf": "importing",
+        "handbook/rules.docx": "importing",
+        "../../outside.txt": "importing",
+        "inner.zip": "failed",
+        "photo.png": "failed",
+    }
+    deadline = time.monotonic() + 20
+    while not service.house.is_whole() or len(service.house.documents_of("demo")) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    names = {document.name for document in service.house.documents_of("demo")}
+    assert names == {"parking.pdf", "rules.docx", "outside.txt"}
+    assert not list((service.house.folder / "uploads").iterdir())
+
+
+def test_names_in_a_zip_file_are_as_they_were_meant(client: TestClient) -> None:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        said = zipfile.ZipInfo("\u00fcber.txt")
+        archive.writestr(said, "words")
+    unsaid = target.getvalue().replace(b"\x14\x00\x00\x08", b"\x14\x00\x00\x00")
+    assert ends(bring(client, ("a.zip", unsaid))) == {"\u00fcber.txt": "imported"}
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        pytest.param(b"PK\x03\x04 and then nothing", 415, id="damaged"),
+        pytest.param(packed({}), 415, id="nothing"),
+        pytest.param(packed({"__MACOSX/a": "b"}), 422, id="nothing of the user"),
+        pytest.param(packed({f"{number}.txt": "a" for number in range(1001)}), 413, id="many"),
+        pytest.param(packed({"a.txt": b"a" * 3_000_000}), 413, id="bomb"),
+    ],
+)
+def test_a_zip_file_of_nothing_or_of_too_much_is_refused(
+    service: Service, client: TestClient, content: bytes, status: int
+) -> None:
+    answer = bring(client, ("a.zip", content))
+    assert answer.status_code == 207, answer.text
+    assert answer.json()["documents"][0]["error"]["status"] == status
+    assert service.house.is_empty()
+
+
+def test_what_keeps_all_of_them_from_coming_is_one_refusal(client: TestClient) -> None:
+    assert bring(client, ("a.txt", b"words"), modelName="nobody").status_code == 404
+    assert bring(client).status_code == 422
+    many = [(f"{number}.txt", b"words") for number in range(101)]
+    assert bring(client, *many).status_code == 400
+    missing = client.post("/importDocuments", files={"files": ("a.txt", b"words")})
+    assert missing.status_code == 422
+    assert "Known are: file" in missing.json()["detail"]
+    single = client.post("/importDocument", files={"file": ("a.zip", packed({"a.txt": "words"}))})
+    assert single.status_code == 415
+    assert "importDocuments" in single.json()["detail"]
