@@ -1,4 +1,4 @@
-"""How far answers can be trusted: refusals where the documents hold no answer.
+"""How far answers can be trusted: refusals where the documents hold no answer, and citations that were tampered with.
 
     .venv/bin/python scripts/bench_answers.py --data DIR [--home FOLDER] [--fit]
 
@@ -12,8 +12,11 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from answers import refusals
+from answers import citations, refusals
 from answers.libraries import imported, libraries, opened
+
+SEEDS = 4
+"""Sets of 200 citations a library."""
 
 
 async def measure(data: Path, home: Path, *, fit: bool) -> None:
@@ -25,6 +28,8 @@ async def measure(data: Path, home: Path, *, fit: bool) -> None:
             print(f"{library.name}: {len(library.files)} documents", flush=True)
         version, questions = await refusals.asked(services, found)
         print(refusals.report(version, questions, fit=fit))
+        told = {one.name: citations.passages_of(services, one.name) for one in found}
+        print(citations.report(told, SEEDS))
 
 
 def main() -> None:

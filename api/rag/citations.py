@@ -1,59 +1,110 @@
-"""Markers like [2] in an answer, checked: each becomes a quote that stands word for word on its page, or none."""
+"""Markers like [2] in an answer, checked: each becomes a quote that stands word for word on its page, or none.
+
+And every sentence of the answer, cited or not: whether a cited passage says it.
+"""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
-from api.rag.receipt import Citation
+from api.rag.receipt import Citation, Unsupported
+from api.rag.rectangles import place_of
+from api.rag.support import Passage, lacking
+from api.rag.words import content_words
+from api.store.contents import Page
 
 MAX_QUOTE = 320
 
 _MARKER = re.compile(r"\[(\d{1,4}(?:\s*[,;]\s*\d{1,4})*)\]")
+_BETWEEN = re.compile(r"^[.,;:\s]*(?:and|or|&)$")
+"""What stands between two markers of one sentence."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]\u201d\u2019]*\s+|\n\s*\n")
 _WORD = re.compile(r"\w+(?:[.,:/-]\w+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A numbered passage of the prompt and the text of the page it was cut from."""
+    """A numbered passage of the prompt and the page it was cut from."""
 
     n: int
     document: str
     document_id: str
-    page: int
+    heading: str
     text: str
-    page_text: str
-    label: str = ""
+    page: Page
+
+    @property
+    def passage(self) -> Passage:
+        """What it can support."""
+        return Passage(self.text, f"{self.heading} {self.document}")
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The citations that hold, and the markers that do not."""
+    """The citations that hold, the markers that do not, and the sentences that no cited passage supports."""
 
     citations: tuple[Citation, ...] = ()
     unknown: tuple[int, ...] = ()
     unverified: tuple[int, ...] = ()
+    unsupported: tuple[Unsupported, ...] = ()
+
+
+class Statement(NamedTuple):
+    """A sentence of the answer, and the numbers of the markers behind it."""
+
+    text: str
+    numbers: tuple[int, ...]
 
 
 def check(answer: str, question: str, sources: Sequence[Source]) -> Checked:
     """Look up every marker of the answer; the quote is what best supports the statement before it."""
     by_number: Mapping[int, Source] = {source.n: source for source in sources}
+    said = _statements(answer)
+    cited = [
+        by_number[n]
+        for n in dict.fromkeys(n for one in said for n in one.numbers)
+        if n in by_number
+    ]
     citations: dict[Citation, None] = {}
-    unknown: dict[int, None] = {}
+    unsupported: dict[Unsupported, None] = {}
     unverified: dict[int, None] = {}
-    for number, statement in _statements(answer):
-        source = by_number.get(number)
-        if source is None:
-            unknown[number] = None
-        elif quote := _quote(source, statement, question):
-            citation = Citation(
-                number, source.document, source.document_id, source.page, quote, source.label
-            )
-            citations[citation] = None
-        else:
-            unverified[number] = None
-    return Checked(tuple(citations), tuple(unknown), tuple(unverified))
+    for statement in said:
+        own = [by_number[n] for n in statement.numbers if n in by_number]
+        if why := _unsupported(statement, own, cited):
+            unsupported[Unsupported(statement.text, why)] = None
+        for source in own:
+            if found := _quote(source, statement.text, question):
+                citations[_citation(source, found, is_supported=not why)] = None
+            else:
+                unverified[source.n] = None
+    unknown = (n for one in said for n in one.numbers if n not in by_number)
+    return Checked(
+        tuple(citations), tuple(dict.fromkeys(unknown)), tuple(unverified), tuple(unsupported)
+    )
+
+
+def _unsupported(statement: Statement, own: Sequence[Source], cited: Sequence[Source]) -> str:
+    """What of a statement is lacking in the passages that it cites; one without markers may stand in any cited one."""
+    if not content_words(statement.text):
+        return ""
+    sources = own if statement.numbers else cited
+    return lacking(statement.text, [one.passage for one in sources])
+
+
+def _citation(source: Source, found: re.Match[str], *, is_supported: bool) -> Citation:
+    place = place_of(source.page.layout, found.start(), found.end())
+    return Citation(
+        n=source.n,
+        document=source.document,
+        document_id=source.document_id,
+        page=source.page.number,
+        label=source.page.label,
+        quote=found[0],
+        place=place,
+        supported=is_supported,
+    )
 
 
 def without_markers(text: str) -> str:
@@ -61,19 +112,25 @@ def without_markers(text: str) -> str:
     return _MARKER.sub("", text)
 
 
-def _statements(answer: str) -> Iterator[tuple[int, str]]:
-    """Each marker's number with the sentence before it; markers side by side share one."""
-    statement, start = "", 0
+def _statements(answer: str) -> list[Statement]:
+    """Each sentence with the markers that follow it; of several before a marker the last one is meant."""
+    found: list[Statement] = []
+    start = 0
     for marker in _MARKER.finditer(answer):
-        between = answer[start : marker.start()].strip().lstrip(".,;: ")
-        if between:
-            statement = _sentences(between)[-1]
+        found += _uncited(answer[start : marker.start()])
+        numbers = tuple(int(one) for one in re.split(r"\s*[,;]\s*", marker[1]))
+        last = found.pop() if found else Statement("", ())
+        found.append(Statement(last.text, (*last.numbers, *numbers)))
         start = marker.end()
-        for number in re.split(r"\s*[,;]\s*", marker[1]):
-            yield int(number), statement
+    return found + _uncited(answer[start:])
 
 
-def _quote(source: Source, statement: str, question: str) -> str | None:
+def _uncited(text: str) -> list[Statement]:
+    text = _BETWEEN.sub("", text.strip()).lstrip(".,;: ")
+    return [Statement(one, ()) for one in _sentences(text)] if text else []
+
+
+def _quote(source: Source, statement: str, question: str) -> re.Match[str] | None:
     """The one or two neighbouring sentences of the passage that share most with the statement."""
     sentences = _sentences(source.text)
     stated, asked = _words(statement), _words(question)
@@ -85,8 +142,8 @@ def _quote(source: Source, statement: str, question: str) -> str | None:
         return shared + 0.25 * len(words & asked) - 0.05 * len(words), -len(words)
 
     for candidate in sorted(candidates, key=support, reverse=True):
-        if quote := _on_page(candidate, source.page_text):
-            return quote
+        if found := _on_page(candidate, source.page.text):
+            return found
     return None
 
 
@@ -105,11 +162,10 @@ def _cut(text: str) -> str:
     )
 
 
-def _on_page(sentence: str, page_text: str) -> str | None:
+def _on_page(sentence: str, page_text: str) -> re.Match[str] | None:
     """The sentence as it stands on the page, whatever its white space."""
     pattern = r"\s+".join(re.escape(word) for word in sentence.split())
-    found = re.search(pattern, page_text) if pattern else None
-    return found[0] if found else None
+    return re.search(pattern, page_text) if pattern else None
 
 
 def _words(text: str) -> frozenset[str]:

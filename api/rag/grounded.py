@@ -28,6 +28,7 @@ from api.rag.room import Asked, Fitted, Limits, fit, shares
 from api.runtime import Message, ModelRuntime, Options, Usage
 from api.store import Store
 from api.store.collections import Scope
+from api.store.contents import Page
 from api.store.documents import Document
 
 ALL = "*"
@@ -131,6 +132,7 @@ class Grounded:
             queries=tuple(queries),
             unknown_markers=checked.unknown,
             unverified_markers=checked.unverified,
+            unsupported=checked.unsupported,
             refused=_is_refusal(text),
             refused_because="by the model" if _is_refusal(text) else None,
             relevance=judged.relevance,
@@ -159,17 +161,16 @@ class Grounded:
     async def _checked(self, text: str, question: str, used: Sequence[Hit]) -> Checked:
         if _is_refusal(text):
             return Checked()
-        pages = [(hit.document_id, hit.page) for hit in used]
-        texts = await anyio.to_thread.run_sync(self._store.contents.page_texts, pages)
+        wanted = [(hit.document_id, hit.page) for hit in used]
+        pages = await anyio.to_thread.run_sync(self._store.contents.some_pages, wanted)
         sources = [
             Source(
                 n,
                 hit.document,
                 hit.document_id,
-                hit.page,
+                hit.heading,
                 hit.text,
-                texts.get((hit.document_id, hit.page), ""),
-                hit.label,
+                pages.get((hit.document_id, hit.page), Page(hit.page, "")),
             )
             for n, hit in enumerate(used, start=1)
         ]

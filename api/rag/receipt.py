@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from api.rag.fuse import Found
+from api.rag.rectangles import Place
 from api.rag.retrieve import Hit
 from api.rag.room import Asked
 from api.runtime import FinishReason, Usage
@@ -22,15 +23,27 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """What marker [n] of the answer stands for; the quote is verbatim on that page."""
+    """What marker [n] of the answer stands for. The quote is verbatim on that page, `label` is what its owner calls the
+    page where that is no number, and `place` where the quote stands on it. `supported`: the passage says what the
+    sentence before the marker says, as far as that can be told by words, numbers, names and denials.
+    """
 
     n: int
     document: str
     document_id: str
     page: int
+    label: str
     quote: str
-    label: str = ""
-    """What the page is called where that is no number: a sheet, a slide's title, a section."""
+    place: Place
+    supported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A sentence of the answer that no cited passage supports, and what is lacking."""
+
+    sentence: str
+    lacking: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,8 @@ class Receipt:
     """Numbers the answer cites though no such passage was given."""
     unverified_markers: tuple[int, ...]
     """Numbers whose passage was not found again on its page; never shown as citations."""
+    unsupported: tuple[Unsupported, ...]
+    """Sentences of the answer that no cited passage supports."""
     refused: bool
     """The answer is that the documents do not hold one."""
     refused_because: Refused | None
@@ -137,6 +152,7 @@ def plain_receipt(asked: Asked, usage: Usage) -> Receipt:
         tokens=tokens,
         unknown_markers=(),
         unverified_markers=(),
+        unsupported=(),
         refused=False,
         refused_because=None,
         relevance=None,

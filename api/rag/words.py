@@ -4,7 +4,21 @@ import re
 import unicodedata
 
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)?")
-_ENDINGS = ("ations", "ation", "ings", "ing", "edly", "ied", "ies", "ed", "es", "ly", "s")
+_ENDINGS = (
+    "ations",
+    "ation",
+    "ings",
+    "ing",
+    "edly",
+    "ages",
+    "age",
+    "ied",
+    "ies",
+    "ed",
+    "es",
+    "ly",
+    "s",
+)
 _SHORTEST_STEM = 3
 
 _COMMON = """
@@ -13,7 +27,8 @@ but by can could did do does doing done down during each every few for from furt
 he her here hers him his how i if in into is it its itself just let like many may me might more most much must my no
 nor not now of off on once one only or other others our out over own per please same shall she should so some such
 tell than that the their them then there these they this those through to too under until up upon us use used using
-very was we were what when where whether which while who whom whose why will with within without would you your
+very was we were what when where whether which while who whom whose why will with within without would yes you your
+additionally certain furthermore generally however important importantly moreover therefore typically usually various
 according describe document documents explain mention mentioned say says kind kinds type types
 """
 
@@ -29,12 +44,15 @@ def words(text: str) -> list[str]:
 
 
 def stem(word: str) -> str:
-    """A word without its English ending."""
+    """A word without its English ending; forms of one word mostly have the same stem."""
     word = word.removesuffix("'s")
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
-            return word[: -len(ending)]
-    return word
+            word = word[: -len(ending)]
+            break
+    if len(word) > _SHORTEST_STEM and word[-1] == word[-2] and word[-1] not in "aeiouls":
+        return word[:-1]
+    return word.removesuffix("e") if len(word) > _SHORTEST_STEM else word
 
 
 def content_words(text: str) -> frozenset[str]:

@@ -69,20 +69,20 @@ class Contents:
         with self._database.read() as connection:
             return [_page(row) for row in connection.execute(query).mappings()]
 
-    def page_texts(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
-        """The text of some pages, by (document id, page number)."""
-        texts = {}
+    def some_pages(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Page]:
+        """Some pages, by (document id, page number)."""
+        found = {}
         of_document = pages.c.content_id == documents.c.content_id
         with self._database.read() as connection:
             for document_id, number in set(wanted):
                 query = (
-                    select(pages.c.text)
+                    select(pages)
                     .join(documents, of_document)
                     .where(documents.c.id == document_id, pages.c.number == number)
                 )
-                if (text := connection.execute(query).scalar()) is not None:
-                    texts[document_id, number] = text
-        return texts
+                if row := connection.execute(query).mappings().first():
+                    found[document_id, number] = _page(row)
+        return found
 
     def embedder(self, content_id: str) -> str:
         """The embedding model that it is cut for."""

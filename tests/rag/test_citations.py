@@ -3,15 +3,18 @@
 import pytest
 
 from api.rag.citations import Source, check
-from api.rag.receipt import Citation
+from api.rag.receipt import Unsupported
+from api.rag.rectangles import Place, Rectangle
+from api.store.contents import Page
 
 PAGE = (
     "Heating\r\nThe Vanta heater has a warranty\nof 24 months. It weighs 12 kg.\n\n"
     "Service\nThe hotline answers from 8:00 to 16:30 (Mon-Fri). It costs nothing."
 )
 TEXT = " ".join(PAGE.split())
-SOURCE = Source(1, "handbook.pdf", "doc_1", 3, TEXT, PAGE)
-OTHER = Source(2, "prices.pdf", "doc_2", 1, "The lamp costs 30 euros.", "The lamp costs 30 euros.")
+SOURCE = Source(1, "handbook.pdf", "doc_1", "", TEXT, Page(3, PAGE))
+LAMP = "The lamp costs 30 euros."
+OTHER = Source(2, "prices.pdf", "doc_2", "", LAMP, Page(1, LAMP))
 
 
 def test_the_quote_is_the_sentence_that_holds_the_statement() -> None:
@@ -38,7 +41,9 @@ def test_a_marker_of_no_passage_is_reported_and_never_cited() -> None:
 
 
 def test_a_passage_that_is_not_on_its_page_is_never_cited() -> None:
-    moved = Source(1, "handbook.pdf", "doc_1", 3, "The heater lasts 24 months.", "Another page.")
+    moved = Source(
+        1, "handbook.pdf", "doc_1", "", "The heater lasts 24 months.", Page(3, "Another page.")
+    )
     found = check("24 months [1].", "", [moved])
     assert (found.citations, found.unverified) == ((), (1,))
 
@@ -59,7 +64,7 @@ def test_an_answer_without_markers_has_no_citations() -> None:
 def test_signs_with_a_meaning_in_patterns_are_plain_text() -> None:
     text = "Use f(x) = a*b+c? Yes [see 4.2] $5 \\ 100%."
     (citation,) = check(
-        "f(x) = a*b+c [1]", "", [Source(1, "a.pdf", "doc_1", 1, text, text)]
+        "f(x) = a*b+c [1]", "", [Source(1, "a.pdf", "doc_1", "", text, Page(1, text))]
     ).citations
     assert citation.quote in text
 
@@ -67,16 +72,63 @@ def test_signs_with_a_meaning_in_patterns_are_plain_text() -> None:
 @pytest.mark.parametrize("length", [50, 400, 5000])
 def test_a_quote_is_never_long(length: int) -> None:
     text = "\n".join(f"row {n} holds {n * 7} pieces" for n in range(length))
-    (citation,) = check("14 pieces [1]", "", [Source(1, "t.pdf", "doc_1", 1, text, text)]).citations
+    (citation,) = check(
+        "14 pieces [1]", "", [Source(1, "t.pdf", "doc_1", "", text, Page(1, text))]
+    ).citations
     assert len(citation.quote) <= 320 * 2 + 1
 
 
 def test_two_sentences_are_quoted_when_both_support() -> None:
     (citation,) = check("24 months of warranty and a weight of 12 kg [1].", "", [SOURCE]).citations
-    assert citation == Citation(
-        1,
-        "handbook.pdf",
-        "doc_1",
-        3,
-        "Heating\r\nThe Vanta heater has a warranty\nof 24 months. It weighs 12 kg.",
+    assert (
+        citation.quote
+        == "Heating\r\nThe Vanta heater has a warranty\nof 24 months. It weighs 12 kg."
     )
+    assert citation.supported
+
+
+def test_a_statement_that_its_passage_does_not_make_is_cited_and_flagged() -> None:
+    found = check("The warranty is 36 months [1]. It weighs 12 kg [1].", "", [SOURCE])
+    assert [citation.supported for citation in found.citations] == [False, True]
+    assert found.unsupported == (Unsupported("The warranty is 36 months", "the number 36 month"),)
+
+
+def test_a_sentence_without_a_marker_may_stand_in_any_cited_passage() -> None:
+    answer = "The heater weighs 12 kg. The lamp is red. The warranty is 24 months [1]. Yes."
+    assert [one.sentence for one in check(answer, "", [SOURCE]).unsupported] == ["The lamp is red."]
+
+
+def test_an_answer_that_cites_nothing_is_flagged_whole() -> None:
+    (one,) = check("The heater weighs 12 kg.", "", [SOURCE]).unsupported
+    assert one.lacking == "no passage is cited"
+
+
+def test_markers_side_by_side_support_a_statement_together() -> None:
+    found = check(
+        "The heater weighs 12 kg and the lamp costs 30 euros [1] and [2].", "", [SOURCE, OTHER]
+    )
+    assert [(one.n, one.supported) for one in found.citations] == [(1, True), (2, True)]
+    assert found.unsupported == ()
+
+
+def test_a_quote_has_a_box_for_each_line_that_it_touches() -> None:
+    lines = [[0, 7, 50, 40, 90, 50], [9, 40, 50, 60, 205, 70], [41, 72, 50, 80, 205, 90]]
+    layout = {"size": [300, 400], "lines": lines}
+    source = Source(1, "handbook.pdf", "doc_1", "", TEXT, Page(3, PAGE, "iii", layout=layout))
+    (citation,) = check("The Vanta heater has a warranty of 24 months [1].", "", [source]).citations
+    assert PAGE[41:72] == "of 24 months. It weighs 12 kg.\n"
+    assert citation.label == "iii"
+    assert citation.place == Place(
+        300,
+        400,
+        (
+            Rectangle(50.0, 40, 90.0, 50),
+            Rectangle(50.0, 60, 205.0, 70),
+            Rectangle(50.0, 80, 115.0, 90),
+        ),
+    )
+
+
+def test_a_page_without_a_layout_has_no_boxes() -> None:
+    (citation,) = check("The heater weighs 12 kg [1].", "", [SOURCE]).citations
+    assert citation.place == Place()
