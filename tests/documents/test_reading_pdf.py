@@ -1,15 +1,20 @@
 """What is read of a PDF, in which order, and what is said of the rest."""
 
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pypdf
 import pytest
+from fpdf import FPDF
 
+from api.documents.extract import Bounds, extract
 from api.documents.reading.hyphens import join_broken_words
 from api.documents.reading.lines import Line, turned
 from api.documents.reading.pdf import read
 from api.documents.reading.plausible import is_disguised, looks_written
 from api.documents.reading.values import Text, Unusable
+from api.errors import DocumentUnusable
 from tests.documents.pdfs import drawn, pdf, picture, placed
 
 BEES = [
@@ -160,13 +165,17 @@ def test_notes_are_read_and_attached_files_are_named(tmp_path: Path) -> None:
     note = (
         b"<</Type/Annot/Subtype/Text/Rect[20 20 40 40]/T(Ada)/Contents(Ask the harbour master.)>>"
     )
-    content = drawn(placed((50, 700, "Fees")), page="/Annots[10 0 R]", objects=[note, *TABLE])
+    pinned = (
+        b"<</Type/Annot/Subtype/FileAttachment/FS<</Type/Filespec/F(map.png)>>/Rect[9 9 20 20]>>"
+    )
+    objects = [note, *TABLE, pinned]
+    content = drawn(placed((50, 700, "Fees")), page="/Annots[10 0 R 13 0 R]", objects=objects)
     attached = b"/Catalog/Names<</EmbeddedFiles<</Names[(a) 11 0 R]>>>>"
     found = read_bytes(tmp_path, content.replace(b"/Catalog", attached))
     assert found.pages[0].text == "Fees\n\nNote (Ada): Ask the harbour master."
     told = {notice.code: notice for notice in found.notices}
     assert told["notes"].pages == [1]
-    assert "tides.csv" in told["attachments"].detail
+    assert "tides.csv, map.png" in told["attachments"].detail
 
 
 def test_pages_that_are_pictures_are_named_and_empty_ones_are_not(tmp_path: Path) -> None:
@@ -207,6 +216,26 @@ def test_numbers_of_glyphs_that_look_like_text_are_no_text() -> None:
     assert not looks_written(disguised)
 
 
+def test_pages_are_named_by_the_outline(tmp_path: Path) -> None:
+    document = FPDF()
+    document.set_font("helvetica", size=12)
+    for number, titles in enumerate((["Fees"], ["Mooring"], [], ["Rules"], []), start=1):
+        document.add_page()
+        for title in titles:
+            document.start_section(title, level=1 if title == "Mooring" else 0)
+        document.cell(text=f"Page {number}")
+    document.set_y(200)
+    document.start_section("Late")
+    found = read_bytes(tmp_path, bytes(document.output()))
+    assert [page.label for page in found.pages] == [
+        "Fees",
+        "Fees > Mooring",
+        "Fees > Mooring",
+        "Rules",
+        "Rules",
+    ]
+
+
 def test_a_form_that_only_one_program_shows_is_refused(tmp_path: Path) -> None:
     waits = "If this message is not eventually replaced with the proper contents of the document,"
     with pytest.raises(Unusable) as refusal:
@@ -231,3 +260,25 @@ def test_a_plain_hyphen_is_joined_where_a_word_goes_on() -> None:
     assert joined("the associa-", "tion lends") == "the association lends"
     assert joined("for the self-", "employed") == "for the self-employed"
     assert joined("the years 2019-", "2023 and A-", "B") == "the years 2019-\n2023 and A-\nB"
+
+
+@pytest.mark.soak
+@pytest.mark.anyio
+async def test_mutated_files_end_in_text_or_in_a_reason(tmp_path: Path) -> None:
+    bounds = Bounds(pages=50, characters=100_000, seconds=60, memory_bytes=512 * 2**20)
+    rows = placed(*side_by_side(BEES, HONEY, WAX))
+    sources = [
+        drawn(rows, rows, fonts="/U 10 0 R", objects=[UNNAMED_FONT, GLYPH], page="/Rotate 90"),
+        pdf("Cover of the lease", "More words.", title="Lease"),
+        picture(),
+    ]
+    random = Random(7)
+    file = tmp_path / "any"
+    for _ in range(300):
+        content = bytearray(random.choice(sources))
+        for _ in range(random.randint(1, 30)):
+            content[random.randrange(len(content))] = random.randrange(256)
+        file.write_bytes(content[: random.choice((len(content), random.randrange(len(content))))])
+        with suppress(DocumentUnusable):
+            found = await extract(file, bounds)
+            assert found.pages

@@ -55,6 +55,8 @@ class Sheet:
     recognised: bool = False
     notes: list[str] = field(default_factory=list)
     """What notes on it say."""
+    files: list[str] = field(default_factory=list)
+    """Names of files that hang on it."""
 
     @property
     def text(self) -> str:

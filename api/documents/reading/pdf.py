@@ -62,6 +62,7 @@ def with_pdfium(
     """Read with PDFium."""
     import pypdfium2
 
+    from api.documents.reading.outline import name_pages
     from api.documents.reading.pdf_extras import attached, refuse_placeholder
     from api.documents.reading.pdfium_page import sheet_of
 
@@ -79,14 +80,18 @@ def with_pdfium(
     )
     refuse_placeholder(pdf, "\n".join(sheet.text for sheet in sheets[:2]))
     leave_out_nonsense(sheets)
-    extra, advice = attached(pdf), RECOGNISE
+    extra = attached(pdf, [name for sheet in sheets for name in sheet.files])
+    advice = RECOGNISE
     if recogniser and (wanting := unread(sheets)):
         advice = RECOGNISED
         try:
             recognise(pdf, wanting, recogniser)
         except Failed as error:
             advice = f"Tesseract cannot read them: {error} See LLM_FASTAPI_OCR_LANGUAGES."
-    return text_of(title, sheets, unreadable, extra, advice)
+    text = text_of(title, sheets, unreadable, extra, advice)
+    with suppress(Exception):
+        name_pages(pdf, text.pages)
+    return text
 
 
 def with_pypdf(

@@ -15,20 +15,24 @@ _NOT_DRAWN = {pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_TEXT, pdfium.FPDF_ANNOT_
 _NO_NOTE = {pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP, pdfium.FPDF_ANNOT_WIDGET}
 
 
-def as_seen(pdf: pypdfium2.PdfDocument, index: int) -> tuple[pypdfium2.PdfPage, list[str]]:
-    """The page with the values of its forms, and what its notes say."""
+def as_seen(
+    pdf: pypdfium2.PdfDocument, index: int
+) -> tuple[pypdfium2.PdfPage, list[str], list[str]]:
+    """The page with the values of its forms, what its notes say, and the names of files that hang on it."""
     page = pdf[index]
-    notes, is_drawn = [], False
+    notes, files, is_drawn = [], [], False
     for kind, annotation in _annotations(page):
         is_drawn |= kind not in _NOT_DRAWN
+        if kind == pdfium.FPDF_ANNOT_FILEATTACHMENT:
+            files.append(file_name(pdfium.FPDFAnnot_GetFileAttachment(annotation)))
         if kind not in _NO_NOTE and (note := _note(annotation)):
             notes.append(note)
     if not is_drawn:
-        return page, notes
+        return page, notes, files
     if pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY) != pdfium.FLATTEN_SUCCESS:
-        return page, notes
+        return page, notes, files
     page.close()
-    return pdf[index], notes  # PDFium shows it to who opens the page anew
+    return pdf[index], notes, files  # PDFium shows it to who opens the page anew
 
 
 def _annotations(page: pypdfium2.PdfPage) -> Iterator[tuple[int, Any]]:
@@ -52,6 +56,12 @@ def _value(annotation: Any, key: bytes) -> str:
     return string_of(
         lambda buffer, size: pdfium.FPDFAnnot_GetStringValue(annotation, key, buffer, size)
     )
+
+
+def file_name(attachment: Any) -> str:
+    """Of an attached file."""
+    name = string_of(lambda buffer, size: pdfium.FPDFAttachment_GetName(attachment, buffer, size))
+    return " ".join(name.split())[:100] or "(without a name)"
 
 
 def string_of(ask: Callable[[Any, int], int]) -> str:

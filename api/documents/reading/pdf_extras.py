@@ -1,12 +1,12 @@
 """What a PDF holds beside its pages: attached files, and forms that only one program shows."""
 
-import ctypes
 import re
+from collections.abc import Sequence
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from api.documents.reading.pdf_annotations import string_of
+from api.documents.reading.pdf_annotations import file_name
 from api.documents.reading.values import Notice, Unusable
 
 MOST_NAMED = 20
@@ -18,28 +18,23 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def attached(pdf: pypdfium2.PdfDocument) -> list[Notice]:
+def attached(pdf: pypdfium2.PdfDocument, on_pages: Sequence[str]) -> list[Notice]:
     """The names of attached files: they are documents of their own."""
-    count = pdfium.FPDFDoc_GetAttachmentCount(pdf)
-    if count < 1:
-        return []
-    named = ", ".join(_name(pdf, index) for index in range(min(count, MOST_NAMED)))
-    more = f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
-    return [
-        Notice(
-            "attachments", f"Attached files were not read: {named}{more}. Import them on their own."
-        )
+    count = max(pdfium.FPDFDoc_GetAttachmentCount(pdf), 0)
+    names = [
+        *(
+            file_name(pdfium.FPDFDoc_GetAttachment(pdf, index))
+            for index in range(min(count, MOST_NAMED))
+        ),
+        *on_pages,
     ]
-
-
-def _name(pdf: pypdfium2.PdfDocument, index: int) -> str:
-    attachment = pdfium.FPDFDoc_GetAttachment(pdf, index)
-    name = string_of(
-        lambda buffer, size: pdfium.FPDFAttachment_GetName(
-            attachment, buffer and ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)), size
-        )
-    )
-    return " ".join(name.split())[:100] or "(without a name)"
+    if not names:
+        return []
+    more = max(count - MOST_NAMED, 0) + max(len(names) - MOST_NAMED, 0)
+    named = ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more else "")
+    return [
+        Notice("attachments", f"Attached files were not read: {named}. Import them on their own.")
+    ]
 
 
 def refuse_placeholder(pdf: pypdfium2.PdfDocument, text: str) -> None:

@@ -28,14 +28,20 @@ MANY_PATHS = 40
 
 def sheet_of(pdf: pypdfium2.PdfDocument, index: int) -> Sheet:
     """The page as it is shown, with what was filled into its forms."""
-    page, notes = as_seen(pdf, index)
+    page, notes, files = as_seen(pdf, index)
     text_page = page.get_textpage()
     if text_page.count_chars() > MAX_PAGE_CHARACTERS:
         raise too_much_text(index + 1)
     letters = _Letters(text_page, page)
     lines, unreadable = _readable(list(letters.lines()))
     sheet = Sheet(
-        index + 1, lines, letters.size, letters.quarter, unreadable=unreadable, notes=notes
+        index + 1,
+        lines,
+        letters.size,
+        letters.quarter,
+        unreadable=unreadable,
+        notes=notes,
+        files=files,
     )
     if len(sheet.text.strip()) < FEW_CHARACTERS:
         sheet.is_picture = _is_picture(page, has_text=bool(sheet.text.strip()))
