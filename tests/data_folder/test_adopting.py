@@ -237,6 +237,22 @@ async def test_a_file_without_a_label_comes_back_under_the_name_that_it_has(plac
         assert (document.name, document.collection) == ("doc_0123456789abcdef.pdf", "*")
 
 
+async def test_documents_of_every_kind_come_back_and_are_put_aside_under_their_ending(
+    place: Place,
+) -> None:
+    async with place.start() as (house, _):
+        await house.bring(b"# Rules", "rules.md", kind="md")
+    (place.settings.documents_dir / "doc_0123456789abcdef.docx").write_bytes(b"no document")
+    place.settings.database_path.unlink()
+    async with place.start() as (house, _):
+        findings = await adopt(place, house)
+        assert all(finding.repaired for finding in findings)
+        (document,) = house.store.documents.all()
+        assert (document.name, document.kind) == ("rules.md", "md")
+        assert house.is_whole()
+    assert place.lost() == {"doc_0123456789abcdef.docx"}
+
+
 async def away(*_: object) -> None:
     """A runtime that does not answer."""
     raise Unavailable("The runtime is away.")

@@ -19,7 +19,7 @@ from tests.documents.office import (
     table,
     xlsx,
 )
-from tests.documents.test_text_formats import BOUNDS, codes, read, refused, text_of
+from tests.documents.test_text_formats import BOUNDS, LONG, codes, read, refused, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -39,17 +39,21 @@ async def test_a_word_document_keeps_headings_lists_and_tables(tmp_path: Path) -
     )
     body = (
         paragraph("House", "H1", properties=listed(1))
-        + paragraph("An intro.")
+        + paragraph(f"An intro. {LONG} {LONG}")
         + paragraph("Parking", "H2", properties=listed(1, 1))
         + table(["Name", "Fee"], ["Pass", "40"])
+        + paragraph(f"{LONG} {LONG}")
         + paragraph("Lunch", "H1", properties=listed(1))
         + paragraph("At noon.")
     )
     found = await read(tmp_path, docx(body, numbering=numbering), "docx")
     assert found.title == "1. House"
     assert [(page.label, page.text) for page in found.pages] == [
-        ("1. House", "1. House\n\nAn intro."),
-        ("1. House > 1.i) Parking", "1.i) Parking\n\nName | Fee\nName: Pass; Fee: 40"),
+        ("1. House", f"1. House\n\nAn intro. {LONG} {LONG}"),
+        (
+            "1. House > 1.i) Parking",
+            f"1.i) Parking\n\nName | Fee\nName: Pass; Fee: 40\n\n{LONG} {LONG}",
+        ),
         ("2. Lunch", "2. Lunch\n\nAt noon."),
     ]
 

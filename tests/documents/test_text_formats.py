@@ -13,6 +13,9 @@ pytestmark = pytest.mark.anyio
 
 BOUNDS = Bounds(pages=200, characters=100_000, seconds=30, memory_bytes=512 * 2**20)
 
+LONG = "word " * 200 + "word."
+"""A paragraph of a thousand characters."""
+
 
 async def read(folder: Path, content: str | bytes, kind: str, bounds: Bounds = BOUNDS) -> Extracted:
     file = folder / "any"
@@ -39,7 +42,7 @@ def codes(found: Extracted) -> list[str]:
 async def test_markdown_becomes_a_page_a_section_under_its_headings(tmp_path: Path) -> None:
     found = await read(
         tmp_path,
-        "---\ntitle: The rules\n---\n# House\n\nAn *intro*.\n\n## Parking\n\n1. one\n2. two\n\n"
+        f"---\ntitle: The rules\n---\n# House\n\nAn *intro*.\n\n{LONG} {LONG}\n\n## Parking\n\n1. one\n2. two\n\n"
         "| Name | Fee |\n|---|---|\n| Pass | 40 |\n",
         "md",
     )
@@ -48,8 +51,19 @@ async def test_markdown_becomes_a_page_a_section_under_its_headings(tmp_path: Pa
         (1, "House"),
         (2, "House > Parking"),
     ]
-    assert found.pages[0].text == "House\n\nAn intro."
+    assert found.pages[0].text == f"House\n\nAn intro.\n\n{LONG} {LONG}"
     assert found.pages[1].text == ("Parking\n1. one\n2. two\n\nName | Fee\nName: Pass; Fee: 40")
+
+
+async def test_small_sections_share_a_page_and_no_heading_stands_alone(tmp_path: Path) -> None:
+    small = "".join(f"<h2>Part {number}</h2><p>Words.</p>" for number in (1, 2, 3))
+    long = f"<p>{LONG}</p>" * 3 + f"<h3>Last</h3><p>{LONG}</p>"
+    found = await read(tmp_path, f"<h1>House</h1>{small}<h2>Part 4</h2>{long}", "html")
+    assert [page.label for page in found.pages] == [
+        "House > Part 1 - Part 4",
+        "House > Part 4 > Last",
+    ]
+    assert found.pages[1].text.startswith("Last\n\nword")
 
 
 async def test_of_html_is_read_what_a_browser_shows(tmp_path: Path) -> None:

@@ -61,8 +61,9 @@ class SwaggerPage:
         for name, value in values.items():
             row = block.locator(f"[data-param-name='{name}'], [data-property-name='{name}']")
             if isinstance(value, list):
-                for file in value:
-                    row.get_by_role("button", name="Add string item").click()
+                for at, file in enumerate(value):
+                    if at:
+                        row.get_by_role("button", name="Add string item").click()
                     row.locator("input[type=file]").last.set_input_files(file)
                 continue
             if isinstance(value, Path):

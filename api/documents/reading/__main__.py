@@ -8,6 +8,7 @@ parser that breaks a limit ends this process; whoever started it reads the reaso
 
 import json
 import os
+import resource
 import sys
 from dataclasses import asdict
 from importlib import import_module
@@ -36,6 +37,9 @@ def main() -> None:
     file, kind, pages, characters = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     extra = [sys.stdin.buffer.read().decode(), _recogniser()] if kind == "pdf" else []
     answer: dict[str, Any]
+    if kind != "pdf":  # how much there is to do is not known before it is done
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
     try:
         reader = import_module(f"api.documents.reading.{READERS[kind]}")
         text = reader.read(file, pages, characters, *extra)

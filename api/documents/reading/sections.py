@@ -1,5 +1,7 @@
 """Where a document has no pages: its text becomes pages at its headings, none longer than can be looked over."""
 
+from dataclasses import dataclass, field
+
 from api.documents.reading.text import clean
 from api.documents.reading.values import (
     MAX_PAGE_CHARACTERS,
@@ -11,11 +13,27 @@ from api.documents.reading.values import (
 PAGE_CHARACTERS = 4000
 """A page is closed before it gets longer: about what a printed one holds."""
 OPENS_A_PAGE = 2
-"""Headings of this level and above begin a page."""
+"""Headings of this level and above begin a page, when the one before holds enough to be searched by itself."""
+ENOUGH_CHARACTERS = 1500
+
+Trail = tuple[str, ...]
+"""The headings above some text, from the highest down."""
+
+
+@dataclass
+class _Growing:
+    """A page that is not ended yet, and the headings above its first and its last text."""
+
+    parts: list[str] = field(default_factory=list)
+    length: int = 0
+    has_text: bool = False
+    opening: str = ""
+    first: Trail = ()
+    last: Trail = ()
 
 
 class Pages:
-    """Collects text in its order; `label` of each page is the trail of headings above its first text."""
+    """Collects text in its order. Each page is labelled by the headings above its text, unless it is told otherwise."""
 
     def __init__(
         self,
@@ -29,60 +47,51 @@ class Pages:
         self._page_characters = min(page_characters, MAX_PAGE_CHARACTERS)
         self._pages: list[ReadPage] = []
         self._characters = 0
-        self._parts: list[str] = []
-        self._length = 0
-        self._has_text = False
-        self._label = self._first_label = ""
-        self._trail: list[tuple[int, str]] = []
+        self._above: list[tuple[int, str]] = []
+        self._waiting: list[str] = []  # headings that go where the text below them goes
+        self._part = ""
+        self._page = _Growing()
 
     def add(self, text: str, gap: str = "\n\n", opening: str = "") -> None:
         """Text that follows, after `gap` where it stands on the same page; `opening` labels a page that it begins."""
         for piece in _pieces(clean(text.replace("\xad", "")), self._page_characters):
-            if self._has_text and self._length + len(piece) > self._page_characters:
-                self.close()
-            if not self._has_text:
-                self._first_label = opening[:MAX_TITLE_CHARACTERS] or self._label
+            length = len(piece) + sum(map(len, self._waiting))
+            if self._page.has_text and self._page.length + length > self._page_characters:
+                self._end()
+            self._put_headings()
+            self._page.opening = self._page.opening if self._page.has_text else opening
+            self._page.last = tuple(title for _, title in self._above)
+            self._page.first = self._page.first if self._page.has_text else self._page.last
             self._put(piece, gap)
-            self._has_text = True
+            self._page.has_text = True
 
     def heading(self, text: str, level: int) -> None:
-        """A heading; one of a high level begins a page, unless only headings stand there yet."""
+        """A heading; one of a high level begins a page, unless only headings or little text stand there yet."""
         title = " ".join(clean(text.replace("\xad", "")).split())
         if not title:
             return
-        if self._has_text and (
-            level <= self._opens_a_page or self._length + 2 * len(title) > self._page_characters
+        if (
+            level <= self._opens_a_page
+            and self._page.has_text
+            and self._page.length >= ENOUGH_CHARACTERS
         ):
             self.close()
-        self._trail = [(depth, name) for depth, name in self._trail if depth < level]
-        self._trail.append((level, title))
-        self.name(" > ".join(name for _, name in self._trail))
-        self._put(title, "\n\n")
-
-    def name(self, label: str) -> None:
-        """What pages are called from here on."""
-        self._label = " ".join(clean(label).split())[:MAX_TITLE_CHARACTERS]
-        if not self._has_text:
-            self._first_label = self._label
+        self._above = [(depth, name) for depth, name in self._above if depth < level]
+        self._above.append((level, title))
+        self._waiting.append(title)
 
     def part(self, label: str) -> None:
         """A part of the document, as a sheet or a chapter, begins a page, under no heading of the part before."""
         self.close()
-        self._trail = []
-        self.name(label)
+        self._above, self._part = [], label
 
     def close(self, *, keep_empty: bool = False) -> None:
         """End the page; one without text is none, unless it is to be kept."""
-        if self._parts or keep_empty:
-            text = "".join(self._parts).strip("\n")
-            self._characters += len(text)
-            if len(self._pages) == self._most:
-                raise Unusable("too_many_pages", f"The document has more than {self._most} pages.")
-            if self._characters > self._most_characters:
-                raise too_much_text(self._most_characters)
-            self._pages.append(ReadPage(len(self._pages) + 1, text, self._first_label))
-        self._parts, self._length, self._has_text = [], 0, False
-        self._first_label = self._label
+        if self._waiting and not self._page.has_text:
+            self._page.first = self._page.last = tuple(title for _, title in self._above)
+        self._put_headings()
+        if self._page.parts or keep_empty:
+            self._end()
 
     def all(self) -> list[ReadPage]:
         """Every page; `Unusable` when none has text."""
@@ -91,12 +100,37 @@ class Pages:
             raise Unusable("no_text", "The document holds no text.")
         return self._pages
 
-    def _put(self, text: str, gap: str) -> None:
-        part = f"{gap}{text}" if self._parts else text
-        self._parts.append(part)
-        self._length += len(part)
-        if self._characters + self._length > self._most_characters:
+    def _end(self) -> None:
+        text = "".join(self._page.parts).strip("\n")
+        self._characters += len(text)
+        if len(self._pages) == self._most:
+            raise Unusable("too_many_pages", f"The document has more than {self._most} pages.")
+        if self._characters > self._most_characters:
             raise too_much_text(self._most_characters)
+        label = self._page.opening or self._part or _label(self._page.first, self._page.last)
+        label = " ".join(clean(label).split())[:MAX_TITLE_CHARACTERS]
+        self._pages.append(ReadPage(len(self._pages) + 1, text, label))
+        self._page = _Growing()
+
+    def _put_headings(self) -> None:
+        for title in self._waiting:
+            self._put(title, "\n\n")
+        self._waiting = []
+
+    def _put(self, text: str, gap: str) -> None:
+        part = f"{gap}{text}" if self._page.parts else text
+        self._page.parts.append(part)
+        self._page.length += len(part)
+        if self._characters + self._page.length > self._most_characters:
+            raise too_much_text(self._most_characters)
+
+
+def _label(first: Trail, last: Trail) -> str:
+    """Of one section all headings; of several those that they share, and the first and the last of them."""
+    shared = [one for one, other in zip(first, last, strict=False) if one == other]
+    if first == last or len(shared) == min(len(first), len(last)):
+        return " > ".join(shared)
+    return " > ".join([*shared, f"{first[len(shared)]} - {last[len(shared)]}"])
 
 
 def too_much_text(most: int) -> Unusable:
