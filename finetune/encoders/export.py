@@ -7,6 +7,8 @@ tokenizer puts around a text, `architecture` and `parameters`.
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,36 @@ PREFIXES = ("", "bert.", "roberta.")
 POOLING = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an encoder is made of: Hugging Face's configuration, `tokenizer.json` and weights in 32 bits."""
+
+    title: str
+    config: Mapping[str, Any]
+    tokenizer: str
+    tensors: Mapping[str, Tensor]
+    pooling: str = "mean"
+
+
 def export(folder: Path, out: Path) -> Path:
     """Write `out` whole or not at all. Raises `StageFailed`."""
+    files = sorted(folder.glob("*.safetensors"))
+    tensors = {name: tensor for file in files for name, tensor in tensors_of(file)}
     config = _json(folder / "config.json")
-    if config.get("model_type") not in FIRST_PLACE or config.get("hidden_act") != "gelu":
+    tokenizer = (folder / "tokenizer.json").read_text("utf-8")
+    return write(Parts(folder.name, config, tokenizer, tensors, _pooling(folder)), out)
+
+
+def write(parts: Parts, out: Path) -> Path:
+    """The same of parts that come another way."""
+    kind, activation = parts.config.get("model_type"), parts.config.get("hidden_act")
+    if kind not in FIRST_PLACE or activation != "gelu":
         raise StageFailed(
             "Not an encoder",
-            f"{folder.name} is of the kind {config.get('model_type')!r} with {config.get('hidden_act')!r}; "
+            f"{parts.title} is of the kind {kind!r} with {activation!r}; "
             f"{', '.join(FIRST_PLACE)} with 'gelu' can be exported.",
         )
-    model = _encoder(folder, config, _Weights(folder))
+    model = _encoder(parts, _Weights(parts.tensors))
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -47,7 +69,8 @@ def export(folder: Path, out: Path) -> Path:
     return out
 
 
-def _encoder(folder: Path, config: dict[str, Any], weights: "_Weights") -> onnx.ModelProto:
+def _encoder(parts: Parts, weights: "_Weights") -> onnx.ModelProto:
+    config = parts.config
     graph, epsilon = Graph(), float(config["layer_norm_eps"])
     first = FIRST_PLACE[config["model_type"]]
     places = weights["embeddings.position_embeddings.weight"][first:]
@@ -56,8 +79,8 @@ def _encoder(folder: Path, config: dict[str, Any], weights: "_Weights") -> onnx.
     x = graph.embedding(tokens, places, weights.norm("embeddings.LayerNorm", epsilon))
     for number in range(config["num_hidden_layers"]):
         layer = f"encoder.layer.{number}"
-        parts = [weights.linear(f"{layer}.attention.self.{n}") for n in ("query", "key", "value")]
-        together = Linear(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        three = [weights.linear(f"{layer}.attention.self.{n}") for n in ("query", "key", "value")]
+        together = Linear(*(np.concatenate(one) for one in zip(*three, strict=True)))
         output = weights.linear(f"{layer}.attention.output.dense")
         seen = graph.attention(x, together, output, config["num_attention_heads"])
         norm = weights.norm(f"{layer}.attention.output.LayerNorm", epsilon)
@@ -67,24 +90,22 @@ def _encoder(folder: Path, config: dict[str, Any], weights: "_Weights") -> onnx.
         x = graph.normalised(
             graph.added(thought, x), weights.norm(f"{layer}.output.LayerNorm", epsilon)
         )
-    pooling = _pooling(folder)
     about = {
-        "title": folder.name,
+        "title": parts.title,
         "architecture": str(config["model_type"]),
         "context_length": str(len(places)),
         "parameters": str(weights.used),
-        "pooling": pooling,
-        "tokenizer.json": (folder / "tokenizer.json").read_text("utf-8"),
+        "pooling": parts.pooling,
+        "tokenizer.json": parts.tokenizer,
     }
-    return graph.model(graph.pooled(x, pooling), tokens.shape[1], about)
+    return graph.model(graph.pooled(x, parts.pooling), tokens.shape[1], about)
 
 
 class _Weights:
-    """The tensors of a folder by the names that BERT gives them; `used` counts the parameters that were asked for."""
+    """Tensors by the names that BERT gives them; `used` counts the parameters that were asked for."""
 
-    def __init__(self, folder: Path) -> None:
-        files = sorted(folder.glob("*.safetensors"))
-        self._tensors = {name: tensor for file in files for name, tensor in tensors_of(file)}
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
         self.used = 0
 
     def __getitem__(self, name: str) -> Tensor:
@@ -92,7 +113,7 @@ class _Weights:
             if (tensor := self._tensors.get(prefix + name)) is not None:
                 self.used += tensor.size
                 return tensor
-        raise StageFailed("Weights missing", f"The folder's safetensors hold no {name}.")
+        raise StageFailed("Weights missing", f"There are no weights named {name}.")
 
     def linear(self, name: str) -> Linear:
         return Linear(self[f"{name}.weight"], self[f"{name}.bias"])
