@@ -182,7 +182,7 @@ def test_ollama_pulls_what_the_api_asks_for() -> None:
     settings = settings_of(services["fastapi"])
     pulled = services["ollama"]["environment"]
     assert settings.default_base_model == pulled["OLLAMA_BASE_MODEL"] == "gemma3"
-    assert settings.embedding_model == pulled["OLLAMA_EMBEDDING_MODEL"]
+    assert settings.embedding_model == pulled["OLLAMA_EMBEDDING_MODEL"] == "qwen3-embedding:0.6b"
 
 
 def test_a_base_that_comes_another_way_is_not_pulled() -> None:
