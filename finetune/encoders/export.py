@@ -40,22 +40,21 @@ class Parts:
 
 def export(folder: Path, out: Path) -> Path:
     """Write `out` whole or not at all. Raises `StageFailed`."""
+    config = _json(folder / "config.json")
+    if config.get("model_type") not in FIRST_PLACE or config.get("hidden_act") != "gelu":
+        raise StageFailed(
+            "Not an encoder",
+            f"{folder.name} is of the kind {config.get('model_type')!r} with {config.get('hidden_act')!r}; "
+            f"{', '.join(FIRST_PLACE)} with 'gelu' can be exported.",
+        )
     files = sorted(folder.glob("*.safetensors"))
     tensors = {name: tensor for file in files for name, tensor in tensors_of(file)}
-    config = _json(folder / "config.json")
     tokenizer = (folder / "tokenizer.json").read_text("utf-8")
     return write(Parts(folder.name, config, tokenizer, tensors, _pooling(folder)), out)
 
 
 def write(parts: Parts, out: Path) -> Path:
     """The same of parts that come another way."""
-    kind, activation = parts.config.get("model_type"), parts.config.get("hidden_act")
-    if kind not in FIRST_PLACE or activation != "gelu":
-        raise StageFailed(
-            "Not an encoder",
-            f"{parts.title} is of the kind {kind!r} with {activation!r}; "
-            f"{', '.join(FIRST_PLACE)} with 'gelu' can be exported.",
-        )
     model = _encoder(parts, _Weights(parts.tensors))
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     out.parent.mkdir(parents=True, exist_ok=True)
