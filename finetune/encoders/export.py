@@ -49,8 +49,11 @@ def export(folder: Path, out: Path) -> Path:
         )
     files = sorted(folder.glob("*.safetensors"))
     tensors = {name: tensor for file in files for name, tensor in tensors_of(file)}
-    tokenizer = (folder / "tokenizer.json").read_text("utf-8")
-    return write(Parts(folder.name, config, tokenizer, tensors, _pooling(folder)), out)
+    tokenizer = folder / "tokenizer.json"
+    if not tokenizer.is_file():
+        raise StageFailed("Tokenizer missing", "The folder's files hold no tokenizer.json.")
+    parts = Parts(folder.name, config, tokenizer.read_text("utf-8"), tensors, _pooling(folder))
+    return write(parts, out)
 
 
 def write(parts: Parts, out: Path) -> Path:
