@@ -36,7 +36,7 @@ from sqlalchemy import insert
 from api.index import Index, VectorSet
 from api.index.chroma import open_embedded
 from api.index.lexical import LexicalIndex
-from api.rag.retrieve import hits
+from api.rag.retrieve import hits, pages
 from api.store import Store, open_store
 from api.store.chunks import Chunk
 from api.store.documents import Document
@@ -182,7 +182,7 @@ async def measure(folder: Path, count: int) -> None:
         for query in list(questions):
             within = None if listed is None else chance.sample(every, min(listed, len(every)))
             began, used = time.perf_counter(), time.process_time()
-            await hits(index, store, scope, [query], within, LIMIT, WEIGHT)
+            pages(await hits(index, store, scope, [query], within, WEIGHT), LIMIT)
             taken.append(1000 * (time.perf_counter() - began))
             cpu.append(1000 * (time.process_time() - used))
         cells.append(f"{spread(taken)} ({spread(cpu)})")

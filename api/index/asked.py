@@ -4,18 +4,18 @@ The spellings of a word are alternatives (a disjunction of which the best counts
 with and without accents, or in two languages, weighs no more than another.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log
 
 from tantivy import Occur, Query, Schema, Searcher
 
 from api.index.words import STEMMERS, UNSTEMMED, asked_words
 
-WEIGHTS = {"text": 1.0, "heading": 0.1, "title": 0.1, "name": 0.1}
-"""What a word counts in each field. Measured on 50 questions over seven manuals, fused with meaning by halves, for a
-heading against the text: 0 and 0.1 .46 nDCG@10, 0.25 and 0.5 .45.
-"""
+NAME = "name"
+WEIGHTS = {"text": 1.0, "heading": 0.1, "title": 0.5, NAME: 1.0}
+"""What a word counts in each field (docs/retrieval.md)."""
 MOST_WORDS = 64
 """A query is read up to this many different words."""
 MOST_COUNTED = 24
@@ -54,6 +54,7 @@ class Asked:
         words = [self._look_up(one.forms) for one in asked_words(query, groups)[:MOST_WORDS]]
         self._words = [one for one in words if one.terms]
         self._unknown = sum(one.tells for one in words if not one.terms)
+        self._names = self._joined(query, groups) if NAME in self._weights else []
 
     @property
     def is_known(self) -> bool:
@@ -62,9 +63,7 @@ class Asked:
 
     def scored(self) -> Query:
         """What finds the chunks that hold any of the words, with the sum of what they count there."""
-        return Query.boolean_query(
-            [(Occur.Should, self._best_spelling(one)) for one in self._words]
-        )
+        return _any_of([self._best_spelling(one) for one in (*self._words, *self._names)])
 
     def coverage(self, chunks: Sequence[int]) -> dict[int, float]:
         """How much of what the words tell each of the chunks holds, in any of its fields: 0 to 1."""
@@ -91,12 +90,21 @@ class Asked:
             if chunk is not None
         }
 
-    def _look_up(self, forms: Sequence[tuple[str, float]]) -> Known:
+    def _joined(self, query: str, groups: Sequence[str]) -> list[Known]:
+        """Neighbouring words written as one, as names of files often are: `Best Buy` finds `BESTBUY_2023`."""
+        words = query.split()[:MOST_WORDS]
+        pairs = "\n".join(before + after for before, after in pairwise(words))
+        found = [self._look_up(one.forms, (NAME,)) for one in asked_words(pairs, groups)]
+        here = {term for one in self._words for term in one.terms}
+        return [one for one in found if one.terms and here.isdisjoint(one.terms)]
+
+    def _look_up(self, forms: Sequence[tuple[str, float]], fields: Iterable[str] = ()) -> Known:
         if len(forms) == 1 and len(forms[0][0]) == 1:
             forms = self._completed(*forms[0])
         terms, most = [], 0
         for term, weight in forms:
-            for field, counts in self._weights.items():
+            for field in fields or self._weights:
+                counts = self._weights[field]
                 if found := self._searcher.doc_freq(field, term):
                     terms.append(Term(field, term, weight * counts))
                     most = max(most, found)

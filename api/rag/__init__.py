@@ -10,7 +10,7 @@ from api.models.catalog import ModelCatalog
 from api.rag.chat import chat
 from api.rag.grounded import ALL, Grounded
 from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Receipt, Token
-from api.rag.retrieve import Hit
+from api.rag.retrieve import Hit, pages
 from api.rag.room import Asked, Limits, settled
 from api.runtime import Message, ModelInfo, ModelRuntime, Options
 from api.store.documents import Document
@@ -123,7 +123,7 @@ class Answers:
         collection: str = "",
     ) -> list[Hit]:
         """The best passages without an answer; no documents named means all of the collection's, or of the model's.
-        Passages that say the same are all given: who searches wants every page.
+        Each page is given once, by its best passage; pages that say the same are all given.
 
         A model is needed where no collection is named, and to rephrase.
         """
@@ -135,7 +135,7 @@ class Answers:
         if rephrase and model:
             asked = settled(model, Options(), self._limits)
             queries = await self._grounded.queries(asked, [Message("user", query)])
-        return (await self._grounded.hits(scope, queries, selected, limit))[:limit]
+        return pages(await self._grounded.hits(scope, queries, selected), limit)
 
     def _settled(self, question: Question) -> Asked:
         over_documents = bool(question.names)

@@ -88,13 +88,11 @@ class Grounded:
             self._index.embedder_of(collection).look_again()
 
     async def hits(
-        self, scope: Scope, queries: Sequence[str], documents: list[Document] | None, limit: int
+        self, scope: Scope, queries: Sequence[str], documents: list[Document] | None
     ) -> list[Hit]:
-        """The best passages, best first; duplicates are marked and do not count."""
+        """The passages that fit, best first."""
         weight = self._limits.dense_weight
-        return await retrieve.hits(
-            self._index, self._store, scope, queries, documents, limit, weight
-        )
+        return await retrieve.hits(self._index, self._store, scope, queries, documents, weight)
 
     async def answer(
         self,
@@ -106,7 +104,8 @@ class Grounded:
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Tokens, then citations, the receipt, the end. Closing it cancels the generation."""
         most = self._limits.passages
-        found = await self.hits(scope, queries, documents, most + LEFT_OUT_SHOWN)
+        every = await self.hits(scope, queries, documents)
+        found = retrieve.different(every, most + LEFT_OUT_SHOWN)
         judged = await self._judged(scope, queries, documents, found)
         if judged.refused:
             for event in _unanswered(asked, queries, found, judged):

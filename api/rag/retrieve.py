@@ -1,14 +1,14 @@
 """The passages that fit a question best: what the index finds, fused into one order, and read from the store."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio.to_thread
 
 from api.errors import Unusable
 from api.index import Candidates, Index
-from api.rag.fuse import Found, Ranked, fuse, is_alike, words_of
+from api.rag.fuse import Found, Ranked, fuse, is_alike, with_documents, words_of
 from api.store import Store
 from api.store.chunks import StoredChunk
 from api.store.collections import Scope
@@ -48,15 +48,14 @@ async def hits(
     scope: Scope,
     queries: Sequence[str],
     documents: Sequence[Document] | None,
-    limit: int,
     dense_weight: float,
 ) -> list[Hit]:
-    """The best `limit` passages of the documents (None: all in the scope), best first.
+    """The passages of the documents (None: all in the scope) that fit, best first.
 
-    The first query matters most. Only text that is ready in the store; duplicates are marked and do
-    not count. What is replaced meanwhile is found before or after that.
+    The first query matters most. Only text that is ready in the store. What is replaced meanwhile is found before or
+    after that.
     """
-    search = partial(_hits, index, store, scope, queries, documents, limit, dense_weight)
+    search = partial(_hits, index, store, scope, queries, documents, dense_weight)
     return await index.switching.steadily(scope.ids, search)
 
 
@@ -66,26 +65,37 @@ async def _hits(
     scope: Scope,
     queries: Sequence[str],
     documents: Sequence[Document] | None,
-    limit: int,
     dense_weight: float,
 ) -> list[Hit]:
     ranked = fuse(await _candidates(index, scope, queries, documents), dense_weight)
     wanted = [one.chunk_id for one in ranked]
     within = None if documents is None else [one.id for one in documents]
     chunks = await anyio.to_thread.run_sync(store.chunks.found, wanted, scope.ids, within)
+    owners = {chunk_id: chunk.document_id for chunk_id, chunk in chunks.items()}
+    return [_hit(chunks[one.chunk_id], one) for one in with_documents(ranked, owners)]
+
+
+def different(found: Sequence[Hit], limit: int) -> list[Hit]:
+    """The best, until `limit` of them say different things; what says what a better one says already is marked."""
     best: list[Hit] = []
-    different: list[frozenset[str]] = []
-    for one in ranked:
-        if len(different) == limit:
+    kept: list[frozenset[str]] = []
+    for hit in found:
+        if len(kept) == limit:
             break
-        if (chunk := chunks.get(one.chunk_id)) is None:
-            continue
-        words = words_of(chunk.text)
-        is_duplicate = any(is_alike(words, other) for other in different)
+        words = words_of(hit.text)
+        is_duplicate = any(is_alike(words, other) for other in kept)
         if not is_duplicate:
-            different.append(words)
-        best.append(_hit(chunk, one, is_duplicate))
+            kept.append(words)
+        best.append(replace(hit, is_duplicate=is_duplicate))
     return best
+
+
+def pages(found: Sequence[Hit], limit: int) -> list[Hit]:
+    """The best pages, each once, by its best passage."""
+    best: dict[tuple[str, int], Hit] = {}
+    for hit in found:
+        best.setdefault((hit.document_id, hit.page), hit)
+    return list(best.values())[:limit]
 
 
 async def _candidates(
@@ -111,7 +121,7 @@ def _without_middle(query: str, share: float) -> str:
     return f"{query[:half]} {query[len(query) - half :]}"
 
 
-def _hit(chunk: StoredChunk, ranked: Ranked, is_duplicate: bool) -> Hit:
+def _hit(chunk: StoredChunk, ranked: Ranked) -> Hit:
     return Hit(
         chunk_id=chunk.id,
         document_id=chunk.document_id,
@@ -121,6 +131,5 @@ def _hit(chunk: StoredChunk, ranked: Ranked, is_duplicate: bool) -> Hit:
         text=chunk.text,
         score=ranked.score,
         found_by=ranked.found_by,
-        is_duplicate=is_duplicate,
         label=chunk.label,
     )

@@ -24,7 +24,7 @@ NEWEST = pdf("The tower of Lindau is 92 metres high since it was built anew.")
 async def found(house: House) -> list[str]:
     """What a search finds of the tower."""
     scope = house.scope()
-    best = await hits(house.index, house.store, scope, [QUESTION], None, 10, 0.5)
+    best = await hits(house.index, house.store, scope, [QUESTION], None, 0.5)
     return [one.text for one in best]
 
 

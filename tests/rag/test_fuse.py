@@ -3,7 +3,7 @@
 import pytest
 
 from api.index.values import Candidates, Scored
-from api.rag.fuse import Found, fuse
+from api.rag.fuse import Found, Ranked, fuse, with_documents
 
 
 def candidates(dense: dict[int, float], lexical: dict[int, float]) -> Candidates:
@@ -40,3 +40,11 @@ def test_the_best_comes_first_with_what_found_it() -> None:
     assert [one.chunk_id for one in ranked] == [2, 3, 1]
     assert ranked[0].found_by == (Found("q", 0.9, 4.0),)
     assert [found.dense for found in ranked[2].found_by] == [0.1, 0.5]
+
+
+def test_the_document_that_most_speaks_for_decides_between_equals() -> None:
+    ranked = [Ranked(1, 0.8, ()), Ranked(2, 0.8, ()), Ranked(3, 0.5, ()), Ranked(4, 0.9, ())]
+    with_each = with_documents(ranked, {1: "a", 2: "b", 3: "b"}, share=0.1)
+    assert [one.chunk_id for one in with_each] == [2, 1, 3]  # 4 is in no document
+    assert with_each[0].score == pytest.approx(0.9 / 1.1, abs=1e-4)
+    assert with_documents([], {}) == []
