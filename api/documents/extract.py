@@ -28,6 +28,7 @@ class Bounds:
     seconds: float
     memory_bytes: int
     recogniser: Recogniser | None = None
+    heads_in_rows: bool = False
 
 
 async def extract(
@@ -47,7 +48,7 @@ async def extract(
             "-m",
             READER,
             *map(str, (file, kind, bounds.pages, bounds.characters)),
-            *([json.dumps(asdict(recogniser))] if recogniser else []),
+            *([_options(bounds)] if kind == "pdf" else []),
         ],
         env=child_process.NOTHING,
         limits=child_process.Limits(bounds.memory_bytes, CPU_SECONDS, seconds),
@@ -68,6 +69,11 @@ async def extract(
     if child.returncode != 0:
         raise _why_it_ended(-(child.returncode or 0), bounds)
     return await anyio.to_thread.run_sync(_read, answer, bounds)
+
+
+def _options(bounds: Bounds) -> str:
+    recogniser = asdict(bounds.recogniser) if bounds.recogniser else None
+    return json.dumps({"recogniser": recogniser, "heads_in_rows": bounds.heads_in_rows})
 
 
 def _read(answer: bytes, bounds: Bounds) -> Extracted:

@@ -289,6 +289,7 @@ def open_importer(settings: Settings, store: Store, index: Index, folders: Folde
         settings.extract_seconds,
         settings.extract_memory_bytes,
         None if settings.ocr == "off" else installed(settings.ocr_languages, settings.ocr_seconds),
+        settings.heads_in_rows,
     )
     return Importer(
         store,

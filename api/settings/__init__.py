@@ -170,6 +170,11 @@ class Settings(BaseSettings):
     ocr_seconds: float = Field(
         600, gt=0, description="Wall time the recognition of one document may take."
     )
+    heads_in_rows: bool = Field(
+        False,
+        description="Rows of a PDF's tables of numbers by year are kept with the heads of their columns: "
+        "`Net sales; 2023: 14,694; 2022: 14,544`.",
+    )
     chunk_tokens: int = Field(
         240, ge=16, description="Longest chunk, in tokens of the embedding model."
     )

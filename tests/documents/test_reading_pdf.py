@@ -262,6 +262,31 @@ def test_a_plain_hyphen_is_joined_where_a_word_goes_on() -> None:
     assert joined("the years 2019-", "2023 and A-", "B") == "the years 2019-\n2023 and A-\nB"
 
 
+def test_rows_of_numbers_by_year_say_which_number_is_of_which_year(tmp_path: Path) -> None:
+    file = tmp_path / "report.pdf"
+    file.write_bytes(
+        drawn(
+            placed(
+                *((300, 700, "2023"), (400, 700, "2022")),
+                *(
+                    (50, 686, "Net sales"),
+                    (290, 686, "$ 14,694"),
+                    (397, 686, "14,544"),
+                ),
+                *((50, 672, "Net loss, adjusted"), (305, 672, "(12)"), (410, 672, "7 %")),
+                *((50, 658, "Boats"), (200, 658, "harbour"), (300, 658, "19")),
+            )
+        )
+    )
+    rows = read(str(file), 1, 1_000, heads_in_rows=True).pages[0].text.split("\n")
+    assert rows == [
+        "2023 2022",
+        "Net sales; 2023: $ 14,694; 2022: 14,544",
+        "Net loss, adjusted; 2023: (12); 2022: 7 %",
+        "Boats harbour 19",
+    ]
+
+
 @pytest.mark.soak
 @pytest.mark.anyio
 async def test_mutated_files_end_in_text_or_in_a_reason(tmp_path: Path) -> None:

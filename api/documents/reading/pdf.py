@@ -4,6 +4,7 @@ import re
 import resource
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from api.documents.reading.hyphens import join_broken_words
 from api.documents.reading.lines import Line, Sheet, page_of
@@ -16,6 +17,7 @@ from api.documents.reading.pdf_notices import (
     readable_of,
     unread,
 )
+from api.documents.reading.period_tables import name_columns
 from api.documents.reading.plausible import is_private
 from api.documents.reading.reading_order import in_reading_order
 from api.documents.reading.running_lines import leave_out_running_lines
@@ -40,15 +42,18 @@ def read(
     max_pages: int,
     max_characters: int,
     password: str = "",
+    *,
     recogniser: Recogniser | None = None,
+    heads_in_rows: bool = False,
 ) -> Text:
     """The text by the fast parser, or by the forgiving one when that fails or finds none. What pictures say is read if
-    there is a recogniser.
+    there is a recogniser; and rows of tables can have the heads of their columns.
     """
     failure = None
-    for parse in (with_pdfium, with_pypdf):
+    pdfium = partial(with_pdfium, recogniser=recogniser, heads_in_rows=heads_in_rows)
+    for parse in (pdfium, with_pypdf):
         try:
-            return parse(file, max_pages, max_characters, password, recogniser)
+            return parse(file, max_pages, max_characters, password)
         except Unusable as error:
             if error.args[0] not in {"broken", "no_text"}:
                 raise
@@ -57,7 +62,13 @@ def read(
 
 
 def with_pdfium(
-    file: str, max_pages: int, max_characters: int, password: str, recogniser: Recogniser | None
+    file: str,
+    max_pages: int,
+    max_characters: int,
+    password: str,
+    *,
+    recogniser: Recogniser | None,
+    heads_in_rows: bool,
 ) -> Text:
     """Read with PDFium."""
     import pypdfium2
@@ -80,6 +91,8 @@ def with_pdfium(
     )
     refuse_placeholder(pdf, "\n".join(sheet.text for sheet in sheets[:2]))
     leave_out_nonsense(sheets)
+    for sheet in sheets if heads_in_rows else ():
+        name_columns(sheet.lines)
     extra = attached(pdf, [name for sheet in sheets for name in sheet.files])
     advice = RECOGNISE
     if recogniser and (wanting := unread(sheets)):
@@ -94,9 +107,7 @@ def with_pdfium(
     return text
 
 
-def with_pypdf(
-    file: str, max_pages: int, max_characters: int, password: str, _: Recogniser | None
-) -> Text:
+def with_pypdf(file: str, max_pages: int, max_characters: int, password: str) -> Text:
     """Read with pypdf: slower, and it forgives more."""
     import pypdf
 
