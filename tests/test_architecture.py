@@ -26,7 +26,7 @@ OWNERS = {
     "httpx": ("api/runtime/ollama/", "api/index/chroma_server.py"),
     "huggingface_hub": ("finetune/bases/hub.py",),
     "ollama": ("api/runtime/ollama/",),
-    "onnx": ("finetune/encoders/graph.py", "finetune/encoders/export.py"),
+    "onnx": ("api/runtime/onnx/server.py", "finetune/encoders/"),
     "onnxruntime": ("api/runtime/onnx/server.py",),
     "tokenizers": ("api/runtime/ollama/tokens.py", "api/runtime/onnx/server.py", "finetune/"),
     "langchain_core": ("api/rag/prompts.py",),

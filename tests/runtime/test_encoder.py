@@ -12,6 +12,7 @@ import pytest
 from api.errors import BackEndFailed, Unusable
 from api.runtime import EncoderFile, Message, Persona
 from api.runtime.onnx.header import read_header
+from api.runtime.onnx.server import multiplies_signed, without_sign
 from finetune.encoders.export import export
 from finetune.job.stage import StageFailed
 from tests.runtime.conftest import LONG, Embedded, Opener, until
@@ -49,6 +50,18 @@ async def test_no_text_changes_the_vector_of_another(embedded: Embedded) -> None
     together = await embedded.runtime.embed("encoder", TEXTS * 20)
     alone = [(await embedded.runtime.embed("encoder", [text]))[0] for text in TEXTS]
     assert together == alone * 20
+
+
+def test_without_a_sign_the_numbers_are_the_same(encoder_onnx: Path) -> None:
+    """As the engine computes on a processor that has no exact product of signed and unsigned 8 bits."""
+    import onnxruntime
+
+    ids = {"ids": np.array([[101, *range(2000, 2060), 102]])}
+    signed, unsigned = [
+        onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, ids)[0]
+        for model in (str(encoder_onnx), without_sign(str(encoder_onnx)))
+    ]
+    assert (signed * unsigned).sum() > (0.99999 if multiplies_signed() else 0.99)
 
 
 @pytest.mark.real
