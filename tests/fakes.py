@@ -87,7 +87,7 @@ class FakeRuntime:
         delay_seconds: float = 0.0,
         context_length: int = 4096,
         usual_context: int = 4096,
-        embedding_model: str = "all-minilm-l6-v2",
+        embedding_model: str = "all-minilm-l6-v2-int8",
         embedding_context: int = 512,
         embedding_title: str = "",
         device: Device = "cpu",

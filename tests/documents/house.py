@@ -77,7 +77,7 @@ class House:
         self.lexical = LexicalIndex(self.folder / "lexical")
         if self.embedded:
             self.vectors = open_embedded(self.folder / "chroma")
-        embedder = Embedder(self.runtime, "all-minilm-l6-v2")
+        embedder = Embedder(self.runtime, "all-minilm-l6-v2-int8")
         self.index = Index(self.store, self.vectors, self.lexical, embedder)
         self.folders = open_folders(Settings(data_dir=self.folder), self.store)
         self.files = Files(self.folders.documents)

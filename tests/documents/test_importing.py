@@ -332,7 +332,7 @@ async def test_an_import_that_began_before_the_resuming_is_not_done_twice(house:
 
 async def test_what_has_no_file_or_no_row_is_swept_at_the_next_start(house: House) -> None:
     demo = house.store.collections.of_model("demo")
-    house.store.documents.add("lost.pdf", demo, "0" * 64, 10, "all-minilm-l6-v2")
+    house.store.documents.add("lost.pdf", demo, "0" * 64, 10, "all-minilm-l6-v2-int8")
     house.files.path("doc_0123456789abcdef").write_bytes(b"%PDF")
     await house.importer.resume()
     assert house.store.documents.all() == []

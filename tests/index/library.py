@@ -16,7 +16,7 @@ from api.store.documents import Document
 from tests.fakes import FakeRuntime
 from tests.index.memory import MemoryVectors
 
-EMBEDDING_MODEL = "all-minilm-l6-v2"
+EMBEDDING_MODEL = "all-minilm-l6-v2-int8"
 
 
 @dataclass

@@ -270,7 +270,7 @@ async def test_a_missing_embedding_model_is_not_ready_and_no_unknown_model(
     library: Library,
 ) -> None:
     await library.add("a.pdf", TOWER)
-    await library.runtime.delete_model("all-minilm-l6-v2")
+    await library.runtime.delete_model("all-minilm-l6-v2-int8")
     with pytest.raises(NotReady):
         await library.found("tower")
 

@@ -50,6 +50,14 @@ async def test_the_converter_gets_no_secret(
     assert "LLM_FASTAPI_API_KEY" not in names
 
 
+async def test_collections_keep_the_embedder_of_an_earlier_version(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, runtime="llama_cpp")
+    fresh = open_bundled(settings, FakeRuntime())
+    older = open_bundled(settings, FakeRuntime(), ["all-minilm-l6-v2", "another"])
+    assert set(fresh.states()) - {DEMO} == {"all-minilm-l6-v2-int8"}
+    assert set(older.states()) - {DEMO} == {"all-minilm-l6-v2-int8", "all-minilm-l6-v2"}
+
+
 async def test_other_models_are_none_of_its_business(tmp_path: Path) -> None:
     bundled = BundledModels(FakeRuntime(), [], tmp_path)
     assert bundled.why_missing("anything") is None

@@ -135,8 +135,8 @@ async def test_the_embedding_model_is_not_deleted_as_a_model_that_cannot_be_list
     shelf: Shelf,
 ) -> None:
     with pytest.raises(ModelNotFound):
-        await shelf.catalog.delete("all-minilm-l6-v2")
-    assert await shelf.runtime.show("all-minilm-l6-v2")
+        await shelf.catalog.delete("all-minilm-l6-v2-int8")
+    assert await shelf.runtime.show("all-minilm-l6-v2-int8")
 
 
 async def test_a_chat_with_a_damaged_model_says_that_it_is_damaged(shelf: Shelf) -> None:

@@ -46,13 +46,13 @@ class Library:
             store,
             MemoryVectors(),
             LexicalIndex(folder),
-            Embedder(runtime, "all-minilm-l6-v2"),
+            Embedder(runtime, "all-minilm-l6-v2-int8"),
         )
 
     def serve_with(self, runtime: FakeRuntime) -> None:
         """Answer with another runtime from now on."""
         self.runtime = runtime
-        self.index.embedder = Embedder(runtime, "all-minilm-l6-v2")
+        self.index.embedder = Embedder(runtime, "all-minilm-l6-v2-int8")
 
     async def add(self, name: str, pages: Sequence[str], model: str = "demo") -> Document:
         """A document of one chunk a page."""

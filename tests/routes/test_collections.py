@@ -45,7 +45,7 @@ def test_a_collection_is_made_found_listed_and_deleted_by_id_and_by_name(
 ) -> None:
     first = made(client, "Handbücher 2026")
     assert first["id"].startswith("col_")
-    assert (first["embedder"], first["documents"]) == ("all-minilm-l6-v2", 0)
+    assert (first["embedder"], first["documents"]) == ("all-minilm-l6-v2-int8", 0)
     for known in (first["id"], "Handbücher 2026", "handbücher 2026"):
         assert client.get(f"/collections/{known}").json() == first
     second = made(client, "papers")

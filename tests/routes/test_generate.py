@@ -321,7 +321,7 @@ def test_answers_by_document_have_a_bound(library: Library, tmp_path: Path) -> N
     ("body", "status", "said"),
     [
         ({"user_prompt": "Hi", "modelName": "nobody"}, 404, "demo"),
-        ({"user_prompt": "Hi", "modelName": "all-minilm-l6-v2"}, 422, "cannot chat"),
+        ({"user_prompt": "Hi", "modelName": "all-minilm-l6-v2-int8"}, 422, "cannot chat"),
         ({"user_prompt": "Hi", "modelName": "demo", "documents": ["x"]}, 404, "handbook.pdf"),
         ({"user_prompt": "", "modelName": "demo"}, 422, "user_prompt"),
         ({"user_prompt": " \n ", "modelName": "demo"}, 422, "user_prompt"),

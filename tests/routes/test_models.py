@@ -196,7 +196,7 @@ def test_a_model_that_a_job_trains_from_stays(service: Service, client: TestClie
 
 
 def test_the_embedding_model_is_not_listed_and_cannot_be_shown(client: TestClient) -> None:
-    assert client.get("/show_model/all-minilm-l6-v2").status_code == 404
+    assert client.get("/show_model/all-minilm-l6-v2-int8").status_code == 404
 
 
 def test_a_bundled_model_that_is_not_there_yet_is_a_503_that_says_why(

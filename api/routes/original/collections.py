@@ -36,7 +36,7 @@ class CreateCollectionRequest(BaseModel):
         "",
         max_length=MAX_NAME_CHARACTERS,
         description="The embedding model, for good; the one that the settings name when left out.",
-        examples=["all-minilm-l6-v2"],
+        examples=["all-minilm-l6-v2-int8"],
     )
 
 
