@@ -21,6 +21,10 @@ OWNERS = {
     "tantivy": ("api/index/lexical.py", "api/index/asked.py", "api/index/words.py"),
     "pypdf": ("api/documents/",),
     "pypdfium2": ("api/documents/",),
+    "lxml": ("api/documents/reading/",),
+    "openpyxl": ("api/documents/reading/xlsx.py",),
+    "markdown_it": ("api/documents/reading/markdown.py",),
+    "charset_normalizer": ("api/documents/reading/decoding.py",),
     "xllamacpp": ("api/runtime/llama_cpp/server.py", "finetune/"),
     "httpx2": ("api/runtime/", "finetune/bases/hub.py"),
     "httpx": ("api/runtime/ollama/", "api/index/chroma_server.py"),
@@ -308,7 +312,7 @@ def test_the_api_loads_no_heavy_library() -> None:
     program = (
         "import sys, api.app;"
         "heavy = {'torch', 'transformers', 'ray', 'xllamacpp', 'llama_cpp', 'chromadb', 'ollama',"
-        "'tokenizers', 'trl', 'peft'};"
+        "'tokenizers', 'trl', 'peft', 'lxml', 'openpyxl', 'markdown_it'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run(

@@ -98,6 +98,8 @@ async def test_a_table_that_only_lays_out_is_read_as_text(tmp_path: Path) -> Non
         tmp_path, "<table><tr><td><h1>News</h1><td><table><tr><td>a<td>b</table></table>", "html"
     )
     assert text == "News\n\na | b"
+    letter = "<table><tr><td>" + "<p>Dear all.</p>" * 5 + "<td>Side</table>"
+    assert (await text_of(tmp_path, letter, "html")).endswith("Dear all.\n\nDear all.\nSide")
 
 
 async def test_csv_becomes_a_line_a_row_under_the_names_of_its_columns(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ BLOCKS = frozenset(
 )
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 MAX_SPAN = 100
+MOST_TEXTS_A_CELL = 2
 MAX_ROW_CELLS = 10_000
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 
@@ -28,11 +29,12 @@ def is_hidden(element: Any) -> bool:
 
 
 def is_of_data(table: Any) -> bool:
-    """Whether a table is not one that only lays out other things: those hold tables, headings or a single cell."""
-    inner = next(table.iterdescendants("table", *HEADINGS), None)
-    return (
-        inner is None and sum(1 for _, _ in zip(table.iter("td", "th"), range(2), strict=False)) > 1
-    )
+    """Whether a table is not one that only lays out other things: tables, headings, a single cell, long texts."""
+    if next(table.iterdescendants("table", *HEADINGS), None) is not None:
+        return False
+    cells = sum(1 for _ in table.iter("td", "th"))
+    texts = sum(1 for _ in table.iter("p", "ul", "ol", "pre", "blockquote"))
+    return cells > 1 and texts <= cells * MOST_TEXTS_A_CELL
 
 
 def text_of(element: Any) -> str:

@@ -125,7 +125,9 @@ class Package:
         }
         others = {name for name in self.names if name.startswith(f"{folder}/embeddings/")} - drawn
         if others:
-            found.append(Notice("embedded", f"{len(others)} embedded files were left out."))
+            found.append(
+                Notice("attachments", f"{len(others)} files inside the file were left out.")
+            )
         return found
 
 
