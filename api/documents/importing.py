@@ -13,12 +13,13 @@ from anyio.to_thread import run_sync
 
 from api import faults
 from api.data_folder.guarded import Folders
-from api.documents.extract import Bounds, extract
+from api.documents.extract import Bounds
 from api.documents.files import Files
 from api.documents.originals import bring, release, set_strays_aside
 from api.documents.reading.ocr import installed
 from api.documents.replacing import take_place
 from api.documents.split import pack, pieces
+from api.documents.turns import Reader
 from api.errors import ApiError, DeviceInUse, DocumentNotFound, Unavailable
 from api.index import Index
 from api.index.embeddings import Embedder
@@ -33,9 +34,6 @@ log = logging.getLogger(__name__)
 
 MOST_PAUSE_SECONDS = 30
 """Before an import tries again: what it waits for may end sooner than was said."""
-PARSERS = 2
-"""Documents parsed at once, and beside them one that is small: it does not wait for big ones."""
-SMALL_BYTES = 2**20
 
 
 class Outcome(NamedTuple):
@@ -62,11 +60,9 @@ class Importer:
         self.files = files
         self._store = store
         self._index = index
-        self._bounds = bounds
         self._chunk_tokens = chunk_tokens
         self._overlap_tokens = overlap_tokens
-        self._parsing = anyio.Semaphore(PARSERS)
-        self._parsing_small = anyio.Semaphore(1)
+        self._reader = Reader(bounds)
         self._beginning = anyio.Lock()  # rows, files, labels and tasks change together
         self._contents: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()  # one fills it
         self._running: dict[str, _Running] = {}
@@ -220,16 +216,11 @@ class Importer:
         contents, content_id = self._store.contents, document.content_id
         if (await run_sync(self._store.documents.get, document.id)).pages_total:
             return await run_sync(contents.pages, content_id)
-        async with self._parser_for(document):
-            file = self.files.path(content_id)
-            found = await extract(file, self._bounds, document.kind, password=password)
+        file = self.files.path(content_id)
+        found = await self._reader.read(file, document.kind, password, document.size_bytes)
         await run_sync(contents.set_pages, content_id, found)
         faults.point("import_pages_stored")
         return found.pages
-
-    def _parser_for(self, document: Document) -> anyio.Semaphore:
-        is_small = document.size_bytes <= SMALL_BYTES
-        return self._parsing_small if is_small and not self._parsing.value else self._parsing
 
     async def _chunks(self, pages: Sequence[Page], embedder: Embedder) -> list[Chunk]:
         limit = min(self._chunk_tokens, await embedder.longest_chunk())

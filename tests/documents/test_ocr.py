@@ -1,5 +1,6 @@
 """Text off pictures, by the Tesseract that comes as a package."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from fpdf import FPDF
 
 from api.documents.extract import Bounds, extract
-from api.documents.reading.ocr import installed
+from api.documents.reading.ocr import Recogniser, installed
+from api.documents.turns import Reader
 from api.errors import DocumentUnusable
 from tests.documents.pdfs import pdf, picture
 
@@ -71,3 +73,23 @@ async def test_what_keeps_pictures_from_becoming_text_is_said(
     assert "no text in them" in said["tried"]
     assert "LLM_FASTAPI_OCR_SECONDS" in said["late"]
     assert "LLM_FASTAPI_OCR_LANGUAGES" in said["unknown"]
+
+
+async def test_nothing_waits_for_what_is_read_off_pictures(tmp_path: Path) -> None:
+    slow = tmp_path / "tesseract"
+    slow.write_text(f"#!/bin/sh\nuntil [ -e {tmp_path}/go ]; do sleep 0.05; done\nexit 1\n")
+    slow.chmod(0o755)
+    bounds = Bounds(20, 10_000, 30, 512 * 2**20, Recogniser(str(slow), "eng", 50.0))
+    reader = Reader(bounds)
+    scanned, plain = tmp_path / "scanned", tmp_path / "plain"
+    scanned.write_bytes(picture())
+    plain.write_bytes(pdf("The office opens at 8."))
+    scans = [asyncio.create_task(reader.read(scanned, "pdf", "", 5_000_000)) for _ in range(3)]
+    await asyncio.sleep(0)
+    found = await reader.read(plain, "pdf", "", 5_000_000)
+    assert found.pages[0].text == "The office opens at 8."
+    assert not any(scan.done() for scan in scans)
+    (tmp_path / "go").touch()
+    for scan in scans:
+        with pytest.raises(DocumentUnusable):
+            await scan
