@@ -13,6 +13,7 @@ from api.datasets.opening import open_datasets
 from api.documents.collections import CollectionCatalog
 from api.documents.deleting import Deleter
 from api.documents.importing import open_importer
+from api.documents.reembedding import Reembedder
 from api.errors import ApiError
 from api.evaluation.opening import open_evaluations, open_measurements
 from api.evaluation.retrieval_proposals import Proposals
@@ -100,6 +101,8 @@ async def services_over(
     stack.push_async_callback(importer.close)
     deleter = Deleter(store, index, importer)
     stack.push_async_callback(deleter.close)
+    reembedder = Reembedder(store, index, importer)
+    stack.push_async_callback(reembedder.close)
     base_models = BaseModels(settings.base_models_dir, store.models)
     datasets = await anyio.to_thread.run_sync(open_datasets, settings, base_models)
     submitter, supervisor = await anyio.to_thread.run_sync(
@@ -123,11 +126,12 @@ async def services_over(
         models=models,
         answers=answers,
         collections=CollectionCatalog(
-            settings, store, runtime, index, importer, deleter, models, bundled
+            settings, store, runtime, index, importer, deleter, reembedder, models, bundled
         ),
         index=index,
         importer=importer,
         deleter=deleter,
+        reembedder=reembedder,
         bundled=bundled,
         datasets=datasets,
         jobs=jobs,
@@ -161,6 +165,8 @@ async def prepare(services: Services) -> None:
         await services.deleter.resume()
     with _noted("Going on with imports"):
         await services.importer.resume()
+    with _noted("Going on with embedding anew"):
+        await services.reembedder.resume()
     with contextlib.suppress(ApiError, OSError):
         await services.bundled.prepare("demo")
     with _noted("Taking in base models"):

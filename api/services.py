@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from api.documents.collections import CollectionCatalog
     from api.documents.deleting import Deleter
     from api.documents.importing import Importer
+    from api.documents.reembedding import Reembedder
     from api.evaluation.evaluations import Evaluations
     from api.evaluation.retrieval import Measurements
     from api.evaluation.retrieval_proposals import Proposals
@@ -41,6 +42,7 @@ class Services:
     index: Index
     importer: Importer
     deleter: Deleter
+    reembedder: Reembedder
     bundled: BundledModels
     datasets: Datasets
     jobs: JobQueue

@@ -96,6 +96,7 @@ def over_house(house: House) -> Open:
             settings, store, stack, house.runtime, house.index, LocalRunner()
         )
         house.importer, house.deleter = services.importer, services.deleter
+        house.reembedder = services.reembedder
         return services
 
     return open

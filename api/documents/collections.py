@@ -6,13 +6,14 @@ A model's documents stand in the collection of its name; whoever names a model m
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from anyio.to_thread import run_sync
 
 from api.documents.deleting import Deleter
 from api.documents.importing import Importer
 from api.documents.receiving import receive
+from api.documents.reembedding import Reembedder
 from api.errors import InvalidOption
 from api.index import Index
 from api.models.bundled import BundledModels
@@ -42,6 +43,23 @@ class ListedCollection:
     embedder: str
     documents: int
     created_at: str
+    embedding: "Embedding | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """How far a collection is embedded anew: `embedder` is what it is, or was, embedded by, `previous` what answered
+    until then.
+    """
+
+    embedder: str
+    previous: str
+    status: str
+    reread: bool
+    documents_done: int
+    documents_total: int
+    error: dict[str, Any] | None
+    started_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +96,7 @@ class CollectionCatalog:
         index: Index,
         importer: Importer,
         deleter: Deleter,
+        reembedder: Reembedder,
         models: ModelCatalog,
         bundled: BundledModels,
     ) -> None:
@@ -87,6 +106,7 @@ class CollectionCatalog:
         self._index = index
         self._importer = importer
         self._deleter = deleter
+        self._reembedder = reembedder
         self._models = models
         self._bundled = bundled
 
@@ -115,6 +135,27 @@ class CollectionCatalog:
     async def require_place(self, owner: Owner) -> None:
         """Whether documents can come there: `errors.ModelNotFound`, `errors.CollectionNotFound`, `errors.NotReady`."""
         await self._collection_for(owner)
+
+    async def embed(self, id_or_name: str, embedder: str, *, reread: bool) -> ListedCollection:
+        """Begin to embed it anew, by its own model when none is named; `errors.InvalidOption` for an unknown one."""
+        collection = await run_sync(self._store.collections.find, id_or_name)
+        if embedder:
+            embedder = await self._embedding_model(embedder)
+        embedder = embedder or self._index.embedder_of(collection).model
+        await self._reembedder.start(collection, embedder, reread=reread)
+        return await self._listed(collection)
+
+    async def roll_back(self, id_or_name: str) -> ListedCollection:
+        """Begin to switch back to the index that answered before it was embedded anew; `errors.WrongState`."""
+        collection = await run_sync(self._store.collections.find, id_or_name)
+        await self._reembedder.roll_back(collection)
+        return await self._listed(collection)
+
+    async def end_embedding(self, id_or_name: str) -> ListedCollection:
+        """Give up embedding it anew, or drop the index that answered before; `errors.WrongState`."""
+        collection = await run_sync(self._store.collections.find, id_or_name)
+        await self._reembedder.end(collection)
+        return await self._listed(collection)
 
     async def import_document(
         self,
@@ -224,7 +265,9 @@ class CollectionCatalog:
         return (await self._all_listed([collection]))[0]
 
     async def _all_listed(self, collections: Sequence[Collection]) -> list[ListedCollection]:
-        counts = await run_sync(self._store.collections.counts, [one.id for one in collections])
+        ids = [one.id for one in collections]
+        counts = await run_sync(self._store.collections.counts, ids)
+        embeddings = await run_sync(self._embeddings, ids)
         return [
             ListedCollection(
                 one.id,
@@ -232,6 +275,22 @@ class CollectionCatalog:
                 self._index.embedder_of(one).model,
                 counts.get(one.id, 0),
                 one.created_at,
+                embeddings.get(one.id),
             )
             for one in collections
         ]
+
+    def _embeddings(self, ids: Sequence[str]) -> dict[str, Embedding]:
+        """How far those of the collections are that are, or were, embedded anew."""
+        return {
+            id: Embedding(
+                one.embedder,
+                one.previous,
+                one.status,
+                one.reread,
+                *self._store.reembeddings.progress(one),
+                one.error,
+                one.started_at,
+            )
+            for id, one in self._store.reembeddings.find(ids).items()
+        }

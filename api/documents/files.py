@@ -46,21 +46,37 @@ class Files:
         self._bring(file, content_id, kind)
         sync_folder(self._folder)
 
+    def share(self, content_id: str, other_id: str, labels: Sequence[Label]) -> None:
+        """Let another content have the same file, on the same room where the file system can; if it is not missing."""
+        path = self.path(content_id)
+        self.relabel(other_id, labels)
+        if path.exists():
+            place = path.with_name(f"{other_id}{path.suffix}")
+            try:
+                place.hardlink_to(path)
+            except OSError:
+                self._copy(path, place)
+        sync_folder(self._folder)
+
     def _bring(self, file: Path, content_id: str, kind: str) -> None:
-        """In one step; from another volume by a copy, which gets its name when it is whole."""
+        """In one step; from another volume by a copy."""
         place = self._folder / f"{content_id}.{kind}"
         try:
             file.replace(place)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            growing = self._folder / f"{INCOMING}{content_id.rpartition('_')[2]}"
-            try:
-                shutil.copyfile(file, growing)
-                sync_file(growing)
-                growing.replace(place)
-            finally:
-                growing.unlink(missing_ok=True)
+            self._copy(file, place)
+
+    def _copy(self, file: Path, place: Path) -> None:
+        """It gets its name when it is whole."""
+        growing = self._folder / f"{INCOMING}{place.stem.rpartition('_')[2]}"
+        try:
+            shutil.copyfile(file, growing)
+            sync_file(growing)
+            growing.replace(place)
+        finally:
+            growing.unlink(missing_ok=True)
 
     def relabel(self, content_id: str, labels: Sequence[Label]) -> None:
         """Say which documents have a content, in place of what was said before."""

@@ -15,9 +15,9 @@ from api import faults
 from api.data_folder.guarded import Folders
 from api.documents.extract import Bounds
 from api.documents.files import Files
-from api.documents.originals import bring, release, set_strays_aside
+from api.documents.originals import bring, part, release, set_strays_aside
 from api.documents.reading.ocr import installed
-from api.documents.replacing import take_place
+from api.documents.replacing import EmbeddedOtherwise, stand, take_place
 from api.documents.split import pack, pieces
 from api.documents.turns import Reader
 from api.errors import ApiError, DeviceInUse, DocumentNotFound, Unavailable
@@ -191,23 +191,41 @@ class Importer:
     async def _steps(self, document: Document, password: str) -> Document:
         """Begins where an interrupted try, or the import of the same content elsewhere, has stopped."""
         collection = await run_sync(self._store.collections.find, document.collection_id)
-        async with self._contents.setdefault(document.content_id, anyio.Lock()):
-            if not await run_sync(self._store.contents.is_complete, document.content_id):
-                await self._fill(document, collection, password)
-            await self._index.place(document, await self._index.pinned(collection))
-            if document.replaces:
-                replaced, left = await take_place(self._store, self._index, document)
-                self.discard([left])
-                return replaced
-            ready = await run_sync(self._store.documents.mark_ready, document.id)
-        faults.point("import_marked_ready")
-        await self._index.catch_up()
-        return ready
+        document = await self._with_own_content(document, self._index.embedder_of(collection))
+        try:
+            async with self.content(document.content_id):
+                if not await run_sync(self._store.contents.is_complete, document.content_id):
+                    pages = await self._pages(document, password)
+                    await self._fill(document, pages, await self._index.pinned(collection))
+                await self._index.place(document, await self._index.pinned(collection))
+                if not document.replaces:
+                    return await stand(self._store, self._index, document, collection)
+                replaced, left = await take_place(self._store, self._index, document, collection)
+        except EmbeddedOtherwise:
+            return await self._steps(document, password)
+        self.discard([left])
+        return replaced
 
-    async def _fill(self, document: Document, collection: Collection, password: str) -> None:
-        """Read, cut and embed the content."""
-        pages = await self._pages(document, password)
-        embedder = await self._index.pinned(collection)
+    async def _with_own_content(self, document: Document, embedder: Embedder) -> Document:
+        """The document, apart from others with which it has shared a content that another model reads."""
+        content_id = document.content_id
+        having = await run_sync(self._store.documents.of_content, content_id)
+        cut_for = await run_sync(self._store.contents.embedder, content_id)
+        if len(having) == 1 or cut_for == embedder.model:
+            return document
+        await self._take_back(document)
+        async with self._beginning:
+            return await run_sync(part, self._store, self.files, document, embedder.model)
+
+    def content(self, content_id: str) -> anyio.Lock:
+        """Whoever fills a content holds this."""
+        return self._contents.setdefault(content_id, anyio.Lock())
+
+    async def embed(self, document: Document, embedder: Embedder) -> None:
+        """Read, cut and embed the content, unless that is done."""
+        await self._fill(document, await self._pages(document, password=""), embedder)
+
+    async def _fill(self, document: Document, pages: Sequence[Page], embedder: Embedder) -> None:
         chunks = await self._chunks(pages, embedder)
         kept = await self._kept(document, chunks, embedder)
         await self._index.put(document, chunks[kept:], embedder)

@@ -10,7 +10,7 @@ from api.documents.files import Files, Label
 from api.errors import OutOfSpace
 from api.store import Store
 from api.store.collections import Collection
-from api.store.documents import Added, Document
+from api.store.documents import Added, Document, new_id
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,27 @@ def release(store: Store, files: Files, document: Document) -> None:
         files.remove(content_id)
     if not (document.id == content_id or store.documents.of_content(document.id)):
         files.remove(document.id)  # of before contents were shared
+
+
+def part(store: Store, files: Files, document: Document, embedder: str) -> Document:
+    """Give a document that shares its content one of its own, for another embedding model, with the same file."""
+    content_id = new_id()
+    with files.guarded.adding():
+        files.share(document.content_id, content_id, [_label(document)])
+        parted = store.documents.give_content(document.id, content_id, embedder)
+    release(store, files, document)
+    return parted
+
+
+def stand_beside(
+    store: Store, files: Files, document: Document, embedder: str, *, reread: bool
+) -> Document:
+    """A document beside another one, with a content of its own for another embedding model, and the same file."""
+    content_id = new_id()
+    with files.guarded.adding():
+        label = Label(document.name, document.collection, embedder)
+        files.share(document.content_id, content_id, [label])
+        return store.reembeddings.add_beside(document, content_id, embedder, reread=reread)
 
 
 def set_strays_aside(files: Files) -> None:

@@ -14,10 +14,11 @@ from anyio.to_thread import run_sync
 from api import faults
 from api.errors import ApiError, EmbeddingMismatch
 from api.index.dense import DenseIndex
-from api.index.embeddings import LABEL_CHARACTERS, Embedder, Vectors, parts_of, versioned
+from api.index.embeddings import LABEL_CHARACTERS, Embedder, parts_of, versioned
 from api.index.following import follow_words, name_in_words, words_that_differ
 from api.index.lexical import Damaged, LexicalIndex
 from api.index.likeness import Likeness
+from api.index.reuse import embed
 from api.index.scales import Scales
 from api.index.switching import Switching
 from api.index.turns import Turns, fitting
@@ -82,27 +83,19 @@ class Index:
         while chunks:
             async with self._turns.turn() as tokens:
                 some = fitting(chunks, tokens)
-                embedder.look_again()
                 texts = [embedded_text(document, chunk) for chunk in some]
-                vectors, version = await embedder.embed_passages(texts)
+                vectors, version, hashes = await embed(self._store, embedder, texts)
             await self._take_over(version)
             chunks = chunks[len(some) :]
             goes_on = bool(chunks) and chunks[0].page == some[-1].page
-            await run_sync(self._keep, document, some, vectors, version, some[-1].page - goes_on)
+            done = some[-1].page - goes_on
 
-    def _keep(
-        self,
-        document: Document,
-        chunks: Sequence[Chunk],
-        vectors: Vectors,
-        version: str,
-        pages_done: int,
-    ) -> None:
-        self._store.chunks.add(document.content_id, chunks, vectors, version, pages_done)
-        faults.point("import_chunks_stored")
+            add = self._store.chunks.add
+            await run_sync(add, document.content_id, some, vectors, version, done, hashes)
+            faults.point("import_chunks_stored")
 
-    async def place(self, document: Document, embedder: Embedder) -> None:
-        """Make a document's chunks be found in its collection; embeds those that lack a vector."""
+    async def complete(self, document: Document, embedder: Embedder) -> str:
+        """Embed those of a document's chunks that lack a vector; the version by which all of them have one now."""
         embedder.look_again()
         version = await embedder.version()
         await self._take_over(version)
@@ -111,14 +104,17 @@ class Index:
             async with self._turns.turn() as tokens:
                 some = fitting([chunk for _, chunk in lacking], tokens)
                 ids = [one for one, _ in lacking[: len(some)]]
-                embedder.look_again()
                 texts = [embedded_text(document, chunk) for chunk in some]
-                vectors, made_by = await embedder.embed_passages(texts)
-            await run_sync(self._store.vectors.put, ids, vectors, made_by)
+                vectors, made_by, hashes = await embed(self._store, embedder, texts)
+            await run_sync(self._store.vectors.put, ids, vectors, made_by, hashes)
             if made_by != version:  # the model was replaced meanwhile
-                return await self.place(document, embedder)
+                return await self.complete(document, embedder)
             lacking = lacking[len(some) :]
-        return await self.dense.place(document, version)
+        return version
+
+    async def place(self, document: Document, embedder: Embedder) -> None:
+        """Make a document's chunks be found in its collection; embeds those that lack a vector."""
+        await self.dense.place(document, await self.complete(document, embedder))
 
     async def candidates(
         self,
@@ -166,7 +162,8 @@ class Index:
             filled = await run_sync(self._store.documents.filled, scope.ids)
         else:
             filled = {one.collection_id for one in documents}
-        return [one for one in scope.collections if one.id in filled]
+        present = await run_sync(self._store.collections.present, scope.ids)  # one may be switched
+        return [one for one in present if one.id in filled]
 
     async def _by_meaning(
         self,

@@ -35,6 +35,12 @@ class Switching:
                 del self._going[collection]
                 over.set()
 
+    @contextlib.asynccontextmanager
+    async def none(self) -> AsyncIterator[None]:
+        """Nothing is switched meanwhile."""
+        async with self._one_at_a_time:
+            yield
+
     async def steadily(
         self, collections: Sequence[str], search: Callable[[], Awaitable[Found]]
     ) -> Found:

@@ -15,6 +15,7 @@ from api.store.documents import Documents
 from api.store.installation import Installation
 from api.store.jobs import Jobs
 from api.store.models import Models
+from api.store.reembeddings import Reembeddings
 from api.store.replacements import Replacements
 from api.store.vectors import Vectors
 
@@ -27,6 +28,7 @@ class Store:
     collections: Collections
     documents: Documents
     replacements: Replacements
+    reembeddings: Reembeddings
     contents: Contents
     chunks: Chunks
     vectors: Vectors
@@ -48,6 +50,7 @@ def open_store(path: Path) -> Store:
         Collections(database),
         Documents(database),
         Replacements(database),
+        Reembeddings(database),
         Contents(database),
         Chunks(database),
         Vectors(database),

@@ -54,6 +54,7 @@ class Chunks:
         rows: npt.NDArray[np.float32],
         embedder: str,
         pages_done: int,
+        texts: Sequence[bytes] | None = None,
     ) -> list[int]:
         """Keep embedded chunks with their vectors (shape (chunks, dimension), stored as float16); their ids."""
         with self._database.write() as connection:
@@ -66,7 +67,7 @@ class Chunks:
                 ],
             )
             ids = [row.id for row in result]
-            put_vectors(connection, ids, rows, embedder)
+            put_vectors(connection, ids, rows, embedder, texts)
             connection.execute(
                 update(contents).where(contents.c.id == content_id).values(pages_done=pages_done)
             )
@@ -184,11 +185,16 @@ class Chunks:
 
 
 def put_vectors(
-    connection: Connection, ids: Sequence[int], rows: npt.NDArray[np.float32], embedder: str
+    connection: Connection,
+    ids: Sequence[int],
+    rows: npt.NDArray[np.float32],
+    embedder: str,
+    texts: Sequence[bytes] | None = None,
 ) -> None:
-    """Keep the vectors of chunks by one version of an embedder."""
+    """Keep the vectors of chunks by one version of an embedder, with the hashes of the texts that were embedded."""
+    hashes: Sequence[bytes | None] = texts or [None] * len(ids)
     values: list[dict[str, Any]] = [
-        {"chunk_id": chunk_id, "embedder": embedder, "vector": row.tobytes()}
-        for chunk_id, row in zip(ids, rows.astype(np.float16), strict=True)
+        {"chunk_id": chunk_id, "embedder": embedder, "vector": row.tobytes(), "text": text}
+        for chunk_id, row, text in zip(ids, rows.astype(np.float16), hashes, strict=True)
     ]
     connection.execute(insert(vectors), values)

@@ -116,6 +116,13 @@ class Collections:
                 raise _missing(connection, id_or_name)
             return _collection(row)
 
+    def present(self, ids: Sequence[str]) -> list[Collection]:
+        """Those of the ids that are there, in their order, as they are now."""
+        query = select(*_COLUMNS).where(IS_FOUND, collections.c.id.in_(ids))
+        with self._database.read() as connection:
+            found = [_collection(row) for row in connection.execute(query)]
+        return sorted(found, key=lambda one: ids.index(one.id))
+
     def page(self, limit: int, after: str | None = None) -> list[Collection]:
         """The next `limit` in the order of their making, after one of that id or name (None: from the first)."""
         query = (
@@ -167,7 +174,7 @@ def require_found(connection: Connection, collection_id: str) -> None:
         raise _missing(connection, collection_id)
 
 
-def mark_deleting(connection: Connection, collection_id: str) -> None:
+def mark_collection_deleting(connection: Connection, collection_id: str) -> None:
     """From now on it is not found, and its name is free; it goes with its last document."""
     mine = collections.c.id == collection_id
     connection.execute(update(collections).where(mine).values(status="deleting"))

@@ -10,7 +10,7 @@ from api.names import FOR_ALL
 from api.store.collections import Scope
 from api.store.tables import collections, contents, documents
 
-DocumentStatus = Literal["importing", "ready", "failed", "deleting"]
+DocumentStatus = Literal["importing", "ready", "failed", "deleting", "embedding", "standby"]
 
 
 @dataclass(frozen=True, slots=True)

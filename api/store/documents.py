@@ -18,7 +18,7 @@ from api.names import document_key
 from api.store.collections import (
     Collection,
     drop_emptied,
-    mark_deleting,
+    mark_collection_deleting,
     pin_embedder,
     require_found,
 )
@@ -107,6 +107,17 @@ class Documents(DocumentLookup):
             )
             return Added(one_document(connection, identifier), True, is_new, earlier)
 
+    def give_content(self, document_id: str, content_id: str, embedder: str) -> Document:
+        """Another content of the same bytes, of which nothing is read yet, for another embedding model."""
+        copied = ("sha256", "size_bytes", "kind")
+        with self._database.write() as connection:
+            mine = contents.c.id == one_document(connection, document_id).content_id
+            found = connection.execute(select(*(contents.c[name] for name in copied)).where(mine))
+            values = dict(found.mappings().one())
+            connection.execute(insert(contents).values(id=content_id, embedder=embedder, **values))
+            _set(connection, document_id, content_id=content_id)
+            return one_document(connection, document_id)
+
     def mark_placed(self, document_id: str, embedder: str) -> None:
         """From now on its vectors are wanted in the index."""
         with self._database.write() as connection:
@@ -139,15 +150,15 @@ class Documents(DocumentLookup):
     def mark_deleting(self, document_ids: Iterable[str]) -> list[Document]:
         """From now on they are neither listed nor searched, nor does anything take their place; returns what was to."""
         with self._database.freeing() as connection:
-            return _mark_deleting(connection, list(document_ids))
+            return mark_deleting(connection, list(document_ids))
 
     def mark_collection_deleting(self, collection: Collection) -> list[Document]:
         """The same for a collection and all that stands in it, which is returned."""
         with self._database.freeing() as connection:
             rows = connection.execute(in_collection(collection.id)).mappings()
             found = [document_of(row) for row in rows]
-            _mark_deleting(connection, [one.id for one in found])
-            mark_deleting(connection, collection.id)
+            mark_deleting(connection, [one.id for one in found])
+            mark_collection_deleting(connection, collection.id)
         return found
 
     def remove(self, document_id: str) -> None:
@@ -203,7 +214,7 @@ def _waits(document: Document) -> bool:
 
 def _give_up(connection: Connection, found: list[Document]) -> list[Document]:
     """Imports that a later one under their name makes needless."""
-    _mark_deleting(connection, [one.id for one in found])
+    mark_deleting(connection, [one.id for one in found])
     return found
 
 
@@ -211,7 +222,8 @@ def _set(connection: Connection, document_id: str, **values: Any) -> None:
     connection.execute(update(documents).where(documents.c.id == document_id).values(**values))
 
 
-def _mark_deleting(connection: Connection, document_ids: list[str]) -> list[Document]:
+def mark_deleting(connection: Connection, document_ids: list[str]) -> list[Document]:
+    """From now on they are neither listed nor searched; returns what was to replace them, which goes as well."""
     waiting: list[Document] = []
     for wanted in batches(document_ids, 500):
         to_replace = documents.c.replaces.in_(wanted)

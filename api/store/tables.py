@@ -88,7 +88,7 @@ documents = Table(
     Column("created_at", String, nullable=False),
     Column("replaces", String, nullable=False, server_default=""),
 )
-IS_LIVE = documents.c.status.in_(("importing", "ready"))
+IS_LIVE = documents.c.status.in_(("importing", "ready", "embedding", "standby"))
 STANDS_ALONE = documents.c.replaces == ""
 IN_COLLECTION = documents.c.collection_id.concat("")
 """A document's collection, for queries that begin with some chunks: SQLite would rather walk through all that is in
@@ -146,6 +146,24 @@ vectors = Table(
     Column("chunk_id", Integer, ForeignKey("chunks.id", ondelete="CASCADE"), primary_key=True),
     Column("embedder", String, primary_key=True),
     Column("vector", LargeBinary, nullable=False),
+    Column("text", LargeBinary),  # what was embedded, by its hash
+    Index("vectors_of_a_text", "text"),
+)
+
+reembeddings = Table(
+    "reembeddings",
+    metadata,
+    Column(
+        "collection_id", String, ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("embedder", String, nullable=False),
+    Column("previous", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("reread", Boolean, nullable=False),
+    Column("templates", JSON),
+    Column("previous_templates", JSON),
+    Column("error", JSON),
+    Column("started_at", String, nullable=False),
 )
 
 changes = Table(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Select, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, select, update
 
 from api.store.chunks import Chunk, put_vectors
 from api.store.database import Database, batches
@@ -25,10 +25,28 @@ class Vectors:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, ids: Sequence[int], rows: npt.NDArray[np.float32], embedder: str) -> None:
-        """Keep vectors of chunks that have none by this embedder yet."""
+    def put(
+        self,
+        ids: Sequence[int],
+        rows: npt.NDArray[np.float32],
+        embedder: str,
+        texts: Sequence[bytes] | None = None,
+    ) -> None:
+        """Keep vectors of chunks that have none by this embedder yet, with the hashes of what was embedded."""
         with self._database.write() as connection:
-            put_vectors(connection, ids, rows, embedder)
+            put_vectors(connection, ids, rows, embedder, texts)
+
+    def of_texts(
+        self, texts: Sequence[bytes], embedder: str
+    ) -> dict[bytes, npt.NDArray[np.float16]]:
+        """What this embedder has made of texts, by their hashes, as far as it is here."""
+        query = select(vectors.c.text, vectors.c.vector).where(vectors.c.embedder == embedder)
+        known: dict[bytes, npt.NDArray[np.float16]] = {}
+        with self._database.read() as connection:
+            for some in batches(list(texts), 500):
+                for row in connection.execute(query.where(vectors.c.text.in_(some))):
+                    known[row.text] = np.frombuffer(row.vector, dtype=np.float16)
+        return known
 
     def lacking(self, content_id: str, embedder: str) -> list[tuple[int, Chunk]]:
         """The chunks of a content, with their ids, that this embedder has made no vector of."""
@@ -148,7 +166,17 @@ def _owned() -> Select[Any]:
         .join(chunks, chunks.c.content_id == documents.c.content_id)
         .join(vectors, vectors.c.chunk_id == chunks.c.id)
         .where(IS_LIVE, documents.c.embedder == vectors.c.embedder)
+        .where(~_hidden())
     )
+
+
+def _hidden() -> ColumnElement[bool]:
+    """What stands by beside a document with vectors by the same version: in one set with them it would be found."""
+    answering = documents.alias()
+    same = select(answering.c.id).where(
+        answering.c.id == documents.c.replaces, answering.c.embedder == documents.c.embedder
+    )
+    return (documents.c.status == "standby") & same.exists()
 
 
 def _blocks(connection: Connection, query: Select[Any], size: int) -> Iterator[Block]:

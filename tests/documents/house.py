@@ -17,6 +17,7 @@ from api.documents.deleting import Deleter
 from api.documents.extract import Bounds
 from api.documents.files import Files, Label
 from api.documents.importing import Importer
+from api.documents.reembedding import Reembedder
 from api.index import Index
 from api.index.chroma import open_embedded
 from api.index.embeddings import Embedder
@@ -85,6 +86,7 @@ class House:
             self.store, self.index, self.files, BOUNDS, chunk_tokens=60, overlap_tokens=8
         )
         self.deleter = Deleter(self.store, self.index, self.importer)
+        self.reembedder = Reembedder(self.store, self.index, self.importer)
         return self
 
     def hold_files(self) -> HeldFiles:
@@ -95,6 +97,7 @@ class House:
 
     async def close(self) -> None:
         """Close everything, as at a stop."""
+        await self.reembedder.close()
         await self.deleter.close()
         await self.importer.close()
         self.index.close()

@@ -1,7 +1,7 @@
 """A program that imports two documents, and the first into a second collection too, deletes the two and then that
 collection, and is killed on the way by a fault point; others do what stands before the name of theirs.
 
-    python -m tests.documents.killed FOLDER [replacing+]NAME:PASS ...
+    python -m tests.documents.killed FOLDER [replacing+|reembedding+]NAME:PASS ...
 
 Each kill happens in a fork of its own, in a folder of its own, so that the libraries are loaded once.
 """
@@ -16,6 +16,7 @@ from api import faults
 from api.index import turns
 from tests.documents.house import House
 from tests.documents.pdfs import handbook
+from tests.fakes import FakeRuntime
 
 FIRST = handbook([("Towers", "The tower of Lindau is 90 metres high.")])
 SECOND = handbook([(f"Bridge {n}", f"Bridge {n} was built in {1900 + n}.") for n in range(20)])
@@ -45,7 +46,26 @@ async def replace(folder: Path) -> None:
     await house.close()
 
 
-WORK = {"": work, "replacing": replace}
+async def embed_anew(folder: Path) -> None:
+    """Embed two documents by another model, and drop what answered before."""
+    house = House(folder, embedded=True, runtime=two_embedders()).open()
+    await house.bring(FIRST, "first.pdf")
+    await house.bring(SECOND, "second.pdf")
+    await house.reembedder.start(house.store.collections.find("demo"), "other")
+    await house.reembedder.settled()
+    await house.reembedder.end(house.store.collections.find("demo"))
+    await house.deleter.settled()
+    await house.close()
+
+
+def two_embedders() -> FakeRuntime:
+    """A runtime with a second embedding model."""
+    runtime = FakeRuntime()
+    runtime.add_models_of(FakeRuntime(embedding_model="other"))
+    return runtime
+
+
+WORK = {"": work, "replacing": replace, "reembedding": embed_anew}
 
 
 def main(base: Path, kills: list[str]) -> None:

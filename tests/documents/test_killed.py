@@ -12,7 +12,7 @@ import pytest
 from api import faults
 from api.documents.doctor import examine
 from tests.documents.house import House
-from tests.documents.killed import FIRST, NEWER, SECOND
+from tests.documents.killed import FIRST, NEWER, SECOND, two_embedders
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +48,19 @@ REPLACING = {  # the first version is there; whether the newer one goes on by it
     "delete_file_removed": True,
     "delete_vectors_removed": True,
 }
+REEMBEDDING = {  # both documents are there; which model they are embedded by right after the next start
+    "reembed_added": "all-minilm-l6-v2",
+    "import_chunks_stored:4": "all-minilm-l6-v2",
+    "reembed_standing_by": "all-minilm-l6-v2",
+    "import_vectors_stored:3": "all-minilm-l6-v2",
+    "reembed_added:2": "all-minilm-l6-v2",
+    "import_chunks_stored:8": "all-minilm-l6-v2",
+    "reembed_standing_by:2": "all-minilm-l6-v2",
+    "reembed_switched": "other",
+    "delete_file_removed": "other",
+    "delete_vectors_removed:2": "other",
+}
+OFTEN_ANEW = ("reembed_standing_by:2", "reembed_switched")
 OFTEN = ("import_chunks_stored:2", "replace_switched")
 """What the ordinary tests are killed at; the others are soak tests."""
 
@@ -67,7 +80,8 @@ def kill_at(folder: Path, *kills: str) -> None:
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one folder a kill, as it was left behind."""
     base = tmp_path_factory.mktemp("killed")
-    kill_at(base, *KILLS, *(f"replacing+{one}" for one in OFTEN))
+    others = [f"replacing+{one}" for one in OFTEN]
+    kill_at(base, *KILLS, *others, *(f"reembedding+{one}" for one in OFTEN_ANEW))
     return base
 
 
@@ -75,6 +89,8 @@ def test_every_fault_point_is_passed_by_a_kill() -> None:
     ours = {name for name in faults.NAMES if name.startswith(("import_", "delete_"))}
     assert {kill.partition(":")[0] for kill in KILLS} == ours
     passed = {kill.partition(":")[0] for kill in REPLACING}
+    anew = {kill.partition(":")[0] for kill in REEMBEDDING}
+    assert {name for name in faults.NAMES if name.startswith("reembed_")} <= anew
     assert passed == ours - {"import_marked_ready", "delete_marked"} | {"replace_switched"}
 
 
@@ -82,7 +98,7 @@ async def restarted(folder: Path) -> House:
     """What the next start makes of it, when it has ended what it found half done."""
     shutil.rmtree(folder / "uploads", ignore_errors=True)  # as every start does
     (folder / "chroma.in_use").unlink()  # the look at the folder in a child is another test
-    house = House(folder, embedded=True).open()
+    house = House(folder, embedded=True, runtime=two_embedders()).open()
     await house.index.repair()
     await house.deleter.resume()
     await house.importer.resume()
@@ -107,6 +123,33 @@ async def test_after_a_kill_the_older_or_the_newer_version_is_there(
     assert (await house.bring(NEWER, "first.pdf", replace=True))[0].id == document.id
     await house.deleter.settled()
     assert house.is_whole()
+    await house.close()
+
+
+@pytest.mark.parametrize("kill", some(REEMBEDDING, OFTEN_ANEW))
+async def test_after_a_kill_a_collection_is_embedded_anew_to_the_end(
+    kill: str, killed: Path
+) -> None:
+    folder = killed / f"reembedding+{kill}"
+    if not folder.exists():
+        kill_at(killed, folder.name)
+    house = await restarted(folder)
+    before = house.documents_of("demo")
+    assert {one.name for one in before} == {"first.pdf", "second.pdf"}
+    assert {one.embedder.partition(":")[0] for one in before} == {REEMBEDDING[kill]}
+    (found,) = await house.index.candidates(house.scope(), ["When was bridge 7 built?"], None, 5)
+    assert found.dense
+    assert found.lexical
+    await house.reembedder.resume()
+    await house.reembedder.settled()
+    now = house.documents_of("demo")
+    assert {one.id for one in now} == {one.id for one in before}
+    assert {one.embedder.partition(":")[0] for one in now} == {"other"}
+    if "delete" not in kill:
+        await house.reembedder.end(house.store.collections.find("demo"))
+    await house.deleter.settled()
+    assert house.is_whole()
+    assert await examine(house.store, house.index, house.files, repair=False) == []
     await house.close()
 
 

@@ -213,6 +213,7 @@ def test_a_bundled_model_that_is_not_there_yet_is_a_503_that_says_why(
         service.house.index,
         service.house.importer,
         service.house.deleter,
+        service.house.reembedder,
         models,
         bundled,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -54,6 +54,38 @@ class ListCollectionsRequest(BaseModel):
     )
 
 
+class EmbedCollectionRequest(BaseModel):
+    """By what, and whether from the files on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    embedder: str = Field(
+        "",
+        max_length=MAX_NAME_CHARACTERS,
+        description="The embedding model; the collection's own when left out, to cut and embed anew.",
+        examples=["all-minilm-l6-v2"],
+    )
+    reread: bool = Field(
+        False,
+        description="Read the files again too, as far as they are there and open without a password.",
+    )
+
+
+class EmbeddingResponse(BaseModel):
+    """A collection that is being embedded anew, or was: then the index of before stands by."""
+
+    embedder: str = Field(description="What it is, or was, embedded by.")
+    previous: str = Field(description="What answers until then, or answered before.")
+    status: str = Field(description="running, failed, or ready: it has switched.")
+    reread: bool
+    documents_done: int
+    documents_total: int
+    error: dict[str, Any] | None = Field(
+        description="Why it failed, or while it is running what it waits for."
+    )
+    started_at: str
+
+
 class CollectionResponse(BaseModel):
     """One collection."""
 
@@ -62,6 +94,10 @@ class CollectionResponse(BaseModel):
     embedder: str = Field(description="The embedding model.")
     documents: int = Field(description="How many can be searched.")
     created_at: str
+    embedding: EmbeddingResponse | None = Field(
+        None,
+        description="How far it is embedded anew; null when it never was, or that was dropped.",
+    )
 
 
 class ListCollectionsResponse(BaseModel):
@@ -114,6 +150,48 @@ async def list_collections(
     """Oldest first, those of the models among them."""
     found, has_more = await services.collections.page(request.limit, request.after)
     return ListCollectionsResponse(collections=[_response(one) for one in found], has_more=has_more)
+
+
+@router.post(
+    "/{collection:path}/embed",
+    operation_id="embed_collection",
+    status_code=202,
+    summary="Embed a collection anew",
+    responses=problems(404, 409, 422),
+    openapi_extra=documented(EmbedCollectionRequest),
+)
+async def embed_collection(
+    collection: IdOrName,
+    request: Annotated[EmbedCollectionRequest, Depends(request_model(EmbedCollectionRequest))],
+    services: ServicesDep,
+) -> CollectionResponse:
+    """Behind the index that answers, which is switched when all is there; `embedding` says how far it is."""
+    return _response(
+        await services.collections.embed(collection, request.embedder, reread=request.reread)
+    )
+
+
+@router.post(
+    "/{collection:path}/embed/rollback",
+    operation_id="roll_back_collection",
+    status_code=202,
+    summary="Switch back to the earlier index of a collection",
+    responses=problems(404, 409, 422),
+)
+async def roll_back_collection(collection: IdOrName, services: ServicesDep) -> CollectionResponse:
+    """As soon as what was imported since is embedded for it too. The present index stands by then."""
+    return _response(await services.collections.roll_back(collection))
+
+
+@router.delete(
+    "/{collection:path}/embed",
+    operation_id="end_embedding",
+    summary="Give up embedding a collection anew, or drop its earlier index",
+    responses=problems(404, 409, 422),
+)
+async def end_embedding(collection: IdOrName, services: ServicesDep) -> CollectionResponse:
+    """While it runs, what answers stays as it is; after the switch this gives back the room of what stands by."""
+    return _response(await services.collections.end_embedding(collection))
 
 
 @router.get(
