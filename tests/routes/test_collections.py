@@ -297,3 +297,26 @@ def test_two_imports_of_one_file_into_two_collections_at_once_embed_it_once(
     assert listed(client, collection="a") == listed(client, collection="b") == ["rules.pdf"]
     assert len(service.runtime.embedded) == len(set(service.runtime.embedded))
     assert service.house.is_whole()
+
+
+def test_a_collection_is_embedded_anew_switched_back_and_cleared(client: TestClient) -> None:
+    assert client.post("/collections/nowhere/embed").status_code == 404
+    client.post("/collections", params={"name": "handbooks"})
+    refused = client.post("/collections/handbooks/embed", params={"embedder": "demo"})
+    assert (refused.status_code, refused.json()["status"]) == (422, 422)
+    assert client.post("/collections/handbooks/embed/rollback").status_code == 409
+    begun = client.post("/collections/handbooks/embed", data={"reread": "true"})
+    assert begun.status_code == 202, begun.text
+    assert begun.json()["embedding"]["status"] == "running"
+    assert switched(client)["embedding"]["previous"] == "all-minilm-l6-v2"
+    assert client.post("/collections/handbooks/embed/rollback").status_code == 202
+    assert switched(client)["embedder"] == "all-minilm-l6-v2"
+    assert client.delete("/collections/handbooks/embed").json()["embedding"] is None
+    assert client.delete("/collections/handbooks/embed").status_code == 409
+
+
+def switched(client: TestClient) -> Any:
+    """The collection when it has been switched."""
+    while (answer := client.get("/collections/handbooks").json())["embedding"]["status"] != "ready":
+        time.sleep(0.01)
+    return answer
