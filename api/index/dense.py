@@ -63,22 +63,22 @@ class DenseIndex:
         """Take a document's vectors out of its collection's sets; idempotent."""
         documents, collection = self._store.documents, document.collection_id
 
-        def found() -> tuple[bool, Sequence[int]]:
+        def found() -> tuple[set[str], Sequence[int]]:
             documents.mark_taken_out(document.id)  # no repair puts them back
-            if documents.shares_content(document, collection):
-                return False, ()
-            return not documents.has_live(collection), self._store.chunks.ids(document.content_id)
+            shared = documents.shares_content(document, collection)
+            ids = () if shared else self._store.chunks.ids(document.content_id)
+            return documents.versions_in(collection), ids
 
         def take_out() -> None:
             for one in self._vectors.sets():
                 if one.collection == collection:
-                    if is_last:
+                    if one.embedder not in versions:
                         self._vectors.drop(one)
                     elif ids:
                         self._vectors.delete(one, ids)
 
         async with self._writing:
-            is_last, ids = await run_sync(found)
+            versions, ids = await run_sync(found)
             await self._write(take_out)
 
     def renew(self) -> None:

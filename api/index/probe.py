@@ -14,6 +14,8 @@ def main(folder: str) -> None:
     client = chromadb.PersistentClient(folder, settings=Settings(anonymized_telemetry=False))
     for collection in client.list_collections():
         ids = collection.get(include=[])["ids"]
+        if not ids:
+            continue
         some = collection.get(ids=ids[:1], include=["embeddings"])["embeddings"]
         if some is not None and len(some):
             collection.query(query_embeddings=some, n_results=10, include=["distances"])

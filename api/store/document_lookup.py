@@ -97,11 +97,12 @@ class DocumentLookup:
         query = select_documents().where(documents.c.content_id == content_id, IS_LIVE)
         return self._found(query.order_by(documents.c.created_at, documents.c.id))
 
-    def has_live(self, collection_id: str) -> bool:
-        """Whether some document of the collection is being imported or ready."""
-        query = select(documents.c.id).where(documents.c.collection_id == collection_id, IS_LIVE)
+    def versions_in(self, collection_id: str) -> set[str]:
+        """The versions of embedders under which documents of a collection stand."""
+        mine = documents.c.collection_id == collection_id
+        query = select(documents.c.embedder).where(mine, IS_LIVE, documents.c.embedder != "")
         with self._database.read() as connection:
-            return connection.execute(query.limit(1)).first() is not None
+            return set(connection.execute(query.distinct()).scalars())
 
     def shares_content(self, document: Document, within: str) -> bool:
         """Whether another live document of that collection has the same content."""

@@ -131,6 +131,7 @@ class DocumentSummary(BaseModel):
     id: str
     name: str
     pages: int
+    sha256: str
     created_at: str
 
 
@@ -224,7 +225,9 @@ async def list_documents(
     )
     names = [document.name.removesuffix(".pdf") for document in documents]
     summaries = [
-        DocumentSummary(id=d.id, name=d.name, pages=d.pages_total, created_at=d.created_at)
+        DocumentSummary(
+            id=d.id, name=d.name, pages=d.pages_total, sha256=d.sha256, created_at=d.created_at
+        )
         for d in documents
     ]
     answer: dict[str, Any] = {  # the customer's key stands first
