@@ -64,7 +64,7 @@ def collection_of(house: House) -> Collection:
 
 async def found(house: House) -> set[str]:
     """The documents that a search finds."""
-    best = await hits(house.index, house.store, house.scope(), ["What of Lindau?"], None, 10, 0.5)
+    best = await hits(house.index, house.store, house.scope(), ["What of Lindau?"], None, 0.5)
     return {one.document for one in best}
 
 
