@@ -136,10 +136,13 @@ def _key(outcome: Outcome) -> tuple[str, frozenset[tuple[str, int]]]:
 
 
 def _metric(values: Sequence[float]) -> Metric:
-    found = intervals.of_scores(values)
-    low = None if found.low is None else round(max(found.low, 0.0), 4)
-    high = None if found.high is None else round(found.high, 4)
-    return Metric(round(found.mean, 4), low, high)
+    """Scores from 0 to 1, which the intervals take as from -1 to 1."""
+    found = intervals.of_scores([2 * value - 1 for value in values])
+    mean, low, high = (
+        None if one is None else round((one + 1) / 2, 4)
+        for one in (found.mean, found.low, found.high)
+    )
+    return Metric(mean or 0.0, low, high)
 
 
 def _change(pairs: Sequence[tuple[float, float]]) -> Change:

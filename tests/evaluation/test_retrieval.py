@@ -185,6 +185,15 @@ def test_a_change_for_the_better_is_shown_and_one_by_chance_is_not() -> None:
     assert metrics(before)["hit@5"].mean == 0.0
 
 
+def test_an_interval_is_as_wide_as_so_many_questions_make_it() -> None:
+    hit = metrics([outcome(str(n), (1,) if n % 4 else ()) for n in range(100)])["hit@1"]
+    assert hit.mean == 0.75
+    assert hit.low is not None
+    assert hit.high is not None
+    assert 0.64 < hit.low < 0.69
+    assert 0.80 < hit.high < 0.86
+
+
 def test_a_model_proposes_questions_and_they_are_marked_as_its_own(house: Service) -> None:
     def asks(messages: Sequence[Message]) -> str:
         about = re.search(r"The (\w+) is on floor", messages[-1].content)
