@@ -254,6 +254,7 @@ class CollectionCatalog:
         return next((one for one in scope.collections if model_key(one.name) == key), None)
 
     async def _embedding_model(self, name: str) -> str:
+        await self._models.take_in(name)
         infos = [one for one in await self._runtime.models() if "embed" in one.capabilities]
         for info in infos:
             if model_key(info.name) == model_key(name):

@@ -116,11 +116,11 @@ class ModelCatalog:
         """Bring the base models that wait as GGUF files into the runtime; one that fails goes on waiting."""
         for base in await anyio.to_thread.run_sync(self._base_models.waiting):
             try:
-                await self._take_in(base.name)
+                await self.take_in(base.name)
             except ApiError as error:
                 LOGGER.warning("base model %s was not taken in: %s", base.name, error.detail)
 
-    async def _take_in(self, name: str) -> bool:
+    async def take_in(self, name: str) -> bool:
         """Bring the base model of that name into the runtime, over an earlier one; whether its file waited."""
         if not await self._waiting(name):
             return False
@@ -150,7 +150,7 @@ class ModelCatalog:
 
     async def _base(self, name: str) -> Model:
         """The model to build on; `errors.NotFound` says what a folder lacks that can only be trained."""
-        await self._take_in(name)
+        await self.take_in(name)
         try:
             return await self.show(name)
         except ModelNotFound as error:
@@ -231,7 +231,7 @@ class ModelCatalog:
         try:
             return await self._runtime.show(name)
         except ModelNotFound:
-            if not await self._take_in(name):
+            if not await self.take_in(name):
                 raise
             return await self._runtime.show(name)
 

@@ -7,10 +7,12 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from api.errors import ModelNotFound
+from api.index.embeddings import Embedder
 from api.models.bases import BaseModels
 from api.models.bundled import BundledModels, install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
@@ -270,5 +272,32 @@ async def test_a_waiting_file_answers_in_llama_cpp_and_is_gone(
     question = [Message("user", "Hello")]
     async with aclosing(runtime.chat("tiny", question, Options(max_tokens=4))) as pieces:
         assert "".join([piece.text async for piece in pieces])
+    await runtime.close()
+    store.close()
+
+
+@pytest.mark.real
+@pytest.mark.anyio
+async def test_an_embedding_model_is_loaded_taken_in_and_used_as_its_family(
+    tmp_path: Path, embedding_gguf: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path, context_length=512)
+    load(Wanted(tmp_path, gguf=embedding_gguf, name="multilingual-e5-small"), print)
+    store = open_store(settings.database_path)
+    models_folder = open_folders(settings, store).models
+    assert models_folder
+    runtime = open_llama_cpp(settings, models_folder)
+    models = catalog_over(settings, runtime, store)
+    assert await models.take_in("multilingual-e5-small")
+    (info,) = await runtime.models()
+    assert info.capabilities == {"embed"}
+    assert await models.all() == []
+    embedder = Embedder(runtime, "multilingual-e5-small")
+    (passage,), version = await embedder.embed_passages(["The ferry leaves every hour."])
+    (question,), _ = await embedder.embed_queries(["When does the ferry leave?"])
+    (plain,) = await runtime.embed("multilingual-e5-small", ["The ferry leaves every hour."])
+    assert passage @ question > 0.5
+    assert passage @ np.array(plain) < 0.99  # it was embedded as a passage
+    assert "+" in version
     await runtime.close()
     store.close()

@@ -264,7 +264,10 @@ def test_a_collection_may_have_an_embedding_model_of_its_own(
     bring(client, PARKING, "parking.pdf", modelName="demo")
     assert len(service.house.kept()) == 2  # a content is cut and embedded for one model
     answer = client.post("/search", json={"query": "parking pass", "collection": "wide"})
-    assert answer.json()["hits"][0]["document"] == "parking.pdf"
+    (hit, *_) = answer.json()["hits"]
+    assert hit["document"] == "parking.pdf"
+    document = client.get(f"/documents/{hit['document_id']}").json()
+    assert document["embedder"].startswith("wide-embedder:64@")
 
 
 def test_collections_of_different_embedders_are_searched_together(

@@ -40,6 +40,10 @@ class DocumentResponse(BaseModel):
     pages_unreadable: list[int]
     notices: list[NoticeResponse] = Field(description="What was left out or changed, and why.")
     language: str = Field(description="ISO 639-1, empty when it is not known.")
+    embedder: str = Field(
+        description="The embedding model that its collection has, with dimension, weights and templates once it "
+        "is embedded: `bge-m3:1024@0123456789ab`."
+    )
     size_bytes: int
     sha256: str
     created_at: str
@@ -84,6 +88,7 @@ def response_of(document: Document, message: str, replacement: Document | None) 
         pages_unreadable=document.pages_unreadable,
         notices=[NoticeResponse(**notice) for notice in document.notices],
         language=document.language,
+        embedder=document.embedder or document.collection_embedder,
         size_bytes=document.size_bytes,
         sha256=document.sha256,
         created_at=document.created_at,
