@@ -64,7 +64,7 @@ async def test_every_chunk_stands_verbatim_on_its_page(house: House) -> None:
     pages = {page.number: page.text for page in house.store.contents.pages(document.content_id)}
     ids = house.chunk_ids(document)
     chunks = house.found(ids)
-    assert len(chunks) == 6
+    assert len(chunks) == len(ids) > 1
     assert all(chunk.text in pages[chunk.page] for chunk in chunks.values())
 
 

@@ -299,7 +299,7 @@ async def test_mutated_files_end_in_text_or_in_a_reason(tmp_path: Path) -> None:
     ]
     random = Random(7)
     file = tmp_path / "any"
-    for _ in range(300):
+    for _ in range(150):
         content = bytearray(random.choice(sources))
         for _ in range(random.randint(1, 30)):
             content[random.randrange(len(content))] = random.randrange(256)
