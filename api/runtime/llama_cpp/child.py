@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from api import child_process
 from api.errors import BackEndFailed, Unavailable
@@ -18,7 +18,6 @@ from api.runtime.onnx.header import SUFFIX as ONNX
 
 SERVER = Path(__file__).with_name("server.py")
 ENCODER_SERVER = Path(__file__).parents[1] / "onnx" / "server.py"
-Engine = Literal["llama.cpp", "ONNX Runtime"]
 _LOG_BYTES = 8000
 
 
@@ -37,9 +36,9 @@ class Launch:
     embeds: bool
 
     @property
-    def engine(self) -> Engine:
-        """What runs the file: ONNX Runtime computes on the CPU alone."""
-        return "ONNX Runtime" if self.path.suffix == ONNX else "llama.cpp"
+    def is_encoder(self) -> bool:
+        """Whether ONNX Runtime runs it, which computes on the CPU alone; else llama.cpp does."""
+        return self.path.suffix == ONNX
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,8 @@ class Child:
             raise
         if "address" not in answer:
             await asyncio.wait([self.ended])
-            raise LoadFailed(f"{self.launch.engine} cannot load the model: {self._reason(answer)}")
+            engine = "ONNX Runtime" if self.launch.is_encoder else "llama.cpp"
+            raise LoadFailed(f"{engine} cannot load the model: {self._reason(answer)}")
         self.client = LlamaClient(answer["address"], answer["key"])
 
     def watch(self, stall_seconds: float) -> None:
@@ -178,8 +178,8 @@ class Child:
 
 async def spawn(launch: Launch, limits: Limits) -> Child:
     """Start the process of a child; it loads nothing before `load`."""
-    of_encoder = launch.engine == "ONNX Runtime"
-    return Child(await _start(limits.encoder_program if of_encoder else limits.program), launch)
+    program = limits.encoder_program if launch.is_encoder else limits.program
+    return Child(await _start(program), launch)
 
 
 async def devices(program: Path = SERVER) -> list[str]:

@@ -65,7 +65,7 @@ class Children:
 
     async def device_of(self, launch: Launch) -> Device:
         """Where one model is loaded."""
-        return "cpu" if launch.engine == "ONNX Runtime" else await self.device()
+        return "cpu" if launch.is_encoder else await self.device()
 
     def threads(self) -> int:
         """How many an encoder may use now: all while no model writes."""

@@ -40,6 +40,8 @@ from api.runtime.training import Training
 from finetune.job.device import Device
 
 _TOKENIZE_TEXTS = 500
+ENCODER_BATCH = 8
+"""How many times as much as llama.cpp an encoder is given at once, so that its threads end together."""
 
 
 class LlamaCppRuntime:
@@ -173,7 +175,7 @@ class LlamaCppRuntime:
         launch = self._launch(entry.blob, header, entry.persona)
         vectors: list[list[float]] = []
         async with self._children.use(launch) as child:
-            for start, batch in batches(texts):
+            for start, batch in batches(texts, ENCODER_BATCH if launch.is_encoder else 1):
                 try:
                     async with child.turns:
                         vectors += await child.client.embed(batch, self._children.threads())
