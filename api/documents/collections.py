@@ -14,7 +14,7 @@ from api.documents.deleting import Deleter
 from api.documents.importing import Importer
 from api.documents.receiving import receive
 from api.documents.reembedding import Reembedder
-from api.errors import InvalidOption
+from api.errors import EmbeddingMismatch, InvalidOption
 from api.index import Index
 from api.models.bundled import BundledModels
 from api.models.catalog import ModelCatalog
@@ -116,6 +116,26 @@ class CollectionCatalog:
         if embedder:
             embedder = await self._embedding_model(embedder)
         return await self._listed(await run_sync(self._store.collections.create, name, embedder))
+
+    async def embedder_for(self, model: str, wanted: str) -> str:
+        """The name of the embedding model that a model's own documents are to have, empty when none is wanted;
+        `errors.InvalidOption` for no embedding model, and `errors.EmbeddingMismatch` when they have another.
+        """
+        if not wanted:
+            return ""
+        embedder = await self._embedding_model(wanted)
+        scope = await run_sync(self._store.collections.scope_of, model)
+        own = self._own(Owner(model), scope)
+        if own and own.embedder and model_key(own.embedder) != model_key(embedder):
+            raise EmbeddingMismatch(
+                f"The documents of {model!r} are embedded by {own.embedder!r}. Leave `embedder` out, or have the "
+                f"collection {own.name!r} embedded anew."
+            )
+        return embedder
+
+    async def give_embedder(self, model: str, embedder: str) -> None:
+        """Make a model's collection with that embedding model, unless it is there."""
+        await run_sync(self._store.collections.named, model, embedder)
 
     async def page(self, limit: int, after: str | None) -> tuple[list[ListedCollection], bool]:
         """Up to `limit` after one of that id or name, oldest first, and whether there are more."""

@@ -270,6 +270,21 @@ def test_a_collection_may_have_an_embedding_model_of_its_own(
     assert document["embedder"].startswith("wide-embedder:64@")
 
 
+def test_a_model_may_be_made_with_what_embeds_its_documents(
+    service: Service, client: TestClient
+) -> None:
+    with_another_embedder(service)
+    persona = {"baseModel": "demo", "embedder": "nobody"}
+    assert client.post("/createModel/ada", json=persona).status_code == 422
+    assert client.get("/show_model/ada").status_code == 404
+    persona["embedder"] = "wide-embedder"
+    assert client.post("/createModel/ada", json=persona).status_code == 201
+    assert client.get("/collections/ada").json()["embedder"] == "wide-embedder"
+    again = {"baseModel": "demo", "embedder": "all-minilm-l6-v2-int8", "replace": True}
+    refused = client.post("/createModel/ada", json=again)
+    assert (refused.status_code, "wide-embedder" in refused.json()["detail"]) == (409, True)
+
+
 def test_collections_of_different_embedders_are_searched_together(
     service: Service, client: TestClient
 ) -> None:
@@ -311,9 +326,9 @@ def test_a_collection_is_embedded_anew_switched_back_and_cleared(client: TestCli
     begun = client.post("/collections/handbooks/embed", data={"reread": "true"})
     assert begun.status_code == 202, begun.text
     assert begun.json()["embedding"]["status"] == "running"
-    assert switched(client)["embedding"]["previous"] == "all-minilm-l6-v2"
+    assert switched(client)["embedding"]["previous"] == "all-minilm-l6-v2-int8"
     assert client.post("/collections/handbooks/embed/rollback").status_code == 202
-    assert switched(client)["embedder"] == "all-minilm-l6-v2"
+    assert switched(client)["embedder"] == "all-minilm-l6-v2-int8"
     assert client.delete("/collections/handbooks/embed").json()["embedding"] is None
     assert client.delete("/collections/handbooks/embed").status_code == 409
 

@@ -54,6 +54,12 @@ class CreateModelRequest(BaseModel):
     parameters: GenerationOptions | None = Field(
         None, description="Default options.", examples=[{"temperature": 0.2}]
     )
+    embedder: str = Field(
+        "",
+        max_length=MAX_NAME_CHARACTERS,
+        description="What embeds the model's own documents; the embedding model of the settings when left out.",
+        examples=["all-minilm-l6-v2"],
+    )
     replace: bool = Field(False, description="Replace a model of that name.")
 
 
@@ -142,12 +148,15 @@ async def create_model(
     The parameters may come as a form or as JSON too: `{"system": "You are Ada.", "baseModel": "demo"}`.
     """
     parameters = request.parameters or GenerationOptions()
+    embedder = await services.collections.embedder_for(model_name, request.embedder)
     model = await services.models.create(
         model_name,
         request.base_model,
         Persona(request.system, request.template, parameters.options()),
         replace=request.replace,
     )
+    if embedder:
+        await services.collections.give_embedder(model.info.name, embedder)
     return CreateModelResponse(
         Message=f"Successfully created {model.info.name}", name=model.info.name
     )
