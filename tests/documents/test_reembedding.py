@@ -16,7 +16,7 @@ from tests.fakes import FakeRuntime
 
 pytestmark = pytest.mark.anyio
 
-OLD, NEW = "all-minilm-l6-v2", "other"
+OLD, NEW = "all-minilm-l6-v2-int8", "other"
 TOWER = pdf("The tower of Lindau is 90 metres high.")
 BRIDGE = pdf("The bridge of Lindau was built in 1901.")
 HARBOUR = pdf("The harbour of Lindau has room for 300 boats.")
