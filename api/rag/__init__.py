@@ -25,7 +25,8 @@ RESERVED = ("citations", "receipts")
 class Question:
     """What is asked of a model; the last message asks. Over the documents (names or ids, `*` for all of the model's),
     or plain chat when none is named. With a `collection` (name or id) over its documents, all when none is named.
-    `documents_of` is the model whose documents are meant where it is another one.
+    `documents_of` is the model whose documents are meant where it is another one. `expand`: it is searched with the
+    model's rephrasings too.
     """
 
     model: ModelInfo
@@ -34,6 +35,7 @@ class Question:
     options: Options = field(default_factory=Options)
     collection: str = ""
     documents_of: str = ""
+    expand: bool = True
 
     @property
     def names(self) -> Sequence[str]:
@@ -85,7 +87,7 @@ class Answers:
             whose = question.documents_of or asked.model.name
             scope = await self._grounded.scope(whose, question.collection)
             selected = await self._grounded.select(scope, question.names)
-            queries = await self._grounded.queries(asked, messages)
+            queries = await self._grounded.queries(asked, messages, expand=question.expand)
             events = self._grounded.answer(asked, messages, scope, selected, queries)
         async with aclosing(events):
             async for event in events:
@@ -105,7 +107,7 @@ class Answers:
         if selected is None:
             selected = await self._grounded.all(scope)
         self._require_few(selected)
-        queries = await self._grounded.queries(asked, question.messages)
+        queries = await self._grounded.queries(asked, question.messages, expand=question.expand)
         answers: dict[str, Answer] = {}
         for document in sorted(selected, key=lambda one: one.is_for_all):
             events = self._grounded.answer(asked, question.messages, scope, [document], queries)
@@ -129,12 +131,12 @@ class Answers:
         """
         scope = await self._grounded.scope(model.name if model else "", collection)
         selected = await self._grounded.select(scope, documents or [ALL])
-        queries = [query]
+        queries: Sequence[str] = [query]
         if model is None:
             self._grounded.look_again(scope)
         if rephrase and model:
             asked = settled(model, Options(), self._limits)
-            queries = await self._grounded.queries(asked, [Message("user", query)])
+            queries = (await self._grounded.queries(asked, [Message("user", query)])).texts
         return pages(await self._grounded.hits(scope, queries, selected), limit)
 
     def _settled(self, question: Question) -> Asked:

@@ -11,7 +11,7 @@ from api.rag import citations, retrieve
 from api.rag.chat import said
 from api.rag.citations import Checked, Source
 from api.rag.prompts import REFUSAL
-from api.rag.queries import queries
+from api.rag.queries import Queries, queries
 from api.rag.receipt import (
     AnswerEvent,
     Receipt,
@@ -70,7 +70,9 @@ class Grounded:
         """Every document there that can be searched."""
         return await anyio.to_thread.run_sync(self._store.documents.ready_in, scope)
 
-    async def queries(self, asked: Asked, messages: Sequence[Message]) -> list[str]:
+    async def queries(
+        self, asked: Asked, messages: Sequence[Message], *, expand: bool = True
+    ) -> Queries:
         """What is searched for the question of a conversation, its last message."""
         *turns, last = messages
         return await queries(
@@ -78,7 +80,7 @@ class Grounded:
             asked.model,
             last.content,
             turns,
-            self._limits.expansions,
+            self._limits.expansions if expand else 0,
             asked.context,
         )
 
@@ -100,13 +102,13 @@ class Grounded:
         messages: Sequence[Message],
         scope: Scope,
         documents: list[Document] | None,
-        queries: Sequence[str],
+        queries: Queries,
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Tokens, then citations, the receipt, the end. Closing it cancels the generation."""
         most = self._limits.passages
-        every = await self.hits(scope, queries, documents)
+        every = await self.hits(scope, queries.texts, documents)
         found = retrieve.different(every, most + LEFT_OUT_SHOWN)
-        judged = await self._judged(scope, queries, documents, found)
+        judged = await self._judged(scope, documents, found)
         if judged.refused:
             for event in _unanswered(asked, queries, found, judged):
                 yield event
@@ -128,7 +130,8 @@ class Grounded:
             yield citation
         yield replace(
             _receipt(asked, usage, fitted, found),
-            queries=tuple(queries),
+            queries=queries.texts,
+            dropped_queries=queries.dropped,
             unknown_markers=checked.unknown,
             unverified_markers=checked.unverified,
             unsupported=checked.unsupported,
@@ -141,7 +144,6 @@ class Grounded:
     async def _judged(
         self,
         scope: Scope,
-        queries: Sequence[str],
         documents: list[Document] | None,
         found: Sequence[Hit],
     ) -> "Judged":
@@ -152,6 +154,7 @@ class Grounded:
         calibration = calibration_of(searched[0], self._calibrated) if searched else None
         if searched is None or calibration is None:
             return Judged(None, None)
+        queries = {one.query for hit in found for one in hit.found_by}  # as they were searched
         best = max(relevance(evidence(query, found, searched[1]), calibration) for query in queries)
         least = self._limits.min_relevance
         least = calibration.least if least is None else least
@@ -185,14 +188,15 @@ class Judged:
 
 
 def _unanswered(
-    asked: Asked, queries: Sequence[str], found: Sequence[Hit], judged: Judged
+    asked: Asked, queries: Queries, found: Sequence[Hit], judged: Judged
 ) -> Iterator[AnswerEvent]:
     """The answer where the documents hold none: the model is not asked."""
     usage = Usage("stop", 0, 0)
     yield Token(REFUSAL)
     yield replace(
         plain_receipt(asked, usage),
-        queries=tuple(queries),
+        queries=queries.texts,
+        dropped_queries=queries.dropped,
         left_out=left_out(found, otherwise="not relevant"),
         refused=True,
         refused_because=judged.refused,

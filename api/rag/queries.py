@@ -4,8 +4,10 @@ import logging
 import re
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from api.errors import ApiError, ModelNotFound
+from api.rag.drift import drifted
 from api.rag.prompts import expand_prompt
 from api.runtime import Message, ModelRef, ModelRuntime, Options
 
@@ -25,6 +27,22 @@ _ECHO = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A rephrasing that is not searched, and why: it would lead away from the question."""
+
+    query: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """What is searched, the first one matters most, and which rephrasings are not."""
+
+    texts: tuple[str, ...]
+    dropped: tuple[Dropped, ...] = ()
+
+
 async def queries(
     runtime: ModelRuntime,
     model: ModelRef,
@@ -32,7 +50,7 @@ async def queries(
     turns: Sequence[Message],
     count: int,
     num_ctx: int | None = None,
-) -> list[str]:
+) -> Queries:
     """The question, then up to `count` other ways to ask it; the first one matters most.
 
     In a conversation the ways are understood without it, and the question comes last. One chat call;
@@ -40,9 +58,9 @@ async def queries(
     one before it. Only an unknown model is an error.
     """
     turns = [turn for turn in turns if turn.role in SPEAKERS]
-    alone = _distinct(question, _with_previous(question, turns))
+    alone = tuple(_distinct(question, _with_previous(question, turns)))
     if count == 0:
-        return alone
+        return Queries(alone)
     prompt = expand_prompt(question, count, _written(turns))
     options = Options(temperature=0, max_tokens=MAX_TOKENS, seed=0, num_ctx=num_ctx)
     try:
@@ -51,11 +69,15 @@ async def queries(
         raise
     except ApiError as error:
         LOGGER.warning("the question is searched as it is: %s", error.detail)
-        return alone
-    ways = _distinct(question, _lines(answer))[1 : count + 1]
+        return Queries(alone)
+    said = _distinct(question, _lines(answer))[1 : count + 1]
+    before = " ".join(turn.content for turn in turns)
+    reasons = {way: drifted(question, way, before) for way in said}
+    ways = [way for way in said if not reasons[way]]
+    dropped = tuple(Dropped(way, reason) for way, reason in reasons.items() if reason)
     if turns and ways:
-        return [*ways, question]
-    return [question, *ways] if ways else alone
+        return Queries((*ways, question), dropped)
+    return Queries((question, *ways) if ways else alone, dropped)
 
 
 async def _answer(runtime: ModelRuntime, model: ModelRef, prompt: str, options: Options) -> str:

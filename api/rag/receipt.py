@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from api.rag.fuse import Found
+from api.rag.queries import Dropped
 from api.rag.rectangles import Place
 from api.rag.retrieve import Hit
 from api.rag.room import Asked
@@ -92,6 +93,7 @@ class Receipt:
 
     model: str
     queries: tuple[str, ...]
+    dropped_queries: tuple[Dropped, ...]
     passages: tuple[UsedPassage, ...]
     left_out: tuple[LeftOut, ...]
     turns_left_out: int
@@ -146,6 +148,7 @@ def plain_receipt(asked: Asked, usage: Usage) -> Receipt:
     return Receipt(
         model=asked.model.name,
         queries=(),
+        dropped_queries=(),
         passages=(),
         left_out=(),
         turns_left_out=0,

@@ -102,6 +102,11 @@ class AskRequest(BaseModel):
         description="One answer a document, by its name, instead of one over all. Where two have "
         "one name, the one for all models goes by `NAME (ID)`.",
     )
+    expand: bool = Field(
+        True,
+        description="Search with the model's rephrasings too, as many as `LLM_FASTAPI_EXPANSIONS` says; `false` saves "
+        "that call.",
+    )
     stream: bool = Field(False, description="Answer as server-sent events.")
     system: str | None = Field(
         None,
@@ -191,7 +196,12 @@ async def generate(
     _require_sense(request)
     model = await _model(services, request.model_name, over_documents=request.over_documents)
     question = Question(
-        model, _messages(request), request.documents, request.options(), request.collection
+        model,
+        _messages(request),
+        request.documents,
+        request.options(),
+        request.collection,
+        expand=request.expand,
     )
     if request.per_document:
         answers = await while_connected(http, services.answers.each(question))
