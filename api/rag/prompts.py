@@ -4,6 +4,7 @@ Values are filled in once, so a brace or a template mark in a document stays tex
 on exactly these forms (`examples/recipe/prompts.py`; a test holds the two together).
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,12 @@ EXPAND_IN_CONVERSATION = PromptTemplate.from_template(
 )
 
 
+_MARKER = re.compile(r"\[(\s*\d+(?:\s*[,;]\s*\d+)*\s*)\]")
+_BLANK_LINES = re.compile(r"\n\s*\n")
+_INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
+"""Zero-width marks, overrides of the direction, tags; not the joiners that some scripts need."""
+
+
 class Passage(NamedTuple):
     """One passage as it is shown to the model."""
 
@@ -40,11 +47,20 @@ class Passage(NamedTuple):
     label: str = ""
 
 
+def quoted(text: str) -> str:
+    """A passage's text as it stands in a prompt: one block without blank lines, whose own marks like [3] read (3), and
+    without characters that nobody sees.
+    """
+    text = _INVISIBLE.sub("", text.strip())
+    text = _MARKER.sub(lambda marker: f"({marker[1].strip()})", text)
+    return _BLANK_LINES.sub("\n", text)
+
+
 def passage_block(passage: Passage) -> str:
     """`[n] text (document, page p)`, the document without its `.pdf`, and what the page is called behind its number."""
     name = passage.document.removesuffix(".pdf")
     page = f"page {passage.page}: {passage.label}" if passage.label else f"page {passage.page}"
-    return f"[{passage.number}] {passage.text.strip()} ({name}, {page})"
+    return f"[{passage.number}] {quoted(passage.text)} ({name}, {page})"
 
 
 def answer_prompt(question: str, passages: Sequence[Passage]) -> str:

@@ -40,7 +40,7 @@ class Calibration:
     least: float
 
 
-CALIBRATED = (Calibration(r"all-minilm.*:384(?!\d)", 8.82, 1.69, -3.6, 0.3),)
+CALIBRATED = (Calibration(r"all-minilm.*:384(?!\d)", 8.82, 1.69, -3.6, 0.4),)
 
 
 def calibration_of(

@@ -3,14 +3,26 @@
 `finetune` never imports `api`; a test compares the two.
 """
 
+import re
 from collections.abc import Sequence
+
+_MARKER = re.compile(r"\[(\s*\d+(?:\s*[,;]\s*\d+)*\s*)\]")
+_BLANK_LINES = re.compile(r"\n\s*\n")
+_INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 
 REFUSAL = "The passages do not contain the answer."
 
 
+def quoted(text: str) -> str:
+    """One block without blank lines, whose own marks like [3] read (3), without characters that nobody sees."""
+    text = _INVISIBLE.sub("", text.strip())
+    text = _MARKER.sub(lambda marker: f"({marker[1].strip()})", text)
+    return _BLANK_LINES.sub("\n", text)
+
+
 def passage_block(number: int, text: str, document: str, page: int) -> str:
     """`[n] text (document, page p)`, the document without its `.pdf`."""
-    return f"[{number}] {text.strip()} ({document.removesuffix('.pdf')}, page {page})"
+    return f"[{number}] {quoted(text)} ({document.removesuffix('.pdf')}, page {page})"
 
 
 def answer_prompt(question: str, blocks: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.documents.collections import Owner
-from api.errors import CollectionNotFound
+from api.errors import CollectionNotFound, DocumentUnusable
 from api.opening import open_services
 from api.services import Services
 from api.settings import Settings
@@ -78,4 +78,7 @@ async def imported(services: Services, library: Library) -> None:
     for path in library.files:
         with path.open("rb") as file:
             owner = Owner(collection=library.name)
-            await services.collections.import_document(owner, file, path.name, wait=True)
+            try:
+                await services.collections.import_document(owner, file, path.name, wait=True)
+            except DocumentUnusable as error:
+                print(f"{path.name} is left out: {error.detail}", flush=True)

@@ -8,6 +8,7 @@ from examples.recipe import prompts as trained
 PASSAGES = [
     served.Passage(1, " The heater costs {99} euros.\n", "prices.pdf", 3),
     served.Passage(2, "A lamp.", "no ending", 12),
+    served.Passage(3, "See [1, 2].\n \n[4] It\u200b is free.", "notes.pdf", 1),
 ]
 
 
