@@ -228,6 +228,7 @@ class Importer:
     async def _fill(self, document: Document, pages: Sequence[Page], embedder: Embedder) -> None:
         chunks = await self._chunks(pages, embedder)
         kept = await self._kept(document, chunks, embedder)
+        document = await run_sync(self._store.documents.get, document.id)  # it has a title now
         await self._index.put(document, chunks[kept:], embedder)
 
     async def _pages(self, document: Document, password: str) -> Sequence[Page]:

@@ -5,6 +5,7 @@ anything twice. `opening.open_index` is the constructor that reads settings.
 """
 
 import contextlib
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -31,6 +32,8 @@ from api.store.collections import Collection, Scope
 from api.store.documents import Document
 
 __all__ = ["Candidates", "Index", "Scored", "VectorSet", "VectorStore"]
+
+_WORD = re.compile(r"(?<!\w)[^\W\d_]{3,}(?!\w)")
 
 
 class Index:
@@ -301,12 +304,18 @@ class Index:
 
 
 def embedded_text(document: Document, chunk: Chunk) -> str:
-    """What is embedded of a chunk: under its document's name and its heading, which tell it apart from
-    chunks like it.
+    """What is embedded of a chunk: under its document's name and title and its heading, which tell it apart from chunks
+    like it.
     """
     heading = chunk.heading if chunk.heading not in chunk.text else ""
-    labels = [label[:LABEL_CHARACTERS] for label in (name_in_words(document), heading) if label]
+    labels = [label[:LABEL_CHARACTERS] for label in (_said_of(document), heading) if label]
     return "\n".join([*labels, chunk.text])
+
+
+def _said_of(document: Document) -> str:
+    """Its name and its title, but not one that is a number or a hash where the other has words."""
+    name = name_in_words(document)
+    return " ".join(one for one in (name, document.title) if _WORD.search(one)) or name
 
 
 def _mismatch(documents: Sequence[Document], version: str) -> EmbeddingMismatch:

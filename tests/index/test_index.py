@@ -18,11 +18,12 @@ from api.errors import (
     OutOfSpace,
     Unavailable,
 )
-from api.index import Index
+from api.index import Index, embedded_text
 from api.index.dense import ASKED_AT_ONCE
 from api.index.embeddings import Embedder, Vectors
 from api.index.values import Scored, VectorSet
 from api.runtime import ModelRef, name_of
+from api.store.chunks import Chunk
 from tests.fakes import FakeRuntime
 from tests.index.library import EMBEDDING_MODEL, Library
 from tests.index.memory import FailingVectors, MemoryVectors
@@ -436,3 +437,20 @@ async def test_a_vector_store_that_is_silent_leaves_threads_for_everything_else(
     assert silent.asked == ASKED_AT_ONCE
     assert [len(hits) for ((*hits,),) in found] == [1] * 45
     library.close()
+
+
+async def test_a_chunk_is_embedded_under_what_says_something_of_its_document(
+    library: Library,
+) -> None:
+    document = await library.add("annual_report.pdf", "It sold many lamps.")
+    chunk = Chunk(0, 1, "Sales", "It sold many lamps.", 5)
+    titled = replace(document, title="Lamps of Lindau")
+    number = replace(document, title="0000012927-23-000007")
+    hashed = replace(titled, name="379f44022bb27aa53efd5d322c7b57bf.pdf")
+    assert embedded_text(titled, chunk).splitlines() == [
+        "annual report Lamps of Lindau",
+        "Sales",
+        "It sold many lamps.",
+    ]
+    assert embedded_text(number, chunk).startswith("annual report\n")
+    assert embedded_text(hashed, chunk).startswith("Lamps of Lindau\n")

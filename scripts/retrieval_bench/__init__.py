@@ -1,0 +1,1 @@
+"""What `bench_retrieval.py` is made of."""
