@@ -25,7 +25,11 @@ EXAMPLES = ROOT / "examples"
 STATE = ROOT / ".quickstart"
 PID_FILE = STATE / "server.pid"
 INSTALL_LOG = STATE / "install.log"
-DEMO_SETTINGS = {"LLM_FASTAPI_PASSAGES": "3"}  # what the demo model was made for
+DEMO_SETTINGS = {  # what the demo model was made for: few passages, of a topic each
+    "LLM_FASTAPI_PASSAGES": "3",
+    "LLM_FASTAPI_CHUNK_TOKENS": "32",
+    "LLM_FASTAPI_CHUNK_OVERLAP_TOKENS": "0",
+}
 TERMINAL = sys.stdout.isatty()
 BOLD, DIM, GREEN, RESET = ("\033[1m", "\033[2m", "\033[32m", "\033[0m") if TERMINAL else [""] * 4
 

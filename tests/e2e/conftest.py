@@ -38,7 +38,9 @@ class Server:
         environment = os.environ | {
             "LLM_FASTAPI_DATA_DIR": str(self.data_dir),
             "LLM_FASTAPI_PORT": str(port),
-            "LLM_FASTAPI_PASSAGES": "3",  # what the demo model was made for
+            "LLM_FASTAPI_PASSAGES": "3",  # what the demo model was made for, as in the quick start
+            "LLM_FASTAPI_CHUNK_TOKENS": "32",
+            "LLM_FASTAPI_CHUNK_OVERLAP_TOKENS": "0",
             **self.settings,
             **settings,
         }

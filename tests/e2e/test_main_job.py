@@ -60,7 +60,7 @@ def test_a_persona_answers_from_a_document_with_page_citations(ada: Server) -> N
         },
     ).json()
     assert refused["citations"] == []
-    assert refused["receipt"]["refused_because"] == "not relevant"
+    assert refused["receipt"]["relevance"] < 0.5
 
 
 def test_the_stream_is_the_whole_answer_in_pieces(ada: Server) -> None:
