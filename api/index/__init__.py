@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from functools import partial
 
 import anyio
+import numpy as np
 from anyio.to_thread import run_sync
 
 from api import faults
 from api.errors import ApiError, EmbeddingMismatch
 from api.index.dense import DenseIndex
-from api.index.embeddings import LABEL_CHARACTERS, Embedder, parts_of, versioned
+from api.index.embeddings import LABEL_CHARACTERS, Embedder, Vectors, parts_of, versioned
 from api.index.following import follow_words, name_in_words, words_that_differ
 from api.index.lexical import Damaged, LexicalIndex
 from api.index.likeness import Likeness
@@ -23,7 +24,7 @@ from api.index.reuse import embed
 from api.index.scales import Scales
 from api.index.switching import Switching
 from api.index.turns import Turns, fitting
-from api.index.values import Candidates, Scored, VectorSet
+from api.index.values import RELATED, Candidates, Scored, VectorSet, Wanted
 from api.index.vector_store import VectorStore
 from api.names import model_key
 from api.store import Store
@@ -31,7 +32,7 @@ from api.store.chunks import Chunk
 from api.store.collections import Collection, Scope
 from api.store.documents import Document
 
-__all__ = ["Candidates", "Index", "Scored", "VectorSet", "VectorStore"]
+__all__ = ["Candidates", "Index", "Scored", "VectorSet", "VectorStore", "Wanted"]
 
 _WORD = re.compile(r"(?<!\w)[^\W\d_]{3,}(?!\w)")
 
@@ -122,7 +123,7 @@ class Index:
     async def candidates(
         self,
         scope: Scope,
-        queries: Sequence[str],
+        wanted: Sequence[Wanted],
         documents: Sequence[Document] | None,
         limit: int,
     ) -> list[Candidates]:
@@ -131,13 +132,14 @@ class Index:
         """
         within = None if documents is None else [one.id for one in documents]
         owners = await self._owners(scope, documents)
-        if not owners or not queries:
-            return [Candidates(query, (), ()) for query in queries]
-        dense = await self._by_meaning(owners, queries, documents, limit)
+        if not owners or not wanted:
+            return [Candidates(one.query, (), ()) for one in wanted]
+        dense = await self._by_meaning(owners, wanted, documents, limit)
         ids = [one.id for one in owners]
 
         def search_words() -> list[Candidates]:
-            lexical = [self._words(ids, query, within, limit) for query in queries]
+            lexical = [self._words(ids, one, within, limit) for one in wanted]
+            queries = [one.query for one in wanted]
             return self._only_ready(ids, within, queries, dense, lexical)
 
         return await run_sync(search_words)
@@ -171,7 +173,7 @@ class Index:
     async def _by_meaning(
         self,
         owners: Sequence[Collection],
-        queries: Sequence[str],
+        wanted: Sequence[Wanted],
         documents: Sequence[Document] | None,
         limit: int,
     ) -> Sequence[Sequence[Scored]]:
@@ -185,7 +187,7 @@ class Index:
             if documents is not None:
                 within = [one.id for one in documents if one.collection_id in ids]
             with self._turns.question():
-                vectors, version = await embedder.embed_queries(queries)
+                vectors, version = await _asked(embedder, wanted)
             await self._take_over(version)
             await self._require_version(ids, within, version)
             if within is None:
@@ -226,14 +228,19 @@ class Index:
                         await self._rename(version, versioned(model, dimension, digest, mark))
 
     def _words(
-        self, owners: Sequence[str], query: str, documents: Sequence[str] | None, limit: int
+        self, owners: Sequence[str], wanted: Wanted, documents: Sequence[str] | None, limit: int
     ) -> list[Scored]:
+        def search() -> list[Scored]:
+            return self._lexical.search(
+                wanted.query, limit, related=wanted.related, owners=owners, documents=documents
+            )
+
         try:
-            return self._lexical.search(query, limit, owners=owners, documents=documents)
+            return search()
         except Damaged:
             self._lexical.clear()
             self._follow_words()
-            return self._lexical.search(query, limit, owners=owners, documents=documents)
+            return search()
 
     def _only_ready(
         self,
@@ -301,6 +308,16 @@ class Index:
     def close(self) -> None:
         """Give everything back."""
         self.dense.close()
+
+
+async def _asked(embedder: Embedder, wanted: Sequence[Wanted]) -> tuple[Vectors, str]:
+    """A vector for each, of length 1, in which its related words count less."""
+    related = [at for at, one in enumerate(wanted) if one.related]
+    texts = [*(one.query for one in wanted), *(wanted[at].related for at in related)]
+    vectors, version = await embedder.embed_queries(texts)
+    asked = vectors[: len(wanted)]
+    asked[related] += RELATED * vectors[len(wanted) :]
+    return asked / np.linalg.norm(asked, axis=1, keepdims=True), version
 
 
 def embedded_text(document: Document, chunk: Chunk) -> str:

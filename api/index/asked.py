@@ -11,10 +11,11 @@ from math import log
 
 from tantivy import Occur, Query, Schema, Searcher
 
+from api.index.values import RELATED
 from api.index.words import STEMMERS, UNSTEMMED, asked_words
 
-NAME = "name"
-WEIGHTS = {"text": 1.0, "heading": 0.1, "title": 0.5, NAME: 1.0}
+TEXT, NAME = "text", "name"
+WEIGHTS = {TEXT: 1.0, "heading": 0.1, "title": 0.5, NAME: 1.0}
 """What a word counts in each field (docs/retrieval.md)."""
 MOST_WORDS = 64
 """A query is read up to this many different words."""
@@ -45,7 +46,12 @@ class Asked:
     """The words of one question, as an index knows them."""
 
     def __init__(
-        self, schema: Schema, searcher: Searcher, query: str, weights: Mapping[str, float]
+        self,
+        schema: Schema,
+        searcher: Searcher,
+        query: str,
+        weights: Mapping[str, float],
+        related: str = "",
     ) -> None:
         self._schema = schema
         self._searcher = searcher
@@ -55,6 +61,8 @@ class Asked:
         self._words = [one for one in words if one.terms]
         self._unknown = sum(one.tells for one in words if not one.terms)
         self._names = self._joined(query, groups) if NAME in self._weights else []
+        beside = [self._look_up(one.forms, (TEXT,)) for one in asked_words(related, groups)]
+        self._related = [one for one in beside if one.terms]
 
     @property
     def is_known(self) -> bool:
@@ -63,7 +71,9 @@ class Asked:
 
     def scored(self) -> Query:
         """What finds the chunks that hold any of the words, with the sum of what they count there."""
-        return _any_of([self._best_spelling(one) for one in (*self._words, *self._names)])
+        wanted = [self._best_spelling(one) for one in (*self._words, *self._names)]
+        related = [self._best_spelling(one) for one in self._related]
+        return _any_of([*wanted, *(Query.boost_query(one, RELATED) for one in related)])
 
     def coverage(self, chunks: Sequence[int]) -> dict[int, float]:
         """How much of what the words tell each of the chunks holds, in any of its fields: 0 to 1."""

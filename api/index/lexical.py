@@ -119,14 +119,17 @@ class LexicalIndex:
         query: str,
         limit: int,
         *,
+        related: str = "",
         owners: Sequence[str] | None = None,
         documents: Sequence[str] | None = None,
         weights: Mapping[str, float] = WEIGHTS,
     ) -> list[Scored]:
-        """The chunks that hold words of the query, best first, of some owners or some documents only."""
+        """The chunks that hold words of the query, best first, of some owners or some documents only. `related` words
+        count less, and find nothing where no word of the query occurs.
+        """
         with _damage():
             searcher = self._index.searcher()
-            asked = Asked(self._schema, searcher, query, weights)
+            asked = Asked(self._schema, searcher, query, weights, related)
             if not asked.is_known or limit < 1:
                 return []
             clauses = [(Occur.Must, asked.scored())]

@@ -17,6 +17,18 @@ class Scored(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is searched for: a query, and words that go with it and count less (none: the query alone)."""
+
+    query: str
+    related: str = ""
+
+
+RELATED = 0.4
+"""What related words count against the query's own, by meaning and by words (docs/retrieval.md)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Candidates:
     """The best chunks for one query by meaning and by words, best first."""
 

@@ -1,27 +1,23 @@
 """Many ranked lists into one: what was found by meaning and by words, for each query. Arithmetic alone.
 
-For each query and each side the scores of the best are min-max normalised to 0..1; a chunk that a side did not find
-has 0 there. Fused: weight * dense + (1 - weight) * lexical (the convex combination of Bruch, Gai and Ingber, "An
-Analysis of Fusion Functions for Hybrid Retrieval", 2023). With weight 0.5 it reached nDCG@10 .53 and hit@5 .68 on our
-test libraries; reciprocal rank fusion .51 and .67, either side alone .44. A query none of whose words occur is ranked
-by meaning alone. Over the queries a mean is taken in which the first one counts as much as all the others together, so
-that a rephrasing that went wrong cannot put its own finds in front. Last, the document for which most of this speaks
-adds a little to each of its chunks.
+For each query and each side the scores of the best become 0..1: those by meaning min-max normalised, those by words as
+shares of the best one's; a chunk that a side did not find has 0 there. Fused: weight * dense + (1 - weight) * lexical
+(the convex combination of Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", 2023);
+docs/retrieval.md has what else was tried. The fewer of a query's words occur, the more its meaning counts. Over the
+queries a mean is taken in which the first one counts as much as all the others together, so that a rephrasing that went
+wrong cannot put its own finds in front.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from api.index.values import Candidates, Scored
 
+FEW_WORDS, ENOUGH = 0.9, 0.2
+"""The weight of meaning where hardly a word of a query is found, and the coverage from which the usual one holds."""
 SAME = 0.9
 """Share of common words from which two passages count as one."""
-
-
-DOCUMENT = 0.1
-"""What the document of a chunk counts against the chunk itself (docs/retrieval.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +46,6 @@ def fuse(candidates: Sequence[Candidates], dense_weight: float) -> list[Ranked]:
     return [Ranked(one, round(scores[one], 4), found_by[one]) for one in order]
 
 
-def with_documents(
-    ranked: Sequence[Ranked], documents: Mapping[int, str], share: float = DOCUMENT
-) -> list[Ranked]:
-    """The order that follows when each chunk's document counts too: by the sum of its chunks' scores, against the
-    document that has the largest. `documents` tells a chunk's document; a chunk without one is left out.
-    """
-    known = [one for one in ranked if one.chunk_id in documents]
-    sums: dict[str, float] = defaultdict(float)
-    for one in known:
-        sums[documents[one.chunk_id]] += one.score
-    most = max(sums.values(), default=0.0) or 1.0
-
-    def counted(one: Ranked) -> float:
-        return (one.score + share * sums[documents[one.chunk_id]] / most) / (1 + share)
-
-    scored = [replace(one, score=round(counted(one), 4)) for one in known]
-    return sorted(scored, key=lambda one: (-one.score, one.chunk_id))
-
-
 def words_of(text: str) -> frozenset[str]:
     """What two passages are compared by."""
     return frozenset(re.findall(r"\w+", text.casefold()))
@@ -85,12 +62,25 @@ def _scores(candidates: Sequence[Candidates], dense_weight: float) -> dict[int, 
     """The mean over the queries of each chunk's convex combination; the first query counts half."""
     scores: dict[int, float] = {}
     for position, one in enumerate(candidates):
-        weight = dense_weight if one.lexical else 1.0
-        for side, share in ((one.dense, weight), (one.lexical, 1 - weight)):
-            for chunk_id, score in _normalised(side):
+        weight = _weight_of_meaning(one, dense_weight)
+        for side, share in (
+            (_normalised(one.dense), weight),
+            (_shares_of_best(one.lexical), 1 - weight),
+        ):
+            for chunk_id, score in side:
                 counts = share * _share(position, len(candidates))
                 scores[chunk_id] = scores.get(chunk_id, 0.0) + counts * score
     return scores
+
+
+def _weight_of_meaning(candidates: Candidates, usual: float) -> float:
+    """The usual weight where some chunk holds most of what the words tell; more, the less of it any holds: the question
+    is in another language then, or in other words. All where none of the words occurs.
+    """
+    if not candidates.lexical:
+        return 1.0
+    held = max(one.coverage for one in candidates.lexical)
+    return max(usual, FEW_WORDS - (FEW_WORDS - usual) * held / ENOUGH)
 
 
 def _share(position: int, count: int) -> float:
@@ -107,6 +97,11 @@ def _normalised(side: Sequence[Scored]) -> list[tuple[int, float]]:
     if high == low:
         return [(scored.chunk_id, 1.0) for scored in side]
     return [(scored.chunk_id, (scored.score - low) / (high - low)) for scored in side]
+
+
+def _shares_of_best(side: Sequence[Scored]) -> list[tuple[int, float]]:
+    best = max((scored.score for scored in side), default=1.0)
+    return [(scored.chunk_id, scored.score / best) for scored in side]
 
 
 def _found_by(candidates: Sequence[Candidates]) -> dict[int, tuple[Found, ...]]:

@@ -5,16 +5,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio.to_thread
+import numpy as np
 
 from api.errors import Unusable
-from api.index import Candidates, Index
-from api.rag.fuse import Found, Ranked, fuse, is_alike, with_documents, words_of
+from api.index import Candidates, Index, Wanted
+from api.rag.fuse import Found, Ranked, fuse, is_alike, words_of
+from api.rag.ranking import USUAL, Place, Vector, Weights, beside_each_other, placed
+from api.rag.vocabulary import related
 from api.store import Store
 from api.store.chunks import StoredChunk
 from api.store.collections import Scope
 from api.store.documents import Document
 
-CANDIDATES = 100
+CANDIDATES = 200
+"""Chunks of each side that are looked at: with 100, pages of long reports are missed (docs/retrieval.md)."""
 SHORT = 100
 """Characters that any embedding model reads."""
 
@@ -67,12 +71,40 @@ async def _hits(
     documents: Sequence[Document] | None,
     dense_weight: float,
 ) -> list[Hit]:
-    ranked = fuse(await _candidates(index, scope, queries, documents), dense_weight)
-    wanted = [one.chunk_id for one in ranked]
+    searched = [Wanted(query, related(query)) for query in queries]
+    ranked = fuse(await _candidates(index, scope, searched, documents), dense_weight)
     within = None if documents is None else [one.id for one in documents]
-    chunks = await anyio.to_thread.run_sync(store.chunks.found, wanted, scope.ids, within)
-    owners = {chunk_id: chunk.document_id for chunk_id, chunk in chunks.items()}
-    return [_hit(chunks[one.chunk_id], one) for one in with_documents(ranked, owners)]
+    order = partial(in_order, store, scope, within, ranked, queries[0])
+    return await anyio.to_thread.run_sync(order)
+
+
+def in_order(
+    store: Store,
+    scope: Scope,
+    within: Sequence[str] | None,
+    ranked: Sequence[Ranked],
+    question: str,
+    weights: Weights = USUAL,
+) -> list[Hit]:
+    """The chunks that can be found, read from the store, in the order that their places give them."""
+    chunks = store.chunks.found([one.chunk_id for one in ranked], scope.ids, within)
+    places = {
+        chunk_id: Place(chunk.document_id, f"{chunk.document} {chunk.title}", chunk.page)
+        for chunk_id, chunk in chunks.items()
+    }
+    vectors = _vectors(store, [chunks[one] for one in beside_each_other(ranked, places)])
+    ordered = placed(ranked, places, vectors, question, weights)
+    return [_hit(chunks[one.chunk_id], one) for one in ordered]
+
+
+def _vectors(store: Store, chunks: Sequence[StoredChunk]) -> dict[int, Vector]:
+    """The vectors of chunks, each by the embedder of its document."""
+    vectors: dict[int, Vector] = {}
+    for version in {chunk.embedder for chunk in chunks}:
+        ids = [chunk.id for chunk in chunks if chunk.embedder == version]
+        found, rows = store.vectors.of_chunks(ids, version)
+        vectors |= zip(map(int, found), rows.astype(np.float32), strict=True)
+    return vectors
 
 
 def different(found: Sequence[Hit], limit: int) -> list[Hit]:
@@ -99,21 +131,22 @@ def pages(found: Sequence[Hit], limit: int) -> list[Hit]:
 
 
 async def _candidates(
-    index: Index, scope: Scope, queries: Sequence[str], documents: Sequence[Document] | None
+    index: Index, scope: Scope, wanted: Sequence[Wanted], documents: Sequence[Document] | None
 ) -> list[Candidates]:
     """What is found for each query, as far as the embedding model reads it: the beginning and the end of a long one.
     Tokens are counted only by who refuses it.
     """
-    queries = list(queries)
+    wanted = list(wanted)
     while True:
         try:
-            return await index.candidates(scope, queries, documents, CANDIDATES)
+            return await index.candidates(scope, wanted, documents, CANDIDATES)
         except Unusable as error:
             number, tokens = error.extra.get("index"), error.extra.get("tokens")
-            if number is None or tokens is None or len(queries[number]) <= SHORT:
+            if number is None or tokens is None or len(wanted[number].query) <= SHORT:
                 raise
             room = await index.embedder_of(scope.collections[0]).longest()
-            queries[number] = _without_middle(queries[number], min(1, room / tokens))
+            shorter = _without_middle(wanted[number].query, min(1, room / tokens))
+            wanted[number] = replace(wanted[number], query=shorter)
 
 
 def _without_middle(query: str, share: float) -> str:

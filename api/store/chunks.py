@@ -39,6 +39,10 @@ class StoredChunk:
     tokens: int
     label: str
     """What the page is called where that is no number."""
+    title: str
+    """Of the document, empty when it has none."""
+    embedder: str
+    """The version under which its vector stands."""
 
 
 class Chunks:
@@ -134,9 +138,12 @@ class Chunks:
                 chunks,
                 documents.c.id.label("document_id"),
                 documents.c.name.label("document"),
+                documents.c.embedder,
+                contents.c.title,
                 func.coalesce(pages.c.label, "").label("label"),
             )
             .join(documents, documents.c.content_id == chunks.c.content_id)
+            .join(contents, contents.c.id == chunks.c.content_id)
             .outerjoin(pages, OF_ITS_PAGE)
             .where(documents.c.status == "ready", IN_COLLECTION.in_(collections))
             .order_by(rank.desc())

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,8 +13,11 @@ from api.index.asked import WEIGHTS
 from api.index.chroma import open_embedded
 from api.index.embeddings import BATCH
 from api.index.lexical import LexicalIndex
-from api.rag.fuse import DOCUMENT, fuse, with_documents
-from api.rag.retrieve import CANDIDATES
+from api.index.values import Wanted
+from api.rag.fuse import fuse
+from api.rag.ranking import USUAL, Weights
+from api.rag.retrieve import CANDIDATES, in_order
+from api.rag.vocabulary import related
 from api.settings import Settings
 from api.store import Store, open_store
 from api.store.collections import Collection
@@ -30,7 +33,8 @@ class Parts:
     """What of the recipe is on."""
 
     dense: float = field(default_factory=lambda: Settings.model_fields["dense_weight"].default)
-    document: float = DOCUMENT
+    ranking: Weights = USUAL
+    vocabulary: bool = True
     off: tuple[str, ...] = ()
     """Fields of the words that do not count."""
     once: bool = True
@@ -42,7 +46,10 @@ VARIANTS = {
     "- words": Parts(dense=1),
     "- meaning": Parts(dense=0),
     "- name, title, heading": Parts(off=("name", "title", "heading")),
-    "- document's share": Parts(document=0),
+    "- name against question": Parts(ranking=replace(USUAL, name=0)),
+    "- document's share": Parts(ranking=replace(USUAL, document=0)),
+    "- pages beside": Parts(ranking=replace(USUAL, neighbours=0)),
+    "- vocabulary": Parts(vocabulary=False),
     "- each page once": Parts(once=False),
 }
 
@@ -93,11 +100,10 @@ class Ours:
         scope = self._store.collections.scope("", COLLECTION)
         began = time.perf_counter()
         with _without(parts.off):
-            candidates = await self._index.candidates(scope, [question], None, CANDIDATES)
+            wanted = Wanted(question, related(question) if parts.vocabulary else "")
+            candidates = await self._index.candidates(scope, [wanted], None, CANDIDATES)
         ranked = fuse(candidates, parts.dense)
-        chunks = self._store.chunks.found([one.chunk_id for one in ranked], scope.ids, None)
-        owners = {number: chunk.document_id for number, chunk in chunks.items()}
-        found = [chunks[one.chunk_id] for one in with_documents(ranked, owners, parts.document)]
+        found = in_order(self._store, scope, None, ranked, question, parts.ranking)
         if parts == Parts():
             self.milliseconds.append(1000 * (time.perf_counter() - began))
         places = [(chunk.document, chunk.page) for chunk in found]

@@ -8,6 +8,7 @@ from anyio.to_thread import run_sync
 
 from api.errors import ApiError, BackEndFailed, DocumentNotFound, Unavailable
 from api.index.lexical import Damaged
+from api.index.values import Wanted
 from api.store.documents import Document
 from tests.documents.house import House
 from tests.documents.pdfs import drawing_only, pdf
@@ -24,7 +25,9 @@ async def test_a_deleted_document_is_neither_listed_nor_found_from_now_on(house:
     await house.bring(TWO, "two.pdf")
     await house.deleter.delete_document(house.scope(), "one")
     assert [one.name for one in house.documents_of("demo")] == ["two.pdf"]
-    (found,) = await house.index.candidates(house.scope(), ["How high is the tower?"], None, 10)
+    (found,) = await house.index.candidates(
+        house.scope(), [Wanted("How high is the tower?")], None, 10
+    )
     hits = house.found([hit.chunk_id for hit in found.dense + found.lexical])
     assert {chunk.document for chunk in hits.values()} <= {"two.pdf"}
     await house.deleter.settled()

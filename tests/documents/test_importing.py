@@ -19,7 +19,7 @@ from api.errors import (
     Unavailable,
 )
 from api.index.embeddings import Embedder, Vectors
-from api.index.values import VectorSet
+from api.index.values import VectorSet, Wanted
 from api.runtime import ModelRef
 from api.runtime.training import Training
 from api.store.documents import Document
@@ -52,7 +52,7 @@ async def test_an_imported_document_is_ready_and_its_words_and_meanings_are_foun
     assert (document.pages_done, document.pages_total) == (2, 2)
     assert house.is_whole()
     question = "How much is the parking fee of the north garage?"
-    (found,) = await house.index.candidates(house.scope(), [question], None, 10)
+    (found,) = await house.index.candidates(house.scope(), [Wanted(question)], None, 10)
     best = house.found([found.dense[0].chunk_id, found.lexical[0].chunk_id])
     assert {(chunk.heading, chunk.page) for chunk in best.values()} == {("Parking", 1)}
     assert house.files.path(document.id).read_bytes() == HANDBOOK

@@ -11,6 +11,7 @@ import pytest
 
 from api import faults
 from api.documents.doctor import examine
+from api.index.values import Wanted
 from tests.documents.house import House
 from tests.documents.killed import FIRST, NEWER, SECOND, two_embedders
 
@@ -136,7 +137,9 @@ async def test_after_a_kill_a_collection_is_embedded_anew_to_the_end(
     before = house.documents_of("demo")
     assert {one.name for one in before} == {"first.pdf", "second.pdf"}
     assert {one.embedder.partition(":")[0] for one in before} == {REEMBEDDING[kill]}
-    (found,) = await house.index.candidates(house.scope(), ["When was bridge 7 built?"], None, 5)
+    (found,) = await house.index.candidates(
+        house.scope(), [Wanted("When was bridge 7 built?")], None, 5
+    )
     assert found.dense
     assert found.lexical
     await house.reembedder.resume()
@@ -166,6 +169,8 @@ async def test_after_a_kill_the_next_start_makes_everything_whole(kill: str, kil
         going = "SELECT count(*) FROM collections WHERE status = 'deleting'"
         assert connection.exec_driver_sql(going).scalar() == 0
     assert await examine(house.store, house.index, house.files, repair=False) == []
-    (found,) = await house.index.candidates(house.scope(), ["When was bridge 7 built?"], None, 5)
+    (found,) = await house.index.candidates(
+        house.scope(), [Wanted("When was bridge 7 built?")], None, 5
+    )
     assert bool(found.lexical) == ("second.pdf" in expected)
     await house.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 from api.index import Index
 from api.index.embeddings import Embedder
 from api.index.lexical import LexicalIndex
+from api.index.values import Wanted
 from api.index.vector_store import VectorStore
 from api.store import Store, open_store
 from api.store.chunks import Chunk
@@ -63,7 +64,7 @@ class Library:
     ) -> tuple[list[str], list[str]]:
         """The texts of the candidates, by meaning and by words."""
         scope = self.scope(model)
-        (candidates,) = await self.index.candidates(scope, [query], documents, 10)
+        (candidates,) = await self.index.candidates(scope, [Wanted(query)], documents, 10)
         texts = self.store.chunks.found(self.store.chunks.ready(), scope.ids)
         return (
             [texts[hit.chunk_id].text for hit in candidates.dense],

@@ -21,7 +21,7 @@ from api.errors import (
 from api.index import Index, embedded_text
 from api.index.dense import ASKED_AT_ONCE
 from api.index.embeddings import Embedder, Vectors
-from api.index.values import Scored, VectorSet
+from api.index.values import Scored, VectorSet, Wanted
 from api.runtime import ModelRef, name_of
 from api.store.chunks import Chunk
 from tests.fakes import FakeRuntime
@@ -46,7 +46,7 @@ async def test_all_queries_are_embedded_in_one_call_and_answered_in_order(librar
     await library.add("places.pdf", TOWER, BRIDGE, FERRY)
     library.runtime.embedded.clear()
     queries = ["tower Lindau", "ferry Meersburg"]
-    found = await library.index.candidates(library.scope(), queries, None, 1)
+    found = await library.index.candidates(library.scope(), list(map(Wanted, queries)), None, 1)
     assert library.runtime.embedded == queries
     assert [one.query for one in found] == queries
     ids = [hit.chunk_id for one in found for hit in one.dense]
@@ -75,8 +75,8 @@ async def test_a_selection_of_documents_is_searched_exactly_and_alone(library: L
     assert set(dense) == {TOWER, BRIDGE}
     assert lexical[0] == BRIDGE
     assert FERRY not in lexical
-    (chosen,) = await library.index.candidates(library.scope(), ["bridge"], [bridge], 5)
-    (all_of_them,) = await library.index.candidates(library.scope(), ["bridge"], None, 5)
+    (chosen,) = await library.index.candidates(library.scope(), [Wanted("bridge")], [bridge], 5)
+    (all_of_them,) = await library.index.candidates(library.scope(), [Wanted("bridge")], None, 5)
     near = {hit.chunk_id: hit.score for hit in all_of_them.dense}
     assert chosen.dense[0].score == pytest.approx(near[chosen.dense[0].chunk_id], abs=1e-3)
 
@@ -116,9 +116,9 @@ async def test_a_collection_keeps_its_embedder_when_the_settings_name_another(
         library.store, library.vectors, library.lexical, Embedder(runtime, "new-embedder")
     )
     with pytest.raises(NotReady, match=f"'{EMBEDDING_MODEL}' is not there"):
-        await changed.candidates(library.scope(), ["tower"], None, 5)
+        await changed.candidates(library.scope(), [Wanted("tower")], None, 5)
     runtime.add_models_of(library.runtime)
-    (found,) = await changed.candidates(library.scope(), ["tower"], None, 5)
+    (found,) = await changed.candidates(library.scope(), [Wanted("tower")], None, 5)
     assert len(found.dense) == 1
     fresh = library.store.collections.create("fresh")
     assert changed.embedder_of(fresh).model == "new-embedder"
@@ -165,7 +165,7 @@ async def test_collections_of_two_embedders_are_searched_together_on_one_scale(
         dense, lexical = await library.found(question, own if listed else None)
         assert dense[0] == lexical[0] == best
         assert len(dense) == 4
-    (found,) = await library.index.candidates(library.scope(), ["tower"], None, 10)
+    (found,) = await library.index.candidates(library.scope(), [Wanted("tower")], None, 10)
     assert [hit.score for hit in found.dense] == sorted(
         (h.score for h in found.dense), reverse=True
     )

@@ -3,14 +3,14 @@
 import pytest
 
 from api.index.values import Candidates, Scored
-from api.rag.fuse import Found, Ranked, fuse, with_documents
+from api.rag.fuse import Found, fuse
 
 
 def candidates(dense: dict[int, float], lexical: dict[int, float]) -> Candidates:
     return Candidates(
         "q",
         tuple(Scored(*pair) for pair in dense.items()),
-        tuple(Scored(*pair) for pair in lexical.items()),
+        tuple(Scored(*pair, 1.0) for pair in lexical.items()),
     )
 
 
@@ -42,9 +42,16 @@ def test_the_best_comes_first_with_what_found_it() -> None:
     assert [found.dense for found in ranked[2].found_by] == [0.1, 0.5]
 
 
-def test_the_document_that_most_speaks_for_decides_between_equals() -> None:
-    ranked = [Ranked(1, 0.8, ()), Ranked(2, 0.8, ()), Ranked(3, 0.5, ()), Ranked(4, 0.9, ())]
-    with_each = with_documents(ranked, {1: "a", 2: "b", 3: "b"}, share=0.1)
-    assert [one.chunk_id for one in with_each] == [2, 1, 3]  # 4 is in no document
-    assert with_each[0].score == pytest.approx(0.9 / 1.1, abs=1e-4)
-    assert with_documents([], {}) == []
+def test_words_count_by_their_share_of_the_best_not_by_the_worst_that_was_found() -> None:
+    fused = scores([candidates({}, {1: 10.0, 2: 9.0, 3: 8.0})], 0.5)
+    assert fused == {1: 0.5, 2: 0.45, 3: 0.4}
+
+
+def test_the_fewer_words_are_found_the_more_meaning_counts() -> None:
+    def of_meaning(coverage: float) -> float:
+        found = Candidates("q", (Scored(1, 0.9), Scored(2, 0.1)), (Scored(2, 3.0, coverage),))
+        return {one.chunk_id: one.score for one in fuse([found], 0.5)}[1]
+
+    assert of_meaning(1.0) == of_meaning(0.2) == 0.5
+    assert of_meaning(0.1) == pytest.approx(0.7)
+    assert of_meaning(0.0) == pytest.approx(0.9)

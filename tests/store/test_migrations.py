@@ -18,7 +18,7 @@ from sqlalchemy import create_engine
 from api.documents.doctor import examine
 from api.index.chroma import client_settings
 from api.index.lexical import Entry, LexicalIndex
-from api.index.values import VectorSet
+from api.index.values import VectorSet, Wanted
 from api.store import open_store
 from api.store.database import MIGRATIONS
 from api.store.tables import metadata
@@ -164,7 +164,7 @@ async def test_after_the_next_start_everything_is_found_and_nothing_was_embedded
     await house.deleter.settled()
     assert house.runtime.embedded == []
     for model, name in (("demo", "handbook.pdf"), ("ada", "Staff handbook.pdf")):
-        (found,) = await house.index.candidates(house.scope(model), [CAFE], None, 3)
+        (found,) = await house.index.candidates(house.scope(model), [Wanted(CAFE)], None, 3)
         ids = [found.dense[0].chunk_id, found.lexical[0].chunk_id]
         texts = house.store.chunks.found(ids, house.scope(model).ids)
         assert {one.document for one in texts.values()} == {name}
