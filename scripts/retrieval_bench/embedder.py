@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from api.index.embeddings import Vectors
+from api.index.families import PLAIN, family_of, filled
 from api.runtime.onnx.server import Encoder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,11 +21,16 @@ SOME = 64
 
 
 class KnownEmbedder:
-    """Speaks to the index as `api.index.embeddings.Embedder` does. `cache` holds the vectors of all texts so far."""
+    """Speaks to the index as `api.index.embeddings.Embedder` does. `cache` holds the vectors of all texts so far.
+
+    A file is used as the family is that its name tells (`multilingual-e5-small.onnx`).
+    """
 
     def __init__(self, cache: Path, onnx: Path | None) -> None:
         cache.mkdir(parents=True, exist_ok=True)
         self.model = onnx.stem if onnx else "all-minilm-l6-v2"
+        family = family_of([self.model])
+        self._templates = family.templates if family else PLAIN
         self._onnx = onnx or _bundled(cache)
         self._encoder: Encoder | None = None
         self._known = sqlite3.connect(cache / f"{self.model}.sqlite", check_same_thread=False)
@@ -50,17 +56,25 @@ class KnownEmbedder:
         found = np.stack([np.frombuffer(rows[key], dtype=np.float16) for key in keys])
         return np.asarray(found, dtype=np.float32)
 
+    def passages(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of what is searched."""
+        return self.vectors([filled(self._templates.passage, text) for text in texts])
+
+    def queries(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of what is searched for."""
+        return self.vectors([filled(self._templates.query, text) for text in texts])
+
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text."""
         return [len(tokens) for tokens in self._engine().tokens(list(texts), marks=False)]
 
     async def embed_passages(self, texts: Sequence[str]) -> tuple[Vectors, str]:
         """As the service's embedder."""
-        return self.vectors(texts), await self.version()
+        return self.passages(texts), await self.version()
 
     async def embed_queries(self, texts: Sequence[str]) -> tuple[Vectors, str]:
         """As the service's embedder."""
-        return await self.embed_passages(texts)
+        return self.queries(texts), await self.version()
 
     async def version(self) -> str:
         """As the service's embedder."""

@@ -1,8 +1,7 @@
 """The service's own way, by its own code: split, store, vectors, words, fusion, pages; whole, or with one part off."""
 
 import contextlib
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -41,8 +40,9 @@ class Parts:
     """Each page once: else a search of ten passages is one of fewer pages."""
 
 
+USUALLY = Parts()
 VARIANTS = {
-    "ours": Parts(),
+    "ours": USUALLY,
     "- words": Parts(dense=1),
     "- meaning": Parts(dense=0),
     "- name, title, heading": Parts(off=("name", "title", "heading")),
@@ -51,6 +51,7 @@ VARIANTS = {
     "- pages beside": Parts(ranking=replace(USUAL, neighbours=0)),
     "- vocabulary": Parts(vocabulary=False),
     "- each page once": Parts(once=False),
+    "meaning counts .7": Parts(dense=0.7),
 }
 
 
@@ -60,7 +61,6 @@ class Ours:
     def __init__(self, store: Store, index: Index, collection: Collection, folder: Path) -> None:
         self._store, self._index, self._collection = store, index, collection
         self._folder = folder
-        self.milliseconds: list[float] = []
 
     @classmethod
     async def of(cls, library: Library, embedder: KnownEmbedder, folder: Path) -> "Ours":
@@ -95,17 +95,16 @@ class Ours:
         """All that it keeps."""
         return sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file()) / 1e6
 
-    async def pages(self, question: str, parts: Parts, limit: int = 10) -> list[Place]:
-        """What a search gives: the pages in their order."""
+    async def pages(
+        self, queries: Sequence[str], parts: Parts = USUALLY, limit: int = 10
+    ) -> list[Place]:
+        """What a search gives: the pages in their order. The first query is the question."""
         scope = self._store.collections.scope("", COLLECTION)
-        began = time.perf_counter()
         with _without(parts.off):
-            wanted = Wanted(question, related(question) if parts.vocabulary else "")
-            candidates = await self._index.candidates(scope, [wanted], None, CANDIDATES)
+            wanted = [Wanted(one, related(one) if parts.vocabulary else "") for one in queries]
+            candidates = await self._index.candidates(scope, wanted, None, CANDIDATES)
         ranked = fuse(candidates, parts.dense)
-        found = in_order(self._store, scope, None, ranked, question, parts.ranking)
-        if parts == Parts():
-            self.milliseconds.append(1000 * (time.perf_counter() - began))
+        found = in_order(self._store, scope, None, ranked, queries[0], parts.ranking)
         places = [(chunk.document, chunk.page) for chunk in found]
         return list(dict.fromkeys(places if parts.once else places[:limit]))
 

@@ -1,8 +1,10 @@
 """What a user would have instead: recipes of their own chunks, compared in memory."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tantivy
@@ -67,18 +69,23 @@ class Chunks:
         ]
         return cls([place for place, _ in found], [text for _, text in found])
 
+    @property
+    def megabytes(self) -> float:
+        """Their texts."""
+        return sum(len(text.encode()) for text in self.texts) / 1e6
+
 
 class Nearest:
     """The nearest chunks by meaning."""
 
     def __init__(self, chunks: Chunks, embedder: KnownEmbedder, most: int = BEST) -> None:
         self._chunks, self._embedder, self._most = chunks, embedder, most
-        self._vectors = embedder.vectors(chunks.texts)
-        self.megabytes = self._vectors.nbytes / 1e6
+        self._vectors = embedder.passages(chunks.texts)
+        self.megabytes = chunks.megabytes + self._vectors.nbytes / 1e6
 
     def scores(self, question: str) -> dict[int, float]:
         """The best by chunk."""
-        scores = self._vectors @ self._embedder.vectors([question])[0]
+        scores = self._vectors @ self._embedder.queries([question])[0]
         best = np.argsort(-scores, kind="stable")[: self._most]
         return {int(at): float(scores[at]) for at in best}
 
@@ -95,24 +102,20 @@ class Hybrid:
         self._nearest = Nearest(chunks, embedder)
         schema = tantivy.SchemaBuilder().add_integer_field("at", fast=True)
         self._schema = schema.add_text_field("text", tokenizer_name="en_stem").build()
-        self._index = tantivy.Index(self._schema)
+        self._folder = tempfile.TemporaryDirectory()
+        self._index = tantivy.Index(self._schema, path=self._folder.name)
         writer = self._index.writer(50_000_000, num_threads=1)
         for at, text in enumerate(chunks.texts):
             writer.add_document(tantivy.Document(at=at, text=text))
         writer.commit()
         writer.wait_merging_threads()
         self._index.reload()
-        self.megabytes = self._nearest.megabytes
+        kept = Path(self._folder.name).rglob("*")
+        self.megabytes = self._nearest.megabytes + sum(one.stat().st_size for one in kept) / 1e6
 
     def pages(self, question: str) -> list[Place]:
         """The pages of the best chunks, each once."""
-        sides = [self._nearest.scores(question), self._words(question)]
-        scores: dict[int, float] = {}
-        for side in filter(None, sides):
-            low, high = min(side.values()), max(side.values())
-            for at, score in side.items():
-                scores[at] = scores.get(at, 0) + (score - low) / ((high - low) or 1)
-        order = sorted(scores, key=lambda at: (-scores[at], at))
+        order = added([self._nearest.scores(question), self._words(question)])
         return list(dict.fromkeys(self._chunks.places[at] for at in order))
 
     def _words(self, question: str) -> dict[int, float]:
@@ -124,6 +127,16 @@ class Hybrid:
         return {
             int(at): score for at, (score, _) in zip(found, hits, strict=True) if at is not None
         }
+
+
+def added(sides: Sequence[Mapping[int, float]]) -> list[int]:
+    """The chunks of all sides, best first: each side min-max normalised, and added."""
+    scores: dict[int, float] = {}
+    for side in filter(None, sides):
+        low, high = min(side.values()), max(side.values())
+        for at, score in side.items():
+            scores[at] = scores.get(at, 0) + (score - low) / ((high - low) or 1)
+    return sorted(scores, key=lambda at: (-scores[at], at))
 
 
 def others(
