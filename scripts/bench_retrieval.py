@@ -11,8 +11,9 @@ vectors lie in `--cache`. Milliseconds are of a search without embedding its que
 keeps on disk, and of the texts, vectors and words of the others, which search them in memory.
 
 `--paraphrases`: a line of `{"question": "...", "paraphrases": ["...", "..."]}` a question. `+ paraphrases` searches
-them beside the question, as `expand=true` does with a model's; `+ a drifting one` has a paraphrase of another question
-of the library in their place, as far as the service does not drop it, and `+ a drifting one, kept` in any case.
+them beside the question, as `expand=true` does with a model's; `+ and a drifting one` has one more, a paraphrase of
+another question of the library, as far as the service does not drop it, `+ and it kept` in any case; `alone`, without
+those of the question.
 
 `original's`: 7,500 characters, the nearest four. `LangChain's usual`: 1,000 characters that share 200, the nearest.
 `plain hybrid`: 240 tokens cut at line ends, the best 100 by meaning and by words, min-max normalised, added by halves.
@@ -120,8 +121,8 @@ class Asked:
     def __exit__(self, *_: object) -> None:
         times = sorted(self._times)
         print(
-            f"  {self._name:24}{1000 / statistics.mean(times):7.0f} queries/s, p50 {times[len(times) // 2]:4.0f} ms, "
-            f"p95 {times[int(len(times) * 0.95)]:4.0f} ms, {self._megabytes:5.1f} MB",
+            f"  {self._name:24}{1000 / statistics.mean(times):7.0f} queries/s, p50 {times[len(times) // 2]:5.1f} ms, "
+            f"p95 {times[int(len(times) * 0.95)]:5.1f} ms, {self._megabytes:5.1f} MB",
             flush=True,
         )
 

@@ -20,12 +20,13 @@ def asked_so(questions: Sequence[str], known: Paraphrases) -> dict[str, list[lis
     """What is searched for each question, by the way it is asked; a question without paraphrases is asked alone."""
     ways = [list(known.get(question, ())) for question in questions]
     strangers = [other[:1] for other in _of_another(ways)]
+    both = [way + stranger for way, stranger in zip(ways, strangers, strict=True)]
     return {
-        "+ paraphrases": _kept(questions, ways),
-        "+ a drifting one": _kept(questions, strangers),
-        "+ a drifting one, kept": [
-            [q, *some] for q, some in zip(questions, strangers, strict=True)
-        ],
+        "+ paraphrases": _searched(questions, ways),
+        "+ and a drifting one": _searched(questions, both),
+        "+ and it kept": _searched(questions, both, drops=False),
+        "+ a drifting one alone": _searched(questions, strangers),
+        "+ it alone, kept": _searched(questions, strangers, drops=False),
     }
 
 
@@ -34,8 +35,10 @@ def _of_another(ways: Sequence[list[str]]) -> list[list[str]]:
     return [*ways[half:], *ways[:half]]
 
 
-def _kept(questions: Sequence[str], ways: Sequence[Sequence[str]]) -> list[list[str]]:
+def _searched(
+    questions: Sequence[str], ways: Sequence[Sequence[str]], *, drops: bool = True
+) -> list[list[str]]:
     return [
-        [question, *(way for way in some if not drifted(question, way))]
+        [question, *(way for way in some if not (drops and drifted(question, way)))]
         for question, some in zip(questions, ways, strict=True)
     ]
