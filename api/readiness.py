@@ -26,11 +26,12 @@ class Readiness:
         if services is None:
             return {"service": self.opening}, []
         hints: list[str] = []
-        runtime, vectors, database, runner = await asyncio.gather(
+        runtime, vectors, database, runner, _ = await asyncio.gather(
             _state(services.runtime.check(), hints),
             _state(services.index.check(), hints),
             _state(anyio.to_thread.run_sync(services.store.database.check), hints),
             _state(services.jobs.check(), hints),
+            _state(services.answers.check(), hints),
         )
         models = {f"model {name}": state for name, state in services.bundled.states().items()}
         hints += (

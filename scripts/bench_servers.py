@@ -51,6 +51,7 @@ def llama_child(model: Path, *, embeds: bool = False) -> Iterator[httpx2.Client]
         "most_threads": settings.threads or len(os.sched_getaffinity(0)),
         "gpu_layers": settings.gpu_layers,
         "embeds": embeds,
+        "reranks": False,
     }
     with subprocess.Popen(
         [sys.executable, str(ENCODER_CHILD if model.suffix == ".onnx" else CHILD)],

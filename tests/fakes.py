@@ -90,6 +90,7 @@ class FakeRuntime:
         embedding_model: str = "all-minilm-l6-v2-int8",
         embedding_context: int = 512,
         embedding_title: str = "",
+        reranker: str = "",
         device: Device = "cpu",
     ) -> None:
         self.rule = rule
@@ -113,6 +114,8 @@ class FakeRuntime:
         self._models: dict[str, ModelInfo] = {}
         self._put("demo", context_length, {"chat", "json_schema"})
         self._put(embedding_model, embedding_context, {"embed"}, embedding_title)
+        if reranker:
+            self._put(reranker, 64, {"rerank"})
 
     def will_answer(self, *answers: str | Exception | BreaksOff) -> None:
         """Line up the next answers; an exception is raised instead of an answer."""
@@ -236,6 +239,18 @@ class FakeRuntime:
                 raise Unusable(f"Text {index} has {length} tokens.", index=index, tokens=length)
         self.embedded += texts
         return [_vector(text) for text in texts]
+
+    async def rerank(self, model: ModelRef, query: str, texts: Sequence[str]) -> list[float]:
+        """The fewer words a text has, the better."""
+        self.calls.append("rerank")
+        self._require_available()
+        found = self._get(name_of(model))
+        if "rerank" not in found.capabilities:
+            raise InvalidOption(f"Model {found.name!r} gives no scores.")
+        for text in texts:
+            if len((query + " " + text).split()) > found.context_length:
+                raise Unusable("A text and the query are too long together.")
+        return [-float(len(text.split())) for text in texts]
 
     async def release_memory(self, device: Device | None = None) -> None:
         """Count the call, when it is for the device that the models are on."""

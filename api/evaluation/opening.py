@@ -27,5 +27,7 @@ def open_measurements(settings: Settings, store: Store, answers: Answers) -> Mea
         "chunk_tokens": settings.chunk_tokens,
         "chunk_overlap_tokens": settings.chunk_overlap_tokens,
         "dense_weight": settings.dense_weight,
+        "reranker": settings.reranker,
+        "rerank_passages": settings.rerank_passages,
     }
     return Measurements(shelf, store, answers, settings.uploads_dir, searching)

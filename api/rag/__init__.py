@@ -137,7 +137,11 @@ class Answers:
         if rephrase and model:
             asked = settled(model, Options(), self._limits)
             queries = (await self._grounded.queries(asked, [Message("user", query)])).texts
-        return pages(await self._grounded.hits(scope, queries, selected), limit)
+        return pages((await self._grounded.hits(scope, queries, selected)).hits, limit)
+
+    async def check(self) -> tuple[str, ...]:
+        """Hints for the operator."""
+        return await self._grounded.check()
 
     def _settled(self, question: Question) -> Asked:
         over_documents = bool(question.names)

@@ -23,6 +23,7 @@ from api.rag.receipt import (
     plain_receipt,
 )
 from api.rag.relevance import CALIBRATED, Calibration, calibration_of, evidence, relevance
+from api.rag.rerank import Reranked, Reranker
 from api.rag.retrieve import Hit
 from api.rag.room import Asked, Fitted, Limits, fit, shares
 from api.runtime import Message, ModelRuntime, Options, Usage
@@ -48,12 +49,14 @@ class Grounded:
         store: Store,
         index: Index,
         limits: Limits,
+        reranker: Reranker,
         calibrated: Sequence[Calibration] = CALIBRATED,
     ) -> None:
         self._runtime = runtime
         self._store = store
         self._index = index
         self._limits = limits
+        self._reranker = reranker
         self._calibrated = calibrated
 
     async def scope(self, model: str, collection: str = "") -> Scope:
@@ -91,10 +94,15 @@ class Grounded:
 
     async def hits(
         self, scope: Scope, queries: Sequence[str], documents: list[Document] | None
-    ) -> list[Hit]:
+    ) -> Reranked:
         """The passages that fit, best first."""
         weight = self._limits.dense_weight
-        return await retrieve.hits(self._index, self._store, scope, queries, documents, weight)
+        found = await retrieve.hits(self._index, self._store, scope, queries, documents, weight)
+        return await self._reranker.reranked(queries[0], found)
+
+    async def check(self) -> tuple[str, ...]:
+        """Hints for the operator."""
+        return await self._reranker.check()
 
     async def answer(
         self,
@@ -107,10 +115,10 @@ class Grounded:
         """Tokens, then citations, the receipt, the end. Closing it cancels the generation."""
         most = self._limits.passages
         every = await self.hits(scope, queries.texts, documents)
-        found = retrieve.different(every, most + LEFT_OUT_SHOWN)
+        found = retrieve.different(every.hits, most + LEFT_OUT_SHOWN)
         judged = await self._judged(scope, documents, found)
         if judged.refused:
-            for event in _unanswered(asked, queries, found, judged):
+            for event in _unanswered(asked, queries, found, judged, every.by):
                 yield event
             return
         different = [hit for hit in found if not hit.is_duplicate][:most]
@@ -138,6 +146,7 @@ class Grounded:
             refused=_is_refusal(text),
             refused_because="by the model" if _is_refusal(text) else None,
             relevance=judged.relevance,
+            reranked_by=every.by,
         )
         yield done(usage)
 
@@ -188,7 +197,7 @@ class Judged:
 
 
 def _unanswered(
-    asked: Asked, queries: Queries, found: Sequence[Hit], judged: Judged
+    asked: Asked, queries: Queries, found: Sequence[Hit], judged: Judged, by: str | None
 ) -> Iterator[AnswerEvent]:
     """The answer where the documents hold none: the model is not asked."""
     usage = Usage("stop", 0, 0)
@@ -201,6 +210,7 @@ def _unanswered(
         refused=True,
         refused_because=judged.refused,
         relevance=judged.relevance,
+        reranked_by=by,
     )
     yield done(usage)
 

@@ -8,6 +8,7 @@ from api.models.catalog import ModelCatalog
 from api.rag import Answers
 from api.rag.grounded import Grounded
 from api.rag.relevance import CALIBRATED, Calibration
+from api.rag.rerank import Reranker
 from api.rag.room import Limits
 from api.runtime import ModelRuntime
 from api.settings import Settings
@@ -33,5 +34,6 @@ def open_answers(
         max_answers=settings.max_answers,
         min_relevance=settings.min_relevance,
     )
-    grounded = Grounded(runtime, store, index, limits, calibrated)
+    reranker = Reranker(runtime, settings.reranker, settings.rerank_passages)
+    grounded = Grounded(runtime, store, index, limits, reranker, calibrated)
     return Answers(runtime, models, bundled, grounded, limits, settings.embedding_model)

@@ -112,6 +112,8 @@ class Receipt:
     """How likely the documents hold an answer (0..1, the same for every search); None where the embedding model was
     not measured.
     """
+    reranked_by: str | None
+    """The reranker that ordered the best passages; None where none is set, or it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ def plain_receipt(asked: Asked, usage: Usage) -> Receipt:
         refused=False,
         refused_because=None,
         relevance=None,
+        reranked_by=None,
     )
 
 

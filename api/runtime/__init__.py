@@ -99,9 +99,9 @@ ModelSource = ExistingModel | GGUFFile | EncoderFile
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the runtime knows about one model. `capabilities` holds "chat", "embed", "images", "tools",
-    "json_schema". `digest` is of the weights: another one under the same name is another model. `title` is what its
-    file calls it.
+    """What the runtime knows about one model. `capabilities` holds "chat", "embed", "rerank", "images",
+    "tools", "json_schema". `digest` is of the weights: another one under the same name is another model. `title` is
+    what its file calls it.
     """
 
     name: str
@@ -220,6 +220,13 @@ class ModelRuntime(Protocol):
     async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """One L2-normalised vector a text; `errors.InvalidOption` for a model that cannot embed, `errors.Unusable`
         with `index` and `tokens` for a text that it cannot read whole.
+        """
+        ...
+
+    async def rerank(self, model: ModelRef, query: str, texts: Sequence[str]) -> list[float]:
+        """How well each text answers the query: one score a text, on the model's own scale, higher is better.
+        `errors.InvalidOption` for a model that cannot rerank, `errors.Unusable` when the query and a text do not fit
+        into it together.
         """
         ...
 

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from api.errors import Unusable
 
@@ -45,6 +45,9 @@ _FILE_TYPES = {
 }
 # fmt: on
 _POOLED = (1, 2, 3)  # mean, first token, last token
+_RANKED = 4
+_HEADS = {"cls.weight", "cls.output.weight"}
+"""Heads that score a pair of texts; most converters do not name the pooling of a model that has one."""
 _CONTROL = 3
 _BEGUN = ("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "tekken", "chameleon")
 
@@ -68,6 +71,14 @@ class Header:
     begin_token: str = ""
     end_token: str = ""
     adds_begin_token: bool = False
+    reranks: bool = False
+
+    @property
+    def makes(self) -> Literal["text", "vectors", "scores"]:
+        """What comes out of it."""
+        if self.reranks:
+            return "scores"
+        return "vectors" if self.embeds else "text"
 
 
 def read_header(path: Path) -> Header:
@@ -96,6 +107,7 @@ class _Reader:
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
         self._at = 0
+        self._has_head = False
 
     def header(self) -> Header:
         if self._data[:4] != b"GGUF":
@@ -168,6 +180,7 @@ class _Reader:
             if not (is_behind if is_open else offset == expected):
                 raise _unsound(f"the tensor {name!r} begins at {offset}, not at {expected}")
             names.add(name)
+            self._has_head |= name in _HEADS
             parameters += elements
             is_open = size is None  # it ends where the next one begins
             end = offset + (size or 1)
@@ -214,6 +227,7 @@ class _Reader:
             begin_token=_token(metadata, "bos"),
             end_token=_token(metadata, "eos"),
             adds_begin_token=_adds_begin_token(metadata),
+            reranks=pooling == _RANKED or (pooling == 0 and self._has_head),
         )
 
 

@@ -20,6 +20,7 @@ from api.settings.values import (
     Key,
     Networks,
     Origins,
+    Reranker,
     RootPath,
     TextTemplate,
     Trackers,
@@ -188,6 +189,14 @@ class Settings(BaseSettings):
     passages: int = Field(6, ge=1, le=50, description="Most passages put into a prompt.")
     dense_weight: float = Field(
         0.5, ge=0, le=1, description="Share of meaning (against words) in a passage's score."
+    )
+    reranker: Reranker = Field(
+        "",
+        description="Model that reads the best passages with the question and orders them anew, a GGUF file with a "
+        "head for it; only with `runtime` `llama_cpp`. [Retrieval](retrieval.md) says what it costs.",
+    )
+    rerank_passages: int = Field(
+        20, ge=2, le=200, description="How many of the best passages the reranker reads."
     )
     min_relevance: float | None = Field(
         None,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 
 from finetune.job.parameters.checking import Bounds
 
@@ -97,6 +97,12 @@ def _template(value: str) -> str:
     return value.replace("\\n", "\n")
 
 
+def _served(name: str, others: ValidationInfo) -> str:
+    if name and others.data.get("runtime") == "ollama":
+        raise ValueError("cannot be used: Ollama serves no reranker; leave it empty")
+    return name
+
+
 ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
 """What a path prefix may look like."""
 
@@ -104,6 +110,7 @@ Listed = BeforeValidator(_listed)
 AnyCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 Folder = Annotated[Path, BeforeValidator(_folder)]
 TextTemplate = Annotated[str, AfterValidator(_template)]
+Reranker = Annotated[str, AfterValidator(_served)]
 Key = Annotated[SecretStr, AfterValidator(_sendable)]
 RootPath = Annotated[str, AfterValidator(_root_path)]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], Listed]

@@ -118,6 +118,17 @@ def test_a_wrong_setting_is_one_line_that_names_it(
     assert said.startswith(f"llm-fastapi: LLM_FASTAPI_{name}: '")
 
 
+def test_a_reranker_is_refused_where_ollama_serves(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert given(monkeypatch, RERANKER="bge-reranker").reranker == "bge-reranker"
+    said = refusal(monkeypatch, capsys, RUNTIME="ollama")
+    assert said.count("\n") == 1
+    assert said.startswith(
+        "llm-fastapi: LLM_FASTAPI_RERANKER: 'bge-reranker' cannot be used: Ollama"
+    )
+
+
 def test_every_wrong_setting_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -385,6 +385,8 @@ async def test_a_chat_model_makes_no_vectors_and_an_embedding_model_no_text(case
     with pytest.raises(InvalidOption):
         await case.runtime.embed("demo", ["text"])
     with pytest.raises(InvalidOption):
+        await case.runtime.rerank("demo", "question", ["text"])
+    with pytest.raises(InvalidOption):
         await ask(case.runtime, "embedder", HELLO)
     with pytest.raises(InvalidOption):
         await case.runtime.count_tokens("embedder", HELLO)

@@ -34,6 +34,12 @@ class Launch:
     context_length: int
     slots: int
     embeds: bool
+    reranks: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether text comes out of it."""
+        return not (self.embeds or self.reranks)
 
     @property
     def is_encoder(self) -> bool:
@@ -151,6 +157,7 @@ class Child:
             "context_length": self.launch.context_length,
             "slots": self.launch.slots,
             "embeds": self.launch.embeds,
+            "reranks": self.launch.reranks,
             "threads": limits.threads,
             "most_threads": limits.most_threads,
             "gpu_layers": limits.gpu_layers,

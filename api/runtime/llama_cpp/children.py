@@ -69,7 +69,7 @@ class Children:
 
     def threads(self) -> int:
         """How many an encoder may use now: all while no model writes."""
-        writes = any(child.open for child in self.loaded() if not child.launch.embeds)
+        writes = any(child.open for child in self.loaded() if child.launch.writes)
         return self._limits.threads if writes else self._limits.most_threads
 
     def loaded(self) -> list[Child]:

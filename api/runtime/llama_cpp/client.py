@@ -64,6 +64,12 @@ class LlamaClient:
         rows = sorted(answer["data"], key=lambda row: row["index"])
         return [array("f", b64decode(row["embedding"])).tolist() for row in rows]
 
+    async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        """One score a text, in their order."""
+        answer = await self._post("/v1/rerank", {"query": query, "documents": list(texts)})
+        rows = sorted(answer["results"], key=lambda row: row["index"])
+        return [float(row["relevance_score"]) for row in rows]
+
     async def stream(self, path: str, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
         """The chunks of a streamed generation; closing the iterator stops it in the server."""
         async with (

@@ -108,6 +108,7 @@ class Registry:
         return changed(
             known,
             size_bytes=header.size_bytes,
+            capabilities=frozenset({"rerank"}) if header.reranks else known.capabilities,
             context_length=header.context_length,
             template=entry.persona.template or header.template,
             quantization=header.quantization,

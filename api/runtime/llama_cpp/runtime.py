@@ -121,7 +121,7 @@ class LlamaCppRuntime:
         prompt_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces; closing the iterator stops the generation in the child."""
-        entry, header = await self._find(model, embeds=False)
+        entry, header = await self._find(model, "text")
         chosen = options.over(entry.persona.parameters)
         check_options(chosen, header.context_length)
         turns = _readable(entry.persona, messages)
@@ -149,7 +149,7 @@ class LlamaCppRuntime:
         self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
     ) -> TokenCount:
         """The exact number of tokens, by the model's own template and tokenizer."""
-        entry, header = await self._find(model, embeds=False)
+        entry, header = await self._find(model, "text")
         turns = _readable(entry.persona, messages)
         launch = self._launch(entry.blob, header, entry.persona, num_ctx)
         async with self._children.use(launch) as child:
@@ -171,7 +171,7 @@ class LlamaCppRuntime:
 
     async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """One normalised vector a text; a text that does not fit is refused, never cut."""
-        entry, header = await self._find(model, embeds=True)
+        entry, header = await self._find(model, "vectors")
         launch = self._launch(entry.blob, header, entry.persona)
         vectors: list[list[float]] = []
         async with self._children.use(launch) as child:
@@ -189,6 +189,23 @@ class LlamaCppRuntime:
                         tokens=lengths[longest],
                     ) from error
         return vectors
+
+    async def rerank(self, model: ModelRef, query: str, texts: Sequence[str]) -> list[float]:
+        """One score a text; nothing is cut."""
+        entry, header = await self._find(model, "scores")
+        launch = self._launch(entry.blob, header, entry.persona)
+        scores: list[float] = []
+        async with self._children.use(launch) as child:
+            for _, batch in batches(texts):
+                try:
+                    async with child.turns:
+                        scores += await child.client.rerank(query, batch)
+                except PromptTooLong as error:
+                    raise Unusable(
+                        f"A text and the query have {error.extra['prompt_tokens']} tokens; the reranker reads "
+                        f"{launch.context_length} of both together."
+                    ) from error
+        return scores
 
     async def release_memory(self, device: Device | None = None) -> None:
         """Stop every child, after the requests that are open, unless they compute on another device."""
@@ -231,13 +248,14 @@ class LlamaCppRuntime:
         finally:
             await in_thread(incoming.discard)
 
-    async def _find(self, model: ModelRef, *, embeds: bool | None = None) -> tuple[Entry, Header]:
-        """A model and its header; `InvalidOption` when it is not of the kind that is asked for."""
+    async def _find(self, model: ModelRef, wanted: str = "") -> tuple[Entry, Header]:
+        """A model and its header; `InvalidOption` when it does not make what is wanted."""
         entry = self._registry.get(name_of(model))  # in memory, so it is found each time
         header = await in_thread(self._registry.header, entry.blob)
-        if embeds is not None and header.embeds != embeds:
-            makes = "vectors, no text" if header.embeds else "text, no vectors"
-            raise InvalidOption(f"Model {entry.name!r} makes {makes}. Use another model.")
+        if wanted and header.makes != wanted:
+            raise InvalidOption(
+                f"Model {entry.name!r} makes {header.makes}, no {wanted}. Use another model."
+            )
         return entry, header
 
     def _launch(
@@ -249,13 +267,13 @@ class LlamaCppRuntime:
         usual = min(self._context_length, header.context_length)
         slots = max(1, self._parallel_requests * usual // context)
         path = self._registry.path(blob)
-        return Launch(path, persona.template or "", context, slots, header.embeds)
+        return Launch(path, persona.template or "", context, slots, header.embeds, header.reranks)
 
     async def _try_out(self, blob: str, header: Header, persona: Persona) -> None:
         """Load new weights or a new template once, so that what does not work is never visible."""
         try:
             async with self._children.use(self._launch(blob, header, persona)) as child:
-                if not header.embeds:
+                if header.makes == "text":
                     hello = await prompt(child.client, [Message("user", "Hello")], frozenset())
                     await count(child.client, hello)
         except LoadFailed as error:

@@ -59,9 +59,11 @@ def _parameters(xllamacpp: Any, config: dict[str, Any]) -> Any:
     parameters.n_gpu_layers = config["gpu_layers"]
     parameters.chat_template = config["template"]
     parameters.sse_ping_interval = -1
-    parameters.embedding = config["embeds"]
+    parameters.embedding = reads = config["embeds"] or config["reranks"]
+    if config["reranks"]:
+        parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
     # a text must fit into one batch; a prompt shows a sign of life with each
-    parameters.n_batch = parameters.n_ubatch = max(context, 2048) if config["embeds"] else 512
+    parameters.n_batch = parameters.n_ubatch = max(context, 2048) if reads else 512
     parameters.cache_ram_mib = 0
     parameters.warmup = False
     parameters.fit_params = True

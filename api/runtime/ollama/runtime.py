@@ -8,7 +8,14 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
-from api.errors import ApiError, BackEndFailed, ModelNotFound, PromptTooLong, Unusable
+from api.errors import (
+    ApiError,
+    BackEndFailed,
+    InvalidOption,
+    ModelNotFound,
+    PromptTooLong,
+    Unusable,
+)
 from api.names import model_key
 from api.runtime import (
     ExistingModel,
@@ -194,6 +201,16 @@ class OllamaRuntime:
                 raise BackEndFailed(f"Ollama made {len(some)} vectors of {len(batch)} texts.")
             vectors += some
         return vectors
+
+    async def rerank(
+        self,
+        model: ModelRef,
+        query: str,  # noqa: ARG002
+        texts: Sequence[str],  # noqa: ARG002
+    ) -> list[float]:
+        """Ollama serves no reranker."""
+        found = await self._library.find(model)
+        raise InvalidOption(f"Ollama serves no reranker, so {found.name!r} gives no scores.")
 
     async def release_memory(self, device: Device | None = None) -> None:
         """Unload the models that lie on a device, after the requests that are open; one that stays in use is logged."""
