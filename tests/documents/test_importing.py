@@ -305,7 +305,7 @@ async def test_an_import_goes_on_with_the_embedder_that_it_began_with(
     house.index.embedder = Embedder(both, "other")
     await house.importer.resume()
     done, _ = await house.bring(LONG)
-    assert (done.status, done.embedder.split(":")[0]) == ("ready", "all-minilm-l6-v2")
+    assert (done.status, done.embedder.split(":")[0]) == ("ready", "all-minilm-l6-v2-int8")
     assert house.chunk_ids(document)[: len(kept)] == kept
     second, _ = await house.bring(HANDBOOK, model="ada")
     assert second.embedder.startswith("other:")

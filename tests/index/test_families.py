@@ -142,7 +142,7 @@ async def test_a_chunk_leaves_room_for_what_stands_around_it() -> None:
 
 async def test_a_chunk_is_no_longer_than_the_model_reads_well() -> None:
     long = FakeRuntime(embedding_context=8192)
-    assert await Embedder(long, "all-minilm-l6-v2").longest_chunk() == 256
+    assert await Embedder(long, "all-minilm-l6-v2-int8").longest_chunk() == 256
     long = FakeRuntime(embedding_model="bge-m3", embedding_context=8192)
     assert await Embedder(long, "bge-m3").longest_chunk() == 2048
 
