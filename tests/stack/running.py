@@ -21,7 +21,9 @@ SETTINGS: Mapping[str, str] = {
     "LLM_FASTAPI_PORT": str(PORT),
     "LLM_FASTAPI_DEFAULT_BASE_MODEL": "demo",
     "LLM_FASTAPI_DEFAULT_TRAINABLE_MODEL": "demo",
-    "LLM_FASTAPI_PASSAGES": "3",  # what the demo model was made for
+    "LLM_FASTAPI_PASSAGES": "3",  # what the demo model was made for, as in the quick start
+    "LLM_FASTAPI_CHUNK_TOKENS": "32",
+    "LLM_FASTAPI_CHUNK_OVERLAP_TOKENS": "0",
 }
 
 

@@ -63,7 +63,7 @@ class EmbedCollectionRequest(BaseModel):
         "",
         max_length=MAX_NAME_CHARACTERS,
         description="The embedding model; the collection's own when left out, to cut and embed anew.",
-        examples=["all-minilm-l6-v2"],
+        examples=["all-minilm-l6-v2-int8"],
     )
     reread: bool = Field(
         False,

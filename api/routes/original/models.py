@@ -58,7 +58,7 @@ class CreateModelRequest(BaseModel):
         "",
         max_length=MAX_NAME_CHARACTERS,
         description="What embeds the model's own documents; the embedding model of the settings when left out.",
-        examples=["all-minilm-l6-v2"],
+        examples=["all-minilm-l6-v2-int8"],
     )
     replace: bool = Field(False, description="Replace a model of that name.")
 
