@@ -12,41 +12,37 @@ _INCOME = "consolidated statements of income operations earnings"
 _CASH = "consolidated statements of cash flows"
 
 _MEASURES = {
-    r"working capital|quick ratio|current ratio|acid[- ]test|liquidity": (
+    r"working capital|quick ratio|current ratio|acid[- ]test ratio|liquidity ratio": (
         f"{_BALANCE} total current assets total current liabilities cash and cash equivalents receivables inventories"
     ),
     r"gross (margin|profit)|cost of goods sold|cogs": f"{_INCOME} net sales revenue cost of sales gross profit",
-    r"(operating|ebit|net|profit) margin|operating (income|profit)|net (income|earnings|loss)|profitab": (
+    r"(operating|ebit|net|profit) margin|operating (income|profit)|net (income|earnings|loss)|profitability": (
         f"{_INCOME} revenue operating income net income"
     ),
     r"ebitdar?|ebit": f"{_INCOME} operating income depreciation and amortization interest expense",
-    r"\beps\b|earnings per share": f"{_INCOME} net income per share basic diluted",
+    r"eps|earnings per share": f"{_INCOME} net income per share basic diluted",
     r"effective tax( rate)?": "income before income taxes provision for income taxes effective tax rate",
     r"interest coverage|times interest earned": f"{_INCOME} operating income interest expense",
-    r"inventory turnover|days (of )?inventory|\bdio\b": f"{_BALANCE} inventories cost of sales",
-    r"days (of )?payables?|\bdpo\b": f"{_BALANCE} accounts payable cost of sales",
-    r"days (of )?sales outstanding|\bdso\b|receivables turnover": f"{_BALANCE} accounts receivable net sales",
+    r"inventory turnover|days (of )?inventory|dio": f"{_BALANCE} inventories cost of sales",
+    r"days (of )?payables?|dpo": f"{_BALANCE} accounts payable cost of sales",
+    r"days (of )?sales outstanding|dso|receivables turnover": f"{_BALANCE} accounts receivable net sales",
     r"cash conversion cycle": f"{_BALANCE} inventories accounts receivable accounts payable cost of sales",
-    r"asset turnover|return on assets|\broa\b|total assets|balance sheet": f"{_BALANCE} total assets",
-    r"fixed assets?|\bpp&e\b|\bppne\b|\bpp&?ne\b": f"{_BALANCE} property plant and equipment net",
-    r"return on equity|\broe\b|book value": f"{_BALANCE} total shareholders equity net income",
-    r"debt[- ]to[- ]equity|leverage|net debt|gearing": (
+    r"asset turnover|return on assets|roa|total assets|balance sheet": f"{_BALANCE} total assets",
+    r"fixed assets?|pp&e|pp&?ne": f"{_BALANCE} property plant and equipment net",
+    r"return on equity|roe|book value": f"{_BALANCE} total shareholders equity net income",
+    r"debt[- ]to[- ]equity|leverage ratio|net debt": (
         f"{_BALANCE} long-term debt short-term debt total liabilities shareholders equity"
     ),
-    r"capital expenditures?|capex|capital[- ]intensive|free cash flow|\bfcf\b": (
+    r"capital expenditures?|capex|capital[- ]intensive|free cash flow|fcf": (
         f"{_CASH} purchases of property plant and equipment capital expenditures net cash from operating activities"
     ),
-    r"cash flow": f"{_CASH} operating activities investing activities financing activities",
+    r"cash flows?": f"{_CASH} operating activities investing activities financing activities",
     r"dividends?( payout| yield)?|payout ratio|retention ratio": f"{_CASH} dividends paid net income per share",
     r"(share|stock) (repurchases?|buybacks?)": f"{_CASH} repurchases of common stock",
-    r"depreciation|amortization": f"{_CASH} depreciation and amortization",
-    r"sg&a|selling, general": f"{_INCOME} selling general and administrative expenses",
-    r"acquisitions?": "acquisitions business combinations purchase price acquired",
-    r"litigation|lawsuits?|legal (battles?|matters?|proceedings?)": "legal proceedings litigation contingencies claims",
-    r"customers": "customers sales to percent of revenue contracts",
+    r"sg&a|selling, general and administrative": f"{_INCOME} selling general and administrative expenses",
 }
 _PATTERNS = [
-    (re.compile(rf"\b(?:{measure})" if measure[0] != "\\" else measure, re.I), words)
+    (re.compile(rf"(?<!\w)(?:{measure})(?!\w)", re.I), words)
     for measure, words in _MEASURES.items()
 ]
 

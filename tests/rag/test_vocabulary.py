@@ -23,7 +23,13 @@ def test_a_measure_brings_the_words_of_its_lines(question: str, word: str) -> No
 
 @pytest.mark.parametrize(
     "question",
-    ["How do I clean the filter?", "What does a parking pass cost?", "Who broadcast the game?", ""],
+    [
+        "How do I clean the filter?",
+        "What does a parking pass cost?",
+        "When do we leverage customers?",
+        "Is this data acquisition system edible or ebitable?",
+        "",
+    ],
 )
 def test_a_question_without_a_measure_stays_as_it_is(question: str) -> None:
     assert related(question) == ""
