@@ -22,7 +22,14 @@ from api.rag.receipt import (
     left_out,
     plain_receipt,
 )
-from api.rag.relevance import CALIBRATED, Calibration, calibration_of, evidence, relevance
+from api.rag.relevance import (
+    CALIBRATED,
+    LOOKED_AT,
+    Calibration,
+    calibration_of,
+    evidence,
+    relevance,
+)
 from api.rag.rerank import Reranked, Reranker
 from api.rag.retrieve import Hit
 from api.rag.room import Asked, Fitted, Limits, fit, shares
@@ -116,7 +123,7 @@ class Grounded:
         most = self._limits.passages
         every = await self.hits(scope, queries.texts, documents)
         found = retrieve.different(every.hits, most + LEFT_OUT_SHOWN)
-        judged = await self._judged(scope, documents, found)
+        judged = await self._judged(scope, documents, every.hits[:LOOKED_AT])
         if judged.refused:
             for event in _unanswered(asked, queries, found, judged, every.by):
                 yield event

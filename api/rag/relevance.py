@@ -3,7 +3,8 @@
 A passage's `score` compares it with the others of one search and says nothing about that. Here the best cosine
 similarity is put in relation to how alike the library's own chunks are (where everything is about one thing, any
 question about it is near to something), and those words of the question that tell passages apart are looked for in the
-best of them. The weights belong to an embedder: `scripts/bench_answers.py --fit` makes them. Arithmetic alone.
+best of them, a misspelled one under what it means. The weights belong to an embedder: `scripts/bench_answers.py --fit`
+makes them. Arithmetic alone.
 """
 
 import math
@@ -12,16 +13,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.rag.retrieve import Hit
-from api.rag.words import content_words
+from api.rag.spelling import meant
+from api.rag.words import COMMON, content_words, stem
 
-BEST = 6
-"""Passages of which one must hold the question's words: as many as are put into a prompt."""
+LOOKED_AT, BEST = 64, 6
+"""Passages that tell how rare a word is, and those of which one must hold the question's words: as many as are put
+into a prompt.
+"""
+LEAST_TELLING = 0.3
+"""What a word counts that every passage holds; one that none holds counts about 4."""
+ASKING = frozenset(
+    stem(word)
+    for word in """affect apply choose choosing consider considering define detail details difference differences
+    elaborate ensure example find give handle happen happens impact implication implications important include
+    included includes information involve involved key know list look main mean means outline particular particularly
+    provide provided provides purpose related relate relates role situation situations specific specifically
+    summarize work""".split()  # noqa: SIM905
+)
+"""Words with which one asks for what a passage tells in words of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """How near the nearest passage is to the question, how alike the library's chunks are, and how much of what the
-    question says, weighed by how rare it is among the passages, the best passage says too.
+    question says, weighed by how rare it is among the passages, one of the best says too.
     """
 
     nearness: float
@@ -40,7 +55,7 @@ class Calibration:
     least: float
 
 
-CALIBRATED = (Calibration(r"all-minilm.*:384(?!\d)", 4.6, 3.51, -2.69, 0.26),)
+CALIBRATED = (Calibration(r"all-minilm.*:384(?!\d)", 3.87, 4.07, -3.03, 0.3),)
 
 
 def calibration_of(
@@ -53,7 +68,7 @@ def calibration_of(
 
 def relevance(evidence: Evidence, calibration: Calibration) -> float:
     """How likely one of the passages holds an answer."""
-    stands_out = (evidence.nearness - evidence.likeness) / (1 - evidence.likeness)
+    stands_out = max(0.0, evidence.nearness - evidence.likeness) / (1 - evidence.likeness)
     says = calibration.nearness * stands_out + calibration.coverage * evidence.coverage
     return round(1 / (1 + math.exp(-says - calibration.bias)), 4)
 
@@ -63,20 +78,25 @@ def evidence(query: str, hits: Sequence[Hit], likeness: float) -> Evidence:
     hits = [hit for hit in hits if not hit.is_duplicate]
     found = [one.dense for hit in hits for one in hit.found_by if one.query == query]
     nearness = max((dense for dense in found if dense is not None), default=0.0)
-    said = [content_words(f"{hit.shown_text} {hit.document}") for hit in hits]
-    return Evidence(nearness, likeness, _coverage(content_words(query), said))
+    said = [content_words(f"{hit.shown_text} {hit.document}") for hit in hits[:LOOKED_AT]]
+    return Evidence(nearness, likeness, _coverage(content_words(query) - ASKING, said))
 
 
 def _coverage(asked: frozenset[str], said: Sequence[frozenset[str]]) -> float:
-    weights = {word: _rarity(sum(word in words for words in said), len(said)) for word in asked}
-    total = sum(weights.values())
-    if not total:
-        return 0.0
-    return (
-        max((sum(weights[word] for word in asked & words) for words in said[:BEST]), default=0.0)
-        / total
-    )
+    """The share of what the words tell that one of the best passages holds; half when they tell nothing."""
+    known: frozenset[str] = frozenset().union(*said)
+    spelled = {word: meant(word, known) for word in asked}
+    told = {
+        word: forms for word, forms in spelled.items() if forms or not meant(word, COMMON, least=3)
+    }
+    weights = {word: _telling(forms, said) for word, forms in told.items()}
+    held = [
+        sum(weight for word, weight in weights.items() if told[word] & words)
+        for words in said[:BEST]
+    ]
+    return max(held, default=0.0) / sum(weights.values()) if weights else 0.5
 
 
-def _rarity(holding: int, all_of_them: int) -> float:
-    return math.log(1 + (all_of_them - holding + 0.5) / (holding + 0.5))
+def _telling(forms: frozenset[str], said: Sequence[frozenset[str]]) -> float:
+    holding = sum(not forms.isdisjoint(words) for words in said)
+    return max(LEAST_TELLING, math.log(1 + (len(said) - holding + 1) / (holding + 1)))

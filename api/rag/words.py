@@ -20,6 +20,13 @@ _ENDINGS = (
     "s",
 )
 _SHORTEST_STEM = 3
+_IRREGULAR = dict(
+    pair.split(":")
+    for pair in """began:begin begun:begin bought:buy built:build brought:bring chosen:choose chose:choose drove:drive
+    fell:fall given:give gave:give grew:grow grown:grow held:hold kept:keep knew:know known:know led:lead lost:lose
+    made:make met:meet paid:pay sent:send sold:sell spent:spend taught:teach told:tell took:take taken:take won:win
+    worn:wear wrote:write written:write""".split()  # noqa: SIM905
+)
 
 _COMMON = """
 a about above after again all also am an and any are as at be because been before being below between both
@@ -46,6 +53,7 @@ def words(text: str) -> list[str]:
 def stem(word: str) -> str:
     """A word without its English ending; forms of one word mostly have the same stem."""
     word = word.removesuffix("'s")
+    word = _IRREGULAR.get(word, word)
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
             word = word[: -len(ending)]

@@ -10,13 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from answers.libraries import Library
-from api.rag.relevance import Calibration, Evidence, calibration_of, evidence, relevance
+from api.rag import retrieve
+from api.rag.relevance import (
+    LOOKED_AT,
+    Calibration,
+    Evidence,
+    calibration_of,
+    evidence,
+    relevance,
+)
 from api.services import Services
 
-FOUND = 16
-MOST_WRONG = 0.08
+MOST_WRONG = 0.05
 """Share of answerable questions that the half for fitting may lose to a threshold."""
+STEP = 0.05
+"""Thresholds are round numbers, so that none is fitted to a single question."""
 FAR = 40
+DENSE_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,10 +50,10 @@ async def asked(services: Services, libraries: Sequence[Library]) -> tuple[str, 
             continue
         version, likeness = searched
         for number, (kind, text) in enumerate(_questions(library, libraries)):
-            hits = await services.answers.search(
-                None, text, [], FOUND, rephrase=False, collection=library.name
+            hits = await retrieve.hits(
+                services.index, services.store, scope, (text,), None, DENSE_WEIGHT
             )
-            found = evidence(text, hits, likeness)
+            found = evidence(text, hits[:LOOKED_AT], likeness)
             results.append(Asked(library.name, kind, text, found, number % 2 == 0))
     return version, results
 
@@ -57,7 +67,7 @@ def _questions(library: Library, libraries: Sequence[Library]) -> Iterator[tuple
 
 def fitted(questions: Sequence[Asked], embedders: str) -> Calibration:
     """A logistic regression (ridge 0.3, Newton's method) in which every library counts the same, and so do answerable
-    and not; then the threshold that refuses most while it is wrong in `MOST_WRONG` of a mean library.
+    and not; then the threshold that refuses most while it is wrong in `MOST_WRONG` of the answerable.
     """
     questions = [one for one in questions if one.is_for_fitting]
     rows = np.array([(*_features(one.evidence), 1.0) for one in questions])
@@ -83,15 +93,14 @@ def fitted(questions: Sequence[Asked], embedders: str) -> Calibration:
 
 
 def _features(one: Evidence) -> tuple[float, float]:
-    return (one.nearness - one.likeness) / (1 - one.likeness), one.coverage
+    return max(0.0, one.nearness - one.likeness) / (1 - one.likeness), one.coverage
 
 
 def threshold(questions: Sequence[Asked], calibration: Calibration) -> float:
-    """The highest that is wrong in at most `MOST_WRONG` of the answerable questions, a mean over the libraries."""
-    names = sorted({one.library for one in questions})
-    for least in np.arange(0.95, 0, -0.01):
-        wrong = [rate(questions, name, "own", calibration, least) for name in names]
-        if np.mean(wrong) <= MOST_WRONG:
+    """The highest that is wrong in at most `MOST_WRONG` of the answerable questions."""
+    found = [relevance(one.evidence, calibration) for one in questions if one.kind == "own"]
+    for least in np.arange(1 - STEP, 0, -STEP):
+        if np.mean([one < least for one in found]) <= MOST_WRONG:
             return round(float(least), 2)
     return 0.0
 

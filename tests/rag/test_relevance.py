@@ -1,5 +1,7 @@
 """Whether what was found can answer a question at all, and what becomes of one that nothing answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,21 @@ def test_a_word_that_all_passages_hold_says_little() -> None:
         for one in ("Its warranty.", "A heater.")
     ]
     assert found[0] > 0.3 > 0.1 > found[1]
+
+
+def test_a_misspelled_word_counts_as_what_it_means() -> None:
+    hits = [hit("The Vanta heaters have a warranty.", 0.7), hit("Lamps are sold here.", 0.3)]
+    wrong = "Wht is the waranty of the Vanta heter?"
+    said = [replace(one, found_by=(Found(wrong, 0.7, None),)) for one in hits]
+    assert evidence(wrong, said, 0.2).coverage == 1
+    assert evidence("Which warrant has the planet?", said, 0.2).coverage < 0.6
+
+
+def test_words_with_which_one_asks_do_not_count() -> None:
+    hits = [hit("The Vanta heaters have a warranty.", 0.7)]
+    asked = "Can you explain the details of the warranty?"
+    assert evidence(asked, hits, 0.2).coverage == 1
+    assert evidence("Can you explain the details?", hits, 0.2).coverage == 0.5
 
 
 def test_duplicates_do_not_make_a_word_common() -> None:
