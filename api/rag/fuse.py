@@ -22,7 +22,9 @@ SAME = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Which query found a passage, with its cosine similarity and BM25 score (None: not among the best)."""
+    """Which query found a passage, with its cosine similarity and BM25 score (None: not among the best), both with what
+    the query's related words add.
+    """
 
     query: str
     dense: float | None

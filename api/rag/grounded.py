@@ -33,6 +33,7 @@ from api.rag.relevance import (
 from api.rag.rerank import Reranked, Reranker
 from api.rag.retrieve import Hit
 from api.rag.room import Asked, Fitted, Limits, fit, shares
+from api.rag.vocabulary import related
 from api.runtime import Message, ModelRuntime, Options, Usage
 from api.store import Store
 from api.store.collections import Scope
@@ -146,6 +147,7 @@ class Grounded:
         yield replace(
             _receipt(asked, usage, fitted, found),
             queries=queries.texts,
+            related_words=related(" ".join(queries.texts)),
             dropped_queries=queries.dropped,
             unknown_markers=checked.unknown,
             unverified_markers=checked.unverified,
@@ -212,6 +214,7 @@ def _unanswered(
     yield replace(
         plain_receipt(asked, usage),
         queries=queries.texts,
+        related_words=related(" ".join(queries.texts)),
         dropped_queries=queries.dropped,
         left_out=left_out(found, otherwise="not relevant"),
         refused=True,

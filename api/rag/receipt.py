@@ -93,6 +93,8 @@ class Receipt:
 
     model: str
     queries: tuple[str, ...]
+    related_words: str
+    """Searched beside the queries and counting less: the lines that a measure in them is computed from."""
     dropped_queries: tuple[Dropped, ...]
     passages: tuple[UsedPassage, ...]
     left_out: tuple[LeftOut, ...]
@@ -150,6 +152,7 @@ def plain_receipt(asked: Asked, usage: Usage) -> Receipt:
     return Receipt(
         model=asked.model.name,
         queries=(),
+        related_words="",
         dropped_queries=(),
         passages=(),
         left_out=(),
