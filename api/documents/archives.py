@@ -1,14 +1,14 @@
 """Several documents in one ZIP file: each entry comes out by itself, within bounds, and none becomes a path."""
 
+import errno
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from api.documents.recognising import ZIP, kind_in_zip
-from api.errors import TooLarge, UnsupportedMediaType, Unusable
+from api.documents.recognising import ZIP, kind_in_zip, open_entry
+from api.errors import ApiError, TooLarge, UnsupportedMediaType, Unusable
 
 PIECE_BYTES = 2**20
 SPOOLED_BYTES = 2**20
@@ -69,20 +69,24 @@ class Archive:
             )
         target = cast(BinaryIO, tempfile.SpooledTemporaryFile(SPOOLED_BYTES))  # noqa: SIM115  the caller closes it
         try:
-            with self._zip.open(info) as source:
+            with open_entry(self._zip, info) as source:
                 while piece := source.read(PIECE_BYTES):
                     target.write(piece)
             if is_archive(target, entry.name):
                 raise UnsupportedMediaType("A ZIP file within a ZIP file is not opened.")
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except BaseException as error:
             target.close()
-            raise Unusable(
-                "The file is damaged in the ZIP file, or packed in a way that is not read."
-            ) from error
-        except BaseException:
-            target.close()
-            raise
+            if _is_ours(error):
+                raise
+            raise Unusable("The file is damaged in the ZIP file.") from error
         return target
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether it says something else than that the ZIP file is damaged, which any other exception may."""
+    if isinstance(error, OSError):
+        return error.errno != errno.EINVAL  # a place before the beginning of the file
+    return isinstance(error, ApiError | MemoryError) or not isinstance(error, Exception)
 
 
 def _entries(archive: zipfile.ZipFile) -> Iterator[Entry]:

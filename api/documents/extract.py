@@ -13,6 +13,7 @@ import anyio
 from api import child_process
 from api.documents.reading.ocr import Recogniser
 from api.documents.reading.values import CPU_SECONDS, CPU_SECONDS_PER_PAGE
+from api.documents.recognising import TITLES
 from api.errors import DocumentUnusable
 from api.store.contents import Extracted, Page
 
@@ -60,15 +61,15 @@ async def extract(
         async with asyncio.timeout(bounds.seconds + more):
             answer, _ = await child.communicate(password.encode())
     except TimeoutError:
-        raise _too_slow() from None
+        raise _too_slow(kind) from None
     finally:
         if child.returncode is None:
             child.kill()
             with anyio.CancelScope(shield=True):
                 await child.wait()
     if child.returncode != 0:
-        raise _why_it_ended(-(child.returncode or 0), bounds)
-    return await anyio.to_thread.run_sync(_read, answer, bounds)
+        raise _why_it_ended(-(child.returncode or 0), bounds, kind)
+    return await anyio.to_thread.run_sync(_read, answer, bounds, kind)
 
 
 def _options(bounds: Bounds) -> str:
@@ -76,14 +77,14 @@ def _options(bounds: Bounds) -> str:
     return json.dumps({"recogniser": recogniser, "heads_in_rows": bounds.heads_in_rows})
 
 
-def _read(answer: bytes, bounds: Bounds) -> Extracted:
+def _read(answer: bytes, bounds: Bounds, kind: str) -> Extracted:
     try:
         found: dict[str, Any] = json.loads(answer)
     except ValueError:
         raise _broken() from None
     if "reason" in found:
         if found["reason"] == "too_much_memory":
-            raise _too_much_memory(bounds)
+            raise _too_much_memory(bounds, kind)
         raise DocumentUnusable(found["reason"], found["detail"])
     return Extracted(
         title=found["title"],
@@ -94,11 +95,11 @@ def _read(answer: bytes, bounds: Bounds) -> Extracted:
     )
 
 
-def _why_it_ended(number: int, bounds: Bounds) -> DocumentUnusable:
+def _why_it_ended(number: int, bounds: Bounds, kind: str) -> DocumentUnusable:
     if number == signal.SIGXCPU:
-        return _too_slow()
+        return _too_slow(kind)
     if number in {signal.SIGABRT, signal.SIGKILL}:
-        return _too_much_memory(bounds)  # PDFium aborts when it gets no memory
+        return _too_much_memory(bounds, kind)  # PDFium aborts when it gets no memory
     return _broken()
 
 
@@ -108,15 +109,19 @@ def _broken() -> DocumentUnusable:
     )
 
 
-def _too_slow() -> DocumentUnusable:
+def _too_slow(kind: str) -> DocumentUnusable:
     return DocumentUnusable(
-        "too_slow", "Reading the PDF takes too long. Print it to a new PDF, or split it into parts."
+        "too_slow", f"Reading {TITLES[kind]} like this takes too long. {_way_out(kind)}"
     )
 
 
-def _too_much_memory(bounds: Bounds) -> DocumentUnusable:
+def _too_much_memory(bounds: Bounds, kind: str) -> DocumentUnusable:
     return DocumentUnusable(
         "too_much_memory",
-        f"Reading the PDF needs more than {bounds.memory_bytes // 2**20} MiB of memory. "
-        "Print it to a new PDF, or split it into parts.",
+        f"Reading {TITLES[kind]} like this needs more than {bounds.memory_bytes // 2**20} MiB of memory. "
+        f"{_way_out(kind)}",
     )
+
+
+def _way_out(kind: str) -> str:
+    return f"{'Print it to a new PDF, or split' if kind == 'pdf' else 'Split'} it into parts."

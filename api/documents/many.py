@@ -83,8 +83,8 @@ def _all(
     for file, name in files:
         try:
             inside = _inside(file, name, left, most_bytes, stack)
-        except ApiError as error:
-            yield name, error
+        except Exception as error:
+            yield name, _told(error, name)
             continue
         left -= len(inside)
         yield from inside

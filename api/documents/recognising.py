@@ -6,10 +6,10 @@ Nothing is parsed here but the list of parts of a ZIP file, within bounds: all e
 import codecs
 import struct
 import zipfile
-import zlib
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
-from api.errors import UnsupportedMediaType
+from api.documents.reading.values import PACKINGS
+from api.errors import ApiError, UnsupportedMediaType, Unusable
 from api.names import ENDINGS, document_ending
 from finetune.data.sniff import HEAD_BYTES, other_format
 
@@ -20,6 +20,9 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """What Office files of before 2007 begin with, and newer ones that are behind a password."""
 END_OF_ZIP = b"PK\x05\x06"
 END_OF_ZIP_BYTES = 22
+ZIP64 = b"PK\x06\x07"
+ZIP64_BYTES = 20
+"""Before the end, where other sizes hold than those that stand there."""
 MAX_COMMENT_BYTES = 2**16
 MAX_DIRECTORY_BYTES = 2**20
 MAX_TYPES_BYTES = 2**20
@@ -129,7 +132,9 @@ def kind_in_zip(source: BinaryIO, name: str) -> str | None:
             mimetype = _beginning(archive, "mimetype") if "mimetype" in names else b""
             has_types = "[Content_Types].xml" in names
             types = _beginning(archive, "[Content_Types].xml") if has_types else b""
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, ValueError, EOFError) as error:
+    except ApiError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of its reader
         raise UnsupportedMediaType(
             f"{name!r} begins as a ZIP file (as DOCX, PPTX, XLSX and EPUB files do) and is damaged."
         ) from error
@@ -146,18 +151,32 @@ def kind_in_zip(source: BinaryIO, name: str) -> str | None:
 
 
 def _beginning(archive: zipfile.ZipFile, name: str) -> bytes:
-    with archive.open(name) as part:
+    with open_entry(archive, archive.getinfo(name)) as part:
         return part.read(MAX_TYPES_BYTES)
+
+
+def open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """An entry, to be read piece by piece; `errors.Unusable` when it could unfold to more than it is asked for."""
+    if info.compress_type not in PACKINGS:
+        raise Unusable(
+            f"{info.filename!r} is packed in the ZIP file in a way that is not read here. "
+            "Pack it by the usual method (Deflate)."
+        )
+    return archive.open(info)
 
 
 def _require_small_directory(source: BinaryIO, name: str) -> None:
     """The list of parts is read whole: it must be small, whatever the file says of itself."""
     size = source.seek(0, 2)
-    source.seek(max(0, size - MAX_COMMENT_BYTES - END_OF_ZIP_BYTES))
+    source.seek(max(0, size - MAX_COMMENT_BYTES - END_OF_ZIP_BYTES - ZIP64_BYTES))
     tail = source.read()
     end = tail.rfind(END_OF_ZIP)
     if end < 0 or len(tail) < end + END_OF_ZIP_BYTES:
         raise zipfile.BadZipFile("no end")
+    if tail[max(0, end - ZIP64_BYTES) : end].startswith(ZIP64):
+        raise UnsupportedMediaType(
+            f"{name!r} is a ZIP file of the form for more than 4 GiB (Zip64). Pack it anew as a usual one."
+        )
     (directory_bytes,) = struct.unpack("<I", tail[end + 12 : end + 16])
     if directory_bytes > MAX_DIRECTORY_BYTES:
         raise UnsupportedMediaType(f"{name!r} is a ZIP file of too many parts to be a document.")

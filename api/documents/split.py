@@ -50,6 +50,7 @@ class _Line:
 
 _SENTENCE_END = re.compile(r"[.!?][\"')\]\u201d\u2019]*\s+(?=[\"'(\[\u201c]?[A-Z0-9\u2022])")
 _ENDS_SENTENCE = re.compile(r"[.!?][\"')\]\u201d\u2019]*$")
+_LONGEST_SENTENCE_END = 40
 _BULLET = re.compile(r"[\u2022\u2023\u25aa\u25cf\u25e6\u2043*\u2013-] |\(?\w{1,2}[.)] ")
 _LONGEST_HEADING = 80
 _MOST_HEADING_WORDS = 12
@@ -69,7 +70,8 @@ def _page_pieces(page: Page, longest: int) -> Iterator[Piece]:
             yield Piece(
                 page.number, line.start + start, line.start + end, line.text[start:end], pause
             )
-            pause = Pause.SENTENCE if _ENDS_SENTENCE.search(line.text[:end]) else Pause.NONE
+            last = line.text[max(start, end - _LONGEST_SENTENCE_END) : end]
+            pause = Pause.SENTENCE if _ENDS_SENTENCE.search(last) else Pause.NONE
         before = line.text
 
 
@@ -78,7 +80,7 @@ def _lines(text: str) -> Iterator[_Line]:
     for raw in text.split("\n"):
         stripped = raw.strip()
         if stripped:
-            yield _Line(start + raw.index(stripped), stripped, after_blank)
+            yield _Line(start + len(raw) - len(raw.lstrip()), stripped, after_blank)
         after_blank = not stripped
         start += len(raw) + 1
 

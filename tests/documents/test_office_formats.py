@@ -1,6 +1,7 @@
 """DOCX, PPTX, XLSX and EPUB: what is read of them, what is said to be left out, and how hostile ones end."""
 
 import struct
+import zipfile
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -189,6 +190,11 @@ def with_main(main: str | bytes) -> bytes:
     )
 
 
+def repacked(content: bytes) -> bytes:
+    """The same, packed by a method that unfolds whole blocks at once."""
+    return packed(parts_of(content), zipfile.ZIP_LZMA)
+
+
 @pytest.mark.parametrize(
     ("content", "kind", "reason"),
     [
@@ -203,6 +209,7 @@ def with_main(main: str | bytes) -> bytes:
             "broken",
             id="lying size",
         ),
+        pytest.param(repacked(docx(paragraph("words"))), "docx", "broken", id="LZMA"),
         pytest.param(packed({"a": "b"}), "docx", "broken", id="nothing in it"),
         pytest.param(packed({"a": "b"}), "xlsx", "broken", id="no workbook"),
         pytest.param(docx(paragraph("words"))[:-400], "docx", "broken", id="cut off"),

@@ -97,3 +97,10 @@ def test_a_page_of_thousands_of_short_lines_is_split_in_no_time() -> None:
 
 def test_blank_pages_make_no_chunks() -> None:
     assert split("", "  \n ") == []
+
+
+@pytest.mark.parametrize("text", ["A b. ", "a.) ", "ab"], ids=repr)
+def test_a_line_of_a_million_characters_is_cut(text: str) -> None:
+    long = text * (1_000_000 // len(text))
+    cut = pieces([Page(1, long)], 400)
+    assert "".join(piece.text for piece in cut) == long.strip()

@@ -181,3 +181,8 @@ async def test_bounds_hold(tmp_path: Path) -> None:
     assert (await refused(tmp_path, words[:90_000], "txt", few)).reason == "too_many_pages"
     assert (await refused(tmp_path, " \n\n ", "md")).reason == "no_text"
     assert (await refused(tmp_path, "<p hidden>x", "html")).reason == "no_text"
+
+
+async def test_what_takes_too_long_is_called_what_it_is(tmp_path: Path) -> None:
+    error = await refused(tmp_path, "words", "csv", replace(BOUNDS, seconds=0.01))
+    assert error.detail == "Reading CSV like this takes too long. Split it into parts."

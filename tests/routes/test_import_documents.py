@@ -1,6 +1,7 @@
 """importDocuments: many files and ZIP files of files by one request."""
 
 import io
+import struct
 import time
 import zipfile
 from typing import Any
@@ -24,6 +25,15 @@ def bring(client: TestClient, *files: tuple[str, bytes], **values: Any) -> Any:
     """Import over HTTP."""
     sent = {"modelName": "demo"} | values
     return client.post("/importDocuments", params=sent, files=[("file", one) for one in files])
+
+
+def zip64(archive: bytes) -> bytes:
+    """The same, of the form for more than 4 GiB, with the longest comment."""
+    at = archive.rindex(b"PK\x05\x06")
+    count, size, offset = struct.unpack("<2xHII", archive[at + 8 : at + 20])
+    end = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, at, 1)
+    return archive[:at] + end + locator + archive[at:-2] + b"\xff\xff" + bytes(65535)
 
 
 def ends(answer: Any) -> dict[str, str]:
@@ -96,9 +106,36 @@ def test_names_in_a_zip_file_are_as_they_were_meant(client: TestClient) -> None:
     assert ends(bring(client, ("a.zip", unsaid))) == {"\u00fcber.txt": "imported"}
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_unfolds_in_whole_blocks_is_never_unfolded(client: TestClient, method: int) -> None:
+    archive = packed({"a.txt": b"a" * 100_000}, method)
+    damaged = archive.replace(archive[40:60], bytes(20))
+    answer = bring(client, ("a.zip", archive), ("b.zip", damaged), ("good.txt", b"words"))
+    assert ends(answer) == {"a.txt": "failed", "good.txt": "imported"}
+    first, second, _ = answer.json()["documents"]
+    assert first["error"]["status"] == second["error"]["status"] == 422
+    assert "Deflate" in first["error"]["detail"]
+    types = packed({"[Content_Types].xml": b"a" * 100_000}, method)
+    answer = bring(client, ("a.docx", types), ("good.txt", b"words"))
+    assert ends(answer) == {"a.docx": "failed", "good.txt": "unchanged"}
+    single = client.post("/importDocument", files={"file": ("a.docx", types)})
+    assert single.status_code == 422
+    assert "Deflate" in single.json()["detail"]
+
+
+def test_a_damaged_entry_fails_alone(client: TestClient) -> None:
+    archive = packed({"a.txt": b"words and words", "b.txt": "more words"})
+    deflated = archive.find(b"a.txt") + len(b"a.txt")
+    damaged = archive[:deflated] + b"\xff" * 4 + archive[deflated + 4 :]
+    answer = bring(client, ("all.zip", damaged))
+    assert ends(answer) == {"a.txt": "failed", "b.txt": "imported"}
+    assert answer.json()["documents"][0]["error"]["status"] == 422
+
+
 @pytest.mark.parametrize(
     ("content", "status"),
     [
+        pytest.param(zip64(packed({"a.txt": "words"})), 415, id="Zip64"),
         pytest.param(b"PK\x03\x04 and then nothing", 415, id="damaged"),
         pytest.param(packed({}), 415, id="nothing"),
         pytest.param(packed({"__MACOSX/a": "b"}), 422, id="nothing of the user"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from lxml import etree
 
-from api.documents.reading.values import Notice, Unusable
+from api.documents.reading.values import PACKINGS, Notice, Unusable
 
 MAX_PARTS = 20_000
 MAX_CHARTS = 500
@@ -58,6 +58,11 @@ class Package:
                 "too_much_text",
                 f"The file unfolds to {unpacked // 2**20:,} MiB in {len(infos):,} parts: "
                 "no document is packed like that.",
+            )
+        if any(info.compress_type not in PACKINGS for info in infos):
+            raise Unusable(
+                "broken",
+                "The parts of the file are packed by another method than Deflate. Save it anew.",
             )
         if any(info.flag_bits & 1 for info in infos):
             raise Unusable("encrypted", "The file is protected by a password. Save it without one.")
