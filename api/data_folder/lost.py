@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from api.data_folder.contents import WEIGHTS
 from api.names import KINDS
 
 LOST = "lost"
 MADE = re.compile(
-    rf"([a-z]+_[0-9a-f]{{16}}(\.({'|'.join(KINDS)}|json))?|sha256-[0-9a-f]{{64}}\.gguf)"  # documents, jobs, weights
+    rf"([a-z]+_[0-9a-f]{{16}}(\.({'|'.join(KINDS)}|json))?|{WEIGHTS.pattern})"  # documents, jobs, weights
     r"(~\d+)?"  # of several with one name
 )
 """Every name that is ever put there; whatever has another name is somebody else's."""

@@ -14,7 +14,7 @@ from api.documents.deleting import Deleter
 from api.documents.importing import Importer
 from api.documents.receiving import receive
 from api.documents.reembedding import Reembedder
-from api.errors import EmbeddingMismatch, InvalidOption
+from api.errors import DocumentNotFound, EmbeddingMismatch, InvalidOption
 from api.index import Index
 from api.models.bundled import BundledModels
 from api.models.catalog import ModelCatalog
@@ -226,8 +226,11 @@ class CollectionCatalog:
         return documents[:limit], limit is not None and len(documents) > limit
 
     async def document(self, document_id: str) -> Document:
-        """One by its id; `errors.DocumentNotFound`."""
-        return await run_sync(self._store.documents.get, document_id)
+        """One by its id; `errors.DocumentNotFound`, also for what is embedded beside a document."""
+        document = await run_sync(self._store.documents.get, document_id)
+        if document.status in ("embedding", "standby"):
+            raise DocumentNotFound(f"No document {document_id!r}.")
+        return document
 
     async def replacement(self, document_id: str) -> Document | None:
         """What is being imported to take its place, or was and failed."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from api import faults
@@ -74,8 +74,7 @@ def release(store: Store, files: Files, document: Document) -> None:
 def part(store: Store, files: Files, document: Document, embedder: str) -> Document:
     """Give a document that shares its content one of its own, for another embedding model, with the same file."""
     content_id = new_id()
-    with files.guarded.adding():
-        files.share(document.content_id, content_id, [_label(document)])
+    with _shared(files, document.content_id, content_id, _label(document)):
         parted = store.documents.give_content(document.id, content_id, embedder)
     release(store, files, document)
     return parted
@@ -86,10 +85,21 @@ def stand_beside(
 ) -> Document:
     """A document beside another one, with a content of its own for another embedding model, and the same file."""
     content_id = new_id()
-    with files.guarded.adding():
-        label = Label(document.name, document.collection, embedder)
-        files.share(document.content_id, content_id, [label])
+    label = Label(document.name, document.collection, embedder)
+    with _shared(files, document.content_id, content_id, label):
         return store.reembeddings.add_beside(document, content_id, embedder, reread=reread)
+
+
+@contextlib.contextmanager
+def _shared(files: Files, content_id: str, other_id: str, label: Label) -> Iterator[None]:
+    """The file of one content as that of another one, which goes again when no row is made for it."""
+    with files.guarded.adding():
+        try:
+            files.share(content_id, other_id, [label])
+            yield
+        except BaseException:
+            files.remove(other_id)
+            raise
 
 
 def set_strays_aside(files: Files) -> None:

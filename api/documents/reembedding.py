@@ -62,20 +62,24 @@ class Reembedder:
                     )
                 return found
             goes_on = bool(found and same and found.status == "failed")
-            return await self._begin(collection, embedder, reread=reread, keep=goes_on)
+            templates = found.templates if found and goes_on else None
+            return await self._begin(collection, embedder, templates, reread=reread, keep=goes_on)
 
     async def roll_back(self, collection: Collection) -> Reembedding:
-        """Switch back to what answered before, after what has come since is embedded for it too.
-
-        `errors.WrongState` when nothing stands by.
+        """Switch back to what answered before, after what has come since is embedded for it too; goes on with a switch
+        back that failed. `errors.WrongState` when nothing stands by.
         """
         async with self._changing:
             found = await self.find(collection)
-            if found is None or found.status != "ready":
+            if found and found.status == "ready":
+                target, templates = found.previous, found.previous_templates
+            elif (
+                found and found.status == "failed" and found.templates
+            ):  # only a switch back has some
+                target, templates = found.embedder, found.templates
+            else:
                 raise WrongState("No earlier index of this collection stands by.")
-            return await self._begin(
-                collection, found.previous, found.previous_templates, reread=False, keep=True
-            )
+            return await self._begin(collection, target, templates, reread=False, keep=True)
 
     async def end(self, collection: Collection) -> Reembedding:
         """Give up one that runs, or drop what stands by since; `errors.WrongState` when there is neither."""
@@ -117,6 +121,7 @@ class Reembedder:
         reread: bool,
         keep: bool,
     ) -> Reembedding:
+        await self._stop(collection.id)  # one that has switched may still be at work on the words
         previous = self._index.embedder_of(collection).model
         begin = partial(self._store.reembeddings.begin, reread=reread, keep=keep)
         begun, given_up = await run_sync(begin, collection, embedder, previous, templates)
@@ -163,8 +168,9 @@ class Reembedder:
             await self._tell(collection_id, "failed", unknown)
         return True
 
-    async def _tell(self, collection_id: str, status: str, error: ApiError) -> None:
-        await run_sync(self._store.reembeddings.tell, collection_id, status, error.as_problem())
+    async def _tell(self, collection_id: str, status: str, error: ApiError | None) -> None:
+        problem = error.as_problem() if error else None
+        await run_sync(self._store.reembeddings.tell, collection_id, status, problem)
 
     async def _embed_all(self, collection_id: str) -> None:
         """Document by document, those that come meanwhile too, until all can be switched."""
@@ -183,12 +189,16 @@ class Reembedder:
         while True:
             while document := await run_sync(self._store.reembeddings.next, found):
                 await self._embed_beside(document, embedder, reread=found.reread)
+                if found.error:  # it waits no more
+                    await self._tell(collection_id, "running", None)
+                    found = replace(found, error=None)
             if await self._switched(found, embedder):
                 return
 
     async def _embed_beside(self, document: Document, embedder: Embedder, *, reread: bool) -> None:
-        beside = await self._beside(document, embedder, reread=reread)
+        made = document
         try:
+            made = beside = await self._beside(document, embedder, reread=reread)
             async with self._importer.content(beside.content_id):
                 await self._read_and_embed(beside, embedder, reread=reread)
                 version = await self._index.complete(beside, embedder)
@@ -197,7 +207,7 @@ class Reembedder:
             if version != document.embedder:  # else it would be found in the place of what answers
                 await self._index.dense.place(beside, version)
         except Exception:
-            if await self._is_there(beside):
+            if await self._is_there(made):
                 raise
 
     async def _read_and_embed(self, beside: Document, embedder: Embedder, *, reread: bool) -> None:

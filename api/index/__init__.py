@@ -5,7 +5,6 @@ anything twice. `opening.open_index` is the constructor that reads settings.
 """
 
 import contextlib
-import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,8 +15,9 @@ from anyio.to_thread import run_sync
 from api import faults
 from api.errors import ApiError, EmbeddingMismatch
 from api.index.dense import DenseIndex
-from api.index.embeddings import LABEL_CHARACTERS, Embedder, Vectors, parts_of, versioned
-from api.index.following import follow_words, name_in_words, words_that_differ
+from api.index.embedded import embedded_text
+from api.index.embeddings import Embedder, Vectors, parts_of, versioned
+from api.index.following import follow_words, words_that_differ
 from api.index.lexical import Damaged, LexicalIndex
 from api.index.likeness import Likeness
 from api.index.reuse import embed
@@ -33,8 +33,6 @@ from api.store.collections import Collection, Scope
 from api.store.documents import Document
 
 __all__ = ["Candidates", "Index", "Scored", "VectorSet", "VectorStore", "Wanted"]
-
-_WORD = re.compile(r"(?<!\w)[^\W\d_]{3,}(?!\w)")
 
 
 class Index:
@@ -320,31 +318,18 @@ async def _asked(embedder: Embedder, wanted: Sequence[Wanted]) -> tuple[Vectors,
     return asked / np.linalg.norm(asked, axis=1, keepdims=True), version
 
 
-def embedded_text(document: Document, chunk: Chunk) -> str:
-    """What is embedded of a chunk: under its document's name and title and its heading, which tell it apart from chunks
-    like it.
-    """
-    heading = chunk.heading if chunk.heading not in chunk.text else ""
-    labels = [label[:LABEL_CHARACTERS] for label in (_said_of(document), heading) if label]
-    return "\n".join([*labels, chunk.text])
-
-
-def _said_of(document: Document) -> str:
-    """Its name and its title, but not one that is a number or a hash where the other has words."""
-    name = name_in_words(document)
-    return " ".join(one for one in (name, document.title) if _WORD.search(one)) or name
-
-
 def _mismatch(documents: Sequence[Document], version: str) -> EmbeddingMismatch:
     model, names = parts_of(version)[0], ", ".join(one.name for one in documents)
     others = sorted({one.embedder for one in documents})
+    named = sorted({one.collection for one in documents})
+    embed = ", ".join(f"`POST /collections/{name}/embed`" for name in named)
     if any(parts_of(other)[0] == model for other in others):
         return EmbeddingMismatch(
             f"The embedding model {model!r} is another one than when these documents were imported "
-            f"({version}, not {', '.join(others)}): {names}. Bring the earlier one back under its name, "
-            "or delete the documents and import them again."
+            f"({version}, not {', '.join(others)}): {names}. Bring the earlier one back under its name, or have the "
+            f"documents embedded anew: {embed}."
         )
     return EmbeddingMismatch(
         f"The embedding model is {version}, and these documents were embedded by "
-        f"{', '.join(others)}: {names}. Delete the documents and import them again."
+        f"{', '.join(others)}: {names}. Have them embedded anew: {embed}."
     )

@@ -45,8 +45,8 @@ FOLDED = 0.8
 """What a word counts that is written with other accents, against one that is written the same."""
 LONGEST = 64
 """Characters of a word that count."""
-MOST_PIECES = 400_000
-"""Pieces of text whose words are remembered, a few hundred bytes each at most."""
+MOST_PIECES = 100_000
+"""Pieces of text whose words are remembered, a few hundred bytes each at most, in all languages together."""
 
 _PAIRED = (
     "\u0e01-\u0e4e\u0e80-\u0ece\u1000-\u109f\u1780-\u17d3"  # Thai, Lao, Burmese, Khmer
@@ -103,8 +103,6 @@ class Terms(dict[str, str]):
     def __missing__(self, piece: str) -> str:
         terms = " ".join(term for text in _texts(piece) for term in _written_as(text, self._group))
         if len(piece) <= LONGEST:
-            if len(self) >= MOST_PIECES:
-                self.clear()
             self[piece] = terms
         return terms
 
@@ -123,6 +121,8 @@ def groups_of(language: str) -> set[str]:
 def terms_of(text: str, language: str, seen: dict[str, Terms]) -> str:
     """The terms of a text with spaces between them; `seen` remembers pieces from one text to the next."""
     group = language_group(language)
+    if sum(map(len, seen.values())) >= MOST_PIECES:
+        seen.clear()
     terms = seen.setdefault(group, Terms(group))
     if not text.isascii():
         text = _BROKEN_LINE.sub("", text)  # such a line ends anywhere

@@ -103,9 +103,9 @@ class Contents:
             }
 
     def is_complete(self, content_id: str) -> bool:
-        """Whether a document of this content is ready: its chunks are cut and stay as they are."""
+        """Whether a document of this content is ready, or stands by: its chunks are cut and stay as they are."""
         query = select(documents.c.id).where(
-            documents.c.content_id == content_id, documents.c.status == "ready"
+            documents.c.content_id == content_id, documents.c.status.in_(("ready", "standby"))
         )
         with self._database.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
@@ -116,7 +116,9 @@ def _page(row: RowMapping) -> Page:
 
 
 def live_content(connection: Connection, sha256: str, embedder: str, kind: str) -> str | None:
-    """A content of these bytes, read as this kind, that stays; one on its way out is not taken again."""
+    """A content of these bytes, read as this kind, that a live document has, a ready one before others; what is on its
+    way out, or stands by, is not taken again.
+    """
     query = (
         select(contents.c.id)
         .join(documents, documents.c.content_id == contents.c.id)

@@ -20,7 +20,7 @@ from api.store.document_rows import (
     select_documents,
     still_importing,
 )
-from api.store.tables import IS_LIVE, STANDS_ALONE, documents
+from api.store.tables import IS_KEPT, IS_LIVE, STANDS_ALONE, documents
 
 NAMES_SHOWN = 100
 """Documents that an error names."""
@@ -93,24 +93,24 @@ class DocumentLookup:
         return self._found(query.order_by(documents.c.created_at, documents.c.id))
 
     def of_content(self, content_id: str) -> list[Document]:
-        """The live documents that have a content, oldest first."""
-        query = select_documents().where(documents.c.content_id == content_id, IS_LIVE)
+        """The documents that keep a content, oldest first."""
+        query = select_documents().where(documents.c.content_id == content_id, IS_KEPT)
         return self._found(query.order_by(documents.c.created_at, documents.c.id))
 
     def versions_in(self, collection_id: str) -> set[str]:
         """The versions of embedders under which documents of a collection stand."""
         mine = documents.c.collection_id == collection_id
-        query = select(documents.c.embedder).where(mine, IS_LIVE, documents.c.embedder != "")
+        query = select(documents.c.embedder).where(mine, IS_KEPT, documents.c.embedder != "")
         with self._database.read() as connection:
             return set(connection.execute(query.distinct()).scalars())
 
     def shares_content(self, document: Document, within: str) -> bool:
-        """Whether another live document of that collection has the same content."""
+        """Whether another document of that collection keeps the same content."""
         query = select(documents.c.id).where(
             documents.c.collection_id == within,
             documents.c.content_id == document.content_id,
             documents.c.id != document.id,
-            IS_LIVE,
+            IS_KEPT,
         )
         with self._database.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
@@ -130,7 +130,7 @@ class DocumentLookup:
 
     def embedders(self) -> set[str]:
         """The versions of every embedder under which something stands."""
-        query = select(documents.c.embedder).where(IS_LIVE, documents.c.embedder != "").distinct()
+        query = select(documents.c.embedder).where(IS_KEPT, documents.c.embedder != "").distinct()
         with self._database.read() as connection:
             return {row.embedder for row in connection.execute(query)}
 

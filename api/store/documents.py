@@ -2,8 +2,9 @@
 
 A document is `importing`, then `ready` or `failed`; `deleting` from the moment it is deleted until its vectors are
 gone. Only `ready` ones are listed or searched. One that `replaces` another is imported beside it and then gives it its
-content (`replacements.py`). A content (the bytes, by their hash, as one embedding model reads them) is shared with the
-documents of other collections, and goes with the last of them.
+content (`replacements.py`); where a collection is embedded anew it is `embedding`, then `standby` (`reembeddings.py`).
+A content (the bytes, by their hash, as one embedding model reads them) is shared with the documents of other
+collections, and goes with the last of them.
 """
 
 import secrets

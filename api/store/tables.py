@@ -88,28 +88,30 @@ documents = Table(
     Column("created_at", String, nullable=False),
     Column("replaces", String, nullable=False, server_default=""),
 )
-IS_LIVE = documents.c.status.in_(("importing", "ready", "embedding", "standby"))
+IS_LIVE = documents.c.status.in_(("importing", "ready"))
+IS_KEPT = documents.c.status.in_(("importing", "ready", "embedding", "standby"))
+"""Its file, its chunks and its vectors stay: it is live, or is embedded beside one that is."""
 STANDS_ALONE = documents.c.replaces == ""
 IN_COLLECTION = documents.c.collection_id.concat("")
 """A document's collection, for queries that begin with some chunks: SQLite would rather walk through all that is in
 the collection, by its index.
 """
-LIVE = text("status IN ('importing', 'ready') AND replaces = ''")
+HAS_ITS_PLACE = text("status IN ('importing', 'ready') AND replaces = ''")
 Index(
     "one_live_document_a_name",
     documents.c.collection_id,
     documents.c.name_key,
     unique=True,
-    sqlite_where=LIVE,
-    postgresql_where=LIVE,
+    sqlite_where=HAS_ITS_PLACE,
+    postgresql_where=HAS_ITS_PLACE,
 )
 Index(
     "one_live_document_a_content",
     documents.c.collection_id,
     documents.c.content_id,
     unique=True,
-    sqlite_where=LIVE,
-    postgresql_where=LIVE,
+    sqlite_where=HAS_ITS_PLACE,
+    postgresql_where=HAS_ITS_PLACE,
 )
 Index("documents_in_a_collection", documents.c.collection_id, documents.c.name, documents.c.id)
 Index("documents_of_a_content", documents.c.content_id)

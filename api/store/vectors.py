@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, select, update
 
 from api.store.chunks import Chunk, put_vectors
 from api.store.database import Database, batches
-from api.store.tables import IN_COLLECTION, IS_LIVE, chunks, documents, vectors
+from api.store.tables import IN_COLLECTION, IS_KEPT, chunks, documents, vectors
 
 Ids = npt.NDArray[np.int64]
 """Shape (n,)."""
@@ -165,7 +165,7 @@ def _owned() -> Select[Any]:
         select(documents.c.collection_id, documents.c.embedder, vectors.c.chunk_id)
         .join(chunks, chunks.c.content_id == documents.c.content_id)
         .join(vectors, vectors.c.chunk_id == chunks.c.id)
-        .where(IS_LIVE, documents.c.embedder == vectors.c.embedder)
+        .where(IS_KEPT, documents.c.embedder == vectors.c.embedder)
         .where(~_hidden())
     )
 

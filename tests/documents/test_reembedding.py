@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import Unavailable, WrongState
+from api.documents.originals import stand_beside
+from api.errors import DocumentNotFound, Unavailable, WrongState
 from api.rag.retrieve import hits
 from api.runtime import ModelRef, name_of
 from api.store.collections import Collection
@@ -247,3 +248,84 @@ async def test_a_collection_that_is_deleted_takes_all_of_it_along(house: House) 
     await house.reembedder.settled()
     await house.deleter.settled()
     assert house.is_empty()
+
+
+async def test_what_stands_by_is_not_shared_with_another_collection(house: House) -> None:
+    await house.reembedder.start(collection_of(house), NEW)
+    await switched(house)
+    waiting = {one.content_id for one in house.store.documents.all("standby")}
+    document, _ = await house.bring(TOWER, "tower.pdf", "other")
+    assert document.content_id not in waiting
+    await house.reembedder.roll_back(collection_of(house))
+    await switched(house)
+    assert await found(house) == {"tower.pdf", "bridge.pdf"}
+    assert versions(house) == {OLD}
+    await dropped(house)
+
+
+async def test_switched_back_while_the_words_still_catch_up(house: House) -> None:
+    await house.reembedder.start(collection_of(house), NEW)
+    while (one := await house.reembedder.find(collection_of(house))) and one.status == "running":
+        await asyncio.sleep(0)
+    await house.reembedder.roll_back(collection_of(house))
+    await switched(house)
+    assert versions(house) == {OLD}
+
+
+async def test_a_switch_back_that_failed_goes_on_with_its_templates(house: House) -> None:
+    await house.reembedder.start(collection_of(house), NEW)
+    await switched(house)
+    before = await house.reembedder.find(collection_of(house))
+    assert before
+    assert before.previous_templates
+    house.store.reembeddings.begin(
+        collection_of(house), OLD, NEW, before.previous_templates, reread=False, keep=True
+    )
+    house.store.reembeddings.tell(collection_of(house).id, "failed", {"detail": "Something."})
+    begun = await house.reembedder.roll_back(collection_of(house))
+    assert (begun.embedder, begun.templates) == (OLD, before.previous_templates)
+    await switched(house)
+    assert versions(house) == {OLD}
+
+
+async def test_one_that_failed_before_it_switched_is_not_switched_back(house: House) -> None:
+    runtime_of(house).is_away = True
+    await house.reembedder.start(collection_of(house), NEW)
+    await house.reembedder.close()
+    house.store.reembeddings.tell(collection_of(house).id, "failed", {"detail": "Something."})
+    with pytest.raises(WrongState):
+        await house.reembedder.roll_back(collection_of(house))
+
+
+async def test_a_document_that_is_deleted_at_its_turn_keeps_no_other_one_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {path.name for path in house.files.guarded.path.iterdir()}
+    document = house.documents_of("demo")[0]
+    house.store.documents.mark_deleting([document.id])
+    with pytest.raises(DocumentNotFound):
+        stand_beside(house.store, house.files, document, NEW, reread=False)
+    assert {path.name for path in house.files.guarded.path.iterdir()} == files
+    turns = iter([document])  # it was there when its turn was found
+    after = house.store.reembeddings.next
+    monkeypatch.setattr(
+        house.store.reembeddings, "next", lambda one: next(turns, None) or after(one)
+    )
+    await house.reembedder.start(collection_of(house), NEW)
+    await switched(house)
+    assert versions(house) == {NEW}
+
+
+async def test_what_kept_it_waiting_is_forgotten_when_it_goes_on(house: House) -> None:
+    runtime = runtime_of(house)
+    runtime.is_away = True
+    await house.reembedder.start(collection_of(house), NEW)
+    while not (one := await house.reembedder.find(collection_of(house))) or not one.error:
+        await asyncio.sleep(0.01)
+    async with house.index.switching.none():
+        runtime.is_away = False
+        while (one := await house.reembedder.find(collection_of(house))) and one.error:
+            await asyncio.sleep(0.01)
+        assert one
+        assert one.status == "running"
+    await switched(house)

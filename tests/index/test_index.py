@@ -18,8 +18,9 @@ from api.errors import (
     OutOfSpace,
     Unavailable,
 )
-from api.index import Index, embedded_text
+from api.index import Index
 from api.index.dense import ASKED_AT_ONCE
+from api.index.embedded import embedded_text
 from api.index.embeddings import Embedder, Vectors
 from api.index.values import Scored, VectorSet, Wanted
 from api.runtime import ModelRef, name_of

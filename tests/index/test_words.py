@@ -216,3 +216,13 @@ def test_a_long_text_is_cut_the_same_whether_its_pieces_were_seen_or_not() -> No
     first = terms_of(text, "de", seen)
     assert terms_of(text, "de", seen) == first
     assert max(map(len, first.split())) < 80
+
+
+def test_the_pieces_that_are_remembered_have_one_bound_over_all_languages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.index.words.MOST_PIECES", 5)
+    seen: dict[str, Terms] = {}
+    for language in ("de", "fr", "en", "it"):
+        terms_of("eins zwei drei", language, seen)
+    assert {group: len(terms) for group, terms in seen.items()} == {"en": 3, "it": 3}

@@ -317,9 +317,12 @@ def test_two_imports_of_one_file_into_two_collections_at_once_embed_it_once(
     assert service.house.is_whole()
 
 
-def test_a_collection_is_embedded_anew_switched_back_and_cleared(client: TestClient) -> None:
+def test_a_collection_is_embedded_anew_switched_back_and_cleared(
+    service: Service, client: TestClient
+) -> None:
     assert client.post("/collections/nowhere/embed").status_code == 404
     client.post("/collections", params={"name": "handbooks"})
+    bring(client, PARKING, "parking.pdf", collection="handbooks")
     refused = client.post("/collections/handbooks/embed", params={"embedder": "demo"})
     assert (refused.status_code, refused.json()["status"]) == (422, 422)
     assert client.post("/collections/handbooks/embed/rollback").status_code == 409
@@ -327,6 +330,8 @@ def test_a_collection_is_embedded_anew_switched_back_and_cleared(client: TestCli
     assert begun.status_code == 202, begun.text
     assert begun.json()["embedding"]["status"] == "running"
     assert switched(client)["embedding"]["previous"] == "all-minilm-l6-v2-int8"
+    for waiting in service.store.documents.all("standby"):
+        assert client.get(f"/documents/{waiting.id}").status_code == 404
     assert client.post("/collections/handbooks/embed/rollback").status_code == 202
     assert switched(client)["embedder"] == "all-minilm-l6-v2-int8"
     assert client.delete("/collections/handbooks/embed").json()["embedding"] is None

@@ -35,7 +35,7 @@ class CreateCollectionRequest(BaseModel):
     embedder: str = Field(
         "",
         max_length=MAX_NAME_CHARACTERS,
-        description="The embedding model, for good; the one that the settings name when left out.",
+        description="The embedding model; the one that the settings name when left out.",
         examples=["all-minilm-l6-v2-int8"],
     )
 
