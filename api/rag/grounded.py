@@ -23,7 +23,9 @@ from api.rag.receipt import (
     plain_receipt,
 )
 from api.rag.relevance import (
+    BEST,
     CALIBRATED,
+    LANGUAGES,
     LOOKED_AT,
     Calibration,
     calibration_of,
@@ -170,7 +172,8 @@ class Grounded:
             return Judged("nothing found", 0.0)
         searched = await self._index.likeness(scope, documents)
         calibration = calibration_of(searched[0], self._calibrated) if searched else None
-        if searched is None or calibration is None:
+        is_foreign = any(hit.language not in LANGUAGES for hit in found[:BEST])
+        if searched is None or calibration is None or is_foreign:
             return Judged(None, None)
         queries = {one.query for hit in found for one in hit.found_by}  # as they were searched
         best = max(relevance(evidence(query, found, searched[1]), calibration) for query in queries)

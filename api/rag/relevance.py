@@ -20,6 +20,8 @@ LOOKED_AT, BEST = 64, 6
 """Passages that tell how rare a word is, and those of which one must hold the question's words: as many as are put
 into a prompt.
 """
+LANGUAGES = ("en", "")
+"""Of the documents about which it can be told; words are stems of English here."""
 LEAST_TELLING = 0.3
 """What a word counts that every passage holds; one that none holds counts about 4."""
 ASKING = frozenset(
@@ -55,7 +57,8 @@ class Calibration:
     least: float
 
 
-CALIBRATED = (Calibration(r"all-minilm.*:384(?!\d)", 3.87, 4.07, -3.03, 0.3),)
+_MINILM_L6 = r"^all-minilm(-l6-v2(-int8)?)?(:(latest|22m|l6-v2)[\w.-]*)?:384(?!\d)"
+CALIBRATED = (Calibration(_MINILM_L6, 3.87, 4.07, -3.03, 0.3),)
 
 
 def calibration_of(

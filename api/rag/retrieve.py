@@ -39,6 +39,8 @@ class Hit:
     """It says what a better hit says already."""
     label: str = ""
     """What the page is called where that is no number: a sheet, a slide's title, a section."""
+    language: str = ""
+    """Of the document, ISO 639-1, empty when it is not known."""
 
     @property
     def shown_text(self) -> str:
@@ -165,4 +167,5 @@ def _hit(chunk: StoredChunk, ranked: Ranked) -> Hit:
         score=ranked.score,
         found_by=ranked.found_by,
         label=chunk.label,
+        language=chunk.language,
     )

@@ -43,6 +43,8 @@ class StoredChunk:
     """Of the document, empty when it has none."""
     embedder: str
     """The version under which its vector stands."""
+    language: str
+    """Of the document, ISO 639-1, empty when it is not known."""
 
 
 class Chunks:
@@ -140,6 +142,7 @@ class Chunks:
                 documents.c.name.label("document"),
                 documents.c.embedder,
                 contents.c.title,
+                contents.c.language,
                 func.coalesce(pages.c.label, "").label("label"),
             )
             .join(documents, documents.c.content_id == chunks.c.content_id)

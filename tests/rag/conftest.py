@@ -54,7 +54,9 @@ class Library:
         self.runtime = runtime
         self.index.embedder = Embedder(runtime, "all-minilm-l6-v2-int8")
 
-    async def add(self, name: str, pages: Sequence[str], model: str = "demo") -> Document:
+    async def add(
+        self, name: str, pages: Sequence[str], model: str = "demo", language: str = ""
+    ) -> Document:
         """A document of one chunk a page."""
         documents = self.store.documents
         collection = self.store.collections.of_model(model)
@@ -62,7 +64,9 @@ class Library:
         digest = f"hash of {name}"
         document = documents.add(name, collection, digest, 1, embedder.model).document
         texts = [Page(n, text) for n, text in enumerate(pages, 1)]
-        self.store.contents.set_pages(document.content_id, Extracted("", tuple(texts)))
+        self.store.contents.set_pages(
+            document.content_id, Extracted("", tuple(texts), language=language)
+        )
         chunks = [Chunk(n, n + 1, "", text, 20) for n, text in enumerate(pages)]
         await self.index.put(document, chunks, embedder)
         await self.index.place(document, embedder)

@@ -71,7 +71,11 @@ def test_the_same_nearness_says_less_where_everything_is_alike() -> None:
 def test_only_a_measured_embedder_has_weights() -> None:
     assert calibration_of("all-minilm-l6-v2:384@4108f94f2aa0")
     assert calibration_of("All-MiniLM-L6-v2:latest:384")
+    assert calibration_of("all-minilm-l6-v2-int8:384@4108f94f2aa0")
+    assert calibration_of("all-minilm:22m:384@4108f94f2aa0")
     assert calibration_of("all-minilm-l6-v2:64") is None
+    assert calibration_of("all-minilm:33m:384@00") is None  # of twelve layers
+    assert calibration_of("all-minilm-l12-v2:384") is None
     assert calibration_of("bge-m3:1024@00") is None
 
 
@@ -128,3 +132,14 @@ async def test_an_embedder_that_was_not_measured_refuses_nothing(library: Librar
     library.runtime.will_answer("", "Comets [1].")
     receipt = (await library.ask(ELSEWHERE, min_relevance=1)).receipt
     assert (receipt.relevance, receipt.refused) == (None, False)
+
+
+@pytest.mark.anyio
+async def test_documents_in_another_language_are_never_refused_for_their_words(
+    library: Library,
+) -> None:
+    await library.add("handbook.pdf", HANDBOOK, language="de")
+    library.calibrated.append(MADE_UP)
+    library.runtime.will_answer("", "24 months [1].")
+    receipt = (await library.ask(ELSEWHERE)).receipt
+    assert (receipt.refused, receipt.relevance) == (False, None)
