@@ -4,19 +4,20 @@ What a clause leaves unsaid (`It weighs 12 kg`, an item of a list, `and costs 30
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, replace
 
 from api.rag.numbers import MONTHS, Number, numbers
+from api.rag.rows import Cell, cells_of
 from api.rag.words import COMMON, content_words, stem, words
 
 _SENTENCE = re.compile(
     r"(?<=[.!?])[\"')\]\u201d\u2019]*\s+|\n\s*\n|\n(?=\s*(?:[\u2022\u25cf*-]|\d{1,2}[.)])\s)|:\s*\n"
 )
 _CLAUSE = re.compile(
-    r",?\s+(?=(?:but|while|whereas|although|though|unless|except|so)\b)"
-    r"|,?\s+(?=and (?:(?:the|an?|our|your|its|is|are|was|were|ha[sd]|have|do|does|did|will|would|can|could|may|might"
-    r"|must|should|need|not|cannot|costs?)(?:n['\u2019]t)?\b|[A-Z]\w+))"
+    r"(?<!\s),?\s+(?=(?:but|while|whereas|although|though|unless|except|so)\b)"
+    r"|(?<!\s),?\s+(?=and (?:(?:the|an?|our|your|its|is|are|was|were|ha[sd]|have|do|does|did|will|would|can|could|may"
+    r"|might|must|should|need|not|cannot|costs?)(?:n['\u2019]t)?\b|[A-Z]\w+))"
     r"|,\s+(?=(?:the|which|who|where)\b)|;\s+"
 )
 _ITEM = re.compile(r"\s*(?:[\u2022\u25cf*-]|\d{1,2}[.)])\s")
@@ -44,7 +45,8 @@ _CAPITAL = re.compile(r"(?<=[^.!?:\n\u2022(\"\u201c]\s)[A-Z][\w'\u2019]+")
 @dataclass(frozen=True, slots=True)
 class Clause:
     """What a clause says. `words` and `inherited` are also what it has from before, `near` without the other items of
-    its list; all else is its own. `first` is the word that it begins with, if that has a capital.
+    its list; all else is its own. `first` is the word that it begins with, if that has a capital. `row` are the cells
+    of what is a row of a table.
     """
 
     own: frozenset[str]
@@ -55,13 +57,29 @@ class Clause:
     numbers: tuple[Number, ...]
     inherited: tuple[Number, ...]
     denies: bool
+    row: tuple[Cell, ...] = ()
 
 
-def clauses(text: str) -> list[Clause]:
-    """The clauses of a text, in order."""
+def clauses(text: str, labels: Container[frozenset[str]] | None = None) -> list[Clause]:
+    """The clauses of a text, in order. A row of a table is one clause; where `labels` are given, only one of theirs."""
     found: list[Clause] = []
-    intro: Clause | None = None
-    for sentence in _parts(_SENTENCE, _with_months(text)):
+    prose: list[str] = []
+    for line in _with_months(text).splitlines():
+        row = cells_of(line)
+        if row and (labels is None or all(cell.label in labels for cell in row)):
+            _tell("\n".join(prose), found)
+            prose.clear()
+            found.append(replace(_clause(line, None, None), row=row))
+        else:
+            prose.append(line)
+    _tell("\n".join(prose), found)
+    return found
+
+
+def _tell(prose: str, found: list[Clause]) -> None:
+    """Put the clauses of sentences and lists behind those that were found before."""
+    intro = found[-1] if found else None
+    for sentence in _parts(_SENTENCE, prose):
         is_item = bool(_ITEM.match(sentence))
         for at, part in enumerate(_parts(_CLAUSE, sentence)):
             carries_on = (
@@ -74,7 +92,6 @@ def clauses(text: str) -> list[Clause]:
             found.append(_clause(part, before, from_before))
         if found and not is_item:
             intro = found[-1]
-    return found
 
 
 def whole(text: str) -> Clause:

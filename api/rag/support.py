@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from api.rag.clauses import Clause, clauses, names_in, whole
 from api.rag.numbers import SPELLED, UNITS, Number, is_stated
+from api.rag.rows import is_misplaced
 from api.rag.words import content_words, stem
 
 LEAST_SHARED = 0.55
@@ -53,7 +54,8 @@ def lacking(statement: str, passages: Iterable[Passage]) -> str:
     if any(_plain(statement) in _plain(one.text) for one in passages):
         return ""
     read = [Read.of(passage) for passage in passages]
-    parts = [one for one in clauses(statement) if one.words or one.numbers]
+    labels = {cell.label for one in read for clause in one.clauses for cell in clause.row}
+    parts = [one for one in clauses(statement, labels) if one.words or one.numbers]
     known = frozenset[str]().union(*(one.names for one in read))
     whys = [_lacking(one, read, known) for one in parts]
     if any(whys) and len(parts) > 1 and not _lacking(whole(statement), read, known):
@@ -95,21 +97,17 @@ def _lacking(claim: Clause, passages: Sequence[Read], known: frozenset[str]) -> 
 
 def _why(claim: Clause, passage: Read, known: frozenset[str]) -> str:
     """What is missing from the passage, the gravest first."""
-    candidates = passage.clauses
-    for number in claim.numbers:
-        if number == ONE:
-            continue
-        candidates = [
-            one for one in candidates if is_stated(number, [*one.numbers, *one.inherited])
-        ]
-        if not candidates:
-            return f"the number {number.written:g} {number.unit}".rstrip()
-    if claim.numbers:
-        candidates = [one for one in candidates if one.numbers]
+    candidates, without = _with_numbers(claim, passage.clauses)
+    if without:
+        return without
     for name in claim.names | ({claim.first} & known):
         candidates = [one for one in candidates if _holds(name, one, claim, passage)]
         if not candidates:
             return f"the name {name}"
+    for number in claim.numbers:
+        candidates = [one for one in candidates if not _misplaces(number, claim, one)]
+        if not candidates:
+            return f"the number {number.written:g} in this column"
     shared = {one: _shared(claim, one, passage) for one in candidates}
     best = max(shared.values(), default=0.0)
     if best < LEAST_SHARED and not _summarises(claim, passage):
@@ -122,6 +120,23 @@ def _why(claim: Clause, passage: Read, known: frozenset[str]) -> str:
     if all(_contradicts(claim, one) for one in meant):
         return "the opposite of a word"
     return ""
+
+
+def _with_numbers(claim: Clause, candidates: Sequence[Clause]) -> tuple[list[Clause], str]:
+    """The clauses that state every number, or the first number that none of them states."""
+    left = list(candidates)
+    for number in claim.numbers:
+        if number == ONE:
+            continue
+        left = [one for one in left if is_stated(number, [*one.numbers, *one.inherited])]
+        if not left:
+            return [], f"the number {number.written:g} {number.unit}".rstrip()
+    return [one for one in left if one.numbers] if claim.numbers else left, ""
+
+
+def _misplaces(number: Number, claim: Clause, clause: Clause) -> bool:
+    """Whether a clause is a row of a table that has a number of the statement in another column."""
+    return is_misplaced(number, claim.words, claim.numbers, clause.row)
 
 
 def _holds(name: str, clause: Clause, claim: Clause, passage: Read) -> bool:

@@ -80,6 +80,59 @@ def test_what_the_passage_says_of_something_else_is_not_supported(statement: str
     assert lacking(statement, [PASSAGE])
 
 
+STAFF = Passage(
+    "Name | Role | Phone | Room\n"
+    "Name: Anna Berg; Role: Engineer; Phone: 4711; Room: 12\n"
+    "Name: Ben Kraus; Role: Cook; Phone: 4712; Room: 14",
+    "staff.xlsx",
+)
+SALES = Passage(
+    "Net sales; 2023: 14,694; 2022: 14,544\nOperating income; 2023: 1,200; 2022: 1,100", "report"
+)
+PRICES = Passage("Item: lamp; Price: 30 euros\nItem: heater; Price: 50 euros", "prices.csv")
+
+
+@pytest.mark.parametrize(
+    ("passage", "statement"),
+    [
+        (STAFF, "The phone number of Ben Kraus is 4712."),
+        (STAFF, "Anna Berg is an engineer."),
+        (STAFF, "Anna Berg's room is 12 and her phone is 4711."),
+        (STAFF, "Name: Ben Kraus; Role: Cook; Phone: 4712"),
+        (STAFF, "The phones are: Anna Berg: 4711; Ben Kraus: 4712."),
+        (SALES, "Net sales were 14,544 in 2022."),
+        (SALES, "Net sales rose from 14,544 in 2022 to 14,694 in 2023."),
+        (PRICES, "The heater costs 50 euros."),
+    ],
+)
+def test_what_a_row_of_a_table_says_is_supported(passage: Passage, statement: str) -> None:
+    assert lacking(statement, [passage]) == ""
+
+
+@pytest.mark.parametrize(
+    ("passage", "statement"),
+    [
+        (STAFF, "The phone number of Ben Kraus is 4711."),
+        (STAFF, "Anna Berg is a cook."),
+        (STAFF, "Anna Berg's room is 4711."),
+        (STAFF, "Name: Ben Kraus; Role: Cook; Phone: 4711"),
+        (STAFF, "The phones are: Anna Berg: 4712; Ben Kraus: 4711."),
+        (SALES, "Net sales were 14,544 in 2023."),
+        (SALES, "Net sales were 1,200 in 2023."),
+        (PRICES, "The heater costs 30 euros."),
+    ],
+)
+def test_what_another_row_or_column_says_is_not_supported(passage: Passage, statement: str) -> None:
+    assert lacking(statement, [passage])
+
+
+@pytest.mark.parametrize("run", [" ", "\n", " ,", ": ", "; ", "[1 ", "n't", "1."])
+def test_a_long_run_of_one_thing_is_read_at_once(run: str) -> None:
+    text = f"The lamp{run * 20_000}costs 30 euros."
+    assert lacking("The heater weighs 12 kg.", [Passage(text)])
+    assert lacking(f"The heater{run * 20_000}weighs 21 kg.", [PASSAGE])
+
+
 def test_each_clause_may_stand_in_another_passage() -> None:
     lamp, heater = Passage("The lamp costs 30 euros."), Passage("The heater weighs 12 kg.")
     statement = "The heater weighs 12 kg and the lamp costs 30 euros."

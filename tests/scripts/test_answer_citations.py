@@ -75,3 +75,21 @@ def test_the_tampered_citations_are_flagged_and_no_true_one(seed: int) -> None:
     assert (len(statements), sum(one.is_true for one in statements)) == (200, 180)
     flagged = {one: lacking(one.statement, [one.passage]) for one in statements}
     assert [one for one, why in flagged.items() if bool(why) is one.is_true] == []
+
+
+ROWS = [("Anna Berg", "Engineer", 4711), ("Ben Kraus", "Cook", 4712), ("Cleo Dahl", "Driver", 4713)]
+TABLE = Passage(
+    "\n".join(f"Name: {name}; Role: {role}; Phone: {phone}" for name, role, phone in ROWS), "staff"
+)
+
+
+@pytest.mark.parametrize("told_of", range(3))
+@pytest.mark.parametrize("row", range(3))
+def test_a_cell_of_another_row_is_flagged(told_of: int, row: int) -> None:
+    name, (_, role, phone) = ROWS[told_of][0], ROWS[row]
+    says = [
+        f"The phone number of {name} is {phone}.",
+        f"{name} works as a {role.casefold()}.",
+        f"Name: {name}; Role: {ROWS[told_of][1]}; Phone: {phone}",
+    ]
+    assert [bool(lacking(one, [TABLE])) for one in says] == [told_of != row] * 3
