@@ -5,28 +5,36 @@
 
 New files are imported, changed ones replace what has their name; --delete deletes what is gone from the folder.
 Run it again after any failure: what is there already is known by its hash. The key is read from LLM_FASTAPI_API_KEY.
+Of files that get one name the first is sent, and the others fail; `"` and `\\` in a name become `_`.
 Exits with 0 when the collection is what the folder is, 1 when single files failed, 2 when nothing could be done.
 """
 
 import argparse
 import hashlib
 import os
+import re
 import sys
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx2
 
+from api.names import document_key
+
 KEY = "LLM_FASTAPI_API_KEY"
 PAGE = 1000
 """Documents asked for at once."""
 TRIES = 5
 """Of one file, while the service says that it is busy."""
+
+
+UNSENT = re.compile(r'["\\\x00-\x1f\x7f]')
+"""Characters that the name of a file that is sent cannot have, or not keep."""
 
 
 class Outcome(NamedTuple):
@@ -53,9 +61,9 @@ class Collection:
         if answer.status_code not in (201, 409):
             raise SystemExit(f"The collection cannot be made: {detail_of(answer)}")
 
-    def documents(self) -> dict[str, str]:
-        """The hash of each document by its name."""
-        found: dict[str, str] = {}
+    def documents(self) -> dict[str, tuple[str, str]]:
+        """Name and hash of each document by what its name is compared by."""
+        found: dict[str, tuple[str, str]] = {}
         after: dict[str, str] = {}
         while True:
             asked = {"collection": self._name, "limit": str(PAGE), **after}
@@ -63,7 +71,8 @@ class Collection:
             if answer.status_code != 200:
                 raise SystemExit(f"The documents cannot be listed: {detail_of(answer)}")
             listed = answer.json()
-            found |= {one["name"]: one["sha256"] for one in listed["documents"]}
+            for one in listed["documents"]:
+                found[document_key(one["name"])] = (one["name"], one["sha256"])
             if not listed["has_more"]:
                 return found
             after = {"after": listed["documents"][-1]["id"]}
@@ -82,7 +91,7 @@ class Collection:
         if answer.status_code not in (200, 201):
             return Outcome("failed", name, detail_of(answer))
         document = answer.json()
-        if document["name"] != name:
+        if document_key(document["name"]) != document_key(name):
             return Outcome("same", name, f"its bytes are there as {document['name']}")
         return Outcome("new" if answer.status_code == 201 else "replaced", name)
 
@@ -102,14 +111,27 @@ def detail_of(answer: httpx2.Response) -> str:
         return f"status {answer.status_code}"
 
 
-def files_in(folder: Path) -> dict[str, Path]:
-    """The files by the names that their documents get; hidden ones are left out."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
+def files_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The files, each with the name that its document gets; hidden ones are left out."""
+    for path in sorted(_below(folder)):
         parts = path.relative_to(folder).parts
         if path.is_file() and not any(part.startswith(".") for part in parts):
-            found[unicodedata.normalize("NFC", " - ".join(parts))] = path
-    return found
+            yield _document_name(parts), path
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All in it: a folder that cannot be read is an error, and not empty."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(place, name) for name in names)
+
+
+def _document_name(parts: Sequence[str]) -> str:
+    name = unicodedata.normalize("NFC", " - ".join(parts))
+    return UNSENT.sub("_", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
 def hash_of(path: Path) -> str:
@@ -119,22 +141,36 @@ def hash_of(path: Path) -> str:
 
 
 def synced(
-    collection: Collection, files: Mapping[str, Path], *, delete: bool, at_once: int
+    collection: Collection, files: Sequence[tuple[str, Path]], *, delete: bool, at_once: int
 ) -> Iterator[Outcome]:
     """Make the collection what the folder is; what became of each file, as it is known."""
     there = collection.documents()
+    if delete and there and not files:
+        raise SystemExit(f"The folder is empty: none of the {len(there)} documents is deleted.")
+    named: dict[str, tuple[str, Path]] = {}
+    for name, path in files:
+        first, _ = named.setdefault(document_key(name), (name, path))
+        if named[document_key(name)] != (name, path):
+            yield Outcome("failed", name, f"{str(path)!r} has the name of another file, {first}")
     if delete:  # first: a file that was renamed comes under its new name
-        for name in sorted(there.keys() - files.keys()):
-            yield collection.delete(name)
+        for key in sorted(there.keys() - named.keys()):
+            yield collection.delete(there[key][0])
     with ThreadPoolExecutor(at_once) as pool:
-        sent = []
-        for name, path in files.items():
-            if there.get(name) == hash_of(path):
-                yield Outcome("unchanged", name)
-            else:
-                sent.append(pool.submit(collection.bring, path, name))
+        sent = [
+            pool.submit(_brought, collection, path, name, there.get(key, ("", ""))[1])
+            for key, (name, path) in named.items()
+        ]
         for one in as_completed(sent):
             yield one.result()
+
+
+def _brought(collection: Collection, path: Path, name: str, known_hash: str) -> Outcome:
+    try:
+        if known_hash and known_hash == hash_of(path):
+            return Outcome("unchanged", name)
+        return collection.bring(path, name)
+    except OSError as error:
+        return Outcome("failed", name, f"it cannot be read: {error.strerror}")
 
 
 def arguments() -> argparse.Namespace:
@@ -166,12 +202,15 @@ def main() -> int:
         with httpx2.Client(base_url=wanted.url, headers=headers, timeout=timeout) as client:
             collection = Collection(client, wanted.collection)
             collection.make()
-            files = files_in(wanted.folder)
+            files = list(files_in(wanted.folder))
             for one in synced(collection, files, delete=wanted.delete, at_once=wanted.at_once):
                 print(one, flush=True)
                 counts[one.word] += 1
     except httpx2.HTTPError as error:
         print(f"The service at {wanted.url} does not answer: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"The folder cannot be read: {error}", file=sys.stderr)
         return 2
     except SystemExit as error:
         print(error, file=sys.stderr)

@@ -56,3 +56,25 @@ def test_a_service_that_is_not_there_is_said(tmp_path: Path) -> None:
     code, lines = sync(tmp_path, 9)
     assert code == 2
     assert lines[-1].startswith("The service at http://127.0.0.1:9 does not answer")
+
+
+def test_names_that_meet_and_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "manuals"
+    (folder / "a").mkdir(parents=True)
+    (folder / "a" / "b.txt").write_text("The first.")
+    (folder / "a - b.txt").write_text("The second.")
+    (folder / "x.PDF").write_bytes(pdf("The tower is 90 metres high."))
+    (folder / "x.pdf").write_bytes(pdf("The tower is 91 metres high."))
+    (folder / 'the "old\\new" one.txt').write_text("It has a name.")
+    (folder / "unreadable.txt").symlink_to("/proc/self/mem")
+    with listening_service(tmp_path / "data", api_key="secret") as (port, house):
+        code, lines = sync(folder, port)
+        assert (code, lines[-1]) == (1, "3 failed, 3 new")
+        code, lines = sync(folder, port, "--delete")
+        assert (code, lines[-1]) == (1, "3 failed, 3 unchanged")
+        assert sum("has the name of another file" in line for line in lines) == 2
+        assert any("unreadable.txt: it cannot be read" in line for line in lines)
+        (tmp_path / "empty").mkdir()
+        code, lines = sync(tmp_path / "empty", port, "--delete")
+        assert (code, lines) == (2, ["The folder is empty: none of the 3 documents is deleted."])
+        assert len(house.store.documents.ready_in(house.scope("manuals"))) == 3
