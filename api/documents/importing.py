@@ -20,7 +20,7 @@ from api.documents.reading.ocr import installed
 from api.documents.replacing import EmbeddedOtherwise, stand, take_place
 from api.documents.split import pack, pieces
 from api.documents.turns import Reader
-from api.errors import ApiError, DeviceInUse, DocumentNotFound, Unavailable
+from api.errors import ApiError, Conflict, DeviceInUse, DocumentNotFound, Unavailable
 from api.index import Index
 from api.index.embeddings import Embedder
 from api.settings import Settings
@@ -98,6 +98,7 @@ class Importer:
             wanted = (file, name, collection, sha256, size_bytes, embedder, kind)
             begin = partial(bring, self._store, self.files, *wanted, replace=replace)
             document, is_new, _, given_up = await run_sync(begin)
+            self._tell_needless(given_up)
             self.discard(given_up)
             if document.status == "importing" and document.id not in self._running:
                 self._start(document, wait, password)
@@ -151,6 +152,12 @@ class Importer:
         for document_id in list(self._running):
             await self._stop(document_id)
 
+    def _tell_needless(self, given_up: Sequence[Document]) -> None:
+        """Whoever waits for one of these hears that a later import made it needless."""
+        for one in given_up:
+            if running := self._running.get(one.id):
+                running.is_needless = True
+
     async def _stop(self, document_id: str) -> None:
         """Stop working on one document and wait until nothing works on it."""
         if running := self._running.get(document_id):
@@ -171,6 +178,12 @@ class Importer:
                 "The import was stopped: the document was deleted, or the service ends and will go on "
                 "with it at its next start."
             )
+        except (DocumentNotFound, Unavailable) as error:
+            if running.is_needless:
+                raise Conflict(
+                    "The import was given up: a later one under the same name takes its place."
+                ) from error
+            raise
         finally:
             del self._running[document.id]
 
@@ -281,6 +294,7 @@ class _Running:
 
     def __init__(self, is_waited_for: bool, password: str) -> None:
         self.is_waited_for = is_waited_for
+        self.is_needless = False
         self.password = password
         self.scope = anyio.CancelScope()
         self.task: asyncio.Task[Document]

@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,8 @@ from anyio.to_thread import run_sync
 
 from api.documents.archives import Archive, is_archive
 from api.documents.collections import CollectionCatalog, Imported, Owner
-from api.errors import ApiError, OutOfSpace, Unusable
+from api.errors import ApiError, Conflict, OutOfSpace, Unusable
+from api.names import document_key
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ async def import_many(
 
     with ExitStack() as stack:
         found = await run_sync(lambda: list(_all(files, most_bytes, stack)))
+        if replace:
+            found = list(_each_name_once(found))
         async with anyio.create_task_group() as group:
             for at, (name, open) in enumerate(found):
                 if isinstance(open, ApiError):
@@ -88,6 +91,21 @@ def _all(
             continue
         left -= len(inside)
         yield from inside
+
+
+def _each_name_once(files: Iterable[File]) -> Iterator[File]:
+    """Where a file takes the place of what has its name, a second one would of the first."""
+    named: dict[str, str] = {}
+    for name, open in files:
+        key = document_key(name.replace("\\", "/").rpartition("/")[2])
+        if isinstance(open, ApiError):
+            yield name, open
+        elif key in named:
+            said = f"Two files of this request have this name: the other is {named[key]!r}. Rename one."
+            yield name, Conflict(said)
+        else:
+            named[key] = name
+            yield name, open
 
 
 def _inside(file: BinaryIO, name: str, most: int, most_bytes: int, stack: ExitStack) -> list[File]:

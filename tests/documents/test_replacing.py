@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import ApiError, DocumentUnusable, NameTaken
+from api.errors import Conflict, DocumentUnusable, NameTaken
 from api.rag.retrieve import hits
 from api.runtime import ModelRef
 from tests.documents.house import House
@@ -124,7 +124,7 @@ async def test_of_several_newer_versions_at_once_the_last_one_stays(tmp_path: Pa
     while len(house.store.documents.all()) < 2:
         await asyncio.sleep(0.01)
     later = asyncio.create_task(house.bring(NEWEST, "tower.pdf", replace=True))
-    with pytest.raises(ApiError):
+    with pytest.raises(Conflict, match="a later one under the same name"):
         await earlier
     runtime.may_embed.set()
     assert (await later)[0].id == old.id

@@ -163,3 +163,23 @@ def test_what_keeps_all_of_them_from_coming_is_one_refusal(client: TestClient) -
     single = client.post("/importDocument", files={"file": ("a.zip", packed({"a.txt": "words"}))})
     assert single.status_code == 415
     assert "importDocuments" in single.json()["detail"]
+
+
+def test_of_two_files_of_one_name_none_replaces_the_other(
+    service: Service, client: TestClient
+) -> None:
+    newer = pdf("Parking\nThe parking pass costs 50 euros a month.")
+    archive = packed(
+        {"2023/report.pdf": PARKING, "2024/report.PDF": newer, "2024/plan.txt": "words"}
+    )
+    answer = bring(client, ("all.zip", archive), ("report", newer), replace="true")
+    assert ends(answer) == {
+        "2023/report.pdf": "imported",
+        "2024/report.PDF": "failed",
+        "2024/plan.txt": "imported",
+        "report": "failed",
+    }
+    second = answer.json()["documents"][1]["error"]
+    assert second["status"] == 409
+    assert "'2023/report.pdf'" in second["detail"]
+    assert len(service.house.documents_of("demo")) == 2
