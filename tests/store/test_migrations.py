@@ -23,6 +23,7 @@ from api.store import open_store
 from api.store.database import MIGRATIONS
 from api.store.tables import metadata
 from tests.documents.house import House
+from tests.fakes import FakeRuntime
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +63,9 @@ async def house(path: Path) -> AsyncIterator[House]:
     come = [Entry(one, document, model or "*", "", text) for one, document, model, text in chunks]
     LexicalIndex(folder / "lexical").follow(5, [], come)
     old_vectors(folder / "chroma")
-    house = House(folder, embedded=True).open()
+    house = House(folder, embedded=True)
+    house.runtime.add_models_of(FakeRuntime(embedding_model="all-minilm-l6-v2"))
+    house.open()
     yield house
     await house.close()
 
@@ -193,7 +196,7 @@ async def test_after_the_next_start_everything_is_found_and_nothing_was_embedded
 
 async def test_vectors_from_before_digests_count_as_the_present_models_once(house: House) -> None:
     await house.index.repair()
-    version = await house.index.embedder.version()
+    version = await house.index.embedder_of(house.scope().collections[0]).version()
     assert "@" in version
     assert {one.embedder for one in house.store.documents.all("ready")} == {version}
     assert house.store.documents.embedders() == {version}
