@@ -32,14 +32,11 @@ from api.evaluation.retrieval_figures import (
 from api.evaluation.retrieval_questions import FIELD, Asked, as_row, read_questions
 from api.names import collection_key
 from api.rag import Answers
-from api.rag.retrieve import Hit
 from api.runtime import ModelInfo
 from api.store import Store
 from api.store.collections import Scope
 
 MOST_QUESTIONS = 2000
-PASSAGES = 5 * DEPTH
-"""Passages that are asked for, so that they lie on enough pages."""
 QUOTE_CHARACTERS = 300
 
 
@@ -151,22 +148,21 @@ class Measurements:
     async def _outcome(self, where: Where, asked: Asked, documents: Mapping[str, str]) -> Outcome:
         started = time.monotonic()
         hits = await self._answers.search(
-            where.model, asked.question, (), PASSAGES, rephrase=False, collection=where.collection
+            where.model, asked.question, (), DEPTH, rephrase=False, collection=where.collection
         )
         taken = time.monotonic() - started
-        best = _best_of_each_page(hits)
         expected = {(documents.get(one.document), one.page) for one in asked.expected}
         return Outcome(
             question=asked.question,
             expected=tuple(as_row(asked)["expected"]),
             ranks=tuple(
                 rank
-                for rank, hit in enumerate(best, start=1)
+                for rank, hit in enumerate(hits, start=1)
                 if (hit.document_id, hit.page) in expected
             ),
             found=tuple(
                 FoundPage(hit.document, hit.page, hit.score, hit.text[:QUOTE_CHARACTERS])
-                for hit in best
+                for hit in hits
             ),
             seconds=round(taken, 4),
             proposed_by=asked.proposed_by,
@@ -210,13 +206,6 @@ class Measurements:
         text = (self._shelf.find(id) / "outcomes.jsonl").read_text(encoding="utf-8")
         outcomes = [Outcome.of(json.loads(line)) for line in text.split("\n") if line]
         return Measured(id, card, outcomes)
-
-
-def _best_of_each_page(hits: Sequence[Hit]) -> list[Hit]:
-    best: dict[tuple[str, int], Hit] = {}
-    for hit in hits:
-        best.setdefault((hit.document_id, hit.page), hit)
-    return list(best.values())[:DEPTH]
 
 
 def _unknown(asked: Sequence[Asked], documents: Mapping[str, str]) -> list[str]:

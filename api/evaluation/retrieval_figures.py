@@ -15,7 +15,7 @@ DEPTH = 10
 """Pages that are looked at."""
 METRICS = ("hit@1", "hit@5", "mrr@10", "ndcg@10")
 DECIDING = "ndcg@10"
-MISSED_BELOW = 5
+SEEN = 5
 """A question none of whose pages is among so many is a miss."""
 SHOWN = 100
 
@@ -44,7 +44,7 @@ class Outcome:
     @property
     def is_miss(self) -> bool:
         """Whether nobody would have seen it."""
-        return not any(rank <= MISSED_BELOW for rank in self.ranks)
+        return not any(rank <= SEEN for rank in self.ranks)
 
     def scores(self) -> dict[str, float]:
         """Each metric of this question, 0 to 1."""

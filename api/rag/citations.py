@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from api.rag.clauses import names_in
+from api.rag.numbers import numbers
 from api.rag.receipt import Citation, Unsupported
 from api.rag.rectangles import place_of
 from api.rag.support import Passage, lacking
@@ -16,11 +18,15 @@ from api.rag.words import content_words
 from api.store.contents import Page
 
 MAX_QUOTE = 320
+FEWEST_WORDS = 3
+"""Content words of a sentence that tells a fact."""
 
 _MARKER = re.compile(r"\[(\d{1,4}(?:\s*[,;]\s*\d{1,4})*)\]")
 _BETWEEN = re.compile(r"^[.,;:\s]*(?:and|or|&)$")
 """What stands between two markers of one sentence."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]\u201d\u2019]*\s+|\n\s*\n")
+_OF_SOMETHING = re.compile(r"\W*(?:the|an?|our|your|each|all|no|it|its|they)\b", re.IGNORECASE)
+"""How a statement begins that tells of something, however short it is."""
 _WORD = re.compile(r"\w+(?:[.,:/-]\w+)*")
 
 
@@ -87,10 +93,22 @@ def check(answer: str, question: str, sources: Sequence[Source]) -> Checked:
 
 def _unsupported(statement: Statement, own: Sequence[Source], cited: Sequence[Source]) -> str:
     """What of a statement is lacking in the passages that it cites; one without markers may stand in any cited one."""
-    if not content_words(statement.text):
-        return ""
     sources = own if statement.numbers else cited
+    if not content_words(statement.text) or (
+        not statement.numbers and _is_phrase(statement.text, sources)
+    ):
+        return ""
     return lacking(statement.text, [one.passage for one in sources])
+
+
+def _is_phrase(text: str, sources: Sequence[Source]) -> bool:
+    """Whether a sentence tells no fact: `Sure!`, `I hope this helps!`. It has few words, and not only such as the
+    passages have.
+    """
+    said = content_words(text)
+    if len(said) >= FEWEST_WORDS or numbers(text) or names_in(text) or _OF_SOMETHING.match(text):
+        return False
+    return not sources or not said <= content_words(" ".join(one.text for one in sources))
 
 
 def _citation(source: Source, found: re.Match[str], *, is_supported: bool) -> Citation:
@@ -113,16 +131,40 @@ def without_markers(text: str) -> str:
 
 
 def _statements(answer: str) -> list[Statement]:
-    """Each sentence with the markers that follow it; of several before a marker the last one is meant."""
+    """Each sentence with its markers. Several of one sentence have the part before them each, and what follows a marker
+    with no other one behind it is the marker's too: `According to [1], it costs 30 euros.`
+    """
     found: list[Statement] = []
-    start = 0
-    for marker in _MARKER.finditer(answer):
+    start, has_ended = 0, False
+    markers = list(_MARKER.finditer(answer))
+    for at, marker in enumerate(markers):
+        following = markers[at + 1].start() if at + 1 < len(markers) else len(answer)
         found += _uncited(answer[start : marker.start()])
-        numbers = tuple(int(one) for one in re.split(r"\s*[,;]\s*", marker[1]))
-        last = found.pop() if found else Statement("", ())
-        found.append(Statement(last.text, (*last.numbers, *numbers)))
+        before, after = answer[start : marker.start()], answer[marker.end() : following]
+        if re.search(r"\w", before):
+            has_ended = _has_ended(before)
+        opens = before.endswith("\n") and re.search(r"\w", _line_end(after))
+        last = found.pop() if found and not opens else Statement("", ())
+        cited = tuple(int(one) for one in re.split(r"\s*[,;]\s*", marker[1]))
         start = marker.end()
+        rest = _line_end(after) if opens or not has_ended else ""
+        is_whole = start + len(rest) < following or following == len(answer)
+        if re.search(r"\w", rest) and (is_whole or not content_words(last.text)):
+            start += len(rest)
+        else:
+            rest = ""
+        found.append(Statement(_cut(last.text + rest), (*last.numbers, *cited)))
     return found + _uncited(answer[start:])
+
+
+def _has_ended(before: str) -> bool:
+    """Whether a marker stands behind the full stop of its sentence."""
+    return before.rstrip(" \"')\u201d\u2019")[-1:] in {".", "!", "?"}
+
+
+def _line_end(text: str) -> str:
+    """What is left of a sentence that goes on here, up to the end of its line."""
+    return _SENTENCE_END.split(text, maxsplit=1)[0].partition("\n")[0]
 
 
 def _uncited(text: str) -> list[Statement]:

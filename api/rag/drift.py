@@ -1,6 +1,7 @@
 """Whether a rephrasing asks for something else than the question does. Arithmetic alone."""
 
 import re
+from collections.abc import Sequence
 
 from api.rag.clauses import names_in
 from api.rag.numbers import numbers
@@ -10,21 +11,24 @@ _CODE = re.compile(r"\b(?=\w*\d)\w*[^\W\d_]\w*\b")
 """A word with a digit, like a part's name."""
 
 
-def drifted(question: str, way: str, before: str = "") -> str:
-    """Why a rephrasing would lead away; empty when it does not. `before` is what was said before the question: a
-    rephrasing may have its numbers from there.
+def drifted(question: str, ways: Sequence[str], before: str = "") -> dict[str, str]:
+    """Of each rephrasing why it would lead away; empty when it does not. `before` is what was said before the question:
+    a rephrasing may have its numbers from there.
 
     Other words alone are no drift: that is what rephrasings are for.
     """
-    asked, said = _values(question), _values(way)
-    if added := said - asked - _values(before):
-        return f"adds the number {min(added):g}"
-    if asked and not said:
-        return f"loses the number {min(asked):g}"
-    names = _names(question)
-    if names and not (names | content_words(f"{before} {question}")) & content_words(way):
-        return f"loses the name {min(names)}"
-    return ""
+    asked, earlier, names = _values(question), _values(before), _names(question)
+    known = names | content_words(f"{before} {question}")
+
+    def why(way: str) -> str:
+        said = _values(way)
+        if added := said - asked - earlier:
+            return f"adds the number {min(added):g}"
+        if asked and not said:
+            return f"loses the number {min(asked):g}"
+        return f"loses the name {min(names)}" if names and not known & content_words(way) else ""
+
+    return {way: why(way) for way in ways}
 
 
 def _values(text: str) -> set[float]:

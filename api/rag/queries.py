@@ -71,8 +71,7 @@ async def queries(
         LOGGER.warning("the question is searched as it is: %s", error.detail)
         return Queries(alone)
     said = _distinct(question, _lines(answer))[1 : count + 1]
-    before = " ".join(turn.content for turn in turns)
-    reasons = {way: drifted(question, way, before) for way in said}
+    reasons = drifted(question, said, " ".join(_last(turns)))
     ways = [way for way in said if not reasons[way]]
     dropped = tuple(Dropped(way, reason) for way, reason in reasons.items() if reason)
     if turns and ways:
@@ -91,9 +90,12 @@ def _with_previous(question: str, turns: Sequence[Message]) -> list[str]:
 
 
 def _written(turns: Sequence[Message]) -> str:
-    return "\n".join(
-        f"{SPEAKERS[turn.role]}: {turn.content.strip()[:MAX_TURN]}" for turn in turns[-LAST_TURNS:]
-    )
+    said = zip(turns[-LAST_TURNS:], _last(turns), strict=True)
+    return "\n".join(f"{SPEAKERS[turn.role]}: {text}" for turn, text in said)
+
+
+def _last(turns: Sequence[Message]) -> list[str]:
+    return [turn.content.strip()[:MAX_TURN] for turn in turns[-LAST_TURNS:]]
 
 
 def _lines(answer: str) -> list[str]:

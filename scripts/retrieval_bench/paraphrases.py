@@ -39,6 +39,6 @@ def _searched(
     questions: Sequence[str], ways: Sequence[Sequence[str]], *, drops: bool = True
 ) -> list[list[str]]:
     return [
-        [question, *(way for way in some if not (drops and drifted(question, way)))]
+        [question, *(way for way in some if not (drops and drifted(question, [way])[way]))]
         for question, some in zip(questions, ways, strict=True)
     ]

@@ -57,6 +57,34 @@ def test_a_marker_before_any_word_still_gets_a_quote() -> None:
     assert citation.quote in PAGE
 
 
+@pytest.mark.parametrize(
+    ("answer", "supported"),
+    [
+        ("According to [2], the lamp costs 30 euros.", [True]),
+        ("According to [2], the lamp costs 50 euros.", [False]),
+        ("According to [1] and [2], the lamp costs 50 euros.", [False, False]),
+        ("The lamp [2] costs 50 euros.", [False]),
+        ("[2] The lamp costs 50 euros.", [False]),
+        ("The lamp costs 30 euros [2]. The heater weighs 50 kg.", [True]),
+        ("The lamp costs 30 euros. [2] The heater weighs 12 kg. [1]", [True, True]),
+        ("The lamp costs 30 euros [2] and the heater weighs 50 kg [1].", [True, False]),
+        ("The lamp costs 30 euros (see [2]).", [True]),
+        ("The lamp costs 30 euros. [2][2] The heater weighs 50 kg.", [True]),
+        ("[2] The lamp costs 30 euros.\n[1] The heater weighs 12 kg.", [True, True]),
+    ],
+)
+def test_a_marker_has_all_of_its_sentence(answer: str, supported: list[bool]) -> None:
+    found = check(answer, "", [SOURCE, OTHER])
+    assert [citation.supported for citation in found.citations] == supported
+    assert bool(found.unsupported) is (False in supported or "50 kg" in answer)
+
+
+def test_phrases_are_no_statements() -> None:
+    phrases = "Sure! The lamp costs 30 euros [2]. I hope this helps!\n\n**Sources:**"
+    assert check(phrases, "", [SOURCE, OTHER]).unsupported == ()
+    assert check("30 euros [2]. The lamp weighs nothing.", "", [SOURCE, OTHER]).unsupported
+
+
 def test_an_answer_without_markers_has_no_citations() -> None:
     assert check("24 months.", "", [SOURCE]).citations == ()
 
