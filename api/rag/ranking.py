@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from api.rag.fuse import Ranked
 
-STRANGERS, RELATIVES = 0.25, 0.45
-"""Cosine of the best chunks of two pages side by side: up to the first neither helps the other, from the second all."""
+STRANGERS, RELATIVES = 0.05, 0.25
+"""How alike the best chunks of two pages side by side are, beyond how alike the library's own chunks are: up to the
+first neither page helps the other, from the second all. In shares, so that it holds for any embedder.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,13 @@ def placed(
     places: Mapping[int, Place],
     vectors: Mapping[int, Vector],
     question: str,
+    likeness: float,
     weights: Weights = USUAL,
 ) -> list[Ranked]:
     """The order that follows when a chunk's document and the pages beside count too, best first; 0 to 1.
 
     A chunk without a place is left out, and one without a vector (of length 1) has no part in what pages tell.
+    `likeness` is the mean cosine of the library's chunks.
     """
     ranked = [one for one in ranked if one.chunk_id in places]
     scores = {one.chunk_id: one.score for one in ranked}
@@ -80,7 +84,7 @@ def placed(
     speaking = _share_of_most(_sums(scores, places))
     for chunk_id in scores:
         scores[chunk_id] += weights.document * speaking[places[chunk_id].document]
-    beside = _beside(scores, places, vectors)
+    beside = _beside(scores, places, vectors, likeness)
     for chunk_id in scores:
         place = places[chunk_id]
         scores[chunk_id] += weights.neighbours * beside[place.document, place.page]
@@ -139,7 +143,10 @@ def _best_of_pages(scores: Mapping[int, float], places: Mapping[int, Place]) -> 
 
 
 def _beside(
-    scores: Mapping[int, float], places: Mapping[int, Place], vectors: Mapping[int, Vector]
+    scores: Mapping[int, float],
+    places: Mapping[int, Place],
+    vectors: Mapping[int, Vector],
+    likeness: float,
 ) -> dict[Page, float]:
     """For each page half the sum of the best scores of the two beside it, as far as they go on in each other."""
     best = _best_of_pages(scores, places)
@@ -150,8 +157,9 @@ def _beside(
         mine, its = vectors.get(best[page]), vectors.get(best[other])
         if mine is None or its is None:
             return 0.0
-        alike = (float(mine @ its) - STRANGERS) / (RELATIVES - STRANGERS)
-        return min(1.0, max(0.0, alike)) * scores[best[other]] / 2
+        alike = (float(mine @ its) - likeness) / (1 - likeness)
+        goes_on = (alike - STRANGERS) / (RELATIVES - STRANGERS)
+        return min(1.0, max(0.0, goes_on)) * scores[best[other]] / 2
 
     return {
         (document, page): helps((document, page), (document, page - 1))

@@ -76,7 +76,9 @@ async def _hits(
     searched = [Wanted(query, related(query)) for query in queries]
     ranked = fuse(await _candidates(index, scope, searched, documents), dense_weight)
     within = None if documents is None else [one.id for one in documents]
-    order = partial(in_order, store, scope, within, ranked, queries[0])
+    likeness = await index.likeness(scope, documents)
+    usual = likeness[1] if likeness else 0.0
+    order = partial(in_order, store, scope, within, ranked, queries[0], usual)
     return await anyio.to_thread.run_sync(order)
 
 
@@ -86,6 +88,7 @@ def in_order(
     within: Sequence[str] | None,
     ranked: Sequence[Ranked],
     question: str,
+    likeness: float,
     weights: Weights = USUAL,
 ) -> list[Hit]:
     """The chunks that can be found, read from the store, in the order that their places give them."""
@@ -95,7 +98,7 @@ def in_order(
         for chunk_id, chunk in chunks.items()
     }
     vectors = _vectors(store, [chunks[one] for one in beside_each_other(ranked, places)])
-    ordered = placed(ranked, places, vectors, question, weights)
+    ordered = placed(ranked, places, vectors, question, likeness, weights)
     return [_hit(chunks[one.chunk_id], one) for one in ordered]
 
 

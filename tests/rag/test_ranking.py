@@ -17,7 +17,7 @@ def order(
     weights: Weights | None = None,
 ) -> list[int]:
     ranked = [Ranked(chunk_id, score, ()) for chunk_id, score in scores.items()]
-    found = placed(ranked, places, vectors or {}, question, weights or Weights())
+    found = placed(ranked, places, vectors or {}, question, 0.2, weights or Weights())
     assert all(0 <= one.score <= 1 for one in found)
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
     return [one.chunk_id for one in found]
@@ -90,4 +90,4 @@ def test_vectors_are_asked_for_where_two_pages_meet() -> None:
 
 
 def test_nothing_found_is_nothing_ranked() -> None:
-    assert placed([], {}, {}, "anything") == []
+    assert placed([], {}, {}, "anything", 0.2) == []
