@@ -1,7 +1,6 @@
 """Questions that a model makes up from passages of the documents, for who has none yet; marked as such."""
 
 import random
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import anyio.to_thread
 
 from api.errors import DocumentNotFound
 from api.rag import Answers, Question
+from api.rag.queries import unlabelled
 from api.runtime import Message, ModelInfo, Options
 from api.store import Store
 from api.store.chunks import Chunk
@@ -32,8 +32,6 @@ _PROMPT = """Here is a passage of the document "{document}":
 Write one question that somebody who does not know this passage would ask, and that the passage answers. Name what it \
 is about, so that the question can be understood alone. Do not speak of a passage, a text or a document. Use the \
 language of the passage. Answer with the question alone."""
-_LABEL = re.compile(r"^\s*(?:[-*\u2022]+|\(?\d{1,2}[.):]|[Qq](?:uestion)?\s*\d*:)\s*")
-_QUOTES = "\"'`\u201c\u201d\u2018\u2019* "
 _ASKS = ("?", "\uff1f", "\u061f", ";")
 """Marks that end a question; the Greek one looks like a semicolon."""
 
@@ -116,7 +114,7 @@ def _in_turns(
 def question_in(answer: str) -> str:
     """The first question of an answer, empty when there is none."""
     for line in answer.splitlines():
-        said = _LABEL.sub("", line).strip(_QUOTES)
+        said = unlabelled(line)
         if said.endswith(_ASKS) and SHORTEST <= len(said) <= LONGEST:
             return said
     return ""

@@ -152,7 +152,7 @@ def _meaning(error: Exception, where: VectorSet | None) -> ApiError:
         name = where.embedder if where else "another embedding model"
         return EmbeddingMismatch(
             f"The vectors were made by {name}: {text}. Set LLM_FASTAPI_EMBEDDING_MODEL back to that "
-            "model, or delete the documents and import them again."
+            "model, or embed the collection anew: POST /collections/NAME/embed."
         )
     if "disk is full" in text or "No space left" in text:
         return OutOfSpace("The disk is full: the vectors could not be written. Free some space.")

@@ -28,6 +28,8 @@ TOKENIZER = (
     *("tokenizer.json", "tokenizer.model", TOKENIZER_CONFIG, "special_tokens_map.json"),
     *("added_tokens.json", "vocab.json", "merges.txt"),
 )
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Those of which no more unfolds than is asked for."""
 MOST_ENTRIES = 1000
 MOST_SMALL_BYTES = 16 * 2**20
 MOST_TEXT_BYTES = 16 * 2**20
@@ -162,6 +164,10 @@ def _members(opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     entries = [one for one in opened.infolist() if not one.is_dir()]
     if len(entries) > MOST_ENTRIES:
         raise AdapterUnusable(f"The zip has {len(entries)} files; an adapter has a few.")
+    if odd := next((one for one in entries if one.compress_type not in PACKINGS), None):
+        raise AdapterUnusable(
+            f"{_name(odd)} is packed in a way that is not read here. Pack it by the usual method (Deflate)."
+        )
     homes = [one.filename.rpartition("/")[0] for one in entries if _name(one) == CONFIG]
     if len(homes) != 1:
         raise AdapterUnusable(f"The zip holds {len(homes) or 'no'} {CONFIG}; one is wanted.")

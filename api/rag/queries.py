@@ -19,8 +19,8 @@ LAST_TURNS = 6
 MAX_TURN = 600
 SPEAKERS = {"user": "User", "assistant": "Assistant"}
 
-_LABEL = re.compile(r"^\s*(?:[-*\u2022]+|\(?\d{1,2}[.):]|[Qq]\d{0,2}:|[Qq]uestion \d*:)\s*")
-_QUOTES = "\"'`\u201c\u201d\u2018\u2019*"
+_LABEL = re.compile(r"^\s*(?:[-*\u2022]+|\(?\d{1,2}[.):]|[Qq](?:uestion)?\s*\d*:)\s*")
+_QUOTES = "\"'`\u201c\u201d\u2018\u2019* "
 _ECHO = re.compile(
     r"^(?:write|each must|question:|a conversation so far|user:|assistant:|here are|sure\b|certainly\b)",
     re.IGNORECASE,
@@ -98,8 +98,13 @@ def _last(turns: Sequence[Message]) -> list[str]:
     return [turn.content.strip()[:MAX_TURN] for turn in turns[-LAST_TURNS:]]
 
 
+def unlabelled(line: str) -> str:
+    """A line of a model's list, without its mark, its number or quotes around it."""
+    return _LABEL.sub("", line).strip(_QUOTES)
+
+
 def _lines(answer: str) -> list[str]:
-    lines = (_LABEL.sub("", line).strip().strip(_QUOTES).strip() for line in answer.splitlines())
+    lines = map(unlabelled, answer.splitlines())
     return [line for line in lines if 3 < len(line) <= MAX_LINE and not _ECHO.match(line)]
 
 

@@ -56,9 +56,9 @@ def weights(
     return struct.pack("<Q", len(text)) + text + bytes(end)
 
 
-def zipped(files: Mapping[str, bytes | str]) -> bytes:
+def zipped(files: Mapping[str, bytes | str], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w", method) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return packed.getvalue()
@@ -157,6 +157,7 @@ async def test_the_chat_template_it_was_trained_with_comes_along(
     ("archive", "says"),
     [
         (b"no zip", "cannot be read"),
+        (zipped(adapter(), zipfile.ZIP_BZIP2), "usual method"),
         (zipped({"notes.txt": "x"}), "no adapter_config.json"),
         (zipped({f"{n}/{CONFIG}": "{}" for n in "ab"}), "2 adapter_config.json"),
         (zipped({CONFIG: "{}", "adapter_model.bin": "x"}), "a pickle"),
