@@ -94,8 +94,8 @@ async def test_a_file_that_comes_back_under_one_label_keeps_the_others_until_the
         assert finding.repaired
         found = house.store.documents.all("ready")
         assert {(one.name, one.collection, one.collection_embedder) for one in found} == {
-            ("rules.pdf", "ada", ""),
-            ("Regeln.pdf", "bob", ""),
+            ("rules.pdf", "ada", "all-minilm-l6-v2-int8"),
+            ("Regeln.pdf", "bob", "all-minilm-l6-v2-int8"),
             ("wide.pdf", "wide", "wide-embedder"),
         }
         assert house.is_whole()
