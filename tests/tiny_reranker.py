@@ -1,10 +1,20 @@
-"""A reranker of a few kilobytes: a BERT of one layer with random weights and a head that gives one score a pair."""
+"""A reranker of a few kilobytes: a BERT of one layer with random weights and a head that gives one score a pair.
+
+Written by a process of its own: the converter of other tests brings a `gguf` with it, and only one can be imported.
+"""
+
+from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import gguf
 import numpy as np
+
+if TYPE_CHECKING:
+    import gguf
 
 WORDS = ("warranty", "heater", "lamp", "parking", "months", "the", "of", "is", "what", "a", "cheap")
 MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -13,6 +23,14 @@ WIDTH, CONTEXT = 32, 64
 
 def write_reranker(path: Path, *, names_pooling: bool = True) -> Path:
     """A GGUF file that pools by rank, whether it says so or not."""
+    told = "named" if names_pooling else "unnamed"
+    subprocess.run([sys.executable, "-m", "tests.tiny_reranker", str(path), told], check=True)
+    return path
+
+
+def _write(path: Path, *, names_pooling: bool) -> None:
+    import gguf
+
     writer = gguf.GGUFWriter(path, "bert")
     writer.add_name("tiny reranker")
     writer.add_block_count(1)
@@ -37,10 +55,11 @@ def write_reranker(path: Path, *, names_pooling: bool = True) -> Path:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
 
 
 def _add_words(writer: gguf.GGUFWriter) -> None:
+    import gguf
+
     writer.add_tokenizer_model("bert")
     writer.add_tokenizer_pre("jina-v2-en")
     writer.add_token_list([*MARKS, *(f"\u2581{word}" for word in WORDS)])
@@ -72,3 +91,7 @@ def _shapes(words: int) -> dict[str, tuple[int, ...]]:
         "cls.output.weight": (1, WIDTH),
         "cls.output.bias": (1,),
     }
+
+
+if __name__ == "__main__":
+    _write(Path(sys.argv[1]), names_pooling=sys.argv[2] == "named")
