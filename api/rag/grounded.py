@@ -150,7 +150,7 @@ class Grounded:
         yield replace(
             _receipt(asked, usage, fitted, found),
             queries=queries.texts,
-            related_words=related(" ".join(queries.texts)),
+            related_words=related(*queries.texts),
             dropped_queries=queries.dropped,
             unknown_markers=checked.unknown,
             unverified_markers=checked.unverified,
@@ -219,7 +219,7 @@ def _unanswered(
     yield replace(
         plain_receipt(asked, usage),
         queries=queries.texts,
-        related_words=related(" ".join(queries.texts)),
+        related_words=related(*queries.texts),
         dropped_queries=queries.dropped,
         left_out=left_out(found, otherwise="not relevant"),
         refused=True,

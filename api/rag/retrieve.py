@@ -61,25 +61,17 @@ async def hits(
     The first query matters most. Only text that is ready in the store. What is replaced meanwhile is found before or
     after that.
     """
-    search = partial(_hits, index, store, scope, queries, documents, dense_weight)
-    return await index.switching.steadily(scope.ids, search)
-
-
-async def _hits(
-    index: Index,
-    store: Store,
-    scope: Scope,
-    queries: Sequence[str],
-    documents: Sequence[Document] | None,
-    dense_weight: float,
-) -> list[Hit]:
     searched = [Wanted(query, related(query)) for query in queries]
-    ranked = fuse(await _candidates(index, scope, searched, documents), dense_weight)
     within = None if documents is None else [one.id for one in documents]
-    likeness = await index.likeness(scope, documents)
-    usual = likeness[1] if likeness else 0.0
-    order = partial(in_order, store, scope, within, ranked, queries[0], usual)
-    return await anyio.to_thread.run_sync(order)
+
+    async def search() -> list[Hit]:
+        ranked = fuse(await _candidates(index, scope, searched, documents), dense_weight)
+        likeness = await index.likeness(scope, documents)
+        usual = likeness[1] if likeness else 0.0
+        order = partial(in_order, store, scope, within, ranked, queries[0], usual)
+        return await anyio.to_thread.run_sync(order)
+
+    return await index.switching.steadily(scope.ids, search)
 
 
 def in_order(
@@ -147,7 +139,14 @@ async def _candidates(
             return await index.candidates(scope, wanted, documents, CANDIDATES)
         except Unusable as error:
             number, tokens = error.extra.get("index"), error.extra.get("tokens")
-            if number is None or tokens is None or len(wanted[number].query) <= SHORT:
+            if number is None or tokens is None:
+                raise
+            if number >= len(
+                wanted
+            ):  # the related words of one, which are embedded behind the queries
+                wanted = [replace(one, related="") for one in wanted]
+                continue
+            if len(wanted[number].query) <= SHORT:
                 raise
             room = await index.embedder_of(scope.collections[0]).longest()
             shorter = _without_middle(wanted[number].query, min(1, room / tokens))

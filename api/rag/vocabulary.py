@@ -47,7 +47,11 @@ _PATTERNS = [
 ]
 
 
-def related(question: str) -> str:
-    """The words of the lines that the question's measures are computed from; empty without such a measure."""
-    found = (words for pattern, words in _PATTERNS if pattern.search(question))
+def related(*questions: str) -> str:
+    """The words of the lines that the questions' measures are computed from; empty without such a measure."""
+    found = (
+        words
+        for pattern, words in _PATTERNS
+        if any(pattern.search(question) for question in questions)
+    )
     return " ".join(dict.fromkeys(" ".join(found).split()))

@@ -3,6 +3,7 @@
 import pytest
 
 from api.rag.retrieve import Hit, different, hits, pages
+from tests.fakes import FakeRuntime
 from tests.rag.conftest import HANDBOOK, Library
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +59,16 @@ async def test_a_question_longer_than_the_embedding_model_reads_is_cut_in_its_mi
     found = await hits(library.index, library.store, library.scope(), [question], None, 0.5)
     assert found[0].page == 2
     assert len(found[0].found_by[0].query) < len(question)
+
+
+async def test_related_words_that_an_embedding_model_cannot_read_keep_no_question_from_being_searched(
+    library: Library,
+) -> None:
+    library.serve_with(FakeRuntime(embedding_context=25))
+    await library.add("handbook.pdf", HANDBOOK)
+    question = "EBITDA, DPO, ROE, capex and working capital of the Orlo lamp"
+    found = await hits(library.index, library.store, library.scope(), [question], None, 0.5)
+    assert found[0].page == 2
 
 
 def test_a_page_is_found_once_by_its_best_passage() -> None:

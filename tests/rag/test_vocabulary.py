@@ -38,3 +38,8 @@ def test_a_question_without_a_measure_stays_as_it_is(question: str) -> None:
 def test_no_word_comes_twice() -> None:
     words = related("working capital, quick ratio, total assets and return on assets").split()
     assert len(words) == len(set(words))
+
+
+def test_a_measure_stands_in_one_question_not_across_two() -> None:
+    assert related("Is the network working", "capital of France") == ""
+    assert related("Its ROA?", "Its DPO?").split() == related("Its ROA and DPO?").split()
