@@ -48,15 +48,7 @@ class Outcome:
 
     def scores(self) -> dict[str, float]:
         """Each metric of this question, 0 to 1."""
-        best = min(self.ranks, default=0)
-        gain = sum(1 / log2(rank + 1) for rank in self.ranks)
-        ideal = sum(1 / log2(rank + 1) for rank in range(1, min(len(self.expected), DEPTH) + 1))
-        return {
-            "hit@1": float(best == 1),
-            "hit@5": float(0 < best <= 5),
-            "mrr@10": 1 / best if best else 0.0,
-            "ndcg@10": gain / ideal,
-        }
+        return scores(self.ranks, len(self.expected))
 
     @staticmethod
     def of(row: Mapping[str, Any]) -> "Outcome":
@@ -64,6 +56,19 @@ class Outcome:
         found = tuple(FoundPage(**one) for one in row["found"])
         values = {**row, "found": found, "expected": tuple(row["expected"])}
         return Outcome(**{**values, "ranks": tuple(row["ranks"])})
+
+
+def scores(ranks: Sequence[int], expected: int) -> dict[str, float]:
+    """Each metric of one question, 0 to 1, by the ranks of those of its pages that were found: 1 to `DEPTH`."""
+    best = min(ranks, default=0)
+    gain = sum(1 / log2(rank + 1) for rank in ranks)
+    ideal = sum(1 / log2(rank + 1) for rank in range(1, min(expected, DEPTH) + 1))
+    return {
+        "hit@1": float(best == 1),
+        "hit@5": float(0 < best <= 5),
+        "mrr@10": 1 / best if best else 0.0,
+        "ndcg@10": gain / ideal,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,16 +102,16 @@ def beside_each_other(scored: Sequence[Ranked], places: Mapping[int, Place]) -> 
     ]
 
 
-def words_of_name(text: str) -> list[str]:
+def _words_of_name(text: str) -> list[str]:
     """What names are compared by: `FY2022` and `2022_10K` share a word."""
     return [word.casefold() for word in _WORD.findall(text)]
 
 
 def _tellings(question: str, called: Mapping[str, str]) -> dict[str, float]:
     """How much of what tells these documents apart the question says of each; two words may be written as one."""
-    said = [word for word in words_of_name(question) if word not in _SMALL]
+    said = [word for word in _words_of_name(question) if word not in _SMALL]
     asked = {*said, *(before + after for before, after in pairwise(said))}
-    names = {document: {*words_of_name(name)} - _SMALL for document, name in called.items()}
+    names = {document: {*_words_of_name(name)} - _SMALL for document, name in called.items()}
     having = Counter(word for words in names.values() for word in words)
 
     def tells(word: str) -> float:

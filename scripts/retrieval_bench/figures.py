@@ -1,10 +1,10 @@
 """How good an order of pages is, and whether one recipe is better: means, intervals, paired differences."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from api.evaluation.retrieval_figures import DEPTH, scores
 from retrieval_bench.libraries import Place
 
 SAMPLES = 4_000
@@ -13,16 +13,9 @@ FIGURES = ("nDCG@10", "hit@1", "hit@5", "MRR@10")
 
 def judged(found: Sequence[Place], right: frozenset[Place]) -> tuple[float, ...]:
     """The figures of one question."""
-    hits = [place in right for place in found[:10]]
-    first = hits.index(True) if any(hits) else None
-    gain = sum(1 / math.log2(at + 2) for at, is_right in enumerate(hits) if is_right)
-    best = sum(1 / math.log2(at + 2) for at in range(min(10, len(right))))
-    return (
-        gain / best,
-        float(first == 0),
-        float(first is not None and first < 5),
-        0.0 if first is None else 1 / (first + 1),
-    )
+    ranks = [rank for rank, place in enumerate(found[:DEPTH], start=1) if place in right]
+    figures = scores(ranks, len(right))
+    return tuple(figures[name.casefold()] for name in FIGURES)
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
