@@ -62,7 +62,7 @@ PURE = (
 FLOORS = (
     ("finetune",),
     ("api.errors", "api.faults", "api.settings"),
-    ("api.names", "api.child_process"),
+    ("api.names", "api.child_process", "api.zip_files"),
     ("api.data_folder",),
     ("api.store", "api.runtime", "api.runners"),
     ("api.index", "api.models"),

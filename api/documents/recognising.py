@@ -8,9 +8,9 @@ import struct
 import zipfile
 from typing import IO, BinaryIO
 
-from api.documents.reading.values import PACKINGS
 from api.errors import ApiError, UnsupportedMediaType, Unusable
 from api.names import ENDINGS, document_ending
+from api.zip_files import oddly_packed
 from finetune.data.sniff import HEAD_BYTES, other_format
 
 PDF_WITHIN_BYTES = 1024
@@ -157,7 +157,7 @@ def _beginning(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     """An entry, to be read piece by piece; `errors.Unusable` when it could unfold to more than it is asked for."""
-    if info.compress_type not in PACKINGS:
+    if oddly_packed([info]):
         raise Unusable(
             f"{info.filename!r} is packed in the ZIP file in a way that is not read here. "
             "Pack it by the usual method (Deflate)."

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from api.errors import AdapterRefused, TooLarge
+from api.zip_files import oddly_packed
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import read_json
 from finetune.preflight.arrived import (
@@ -28,8 +29,6 @@ TOKENIZER = (
     *("tokenizer.json", "tokenizer.model", TOKENIZER_CONFIG, "special_tokens_map.json"),
     *("added_tokens.json", "vocab.json", "merges.txt"),
 )
-PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Those of which no more unfolds than is asked for."""
 MOST_ENTRIES = 1000
 MOST_SMALL_BYTES = 16 * 2**20
 MOST_TEXT_BYTES = 16 * 2**20
@@ -164,7 +163,7 @@ def _members(opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     entries = [one for one in opened.infolist() if not one.is_dir()]
     if len(entries) > MOST_ENTRIES:
         raise AdapterUnusable(f"The zip has {len(entries)} files; an adapter has a few.")
-    if odd := next((one for one in entries if one.compress_type not in PACKINGS), None):
+    if odd := oddly_packed(entries):
         raise AdapterUnusable(
             f"{_name(odd)} is packed in a way that is not read here. Pack it by the usual method (Deflate)."
         )

@@ -8,7 +8,8 @@ from typing import Any
 
 from lxml import etree
 
-from api.documents.reading.values import PACKINGS, Notice, Unusable
+from api.documents.reading.values import Notice, Unusable
+from api.zip_files import oddly_packed
 
 MAX_PARTS = 20_000
 MAX_CHARTS = 500
@@ -59,7 +60,7 @@ class Package:
                 f"The file unfolds to {unpacked // 2**20:,} MiB in {len(infos):,} parts: "
                 "no document is packed like that.",
             )
-        if any(info.compress_type not in PACKINGS for info in infos):
+        if oddly_packed(infos):
             raise Unusable(
                 "broken",
                 "The parts of the file are packed by another method than Deflate. Save it anew.",

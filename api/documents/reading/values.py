@@ -6,8 +6,6 @@ CPU_SECONDS = 20
 CPU_SECONDS_PER_PAGE = 0.1
 MAX_PAGE_CHARACTERS = 1_000_000
 MAX_TITLE_CHARACTERS = 200
-PACKINGS = frozenset({0, 8})
-"""How parts of a ZIP file may be packed: stored and Deflate. Of all else `zipfile` unfolds whole blocks at once."""
 
 
 class Unusable(Exception):
