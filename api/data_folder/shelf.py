@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +90,19 @@ class Shelf:
         found.sort(key=lambda one: one[:3], reverse=True)
         return {id: card for _, _, id, card in found}
 
-    def page(self, after: str | None, limit: int) -> tuple[dict[str, dict[str, Any]], bool]:
-        """At most `limit` of `all` behind the thing `after`, and whether there are more; `errors.NotFound`."""
+    def page(
+        self,
+        after: str | None,
+        limit: int,
+        is_wanted: Callable[[dict[str, Any]], bool] = lambda _: True,
+    ) -> tuple[dict[str, dict[str, Any]], bool]:
+        """At most `limit` of those of `all` whose card is wanted, behind the thing `after` (wanted or not), and whether
+        there are more; `errors.NotFound`.
+        """
         found = self.all()
         if after is not None and after not in found:
             raise NotFound(f"No {self._what} {after!r}.")
-        ids = list(found)
+        ids = [id for id, card in found.items() if id == after or is_wanted(card)]
         begin = ids.index(after) + 1 if after is not None else 0
         return {id: found[id] for id in ids[begin : begin + limit]}, len(ids) > begin + limit
 

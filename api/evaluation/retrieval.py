@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -97,18 +98,10 @@ class Measurements:
         id; empty: of all); and whether there are more.
         """
 
-        def read() -> tuple[dict[str, dict[str, Any]], bool]:
-            if not collection:
-                return self._shelf.page(after, limit)
-            if after is not None:
-                self._shelf.find(after)
-            kept = self._shelf.all()
-            ids = [id for id, card in kept.items() if id == after or _is_of(card, collection)]
-            begin = ids.index(after) + 1 if after in ids else 0
-            chosen = ids[begin : begin + limit]
-            return {id: kept[id] for id in chosen}, len(ids) > begin + limit
-
-        return await anyio.to_thread.run_sync(read)
+        page = partial(self._shelf.page, after, limit)
+        if collection:
+            page = partial(page, lambda card: _is_of(card, collection))
+        return await anyio.to_thread.run_sync(page)
 
     async def show(self, id: str) -> Measured:
         """One of them."""
