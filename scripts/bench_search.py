@@ -92,6 +92,10 @@ class KnownVectors(Embedder):
         """With whatever templates."""
         return self
 
+    async def version(self) -> str:
+        """What they are kept under."""
+        return VERSION
+
     async def embed_queries(self, texts: Sequence[str]) -> tuple[Floats, str]:
         """No time is spent on it."""
         return np.stack([self._vectors[one] for one in texts]), VERSION

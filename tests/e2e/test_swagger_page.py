@@ -134,3 +134,4 @@ def test_nothing_is_filled_in_and_a_refusal_is_a_line(page: SwaggerPage) -> None
             said = [line.strip() for line in text.splitlines() if line.strip()]
             assert len(said) == 3, (operation, said)
             assert (said[0], said[2]) == (status, "No links")
+        page.close(operation)
