@@ -18,12 +18,14 @@ from api.http.gate import AllowedOrigins, Gate
 from api.http.head import Head
 from api.http.observe import Observe
 from api.http.openapi import describe_answers
-from api.http.problems import defect_response, install_problem_handlers
+from api.http.problems import install_problem_handlers
+from api.http.refusals import defect_response
 from api.http.spelling import Spelling
 from api.jobs.opening import clear_leftovers
 from api.opening import open_services, prepare
 from api.readiness import Readiness
 from api.routes import docs, health
+from api.routes.openai import OpenAI
 from api.routes.original import (
     adapters,
     collections,
@@ -142,6 +144,7 @@ def create_app(
     docs.add_swagger_page(app)
     docs.describe_gate(app, settings)
     app.add_middleware(Spelling, paths=paths)
+    app.add_middleware(OpenAI, state=app.state)
     app.add_middleware(Head)
     app.add_middleware(Gate, settings=settings)
     if settings.allowed_origins:

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import CannotStart
 from api.http.observe import REQUEST_ID
-from api.http.problems import problem_response
+from api.http.refusals import refusal_response
 from api.settings import Settings
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -86,7 +86,7 @@ class Gate:
         status, title, detail = refusal
         headers = {401: {"WWW-Authenticate": "Bearer"}, 400: {"Connection": "close"}}.get(status)
         problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-        await problem_response(problem, headers)(scope, receive, send)
+        await refusal_response(scope["path"], problem, headers)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
         headers = Headers(scope=scope)

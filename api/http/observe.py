@@ -66,8 +66,8 @@ class Observe:
     The layers below get a scope of their own, into which they may write the path and the route.
     """
 
-    def __init__(self, app: ASGIApp, on_defect: Callable[[], Response]) -> None:
-        """`on_defect` makes the answer to what nobody caught."""
+    def __init__(self, app: ASGIApp, on_defect: Callable[[str], Response]) -> None:
+        """`on_defect` makes the answer to what nobody caught on a path."""
         self._app = app
         self._on_defect = on_defect
 
@@ -92,7 +92,7 @@ class Observe:
         except Exception:
             LOGGER.exception("A defect:")
             if now.status is None:
-                await self._on_defect()(scope, receive, send)
+                await self._on_defect(scope["path"])(scope, receive, send)
 
 
 def log(fields: Fields) -> None:

@@ -1,6 +1,6 @@
 """Errors on the wire: RFC 9457 problem+json, with the request's id as `instance` and never an echo of the input."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -54,6 +54,11 @@ REFUSALS = {
 """What the statuses of refusals mean, a line each."""
 
 
+Problem = dict[str, Any]
+Respond = Callable[[Problem, dict[str, str] | None], JSONResponse]
+"""Writes a problem, with headers, in some form."""
+
+
 def problem_response(
     problem: dict[str, Any], headers: dict[str, str] | None = None
 ) -> JSONResponse:
@@ -69,14 +74,6 @@ def stamped(problem: dict[str, Any]) -> dict[str, Any]:
     now = seen()
     now.problem = problem["title"]
     return {**problem, "instance": f"urn:request:{now.id}"}
-
-
-def api_error_response(error: ApiError) -> JSONResponse:
-    """An error of ours as a response."""
-    headers = {}
-    if error.retry_after_seconds is not None:
-        headers["Retry-After"] = str(error.retry_after_seconds)
-    return problem_response(error.as_problem(), headers)
 
 
 def validation_problem(errors: Sequence[Any]) -> dict[str, Any]:
@@ -107,43 +104,45 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def install_problem_handlers(app: FastAPI) -> None:
-    """Answer every failure that is no defect with problem+json."""
-    app.add_exception_handler(ApiError, _on_api_error)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+def install_problem_handlers(app: FastAPI, respond: Respond = problem_response) -> None:
+    """Answer every failure that is no defect with a problem, in the form that `respond` writes."""
+
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        return respond(*problem_of(error))
+
+    for kind in (ApiError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, answer)
 
 
-async def _on_api_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ApiError)  # noqa: S101  Starlette's handlers are typed by Exception
-    return api_error_response(error)
+def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
+    """A failure as a problem, with the headers that go along."""
+    match error:
+        case ApiError():
+            later = error.retry_after_seconds
+            return error.as_problem(), {} if later is None else {"Retry-After": str(later)}
+        case RequestValidationError():
+            return validation_problem(error.errors()), {}
+        case HTTPException():
+            return _http_problem(error), dict(error.headers or {})
+    raise error
 
 
-async def _on_validation_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    return problem_response(validation_problem(error.errors()))
-
-
-async def _on_http_exception(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    problem = {
+def _http_problem(error: HTTPException) -> Problem:
+    return {
         "type": "about:blank",
         "title": TITLES.get(error.status_code, "Refused"),
         "status": error.status_code,
         "detail": DETAILS.get(error.status_code) or _printable(error.detail, 300),
     }
-    return problem_response(problem, dict(error.headers or {}))
 
 
-def defect_response() -> JSONResponse:
-    """The answer to what nobody caught."""
-    problem = {
-        "type": "about:blank",
-        "title": "Internal error",
-        "status": 500,
-        "detail": "A defect in the service; its log has the traceback.",
-    }
-    return problem_response(problem)
+DEFECT = {
+    "type": "about:blank",
+    "title": "Internal error",
+    "status": 500,
+    "detail": "A defect in the service; its log has the traceback.",
+}
+"""What is said of what nobody caught."""
 
 
 def _printable(value: object, limit: int) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
 import anyio
@@ -27,11 +27,16 @@ T = TypeVar("T")
 
 
 class ServerEvent(NamedTuple):
-    """One event; `data` is written as JSON."""
+    """One event, without a name where `event` is empty; `data` is written as JSON, a text as it is."""
 
     event: str
     data: Any
     id: str | None = None
+
+
+def problem_event(error: ApiError) -> ServerEvent:
+    """A failure as the last event, `error`, with the problem as its data."""
+    return ServerEvent("error", stamped(error.as_problem()))
 
 
 class _Stalled(Exception):
@@ -41,7 +46,7 @@ class _Stalled(Exception):
 class EventStream(Response):
     """Sends events as they come, all from one task, and closes `events` whatever happens.
 
-    A failure becomes the last event, `error`, with the problem as its data.
+    A failure becomes the last event, as `failed` writes it.
     """
 
     media_type = "text/event-stream"
@@ -51,6 +56,7 @@ class EventStream(Response):
         events: AsyncGenerator[ServerEvent, None],
         first: ServerEvent | None = None,
         *,
+        failed: Callable[[ApiError], ServerEvent] = problem_event,
         ping_seconds: float = PING_SECONDS,
         send_seconds: float = SEND_SECONDS,
     ) -> None:
@@ -60,6 +66,7 @@ class EventStream(Response):
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._first = first
         self._events = events
+        self._failed = failed
         self._ping_seconds = ping_seconds
         self._send_seconds = send_seconds
         self._sending = anyio.Lock()
@@ -106,7 +113,7 @@ class EventStream(Response):
             raise _Stalled
 
     async def _send_last(self, send: Send, error: ApiError) -> None:
-        chunk = _encoded(ServerEvent("error", stamped(error.as_problem())))
+        chunk = _encoded(self._failed(error))
         await send({"type": "http.response.body", "body": chunk, "more_body": False})
 
     async def _ping(self, send: Send) -> None:
@@ -141,5 +148,7 @@ async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
 
 
 def _encoded(event: ServerEvent) -> bytes:
-    data = json.dumps(event.data, ensure_ascii=False, allow_nan=False)
-    return format_sse_event(data_str=data, event=event.event, id=event.id)
+    data = event.data
+    if not isinstance(data, str):
+        data = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    return format_sse_event(data_str=data, event=event.event or None, id=event.id)

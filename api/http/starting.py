@@ -10,7 +10,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.observe import Observe
-from api.http.problems import defect_response, problem_response
+from api.http.refusals import defect_response, refusal_response
 
 LOADING = {"status": "not ready", "checks": {"service": "is loading"}, "hints": []}
 PROBES = {
@@ -72,4 +72,4 @@ class Starting:
 
 
 async def _given_up(scope: Scope, receive: Receive, send: Send) -> None:
-    await problem_response(GIVEN_UP)(scope, receive, send)
+    await refusal_response(scope["path"], GIVEN_UP)(scope, receive, send)

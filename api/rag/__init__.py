@@ -9,10 +9,19 @@ from api.models.bundled import BundledModels
 from api.models.catalog import ModelCatalog
 from api.rag.chat import chat
 from api.rag.grounded import ALL, Grounded
-from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Receipt, Token
+from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Reasoning, Receipt, Token
 from api.rag.retrieve import Hit, pages
 from api.rag.room import Asked, Limits, settled
-from api.runtime import Message, ModelInfo, ModelRuntime, Options
+from api.runtime import (
+    CallPiece,
+    Message,
+    ModelInfo,
+    ModelRuntime,
+    Options,
+    TokenLogprob,
+    ToolCall,
+    grown,
+)
 from api.store.documents import Document
 
 __all__ = ["Answers", "Question"]
@@ -168,6 +177,9 @@ def _name(document: Document, taken: Mapping[str, Answer]) -> str:
 async def _whole(events: AsyncGenerator[AnswerEvent, None]) -> Answer:
     """The events of one answer, joined."""
     text: list[str] = []
+    thought: list[str] = []
+    logprobs: list[TokenLogprob] = []
+    calls: dict[int, ToolCall] = {}
     cited: list[Citation] = []
     receipt: Receipt | None = None
     async with aclosing(events):
@@ -175,10 +187,23 @@ async def _whole(events: AsyncGenerator[AnswerEvent, None]) -> Answer:
             match event:
                 case Token():
                     text.append(event.text)
+                    logprobs += event.logprobs
+                case Reasoning():
+                    thought.append(event.text)
+                case CallPiece():
+                    calls[event.index] = grown(calls.get(event.index), event)
                 case Citation():
                     cited.append(event)
                 case Receipt():
                     receipt = event
                 case Done() if receipt:
-                    return Answer("".join(text), tuple(cited), receipt, event)
+                    return Answer(
+                        "".join(text),
+                        tuple(cited),
+                        receipt,
+                        event,
+                        "".join(thought),
+                        tuple(calls.values()),
+                        tuple(logprobs),
+                    )
     raise BackEndFailed("The answer ended without its receipt.")

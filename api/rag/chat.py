@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from api.errors import BackEndFailed
-from api.rag.receipt import AnswerEvent, Token, done, plain_receipt
+from api.rag.receipt import AnswerEvent, Reasoning, Token, done, plain_receipt
 from api.rag.room import Asked
-from api.runtime import Message, ModelRuntime, Usage
+from api.runtime import CallPiece, Message, ModelRuntime, Usage
 
 
 async def chat(
@@ -15,7 +15,7 @@ async def chat(
     """Tokens, the receipt, the end. Closing it cancels the generation."""
     async with aclosing(said(runtime, asked, messages)) as pieces:
         async for piece in pieces:
-            if isinstance(piece, Token):
+            if not isinstance(piece, Usage):
                 yield piece
             else:
                 yield plain_receipt(asked, piece)
@@ -27,7 +27,7 @@ async def said(
     asked: Asked,
     messages: Sequence[Message],
     prompt_tokens: int | None = None,
-) -> AsyncGenerator[Token | Usage, None]:
+) -> AsyncGenerator[Token | Reasoning | CallPiece | Usage, None]:
     """What the model says, and at the end what that took; `errors.BackEndFailed` when it does not tell."""
     pieces = runtime.chat(
         asked.model,
@@ -38,8 +38,12 @@ async def said(
     )
     async with aclosing(pieces):
         async for piece in pieces:
-            if piece.text:
-                yield Token(piece.text)
+            if piece.reasoning:
+                yield Reasoning(piece.reasoning)
+            if piece.text or piece.logprobs:
+                yield Token(piece.text, piece.logprobs)
+            for call in piece.calls:
+                yield call
             if piece.usage:
                 yield piece.usage
                 return

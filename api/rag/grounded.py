@@ -139,11 +139,12 @@ class Grounded:
         pieces = said(self._runtime, greedy, fitted.messages, fitted.tokens.number)
         async with aclosing(pieces):
             async for piece in pieces:
+                if isinstance(piece, Usage):
+                    usage = piece
+                    continue
                 if isinstance(piece, Token):
                     text += piece.text
-                    yield piece
-                else:
-                    usage = piece
+                yield piece
         checked = await self._checked(text, messages[-1].content, fitted.used)
         for citation in checked.citations:
             yield citation

@@ -9,7 +9,7 @@ from api.rag.queries import Dropped
 from api.rag.rectangles import Place
 from api.rag.retrieve import Hit
 from api.rag.room import Asked
-from api.runtime import FinishReason, Usage
+from api.runtime import CallPiece, FinishReason, TokenLogprob, ToolCall, Usage
 
 Reason = Literal["rank", "no room", "duplicate", "not relevant"]
 Refused = Literal["nothing found", "not relevant", "by the model"]
@@ -17,7 +17,15 @@ Refused = Literal["nothing found", "not relevant", "by the model"]
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of the answer's text."""
+    """A piece of the answer's text, with the probabilities of its tokens where they were asked for."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of what the model thinks before it answers."""
 
     text: str
 
@@ -127,7 +135,7 @@ class Done:
     completion_tokens: int
 
 
-AnswerEvent = Token | Citation | Receipt | Done
+AnswerEvent = Token | Reasoning | CallPiece | Citation | Receipt | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,9 @@ class Answer:
     citations: tuple[Citation, ...]
     receipt: Receipt
     done: Done
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 def plain_receipt(asked: Asked, usage: Usage) -> Receipt:

@@ -18,17 +18,33 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a function that a model asks for; `arguments` is JSON, as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation. An assistant's may call tools, and a tool's answers the call of `tool_call_id`."""
 
     role: Role
     content: str
     images: tuple[bytes, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to generate; `None` leaves the choice to the persona, then to the runtime."""
+    """How to generate; `None` leaves the choice to the persona, then to the runtime.
+
+    `logit_bias` is by token id; `logprobs` asks for those of each token with so many alternatives (0 to 20). `tools`
+    are functions as OpenAI writes them, `{"type": "function", "function": {"name", "description", "parameters"}}`,
+    and `tool_choice` is `auto`, `none`, `required`, or the name of one of them.
+    """
 
     temperature: float | None = None
     top_p: float | None = None
@@ -41,6 +57,12 @@ class Options:
     num_ctx: int | None = None
     json_schema: Mapping[str, Any] | None = None
     tools: tuple[Mapping[str, Any], ...] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: Mapping[int, float] | None = None
+    logprobs: int | None = None
+    tool_choice: str | None = None
+    parallel_tool_calls: bool | None = None
 
     def over(self, defaults: "Options") -> "Options":
         """These options, with what is unset taken from `defaults`."""
@@ -137,11 +159,44 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class CallPiece:
+    """A piece of a call of a tool: `id` and `name` stand in its first, `arguments` in as many as it takes."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+def grown(call: ToolCall | None, piece: CallPiece) -> ToolCall:
+    """A call with one more of its pieces."""
+    if call is None:
+        return ToolCall(piece.id, piece.name, piece.arguments)
+    return replace(call, arguments=call.arguments + piece.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token that was said, its natural logarithmic probability, its bytes, and the likeliest in its place."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+    top: tuple["TokenLogprob", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of an answer; the last one, and only it, carries `usage`."""
+    """A piece of an answer; the last one, and only it, carries `usage`.
+
+    `reasoning` is what a model thinks before it answers, and no part of its answer.
+    """
 
     text: str
     usage: Usage | None = None
+    reasoning: str = ""
+    calls: tuple[CallPiece, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

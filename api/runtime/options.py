@@ -12,6 +12,8 @@ SAMPLING: dict[str, tuple[float, float]] = {
     "top_k": (0, 1_000_000),
     "min_p": (0.0, 1.0),
     "repeat_penalty": (0.1, 10.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "presence_penalty": (-2.0, 2.0),
     "seed": (0, MAX_SEED),
 }
 """Options that every back end calls as we do, each with its range; whole numbers between whole numbers."""
@@ -27,8 +29,9 @@ def check_options(options: Options, trained_context: int) -> None:
         _within(name, getattr(options, name), least, most)
     _within_context("max_tokens", options.max_tokens, 1, trained_context)
     _within_context("num_ctx", options.num_ctx, MIN_CONTEXT, trained_context)
-    if options.tools is not None:
-        raise InvalidOption("tools: this model cannot call tools.")
+    for name in ("tools", "logit_bias", "logprobs"):
+        if getattr(options, name) is not None:
+            raise InvalidOption(f"{name}: this model cannot do that.", where=name)
     stops = options.stop or ()
     if len(stops) > MAX_STOPS or not all(0 < len(s) <= MAX_STOP_CHARACTERS for s in stops):
         raise InvalidOption(

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from api.http.gate import Gate
 from api.http.observe import Observe
-from api.http.problems import defect_response, install_problem_handlers
+from api.http.problems import install_problem_handlers
+from api.http.refusals import defect_response
 from api.http.request import request_model
 from api.http.spelling import Spelling
 from api.settings import Settings

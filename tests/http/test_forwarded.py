@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from api.http.forwarded import Forwarded
 from api.http.observe import Observe
-from api.http.problems import defect_response
+from api.http.refusals import defect_response
 from api.settings import Settings
 
 ACCEPTED = Response(status_code=202, headers={"Location": "/jobs/job_1"})

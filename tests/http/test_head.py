@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from api.http.head import Head
 from api.http.observe import Observe
-from api.http.problems import defect_response
+from api.http.refusals import defect_response
 from api.http.sse import EventStream, ServerEvent
 from tests.service import listening, listening_service
 

@@ -17,7 +17,8 @@ from starlette.testclient import TestClient
 
 from api.errors import BackEndFailed
 from api.http.observe import Observe, log, log_handler, seen
-from api.http.problems import defect_response, install_problem_handlers
+from api.http.problems import install_problem_handlers
+from api.http.refusals import defect_response
 from api.http.request_body import read_body
 from api.http.sse import while_connected
 from tests.events import server_events
@@ -272,7 +273,7 @@ def test_other_lines_of_a_request_carry_its_id_and_those_after_it_do_not(caplog:
     async def inside(scope: Any, receive: Any, send: Any) -> None:
         written.append(formatted("text", "something"))
         kept.append(seen())
-        await defect_response()(scope, receive, send)
+        await defect_response(scope["path"])(scope, receive, send)
 
     client = TestClient(Observe(inside, defect_response))
     id = client.get("/").headers["x-request-id"]

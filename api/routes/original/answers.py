@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from api.http.observe import seen
 from api.http.sse import EventStream, ServerEvent, while_connected
-from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Receipt, Token
+from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Reasoning, Receipt, Token
+from api.runtime import CallPiece
 
 
 class GenerateResponse(BaseModel):
@@ -64,7 +65,11 @@ async def _written(
 def _on_the_wire(event: AnswerEvent) -> ServerEvent:
     match event:
         case Token():
-            return ServerEvent("token", asdict(event))
+            return ServerEvent("token", {"text": event.text})
+        case Reasoning():
+            return ServerEvent("reasoning", asdict(event))
+        case CallPiece():
+            return ServerEvent("tool_call", asdict(event))
         case Citation():
             return ServerEvent("citation", asdict(event))
         case Receipt():

@@ -1,0 +1,107 @@
+"""The turns of a conversation in OpenAI's form, as the runtimes take them."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from api.routes.openai.body import refuse
+from api.runtime import Message, Role, ToolCall
+
+
+class TextPart(BaseModel):
+    """A part of a turn."""
+
+    type: Literal["text"]
+    text: str
+
+
+class RefusalPart(BaseModel):
+    """What an assistant said instead of an answer."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+class OtherPart(BaseModel):
+    """An image, a sound, a file: what a model that reads text alone cannot take."""
+
+    type: Literal["image_url", "input_audio", "file"]
+
+
+Part = Annotated[TextPart | RefusalPart | OtherPart, Field(discriminator="type")]
+
+
+class CalledFunction(BaseModel):
+    """The function of a call and its arguments, as JSON in a text."""
+
+    name: str = Field(min_length=1, max_length=256)
+    arguments: str = ""
+
+
+class Call(BaseModel):
+    """A call that an assistant asked for."""
+
+    id: str = Field(min_length=1, max_length=256)
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class Turn(BaseModel):
+    """One turn. A developer's is a system's."""
+
+    role: Literal["developer", "system", "user", "assistant", "tool"]
+    content: str | list[Part] | None = None
+    tool_calls: list[Call] | None = Field(None, max_length=128)
+    tool_call_id: str | None = Field(None, max_length=256)
+
+
+ROLES: dict[str, Role] = {
+    "developer": "system",
+    "system": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+
+
+def conversation(turns: Sequence[Turn]) -> list[Message]:
+    """The turns as messages; a refusal names the turn and the member that is wrong."""
+    messages: list[Message] = []
+    called: set[str] = set()
+    for number, turn in enumerate(turns):
+        where = f"messages.{number}"
+        _require_sense(turn, where, called)
+        calls = tuple(
+            ToolCall(call.id, call.function.name, call.function.arguments)
+            for call in turn.tool_calls or ()
+        )
+        called |= {call.id for call in calls}
+        text = _text(turn.content, f"{where}.content")
+        messages.append(
+            Message(ROLES[turn.role], text, tool_calls=calls, tool_call_id=turn.tool_call_id or "")
+        )
+    return messages
+
+
+def _require_sense(turn: Turn, where: str, called: set[str]) -> None:
+    if turn.tool_calls and turn.role != "assistant":
+        raise refuse(f"{where}.tool_calls", "Only an assistant's turn calls tools.")
+    if turn.content is None and not turn.tool_calls:
+        raise refuse(f"{where}.content", "Required where no tool is called.")
+    if turn.role == "tool" and turn.tool_call_id not in called:
+        raise refuse(
+            f"{where}.tool_call_id", "Name the id of a call that an earlier assistant's turn has."
+        )
+
+
+def _text(content: str | list[Any] | None, where: str) -> str:
+    """The text of a turn, its parts joined."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    texts: list[str] = []
+    for number, part in enumerate(content):
+        if isinstance(part, OtherPart):
+            raise refuse(f"{where}.{number}.type", f"This model cannot take {part.type}.")
+        texts.append(part.text if isinstance(part, TextPart) else part.refusal)
+    return "\n".join(texts)

@@ -1,0 +1,38 @@
+"""GET /v1/models, /v1/models/{model}; DELETE /v1/models/{model}: what can be asked, embedding models too."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from api.http.request import ServicesDep
+from api.models.catalog import Model
+
+router = APIRouter(prefix="/models")
+
+
+@router.get("", operation_id="listModels")
+async def all_models(services: ServicesDep) -> dict[str, Any]:
+    """All at once, as the clients expect it."""
+    return {"object": "list", "data": [_object(model) for model in await services.models.all()]}
+
+
+@router.get("/{model:path}", operation_id="retrieveModel")
+async def retrieve(model: str, services: ServicesDep) -> dict[str, Any]:
+    """One model."""
+    return _object(await services.models.show(model))
+
+
+@router.delete("/{model:path}", operation_id="deleteModel")
+async def delete(model: str, services: ServicesDep) -> dict[str, Any]:
+    """Delete a model with its own documents."""
+    name = await services.models.delete(model)
+    return {"id": name, "object": "model", "deleted": True}
+
+
+def _object(model: Model) -> dict[str, Any]:
+    return {
+        "id": model.info.name,
+        "object": "model",
+        "created": int(model.info.modified_at.timestamp()),
+        "owned_by": model.kind,
+    }

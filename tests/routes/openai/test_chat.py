@@ -1,0 +1,127 @@
+"""chat.completions as the stock SDK asks for it."""
+
+import json
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from api.errors import BackEndFailed
+from tests.fakes import BreaksOff
+from tests.service import Service
+
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello there"}]
+
+
+def test_an_answer_is_a_chat_completion(sdk: openai.OpenAI) -> None:
+    answer = sdk.chat.completions.create(model="demo", messages=HELLO)
+    [choice] = answer.choices
+    assert (choice.message.content, choice.finish_reason) == ("Hello there", "stop")
+    assert answer.usage
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+
+def test_a_stream_gives_the_same_and_its_usage_last(sdk: openai.OpenAI) -> None:
+    stream = sdk.chat.completions.create(
+        model="demo", messages=HELLO, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    assert chunks[0].choices[0].delta.role == "assistant"
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == "Hello there"
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert (chunks[-1].choices, chunks[-1].usage is not None) == ([], True)
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_frames_are_data_alone_and_end_with_done(service: Service) -> None:
+    body = {"model": "demo", "messages": HELLO, "stream": True}
+    text = service.client.post("/v1/chat/completions", json=body).text
+    *frames, done, rest = text.split("\n\n")
+    assert (done, rest) == ("data: [DONE]", "")
+    assert all(frame.startswith("data: {") and "\n" not in frame for frame in frames)
+    assert not any("usage" in json.loads(frame[6:]) for frame in frames)
+
+
+def test_a_stream_that_fails_raises_its_message(service: Service, sdk: openai.OpenAI) -> None:
+    service.runtime.will_answer(BreaksOff("half an", BackEndFailed("The model is gone.")))
+    stream = sdk.chat.completions.create(model="demo", messages=HELLO, stream=True)
+    with pytest.raises(openai.APIError, match="The model is gone"):
+        list(stream)
+
+
+def test_the_options_reach_the_model(service: Service, sdk: openai.OpenAI) -> None:
+    sdk.chat.completions.create(
+        model="demo",
+        messages=HELLO,
+        temperature=0.5,
+        top_p=0.9,
+        max_tokens=7,
+        max_completion_tokens=9,
+        stop="END",
+        seed=4,
+        extra_body={"top_k": 3, "min_p": 0.1},
+    )
+    options = service.runtime.history[-1].options
+    assert (options.temperature, options.top_p, options.max_tokens) == (0.5, 0.9, 9)
+    assert (options.stop, options.seed, options.top_k, options.min_p) == (("END",), 4, 3, 0.1)
+
+
+def test_a_developer_speaks_as_the_system(service: Service, sdk: openai.OpenAI) -> None:
+    parts = [{"type": "text", "text": "Be brief."}]
+    turns = [{"role": "developer", "content": parts}, *HELLO]
+    sdk.chat.completions.create(model="demo", messages=turns)  # type: ignore[arg-type]
+    assert [m.role for m in service.runtime.history[-1].messages] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "param"),
+    [
+        ("temperature", 3, "temperature"),
+        ("messages", [], "messages"),
+        ("messages", [{"role": "robot", "content": "x"}], "messages.0.role"),
+        ("messages", [{"role": "user"}], "messages.0.content"),
+        ("max_tokens", 0, "max_tokens"),
+        ("model", 7, "model"),
+        (
+            "messages",
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}],
+            "messages.0.content.0.type",
+        ),
+        (
+            "messages",
+            [*HELLO, {"role": "tool", "content": "4", "tool_call_id": "made-up"}],
+            "messages.1.tool_call_id",
+        ),
+    ],
+)
+def test_what_cannot_be_honoured_is_named(
+    service: Service, member: str, value: object, param: str
+) -> None:
+    body = {"model": "demo", "messages": HELLO, member: value}
+    answer = service.client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
+
+
+def test_an_unknown_member_and_a_null_are_as_left_out(sdk: openai.OpenAI) -> None:
+    unknown = {"some_new_thing": {"a": 1}, "top_k": None}
+    answer = sdk.chat.completions.create(model="demo", messages=HELLO, extra_body=unknown)
+    assert answer.choices[0].message.content == "Hello there"
+
+
+def test_an_answer_from_documents_has_its_citations(service: Service, sdk: openai.OpenAI) -> None:
+    text = "Orlo is a light that lasts three years."
+    files = {"file": ("orlo.txt", text, "text/plain")}
+    service.client.post("/importDocument?modelName=demo", files=files).raise_for_status()
+    service.runtime.will_answer(f"{text} [1]")
+    answer = sdk.chat.completions.create(
+        model="demo",
+        messages=[{"role": "user", "content": "How long does Orlo last?"}],
+        extra_body={"documents": ["*"]},
+    )
+    message = answer.choices[0].message.model_dump()
+    assert {one["document"] for one in message["citations"]} == {"orlo.txt"}
+    assert message["receipt"]["model"] == "demo"
