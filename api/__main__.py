@@ -188,13 +188,15 @@ def _doctor(settings: Settings, options: argparse.Namespace) -> int:
         gone = purge(settings)
         print("\n".join(f"deleted: {path}" for path in gone) or "Nothing lies in lost/.")
         return 0
-    findings = asyncio.run(examine(settings, repair=not options.check, adopt=options.adopt))
+    findings, notes = asyncio.run(examine(settings, repair=not options.check, adopt=options.adopt))
     for text, repaired in findings:
         print(f"{'repaired' if repaired else 'found'}: {text}")
     if not findings:
         print("All is well.")
     if lost := lost_things(settings):
-        print(f"note: {len(lost)} things lie in lost/; `llm-fastapi doctor --purge` deletes them.")
+        notes.append(f"{len(lost)} things lie in lost/; `llm-fastapi doctor --purge` deletes them.")
+    for note in notes:
+        print(f"note: {note}")
     return 0 if all(repaired for _, repaired in findings) else 1
 
 

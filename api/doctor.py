@@ -14,7 +14,8 @@ from api.data_folder.leftovers import leftovers
 from api.data_folder.lost import Lost
 from api.documents.adopting import adopt as adopt_documents
 from api.documents.doctor import examine as examine_documents
-from api.errors import ApiError, Finding
+from api.documents.embedders import examine as examine_embedders
+from api.errors import ApiError, Examined, Finding
 from api.jobs.adopting import adopt as adopt_jobs
 from api.jobs.doctor import examine as examine_jobs
 from api.models.adopting import adopt as adopt_models
@@ -30,8 +31,9 @@ from api.store.database import AFTER_DAMAGE
 T = TypeVar("T")
 
 
-async def examine(settings: Settings, *, repair: bool, adopt: bool = False) -> list[Finding]:
-    """Everything that is off; the data folder must be nobody's. `errors.CannotStart` otherwise.
+async def examine(settings: Settings, *, repair: bool, adopt: bool = False) -> Examined:
+    """Everything that is off, and what embeds each collection; the data folder must be nobody's.
+    `errors.CannotStart` otherwise.
 
     With `adopt`, documents, jobs and models that are found without a row get one, and from then on folders and
     database belong together.
@@ -42,9 +44,9 @@ async def examine(settings: Settings, *, repair: bool, adopt: bool = False) -> l
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(store.close)
             if damage := await _in_thread(lambda: _damage(store)):
-                return damage  # nothing else can be told by it
+                return Examined(damage, [])  # nothing else can be told by it
             services = await open_services(settings, store, stack, sweeps=False)
-            return [
+            findings = [
                 *(await _adopted(services) if adopt else []),
                 *(_apart(note) for note in services.folders.notes),
                 *await examine_documents(
@@ -57,6 +59,10 @@ async def examine(settings: Settings, *, repair: bool, adopt: bool = False) -> l
                 *await _in_thread(lambda: _weights(services.folders.models, repair)),
                 *await _in_thread(lambda: _leftovers(settings, repair)),
             ]
+            embedders = await examine_embedders(
+                store, services.index, services.runtime, services.bundled.states()
+            )
+            return Examined([*findings, *embedders.findings], embedders.notes)
     finally:
         folder.release()
 

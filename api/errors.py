@@ -325,3 +325,10 @@ class Finding(NamedTuple):
 
     text: str
     repaired: bool
+
+
+class Examined(NamedTuple):
+    """What `doctor` found off, and what it says of the rest."""
+
+    findings: list[Finding]
+    notes: list[str]

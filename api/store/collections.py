@@ -123,8 +123,8 @@ class Collections:
             found = [_collection(row) for row in connection.execute(query)]
         return sorted(found, key=lambda one: ids.index(one.id))
 
-    def page(self, limit: int, after: str | None = None) -> list[Collection]:
-        """The next `limit` in the order of their making, after one of that id or name (None: from the first)."""
+    def page(self, limit: int | None, after: str | None = None) -> list[Collection]:
+        """The next `limit` (None: all) in the order of their making, after that id or name (None: from the first)."""
         query = (
             select(*_COLUMNS).where(IS_FOUND).order_by(collections.c.created_at, collections.c.id)
         )

@@ -8,6 +8,7 @@ import pytest
 from api.__main__ import main
 from api.data_folder import DataFolder
 from api.doctor import examine, lost_things, purge
+from api.errors import Finding
 from api.settings import Settings
 from api.store import open_store
 
@@ -42,7 +43,7 @@ async def test_a_model_without_its_file_is_found_once(
 ) -> None:
     if content:
         (settings.models_dir / "blobs" / "sha256-0.gguf").write_bytes(content)
-    (finding,) = await examine(settings, repair=True)
+    ((finding,), _) = await examine(settings, repair=True)
     assert f"model 'ada' is {'damaged' if content else 'missing'}" in finding.text
     assert not finding.repaired
 
@@ -53,7 +54,7 @@ async def test_a_model_whose_manifest_cannot_be_read_is_found_and_its_record_kep
     (settings.models_dir / "manifests" / MANIFEST_NAME).write_text("{")
     store = open_store(settings.database_path)
     store.models.put("ada", "persona", "demo")
-    manifest, record = await examine(settings, repair=True)
+    (manifest, record), _ = await examine(settings, repair=True)
     assert MANIFEST_NAME in manifest.text
     assert (manifest.repaired, record.repaired) == (False, False)
     assert store.models.get("ada")
@@ -64,7 +65,7 @@ async def test_a_record_without_its_model_is_removed(settings: Settings) -> None
     (settings.models_dir / "manifests" / MANIFEST_NAME).unlink()
     store = open_store(settings.database_path)
     store.models.put("ada", "persona", "demo")
-    (finding,) = await examine(settings, repair=True)
+    ((finding,), _) = await examine(settings, repair=True)
     assert finding.repaired
     assert store.models.get("ada") is None
     store.close()
@@ -75,7 +76,7 @@ async def test_of_a_damaged_database_nothing_else_is_told(settings: Settings) ->
     with settings.database_path.open("r+b") as file:
         file.seek(settings.database_path.stat().st_size // 8192 * 4096)
         file.write(b"\xff" * 4096)
-    findings = await examine(settings, repair=True)
+    findings, _ = await examine(settings, repair=True)
     assert findings
     assert all("atabase" in one.text and not one.repaired for one in findings)
 
@@ -86,14 +87,20 @@ async def test_weights_of_no_model_are_put_aside_and_a_check_moves_nothing(
     weights = settings.models_dir / "blobs" / f"sha256-{'0' * 64}.gguf"
     await examine(settings, repair=True)
     weights.write_bytes(b"GGUF of nobody")
-    found = [one for one in await examine(settings, repair=False) if "of no model" in one.text]
+    found = await of_no_model(settings, repair=False)
     assert [one.repaired for one in found] == [False]
     assert weights.is_file()
-    found = [one for one in await examine(settings, repair=True) if "of no model" in one.text]
+    found = await of_no_model(settings, repair=True)
     assert [one.repaired for one in found] == [True]
     assert [path.name for path in lost_things(settings)] == [weights.name]
     assert purge(settings)
     assert lost_things(settings) == []
+
+
+async def of_no_model(settings: Settings, *, repair: bool) -> list[Finding]:
+    """What is found of weights."""
+    examined = await examine(settings, repair=repair)
+    return [one for one in examined.findings if "of no model" in one.text]
 
 
 async def test_weights_stay_where_a_manifest_cannot_be_read(settings: Settings) -> None:

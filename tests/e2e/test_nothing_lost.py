@@ -10,6 +10,11 @@ from tests.e2e.conftest import Server, copy_of
 from tests.e2e.test_start_and_stop import import_handbook, serve
 from tests.e2e.test_start_and_stop import run as command
 
+WELL = [
+    "All is well.",
+    "note: Collection 'ada', 1 document: embedded by all-minilm-l6-v2-int8, which is there.",
+]
+
 
 @pytest.fixture
 def filled(prepared_data: Path, tmp_path: Path) -> Server:
@@ -62,7 +67,7 @@ def test_a_damaged_database_that_is_moved_away_as_the_message_says_loses_nothing
     adopted = command(filled, "doctor", "--adopt")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr
     assert "imported again as 'handbook.pdf'" in adopted.stdout
-    assert command(filled, "doctor").stdout == "All is well.\n"
+    assert command(filled, "doctor").stdout.splitlines() == WELL
     filled.start()
     assert listed(filled) == (["handbook"], ["ada", "demo"])
     assert not any("belong" in hint for hint in filled.client.get("/readyz").json()["hints"])
@@ -81,7 +86,7 @@ def test_a_backup_of_a_running_service_is_restored_by_copying(
     )
     assert hits.json()["hits"]
     assert filled.stop() == 0
-    assert command(filled, "doctor").stdout == "All is well.\n"
+    assert command(filled, "doctor").stdout.splitlines() == WELL
 
 
 def test_a_document_that_came_since_the_backup_is_taken_back_though_another_model_has_its_file(
@@ -97,7 +102,7 @@ def test_a_document_that_came_since_the_backup_is_taken_back_though_another_mode
     adopted = command(filled, "doctor", "--adopt")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr
     assert "Model bob is known again as made of demo." in adopted.stdout
-    assert command(filled, "doctor", "--check").stdout == "All is well.\n"
+    assert command(filled, "doctor", "--check").stdout.splitlines()[0] == "All is well."
     filled.start()
     assert listed(filled)[0] == ["handbook"]
     documents = filled.client.get("/list_documents", params={"modelName": "bob"}).json()

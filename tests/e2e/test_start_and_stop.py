@@ -149,7 +149,7 @@ def test_an_import_that_was_killed_is_whole_afterwards(killable: Server) -> None
     ).json()["hits"]
     assert hits
     assert killable.stop() == 0
-    assert doctor(killable) == "All is well.\n"
+    assert doctor(killable).startswith("All is well.\n")
 
 
 def test_a_delete_that_was_killed_is_finished_at_the_next_start(killable: Server) -> None:
@@ -164,7 +164,7 @@ def test_a_delete_that_was_killed_is_finished_at_the_next_start(killable: Server
     while list((killable.data_dir / "documents").glob("*.pdf")) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert killable.stop() == 0
-    assert doctor(killable) == "All is well.\n"
+    assert doctor(killable).startswith("All is well.\n")
 
 
 def test_a_killed_server_leaves_no_child_behind(server: Server) -> None:
