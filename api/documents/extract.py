@@ -18,6 +18,8 @@ from api.errors import DocumentUnusable
 from api.store.contents import Extracted, Page
 
 READER = "api.documents.reading"
+ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parents[2])}
+"""Of the reader: it is found beside this code, also where that is not installed, as in the containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,12 @@ async def extract(
     child = await child_process.start(
         [
             sys.executable,
-            "-I",
-            "-m",
+            *("-P", "-s", "-m"),
             READER,
             *map(str, (file, kind, bounds.pages, bounds.characters)),
             *([_options(bounds)] if kind == "pdf" else []),
         ],
-        env=child_process.NOTHING,
+        env=ENVIRONMENT,
         limits=child_process.Limits(bounds.memory_bytes, CPU_SECONDS, seconds),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -1,5 +1,8 @@
 """What comes out of a PDF, and how a hostile one ends."""
 
+import shutil
+import subprocess
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,15 @@ from tests.documents.pdfs import drawing_only, encrypted, pdf
 pytestmark = pytest.mark.anyio
 
 BOUNDS = Bounds(pages=20, characters=10_000, seconds=30, memory_bytes=512 * 2**20)
+EXTRACT = """
+import asyncio
+from api.documents.extract import Bounds, extract
+from api.errors import DocumentUnusable
+try:
+    asyncio.run(extract("any", Bounds(1, 1, 60, 2**29)))
+except DocumentUnusable as error:
+    print(error.detail)
+"""
 
 
 def page_objects(contents: list[bytes]) -> bytes:
@@ -127,3 +139,14 @@ async def test_a_small_file_that_unfolds_to_very_much_ends_only_its_own_process(
 def test_text_is_cleaned_of_what_cannot_be_stored() -> None:
     assert clean("a\x00b\r\nc\ud800d \r\x1b[e\tf\n\n") == "a b\ncd\n [e f"
     assert clean("\ud83d\ude00") == "\U0001f600"
+
+
+async def test_the_reader_is_found_beside_the_code_that_starts_it(tmp_path: Path) -> None:
+    copy = tmp_path / "api"
+    shutil.copytree(Path(__file__).parents[2] / "api", copy, ignore=shutil.ignore_patterns("__py*"))
+    reader = copy / "documents" / "reading" / "__main__.py"
+    reader.write_text("""print('{"reason": "copied", "detail": "The reader of this copy."}')""")
+    environment = {"PYTHONPATH": str(tmp_path)}  # as in the containers, where nothing is installed
+    command = [sys.executable, "-c", EXTRACT]
+    ended = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True)
+    assert ended.stdout == "The reader of this copy.\n", ended.stderr

@@ -1,6 +1,6 @@
-"""The process that reads one document, with limits, in an environment that holds nothing.
+"""The process that reads one document, with limits, in an environment that holds nothing but where it lies.
 
-    python -I -m api.documents.reading FILE KIND MAX_PAGES MAX_CHARACTERS [OPTIONS]
+    python -P -s -m api.documents.reading FILE KIND MAX_PAGES MAX_CHARACTERS [OPTIONS]
 
 Its standard input is the password, empty for none. It writes one JSON object: what it read, or a reason and a detail. A
 parser that breaks a limit ends this process; whoever started it reads the reason from the way it ended.
