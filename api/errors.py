@@ -9,6 +9,7 @@
     |- TooLarge 413
     |- UnsupportedMediaType 415
     |- RangeUnsatisfiable 416
+    |- TooManyRequests 429
     |- ClientGone 499          for the log alone: nobody reads the answer
     |- Unusable 422            InvalidName, AmbiguousName, InvalidOption, PromptTooLong, DocumentUnusable,
     |                          DatasetUnusable, DoesNotFit, AdapterRefused, BaseModelUnfit
@@ -172,6 +173,13 @@ class RangeUnsatisfiable(ApiError):
 
     status = 416
     title = "No such part"
+
+
+class TooManyRequests(ApiError):
+    """More than is allowed at once, or in a while; `Retry-After` says when to try again."""
+
+    status = 429
+    title = "Too many requests"
 
 
 class ClientGone(ApiError):

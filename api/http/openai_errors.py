@@ -24,6 +24,7 @@ CODES = {
     "Key needed": "invalid_api_key",
     "Model not found": "model_not_found",
     "Prompt too long": "context_length_exceeded",
+    "Too many requests": "rate_limit_exceeded",
     "Wrong key": "invalid_api_key",
 }
 """What clients tell refusals apart by; a refusal without a code of its own has none."""

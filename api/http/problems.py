@@ -45,6 +45,7 @@ REFUSALS = {
     413: "Larger than is allowed.",
     415: "Not the kind of file or body that is expected.",
     416: "The part that is asked for lies beyond the file: `Content-Range` says its size.",
+    429: "Too many requests wait, or came in a while: ask again after `Retry-After`.",
     421: "The service does not answer under this Host name.",
     422: "A value cannot be used: `errors` names each field.",
     502: "A back end failed.",

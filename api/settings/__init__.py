@@ -119,6 +119,12 @@ class Settings(BaseSettings):
     parallel_requests: int = Field(
         4, ge=1, le=64, description="Requests one loaded model answers at once."
     )
+    waiting_requests: int = Field(
+        256,
+        ge=0,
+        description="Requests that may wait for one model beyond those; one more is refused with 429. "
+        "The keys that wait take turns.",
+    )
     loaded_models: int = Field(
         3, ge=1, description="Models kept loaded; the least recently used one is stopped."
     )

@@ -1,0 +1,154 @@
+"""Answers in turn: a model answers so many at once, and the keys that wait for it do not hold each other up.
+
+One key's five hundred requests do not hold up another's first: the keys that wait take turns, and each key's own
+requests keep their order. Work that nobody waits for comes after all that somebody does. Whoever goes away gives the
+place back at once.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from api.errors import TooManyRequests
+from api.runtime import Message, ModelRef, ModelRuntime, Options, Piece, name_of
+from api.runtime.over import RuntimeOver
+
+RETRY_SECONDS = 5
+
+
+class Asking(NamedTuple):
+    """Who asks: a key's id, and whether somebody waits for the answer."""
+
+    key: str = ""
+    in_background: bool = False
+
+
+ASKING: ContextVar[Asking] = ContextVar("asking", default=Asking())  # noqa: B039  it is frozen
+"""Set for each request by who knows the caller."""
+
+_Waiting = OrderedDict[str, deque[asyncio.Future[None]]]
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Of one model: how many are answered now, and who waits, by key: those that are waited for, and the others."""
+
+    running: int = 0
+    ahead: _Waiting = field(default_factory=OrderedDict)
+    behind: _Waiting = field(default_factory=OrderedDict)
+
+    @property
+    def length(self) -> int:
+        """How many wait."""
+        return sum(len(one) for waiting in (self.ahead, self.behind) for one in waiting.values())
+
+
+class Turns:
+    """So many answers of a model at once, and so many that may wait for one. Belongs to one event loop."""
+
+    def __init__(self, places: int, most_waiting: int) -> None:
+        self._places = places
+        self._most_waiting = most_waiting
+        self._queues: dict[str, _Queue] = {}
+
+    @asynccontextmanager
+    async def of(self, model: str, asking: Asking) -> AsyncIterator[None]:
+        """A place at a model, waited for; `errors.TooManyRequests` when too many wait already."""
+        queue = self._queues.setdefault(model, _Queue())
+        try:
+            await self._take(queue, asking)
+            try:
+                yield
+            finally:
+                queue.running -= 1
+                _serve(queue, self._places)
+        finally:
+            if not queue.running and not queue.length:
+                self._queues.pop(model, None)
+
+    def figures(self) -> dict[str, tuple[int, int]]:
+        """How many answers run and how many wait, by model."""
+        return {name: (queue.running, queue.length) for name, queue in self._queues.items()}
+
+    async def _take(self, queue: _Queue, asking: Asking) -> None:
+        if queue.running < self._places and not queue.length:
+            queue.running += 1
+            return
+        if queue.length >= self._most_waiting:
+            raise TooManyRequests(
+                f"{queue.length} requests wait for this model already. Ask again later.",
+                retry_after_seconds=RETRY_SECONDS,
+            )
+        turn = asyncio.get_running_loop().create_future()
+        waiting = queue.behind if asking.in_background else queue.ahead
+        waiting.setdefault(asking.key, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it was given the place in the same moment
+                queue.running -= 1
+                _serve(queue, self._places)
+            else:
+                _leave(waiting, asking.key, turn)
+            raise
+
+
+def _serve(queue: _Queue, places: int) -> None:
+    """Give the free places to those that wait, a key after the other."""
+    while queue.running < places:
+        waiting = queue.ahead or queue.behind
+        if not waiting:
+            return
+        key, turns = next(iter(waiting.items()))
+        turn = turns.popleft()
+        waiting.move_to_end(key)
+        if not turns:
+            del waiting[key]
+        if not turn.done():
+            queue.running += 1
+            turn.set_result(None)
+
+
+def _leave(waiting: _Waiting, key: str, turn: asyncio.Future[None]) -> None:
+    turns = waiting.get(key)
+    if turns is not None and turn in turns:
+        turns.remove(turn)
+        if not turns:
+            del waiting[key]
+
+
+class FairRuntime(RuntimeOver):
+    """`ModelRuntime` whose answers have their turn."""
+
+    def __init__(self, runtime: ModelRuntime, turns: Turns) -> None:
+        super().__init__(runtime)
+        self._turns = turns
+
+    async def chat(
+        self,
+        model: ModelRef,
+        messages: Sequence[Message],
+        options: Options,
+        *,
+        least_tokens: int | None = None,
+        prompt_tokens: int | None = None,
+    ) -> AsyncGenerator[Piece, None]:
+        """Answer in pieces, when its turn has come; `errors.TooManyRequests` when too many wait."""
+        async with (
+            self._turns.of(name_of(model), ASKING.get()),
+            aclosing(
+                super().chat(
+                    model,
+                    messages,
+                    options,
+                    least_tokens=least_tokens,
+                    prompt_tokens=prompt_tokens,
+                )
+            ) as pieces,
+        ):
+            async for piece in pieces:
+                yield piece

@@ -1,0 +1,96 @@
+"""A ModelRuntime over another one. It passes everything on; who changes something overrides that alone."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+from api.runtime import (
+    Message,
+    ModelInfo,
+    ModelRef,
+    ModelRuntime,
+    ModelSource,
+    Options,
+    Persona,
+    Piece,
+    TokenCount,
+)
+from api.runtime.training import Training
+from finetune.job.device import Device
+
+
+class RuntimeOver:
+    """`ModelRuntime` by what is behind it; each method means what it means there."""
+
+    def __init__(self, runtime: ModelRuntime) -> None:
+        self._runtime = runtime
+
+    async def models(self) -> list[ModelInfo]:
+        """All models."""
+        return await self._runtime.models()
+
+    async def show(self, model: ModelRef) -> ModelInfo:
+        """One model."""
+        return await self._runtime.show(model)
+
+    async def create_model(
+        self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
+    ) -> None:
+        """Create a model."""
+        await self._runtime.create_model(name, source, persona, replace=replace)
+
+    async def rename(self, name: str, new_name: str) -> None:
+        """Give a model another name."""
+        await self._runtime.rename(name, new_name)
+
+    async def delete_model(self, name: str) -> None:
+        """Delete a model."""
+        await self._runtime.delete_model(name)
+
+    def chat(
+        self,
+        model: ModelRef,
+        messages: Sequence[Message],
+        options: Options,
+        *,
+        least_tokens: int | None = None,
+        prompt_tokens: int | None = None,
+    ) -> AsyncGenerator[Piece, None]:
+        """Answer in pieces."""
+        return self._runtime.chat(
+            model, messages, options, least_tokens=least_tokens, prompt_tokens=prompt_tokens
+        )
+
+    async def count_tokens(
+        self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
+    ) -> TokenCount:
+        """Tokens of a conversation."""
+        return await self._runtime.count_tokens(model, messages, num_ctx)
+
+    async def tokenize_lengths(
+        self, model: ModelRef, texts: Sequence[str], num_ctx: int | None = None
+    ) -> list[int]:
+        """Tokens of each text."""
+        return await self._runtime.tokenize_lengths(model, texts, num_ctx)
+
+    async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
+        """One vector a text."""
+        return await self._runtime.embed(model, texts)
+
+    async def rerank(self, model: ModelRef, query: str, texts: Sequence[str]) -> list[float]:
+        """One score a text."""
+        return await self._runtime.rerank(model, query, texts)
+
+    async def release_memory(self, device: Device | None = None) -> None:
+        """Unload models."""
+        await self._runtime.release_memory(device)
+
+    def reserve(self, trainings: Sequence[Training]) -> None:
+        """These train now."""
+        self._runtime.reserve(trainings)
+
+    async def check(self) -> tuple[str, ...]:
+        """Hints for the operator."""
+        return await self._runtime.check()
+
+    async def close(self) -> None:
+        """Stop everything."""
+        await self._runtime.close()
