@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -16,7 +17,7 @@ from api.errors import ApiError
 from api.http.forwarded import Forwarded
 from api.http.gate import AllowedOrigins, Gate
 from api.http.head import Head
-from api.http.observe import Observe
+from api.http.observe import Fields, Observe
 from api.http.openapi import describe_answers
 from api.http.problems import install_problem_handlers
 from api.http.refusals import defect_response
@@ -24,7 +25,7 @@ from api.http.spelling import Spelling
 from api.jobs.opening import clear_leftovers
 from api.opening import open_services, prepare
 from api.readiness import Readiness
-from api.routes import docs, health
+from api.routes import docs, health, metrics
 from api.routes.openai import OpenAI
 from api.routes.original import (
     adapters,
@@ -136,6 +137,7 @@ def create_app(
             retrieval,  # before the evaluations, whose ids would take its path
             evaluations,
             health,
+            metrics,
         )
     ]
     for router in routers:
@@ -150,8 +152,17 @@ def create_app(
     if settings.allowed_origins:
         app.add_middleware(AllowedOrigins, settings=settings)
     app.add_middleware(Forwarded, settings=settings)
-    app.add_middleware(Observe, on_defect=defect_response)  # the last one added is the outermost
+    app.add_middleware(  # the last one added is the outermost
+        Observe, on_defect=defect_response, on_end=functools.partial(_count, app)
+    )
     return app
+
+
+def _count(app: FastAPI, fields: Fields) -> None:
+    """One more request in the figures, by its route and status."""
+    services: Services | None = app.state.services
+    if services is not None:
+        services.figures.answered(str(fields["route"]), int(fields.get("status", 0)))
 
 
 async def _open(

@@ -23,6 +23,8 @@ from api.jobs.files import JobFiles
 from api.jobs.opening import open_jobs
 from api.jobs.queue import JobQueue
 from api.jobs.reporting import Reports
+from api.metrics import Figures
+from api.metrics.watched import WatchedRuntime
 from api.models.bases import BaseModels
 from api.models.bundled import install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
@@ -30,6 +32,7 @@ from api.rag.opening import open_answers
 from api.runners import JobRunner
 from api.runners.opening import open_runner
 from api.runtime import ModelRuntime
+from api.runtime.fair import FairRuntime, Turns
 from api.runtime.opening import open_runtime
 from api.services import Services
 from api.settings import Settings
@@ -97,6 +100,9 @@ async def services_over(
     """The services over back ends that are open already; who opened those closes them."""
     if folders is None:
         folders = await anyio.to_thread.run_sync(open_folders, settings, store)
+    figures = Figures()
+    turns = Turns(settings.parallel_requests, settings.waiting_requests, figures.queued)
+    runtime = WatchedRuntime(FairRuntime(runtime, turns), figures)
     importer = open_importer(settings, store, index, folders)
     stack.push_async_callback(importer.close)
     deleter = Deleter(store, index, importer)
@@ -123,6 +129,8 @@ async def services_over(
         store=store,
         folders=folders,
         runtime=runtime,
+        turns=turns,
+        figures=figures,
         models=models,
         answers=answers,
         collections=CollectionCatalog(

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from api.jobs.files import JobFiles
     from api.jobs.queue import JobQueue
     from api.jobs.reporting import Reports
+    from api.metrics import Figures
     from api.models.bundled import BundledModels
     from api.models.catalog import ModelCatalog
     from api.rag import Answers
     from api.runtime import ModelRuntime
+    from api.runtime.fair import Turns
     from api.settings import Settings
     from api.store import Store
     from api.sweeps.sweeps import Sweeps
@@ -36,6 +38,8 @@ class Services:
     store: Store
     folders: Folders
     runtime: ModelRuntime
+    turns: Turns
+    figures: Figures
     models: ModelCatalog
     answers: Answers
     collections: CollectionCatalog

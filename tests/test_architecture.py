@@ -33,6 +33,7 @@ OWNERS = {
     "onnx": ("api/runtime/onnx/server.py", "finetune/encoders/"),
     "onnxruntime": ("api/runtime/onnx/server.py",),
     "tokenizers": ("api/runtime/ollama/tokens.py", "api/runtime/onnx/server.py", "finetune/"),
+    "prometheus_client": ("api/metrics/",),
     "langchain_core": ("api/rag/prompts.py",),
     "uvicorn": ("api/__main__.py", "api/http/protocol.py", "api/http/forwarded.py"),
     "trl": ("finetune/training/",),
@@ -65,7 +66,7 @@ FLOORS = (
     ("api.names", "api.child_process", "api.zip_files"),
     ("api.data_folder",),
     ("api.store", "api.runtime", "api.runners"),
-    ("api.index", "api.models"),
+    ("api.index", "api.models", "api.metrics"),
     ("api.datasets",),
     ("api.documents", "api.rag", "api.jobs"),
     (

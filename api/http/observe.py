@@ -66,9 +66,15 @@ class Observe:
     The layers below get a scope of their own, into which they may write the path and the route.
     """
 
-    def __init__(self, app: ASGIApp, on_defect: Callable[[str], Response]) -> None:
-        """`on_defect` makes the answer to what nobody caught on a path."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        on_defect: Callable[[str], Response],
+        on_end: Callable[[Fields], None] = lambda _: None,
+    ) -> None:
+        """`on_defect` makes the answer to what nobody caught on a path; `on_end` is told what the log line tells."""
         self._app = app
+        self._on_end = on_end
         self._on_defect = on_defect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +90,9 @@ class Observe:
         finally:
             now.is_over = True
             _SEEN.reset(token)
-            log({"method": method, **_fields(now, scope, time.perf_counter() - started)})
+            fields = {"method": method, **_fields(now, scope, time.perf_counter() - started)}
+            log(fields)
+            self._on_end(fields)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, now: Seen) -> None:
         try:

@@ -6,8 +6,9 @@ place back at once.
 """
 
 import asyncio
+import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -50,8 +51,17 @@ class _Queue:
 class Turns:
     """So many answers of a model at once, and so many that may wait for one. Belongs to one event loop."""
 
-    def __init__(self, places: int, most_waiting: int) -> None:
+    def __init__(
+        self,
+        places: int,
+        most_waiting: int,
+        waited: Callable[[str, float], None] = lambda _, __: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`waited` is told of each model's answers how many seconds they waited for their place."""
         self._places = places
+        self._waited = waited
+        self._clock = clock
         self._most_waiting = most_waiting
         self._queues: dict[str, _Queue] = {}
 
@@ -60,7 +70,9 @@ class Turns:
         """A place at a model, waited for; `errors.TooManyRequests` when too many wait already."""
         queue = self._queues.setdefault(model, _Queue())
         try:
+            began = self._clock()
             await self._take(queue, asking)
+            self._waited(model, self._clock() - began)
             try:
                 yield
             finally:

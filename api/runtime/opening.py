@@ -4,7 +4,6 @@ import os
 
 from api.data_folder.guarded import Guarded
 from api.runtime import ModelRuntime
-from api.runtime.fair import FairRuntime, Turns
 from api.runtime.llama_cpp.child import Limits
 from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.registry import Registry
@@ -14,8 +13,7 @@ from api.settings import Settings
 
 def open_runtime(settings: Settings, models: Guarded | None) -> ModelRuntime:
     """The runtime named in the settings; `models` is the folder of the embedded one."""
-    runtime = open_ollama(settings) if models is None else open_llama_cpp(settings, models)
-    return FairRuntime(runtime, Turns(settings.parallel_requests, settings.waiting_requests))
+    return open_ollama(settings) if models is None else open_llama_cpp(settings, models)
 
 
 def open_ollama(settings: Settings) -> ModelRuntime:

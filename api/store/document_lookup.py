@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from api.errors import AmbiguousName, DocumentNotFound
 from api.names import ENDINGS, document_ending, document_key, is_document_id
@@ -43,6 +43,12 @@ class DocumentLookup:
         if statuses:
             query = query.where(documents.c.status.in_(statuses))
         return self._found(query)
+
+    def counts(self) -> dict[str, int]:
+        """How many documents are in which state."""
+        query = select(documents.c.status, func.count()).group_by(documents.c.status)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def ids(self) -> set[str]:
         """Every document that has not failed, one being deleted included."""

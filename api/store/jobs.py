@@ -119,6 +119,12 @@ class Jobs:
             rows = connection.execute(query).mappings().all()
         return [_job(row) for row in rows[:limit]], len(rows) > limit
 
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in which state."""
+        query = select(jobs.c.status, func.count()).group_by(jobs.c.status)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def next_queued(self) -> Job | None:
         """The one whose turn it is."""
         turn = (jobs.c.priority.desc(), jobs.c.queued_at)
