@@ -6,6 +6,7 @@ What the values mean is decided in `request_fields.py`.
 import asyncio
 import json
 import math
+import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ PART_HEADERS_BYTES = 2**16
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 Pairs = list[tuple[str, str]]
 
@@ -200,7 +202,7 @@ def _require_sound(where: str, value: object) -> None:
     """Refuse lone surrogates and numbers that are none or too large."""
     for scalar in _scalars(value):
         if isinstance(scalar, str):
-            if any("\ud800" <= character <= "\udfff" for character in scalar):
+            if HALF_A_PAIR.search(scalar):
                 raise invalid(where, "The text holds half a surrogate pair.")
         elif isinstance(scalar, int | float) and not -(2.0**63) <= scalar < 2.0**63:  # NaN too
             raise invalid(where, "The number is out of range.")

@@ -67,9 +67,10 @@ class ModelCatalog:
         self._creating = asyncio.Lock()  # a loser's record must not take the winner's with it
         self._taking_in = asyncio.Lock()
 
-    async def all(self) -> list[Model]:
-        """Every model that can chat, by name."""
-        infos = [info for info in await self._runtime.models() if _is_listed(info)]
+    async def all(self, *, embedders: bool = False) -> list[Model]:
+        """Every model that can chat, by name, and with `embedders` every one that embeds too."""
+        abilities = {"chat", "embed"} if embedders else {"chat"}
+        infos = [info for info in await self._runtime.models() if _is_listed(info, abilities)]
         records = await anyio.to_thread.run_sync(self._store.models.all)
         bases = await anyio.to_thread.run_sync(self._base_models.names)
         trainable = {model_key(name) for name in bases}
@@ -87,14 +88,15 @@ class ModelCatalog:
 
     async def names(self) -> list[str]:
         """Names of the models that can chat."""
-        return [info.name for info in await self._runtime.models() if _is_listed(info)]
+        return [info.name for info in await self._runtime.models() if _is_listed(info, {"chat"})]
 
-    async def show(self, name: str) -> Model:
+    async def show(self, name: str, *, embedders: bool = False) -> Model:
         """One model; `errors.ModelNotFound` names the others."""
-        for model in await self.all():
+        models = await self.all(embedders=embedders)
+        for model in models:
             if model_key(model.info.name) == model_key(name):
                 return model
-        raise ModelNotFound(name, await self.names())
+        raise ModelNotFound(name, [model.info.name for model in models])
 
     async def create(
         self, name: str, base: str | None, persona: Persona, *, replace: bool
@@ -216,6 +218,24 @@ class ModelCatalog:
         """A model to chat with, found once; `errors.ModelNotFound` names the others, `errors.NotReady` is for a bundled
         one that is still being made.
         """
+        info = await self._found(name)
+        if "chat" not in info.capabilities:
+            raise InvalidOption(f"The model {name!r} cannot chat.", where="modelName")
+        return info
+
+    async def embedding_model(self, name: str) -> ModelInfo:
+        """A model that makes vectors, in the same way."""
+        info = await self._found(name)
+        if "embed" not in info.capabilities:
+            models = await self.all(embedders=True)
+            known = [one.info.name for one in models if "embed" in one.info.capabilities]
+            raise InvalidOption(
+                f"The model {name!r} makes no vectors. These do: {', '.join(known) or 'none'}.",
+                where="modelName",
+            )
+        return info
+
+    async def _found(self, name: str) -> ModelInfo:
         self._bundled.require(name)
         try:
             info = await self._asked(model_key(name))
@@ -223,8 +243,6 @@ class ModelCatalog:
             raise ModelNotFound(name, await self.names()) from None
         if info.name.endswith(CHECKING):
             raise ModelNotFound(name, await self.names())
-        if "chat" not in info.capabilities:
-            raise InvalidOption(f"The model {name!r} cannot chat.", where="modelName")
         return info
 
     async def _asked(self, name: str) -> ModelInfo:
@@ -268,8 +286,8 @@ class ModelCatalog:
         return False
 
 
-def _is_listed(info: ModelInfo) -> bool:
-    return "chat" in info.capabilities and not info.name.endswith(CHECKING)
+def _is_listed(info: ModelInfo, abilities: set[str]) -> bool:
+    return bool(abilities & info.capabilities) and not info.name.endswith(CHECKING)
 
 
 def _model(info: ModelInfo, record: ModelRecord | None, trainable: set[str]) -> Model:

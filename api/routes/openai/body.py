@@ -1,7 +1,7 @@
 """A JSON body as OpenAI's clients send it: unknown members are ignored, a null is as left out."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -11,20 +11,35 @@ from api.errors import InvalidOption
 from api.http.observe import seen
 from api.http.request import get_services
 from api.http.request_body import read_body
+from api.http.wording import in_our_words
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def json_body(model: type[M]) -> Callable[[Request], AsyncIterator[Any]]:
-    """A dependency that gives `model`; 400 names the member that is wrong."""
+class Unsupported(NamedTuple):
+    """A member that clients know and nobody here can honour: why, and the values that ask for nothing."""
+
+    why: str
+    harmless: tuple[Any, ...] = ()
+
+
+def json_body(
+    model: type[M], unsupported: Mapping[str, Unsupported] | None = None, *, more_bytes: int = 0
+) -> Callable[[Request], AsyncIterator[Any]]:
+    """A dependency that gives `model`; 400 names the member that is wrong, or `unsupported`.
+
+    `more_bytes` is the room beyond that of other bodies.
+    """
 
     async def read(request: Request) -> AsyncIterator[Any]:
-        body = await read_body(request, max_bytes=get_services(request).settings.max_body_bytes)
+        most = get_services(request).settings.max_body_bytes + more_bytes
+        body = await read_body(request, max_bytes=most)
         members = {name: value for name, value in body.members.items() if value is not None}
+        _refuse(members, unsupported or {})
         try:
             values = model.model_validate(members)
         except ValidationError as error:
-            raise RequestValidationError(error.errors(include_url=False)) from None
+            raise RequestValidationError(_in_our_words(error)) from None
         seen().named = getattr(values, "model", None)
         yield values
 
@@ -34,3 +49,15 @@ def json_body(model: type[M]) -> Callable[[Request], AsyncIterator[Any]]:
 def refuse(param: str, why: str) -> InvalidOption:
     """A member that is known and cannot be honoured."""
     return InvalidOption(f"{param}: {why}", where=param)
+
+
+def _refuse(members: Mapping[str, Any], unsupported: Mapping[str, Unsupported]) -> None:
+    for name, one in unsupported.items():
+        value = members.get(name)
+        if value is not None and value not in one.harmless:
+            raise refuse(name, one.why)
+
+
+def _in_our_words(error: ValidationError) -> list[dict[str, Any]]:
+    found = error.errors(include_url=False, include_input=False)
+    return [{**one, "msg": in_our_words(one)} for one in found]

@@ -1,90 +1,114 @@
 """POST /v1/chat/completions: a conversation to a model, whole or streamed, over documents or without."""
 
+from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from api.http.observe import seen
 from api.http.request import ServicesDep
 from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
 from api.rag import Question
-from api.routes.openai.body import json_body, refuse
-from api.routes.openai.chat_answers import Head, chunks, completion
+from api.routes.openai.body import Unsupported, json_body, refuse
+from api.routes.openai.chat_answers import Head, chunks, completion, new_id
+from api.routes.openai.formats import ResponseFormat, schema_of
+from api.routes.openai.images import ROOM_BYTES
 from api.routes.openai.messages import Turn, conversation
-from api.routes.openai.streams import event_stream
-from api.runtime import Options
+from api.routes.openai.sampling import Sampling
+from api.routes.openai.streams import event_stream, merged, together
+from api.routes.openai.tools import MAX_TOOLS, Choice, Tool, chosen
+from api.runtime import Message, Options
+from api.services import Services
 
 router = APIRouter(prefix="/chat/completions")
 
 MAX_TURNS = 1000
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
+UNSUPPORTED = {
+    "audio": Unsupported("No model here speaks."),
+    "function_call": Unsupported("Send `tool_choice` instead.", ("none",)),
+    "functions": Unsupported("Send `tools`, each as {type: function, function: ...}.", ([],)),
+    "modalities": Unsupported("Models answer in text alone.", (["text"], [])),
+    "prediction": Unsupported("An expected answer saves no time here. Leave it out."),
+    "reasoning_effort": Unsupported("How much a model thinks cannot be set. Leave it out."),
+    "verbosity": Unsupported("Ask for it in the messages, or set max_tokens.", ("medium",)),
+    "web_search_options": Unsupported("Only documents are searched: name `documents`."),
+}
+"""What changes no answer is ignored instead: `store`, `metadata`, `user`, `service_tier` and the like."""
 
 
-class StreamOptions(BaseModel):
-    """What a stream tells beside the answer."""
-
-    include_usage: bool | None = None
-
-
-class ChatRequest(BaseModel):
+class ChatRequest(Sampling):
     """A conversation, how to answer it, and, as fields of ours, the documents to answer it from."""
 
     model: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
     messages: list[Turn] = Field(min_length=1, max_length=MAX_TURNS)
-    stream: bool = False
-    stream_options: StreamOptions | None = None
-    n: int = Field(1, ge=1, le=1)
-    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
-    top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
-    top_k: int | None = Field(None, ge=0, le=1_000_000)
-    min_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
-    presence_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
-    repeat_penalty: float | None = Field(None, ge=0.1, le=10, allow_inf_nan=False)
-    seed: int | None = Field(None, ge=0, le=2**32 - 2)
-    stop: str | list[str] | None = None
-    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
     max_completion_tokens: int | None = Field(None, ge=1, le=1_000_000)
+    logprobs: bool = False
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    response_format: ResponseFormat | None = None
+    tools: list[Tool] = Field(default_factory=list, max_length=MAX_TOOLS)
+    tool_choice: Choice | None = None
+    parallel_tool_calls: bool | None = None
     documents: list[Name] = Field(default_factory=list, max_length=1000)
     collection: Name = ""
 
     def options(self) -> Options:
         """As the runtimes take them; the newer name of the longest answer wins."""
-        return Options(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
-            frequency_penalty=self.frequency_penalty,
-            presence_penalty=self.presence_penalty,
-            repeat_penalty=self.repeat_penalty,
-            seed=self.seed,
-            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()) or None,
+        if self.top_logprobs is not None and not self.logprobs:
+            raise refuse("top_logprobs", "Set `logprobs` too.")
+        tools, choice = chosen(self.tools, self.tool_choice)
+        return replace(
+            self.sampled(),
             max_tokens=self.max_completion_tokens or self.max_tokens,
+            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+            json_schema=schema_of(self.response_format),
+            tools=tools,
+            tool_choice=choice,
+            parallel_tool_calls=self.parallel_tool_calls if tools else None,
         )
 
 
 @router.post("", operation_id="createChatCompletion")
 async def create(
     http: Request,
-    request: Annotated[ChatRequest, Depends(json_body(ChatRequest))],
+    request: Annotated[
+        ChatRequest, Depends(json_body(ChatRequest, UNSUPPORTED, more_bytes=ROOM_BYTES))
+    ],
     services: ServicesDep,
 ) -> Response:
-    """One answer. Its `citations` and `receipt` stand beside its `content`, or in the last delta of a stream."""
+    """One answer, or `n`. Citations and receipt stand beside its content, or in the last delta of a stream."""
+    questions = await _questions(request, services)
+    head = Head(questions[0].model.name, new_id("chatcmpl"))
+    if request.stream:
+        events = merged([services.answers.stream(one) for one in questions])
+        written = chunks(head, events, len(questions), wants_usage=request.wants_usage)
+        return await event_stream(http, written)
+    answers = together([partial(services.answers.whole, one) for one in questions])
+    return JSONResponse(completion(head, await while_connected(http, answers)))
+
+
+async def _questions(request: ChatRequest, services: Services) -> list[Question]:
+    """The question, once for each answer that is wanted."""
+    options = request.options()
     over_documents = bool(request.documents or request.collection)
     model = await services.answers.model(request.model, over_documents=over_documents)
     seen().model = model.name
-    messages = conversation(request.messages)
-    if over_documents and messages[-1].role != "user":
+    messages = conversation(request.messages, sees="images" in model.capabilities)
+    if over_documents:
+        _require_question(request, messages)
+    question = Question(model, messages, request.documents, options, request.collection)
+    return [
+        replace(question, options=replace(options, seed=request.seed_of(number)))
+        for number in range(request.n)
+    ]
+
+
+def _require_question(request: ChatRequest, messages: list[Message]) -> None:
+    if messages[-1].role != "user":
         raise refuse("messages", "A question over documents ends with the user's turn.")
-    question = Question(model, messages, request.documents, request.options(), request.collection)
-    head = Head(model.name)
-    if request.stream:
-        wants_usage = bool(request.stream_options and request.stream_options.include_usage)
-        answer = services.answers.stream(question)
-        return await event_stream(http, chunks(head, answer, wants_usage=wants_usage))
-    whole = await while_connected(http, services.answers.whole(question))
-    return JSONResponse(completion(head, whole))
+    if request.n > 1:
+        raise refuse("n", "A question over documents has one answer.")

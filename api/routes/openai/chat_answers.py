@@ -16,12 +16,17 @@ from api.runtime import CallPiece, TokenLogprob, ToolCall
 JSON = dict[str, Any]
 
 
+def new_id(kind: str) -> str:
+    """An id of a thing of that kind."""
+    return f"{kind}-{secrets.token_hex(12)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """What all pieces of one completion say alike."""
 
     model: str
-    id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
+    id: str
     created: int = field(default_factory=lambda: int(time.time()))
 
     def of(self, kind: str, **members: Any) -> dict[str, Any]:
@@ -30,33 +35,45 @@ class Head:
         return {**said, **members}
 
 
-def completion(head: Head, answer: Answer) -> JSON:
-    """A whole answer."""
-    seen().add_tokens(answer.done.prompt_tokens, answer.done.completion_tokens)
-    return head.of("chat.completion", choices=[_choice(answer)], usage=_usage(answer.done))
+def completion(head: Head, answers: Sequence[Answer]) -> JSON:
+    """The whole answers to one question."""
+    usage = _usage([answer.done for answer in answers])
+    choices = [_choice(number, answer) for number, answer in enumerate(answers)]
+    return head.of("chat.completion", choices=choices, usage=usage)
 
 
 async def chunks(
-    head: Head, answer: AsyncGenerator[AnswerEvent, None], *, wants_usage: bool
+    head: Head,
+    events: AsyncGenerator[tuple[int, AnswerEvent], None],
+    number: int,
+    *,
+    wants_usage: bool,
 ) -> AsyncGenerator[ServerEvent, None]:
-    """The answer's events as chunks: the role first, the finish reason last, then the usage if it is wanted."""
-    written = _Chunks(head, {"usage": None} if wants_usage else {})
-    async with aclosing(answer):
-        async for event in answer:
-            for one in written.of(event):
+    """The events of so many answers as chunks: of each the role first and the finish reason last, then the usage if it
+    is wanted.
+    """
+    written = [
+        _Chunks(head, index, {"usage": None} if wants_usage else {}) for index in range(number)
+    ]
+    ended: list[Done] = []
+    async with aclosing(events):
+        async for index, event in events:
+            for one in written[index].of(event):
                 yield ServerEvent("", one)
             if isinstance(event, Done):
-                if wants_usage:
-                    last = head.of("chat.completion.chunk", choices=[], usage=_usage(event))
-                    yield ServerEvent("", last)
-                yield DONE
+                ended.append(event)
+    usage = _usage(ended)
+    if wants_usage:
+        yield ServerEvent("", head.of("chat.completion.chunk", choices=[], usage=usage))
+    yield DONE
 
 
 class _Chunks:
     """Writes the chunks of one answer; citations wait for the last one, as the receipt does."""
 
-    def __init__(self, head: Head, beside: JSON) -> None:
+    def __init__(self, head: Head, index: int, beside: JSON) -> None:
         self._head = head
+        self._index = index
         self._beside = beside
         self._has_begun = False
         self._cited: list[Citation] = []
@@ -79,17 +96,21 @@ class _Chunks:
             case Receipt():
                 self._told = _provenance(self._cited, event)
             case Done():
-                seen().add_tokens(event.prompt_tokens, event.completion_tokens)
                 yield self._chunk(self._told, event.finish_reason)
 
     def _chunk(
         self, delta: JSON, finish_reason: str | None = None, logprobs: JSON | None = None
     ) -> JSON:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
+        choice = {
+            "index": self._index,
+            "delta": delta,
+            "finish_reason": finish_reason,
+            "logprobs": logprobs,
+        }
         return self._head.of("chat.completion.chunk", choices=[choice], **self._beside)
 
 
-def _choice(answer: Answer) -> JSON:
+def _choice(number: int, answer: Answer) -> JSON:
     message: JSON = {"role": "assistant", "content": answer.message, "refusal": None}
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
@@ -98,7 +119,7 @@ def _choice(answer: Answer) -> JSON:
         message["content"] = answer.message or None
     message |= _provenance(answer.citations, answer.receipt)
     return {
-        "index": 0,
+        "index": number,
         "message": message,
         "finish_reason": answer.done.finish_reason,
         "logprobs": _logprobs(answer.logprobs),
@@ -110,12 +131,12 @@ def _provenance(citations: Sequence[Citation], receipt: Receipt) -> JSON:
     return {"citations": [asdict(one) for one in citations], "receipt": asdict(receipt)}
 
 
-def _usage(done: Done) -> dict[str, int]:
-    return {
-        "prompt_tokens": done.prompt_tokens,
-        "completion_tokens": done.completion_tokens,
-        "total_tokens": done.prompt_tokens + done.completion_tokens,
-    }
+def _usage(ended: Sequence[Done]) -> dict[str, int]:
+    """What the answers to one question took, which the log tells too; the question counts once, as with OpenAI."""
+    prompt = ended[0].prompt_tokens
+    said = sum(done.completion_tokens for done in ended)
+    seen().add_tokens(prompt, said)
+    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
 
 
 def _call(call: ToolCall) -> JSON:

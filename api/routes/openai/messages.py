@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from api.routes.openai.body import refuse
+from api.routes.openai.images import MAX_IMAGES, image_of
 from api.runtime import Message, Role, ToolCall
 
 
@@ -23,13 +24,26 @@ class RefusalPart(BaseModel):
     refusal: str
 
 
+class ImageURL(BaseModel):
+    """Where an image is, which is in the URL itself; how closely to look is the model's."""
+
+    url: str
+
+
+class ImagePart(BaseModel):
+    """An image, for a model that sees."""
+
+    type: Literal["image_url"]
+    image_url: ImageURL
+
+
 class OtherPart(BaseModel):
-    """An image, a sound, a file: what a model that reads text alone cannot take."""
+    """A sound, a file: what no model here takes."""
 
-    type: Literal["image_url", "input_audio", "file"]
+    type: Literal["input_audio", "file"]
 
 
-Part = Annotated[TextPart | RefusalPart | OtherPart, Field(discriminator="type")]
+Part = Annotated[TextPart | RefusalPart | ImagePart | OtherPart, Field(discriminator="type")]
 
 
 class CalledFunction(BaseModel):
@@ -54,6 +68,7 @@ class Turn(BaseModel):
     content: str | list[Part] | None = None
     tool_calls: list[Call] | None = Field(None, max_length=128)
     tool_call_id: str | None = Field(None, max_length=256)
+    function_call: Any = None
 
 
 ROLES: dict[str, Role] = {
@@ -65,8 +80,8 @@ ROLES: dict[str, Role] = {
 }
 
 
-def conversation(turns: Sequence[Turn]) -> list[Message]:
-    """The turns as messages; a refusal names the turn and the member that is wrong."""
+def conversation(turns: Sequence[Turn], *, sees: bool) -> list[Message]:
+    """The turns as messages, for a model that sees or not; a refusal names the turn and the member that is wrong."""
     messages: list[Message] = []
     called: set[str] = set()
     for number, turn in enumerate(turns):
@@ -77,16 +92,20 @@ def conversation(turns: Sequence[Turn]) -> list[Message]:
             for call in turn.tool_calls or ()
         )
         called |= {call.id for call in calls}
-        text = _text(turn.content, f"{where}.content")
+        text, images = _content(turn.content, f"{where}.content", sees=sees)
         messages.append(
-            Message(ROLES[turn.role], text, tool_calls=calls, tool_call_id=turn.tool_call_id or "")
+            Message(ROLES[turn.role], text, images, calls, tool_call_id=turn.tool_call_id or "")
         )
+    if sum(len(message.images) for message in messages) > MAX_IMAGES:
+        raise refuse("messages", f"At most {MAX_IMAGES} images are allowed.")
     return messages
 
 
 def _require_sense(turn: Turn, where: str, called: set[str]) -> None:
     if turn.tool_calls and turn.role != "assistant":
         raise refuse(f"{where}.tool_calls", "Only an assistant's turn calls tools.")
+    if turn.function_call is not None:
+        raise refuse(f"{where}.function_call", "Send `tool_calls` instead.")
     if turn.content is None and not turn.tool_calls:
         raise refuse(f"{where}.content", "Required where no tool is called.")
     if turn.role == "tool" and turn.tool_call_id not in called:
@@ -95,13 +114,22 @@ def _require_sense(turn: Turn, where: str, called: set[str]) -> None:
         )
 
 
-def _text(content: str | list[Any] | None, where: str) -> str:
-    """The text of a turn, its parts joined."""
+def _content(
+    content: str | list[Any] | None, where: str, *, sees: bool
+) -> tuple[str, tuple[bytes, ...]]:
+    """The text of a turn, its parts joined, and its images."""
     if content is None or isinstance(content, str):
-        return content or ""
+        return content or "", ()
     texts: list[str] = []
+    images: list[bytes] = []
     for number, part in enumerate(content):
-        if isinstance(part, OtherPart):
-            raise refuse(f"{where}.{number}.type", f"This model cannot take {part.type}.")
-        texts.append(part.text if isinstance(part, TextPart) else part.refusal)
-    return "\n".join(texts)
+        match part:
+            case TextPart():
+                texts.append(part.text)
+            case RefusalPart():
+                texts.append(part.refusal)
+            case ImagePart() if sees:
+                images.append(image_of(part.image_url.url, f"{where}.{number}.image_url.url"))
+            case _:
+                raise refuse(f"{where}.{number}.type", f"This model cannot take {part.type}.")
+    return "\n".join(texts), tuple(images)

@@ -6,6 +6,8 @@ from fastapi import APIRouter
 
 from api.http.request import ServicesDep
 from api.models.catalog import Model
+from api.names import model_key
+from api.routes.openai.body import refuse
 
 router = APIRouter(prefix="/models")
 
@@ -13,18 +15,22 @@ router = APIRouter(prefix="/models")
 @router.get("", operation_id="listModels")
 async def all_models(services: ServicesDep) -> dict[str, Any]:
     """All at once, as the clients expect it."""
-    return {"object": "list", "data": [_object(model) for model in await services.models.all()]}
+    models = await services.models.all(embedders=True)
+    return {"object": "list", "data": [_object(one) for one in models]}
 
 
 @router.get("/{model:path}", operation_id="retrieveModel")
 async def retrieve(model: str, services: ServicesDep) -> dict[str, Any]:
     """One model."""
-    return _object(await services.models.show(model))
+    return _object(await services.models.show(model, embedders=True))
 
 
 @router.delete("/{model:path}", operation_id="deleteModel")
 async def delete(model: str, services: ServicesDep) -> dict[str, Any]:
-    """Delete a model with its own documents."""
+    """Delete a model; its documents stay, as those that are built on it."""
+    for one in await services.models.all(embedders=True):
+        if model_key(one.info.name) == model_key(model) and "chat" not in one.info.capabilities:
+            raise refuse("model", f"{one.info.name!r} embeds documents and stays.")
     name = await services.models.delete(model)
     return {"id": name, "object": "model", "deleted": True}
 

@@ -1,6 +1,7 @@
 """chat.completions as the stock SDK asks for it."""
 
 import json
+from dataclasses import replace
 
 import openai
 import pytest
@@ -67,6 +68,69 @@ def test_the_options_reach_the_model(service: Service, sdk: openai.OpenAI) -> No
     assert (options.stop, options.seed, options.top_k, options.min_p) == (("END",), 4, 3, 0.1)
 
 
+def test_several_answers_are_choices_whose_tokens_count_together(
+    service: Service, sdk: openai.OpenAI
+) -> None:
+    one = sdk.chat.completions.create(model="demo", messages=HELLO).usage
+    service.runtime.will_answer("first", "second", "third")
+    answer = sdk.chat.completions.create(model="demo", messages=HELLO, n=3, seed=7)
+    assert [choice.index for choice in answer.choices] == [0, 1, 2]
+    assert {choice.message.content for choice in answer.choices} == {"first", "second", "third"}
+    assert one
+    assert answer.usage
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (one.prompt_tokens, 3)
+    assert {call.options.seed for call in service.runtime.history[-3:]} == {7, 8, 9}
+
+
+def test_several_streams_are_told_apart_by_their_index(
+    service: Service, sdk: openai.OpenAI
+) -> None:
+    service.runtime.will_answer("a b c", "d e f")
+    stream = sdk.chat.completions.create(
+        model="demo", messages=HELLO, n=2, stream=True, stream_options={"include_usage": True}
+    )
+    texts, ended = {0: "", 1: ""}, []
+    for chunk in stream:
+        for choice in chunk.choices:
+            texts[choice.index] += choice.delta.content or ""
+            ended += [choice.index] if choice.finish_reason else []
+    assert set(texts.values()) == {"a b c", "d e f"}
+    assert sorted(ended) == [0, 1]
+    assert chunk.usage
+    assert chunk.usage.completion_tokens == 6
+
+
+def test_of_several_streams_one_that_fails_ends_all(service: Service, sdk: openai.OpenAI) -> None:
+    service.runtime.will_answer("a b c", BreaksOff("d", BackEndFailed("The model is gone.")))
+    stream = sdk.chat.completions.create(model="demo", messages=HELLO, n=2, stream=True)
+    with pytest.raises(openai.APIError, match="The model is gone"):
+        list(stream)
+    assert service.runtime.open_streams == 0
+
+
+def test_of_several_answers_one_that_fails_refuses_all(
+    service: Service, sdk: openai.OpenAI
+) -> None:
+    service.runtime.will_answer("a", BackEndFailed("The model is gone."))
+    with pytest.raises(openai.InternalServerError, match="The model is gone"):
+        sdk.chat.completions.create(model="demo", messages=HELLO, n=2)
+
+
+def test_a_model_that_sees_gets_the_image(service: Service, sdk: openai.OpenAI) -> None:
+    demo = service.runtime._models["demo"]
+    sees = replace(demo, capabilities=demo.capabilities | {"images"})
+    service.runtime._models["demo"] = sees
+    url = "data:image/png;base64,iVBORw0KGgo="
+    parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What?"}]
+    turns = [{"role": "user", "content": parts}]
+    with pytest.raises(openai.BadRequestError, match="cannot see"):  # the fake has no eyes
+        sdk.chat.completions.create(model="demo", messages=turns)  # type: ignore[arg-type]
+    parts[0] = {"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png"}}
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.chat.completions.create(model="demo", messages=turns)  # type: ignore[arg-type]
+    assert caught.value.param == "messages.0.content.0.image_url.url"
+
+
 def test_a_developer_speaks_as_the_system(service: Service, sdk: openai.OpenAI) -> None:
     parts = [{"type": "text", "text": "Be brief."}]
     turns = [{"role": "developer", "content": parts}, *HELLO]
@@ -93,6 +157,14 @@ def test_a_developer_speaks_as_the_system(service: Service, sdk: openai.OpenAI) 
             [*HELLO, {"role": "tool", "content": "4", "tool_call_id": "made-up"}],
             "messages.1.tool_call_id",
         ),
+        ("functions", [{"name": "f"}], "functions"),
+        ("function_call", "auto", "function_call"),
+        ("modalities", ["text", "audio"], "modalities"),
+        ("reasoning_effort", "low", "reasoning_effort"),
+        ("n", 9, "n"),
+        ("logit_bias", {"word": 1}, "logit_bias.word.[key]"),
+        ("response_format", {"type": "xml"}, "response_format"),
+        ("tools", [{"type": "custom", "custom": {"name": "x"}}], "tools.0.type"),
     ],
 )
 def test_what_cannot_be_honoured_is_named(
@@ -107,7 +179,13 @@ def test_what_cannot_be_honoured_is_named(
 
 
 def test_an_unknown_member_and_a_null_are_as_left_out(sdk: openai.OpenAI) -> None:
-    unknown = {"some_new_thing": {"a": 1}, "top_k": None}
+    unknown = {
+        "some_new_thing": {"a": 1},
+        "top_k": None,
+        "store": True,
+        "modalities": ["text"],
+        "stream_options": {"include_usage": True},
+    }
     answer = sdk.chat.completions.create(model="demo", messages=HELLO, extra_body=unknown)
     assert answer.choices[0].message.content == "Hello there"
 

@@ -11,6 +11,14 @@ def test_models_are_listed_and_found(sdk: openai.OpenAI) -> None:
     assert sdk.models.retrieve("demo").owned_by == "base"
 
 
+def test_embedding_models_are_listed_and_stay(sdk: openai.OpenAI) -> None:
+    embedder = "all-minilm-l6-v2-int8"
+    assert embedder in [model.id for model in sdk.models.list()]
+    assert sdk.models.retrieve(embedder).id == embedder
+    with pytest.raises(openai.BadRequestError, match="embeds documents"):
+        sdk.models.delete(embedder)
+
+
 def test_a_name_may_have_slashes_and_colons(sdk: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         sdk.models.retrieve("ft:demo/x:org::1")

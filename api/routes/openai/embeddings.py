@@ -1,0 +1,86 @@
+"""POST /v1/embeddings: one vector a text."""
+
+import base64
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, Field
+
+from api.errors import Unusable
+from api.http.observe import seen
+from api.http.request import ServicesDep
+from api.http.sse import while_connected
+from api.models.embedding import embed
+from api.names import MAX_NAME_CHARACTERS
+from api.routes.openai.body import json_body, refuse
+
+router = APIRouter(prefix="/embeddings")
+
+MAX_INPUTS = 2048
+MAX_DIMENSIONS = 100_000
+Tokens = list[int]
+
+
+class EmbeddingsRequest(BaseModel):
+    """Texts, the model, and how their vectors are written: as numbers, or as base64 of little-endian float32."""
+
+    model: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
+    input: str | Annotated[list[str | int | Tokens], Field(min_length=1, max_length=MAX_INPUTS)]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(None, ge=1, le=MAX_DIMENSIONS)
+
+    def texts(self) -> list[str]:
+        """The texts; token ids are those of another model's tokenizer and are refused."""
+        given = [self.input] if isinstance(self.input, str) else self.input
+        texts: list[str] = []
+        for number, one in enumerate(given):
+            if not isinstance(one, str):
+                raise refuse(
+                    "input",
+                    "Token ids mean nothing to this model: send texts. With LangChain's OpenAIEmbeddings set "
+                    "check_embedding_ctx_length=False.",
+                )
+            if not one.strip():
+                where = "input" if isinstance(self.input, str) else f"input.{number}"
+                raise refuse(where, "Nothing but white space has no vector.")
+            texts.append(one)
+        return texts
+
+
+@router.post("", operation_id="createEmbedding")
+async def create(
+    http: Request,
+    request: Annotated[EmbeddingsRequest, Depends(json_body(EmbeddingsRequest))],
+    services: ServicesDep,
+) -> dict[str, Any]:
+    """Vectors of length 1, in the order of their texts."""
+    texts = request.texts()
+    model = await services.models.embedding_model(request.model)
+    seen().model = model.name
+    work = embed(services.runtime, model, texts, request.dimensions)
+    try:
+        embedded = await while_connected(http, work)
+    except Unusable as error:  # a text that is longer than what the model reads
+        if "index" not in error.extra:
+            raise
+        raise Unusable(
+            error.detail, where=f"input.{error.extra['index']}", code="context_length_exceeded"
+        ) from error
+    seen().add_tokens(embedded.tokens, 0)
+    return {
+        "object": "list",
+        "model": model.name,
+        "data": [
+            {"object": "embedding", "index": n, "embedding": _written(one, request.encoding_format)}
+            for n, one in enumerate(embedded.vectors)
+        ],
+        "usage": {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens},
+    }
+
+
+def _written(vector: npt.NDArray[np.float32], form: str) -> list[float] | str:
+    if form == "float":
+        return [float(value) for value in vector]
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()

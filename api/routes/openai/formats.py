@@ -1,0 +1,51 @@
+"""`response_format`: the form that an answer must have, which a grammar holds the model to."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+
+
+class PlainText(BaseModel):
+    """No form."""
+
+    type: Literal["text"]
+
+
+class AnyObject(BaseModel):
+    """Some JSON object."""
+
+    type: Literal["json_object"]
+
+
+class Schema(BaseModel):
+    """A JSON schema and its name. The answer keeps to it with `strict` and without."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+class BySchema(BaseModel):
+    """JSON by a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: Schema
+
+
+ResponseFormat = Annotated[PlainText | AnyObject | BySchema, Field(discriminator="type")]
+
+
+def schema_of(form: ResponseFormat | None) -> Mapping[str, Any] | None:
+    """The schema that the answer must match."""
+    match form:
+        case AnyObject():
+            return ANY_OBJECT
+        case BySchema():
+            return form.json_schema.schema_ or ANY_OBJECT
+    return None

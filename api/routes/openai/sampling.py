@@ -1,0 +1,67 @@
+"""How to generate, as OpenAI's requests say it: what chat and completions have in common."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from api.runtime import Options
+
+MAX_N = 8
+"""Answers of one request."""
+MAX_BIASES = 1024
+MAX_SEED = 2**32 - 2
+TokenId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,7}$")]
+Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class StreamOptions(BaseModel):
+    """What a stream tells beside the answer; without a stream nothing, as proxies send it."""
+
+    include_usage: bool | None = None
+
+
+class Sampling(BaseModel):
+    """Each may be left out: the persona's own holds then, else the runtime's default."""
+
+    n: int = Field(1, ge=1, le=MAX_N)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
+    top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
+    top_k: int | None = Field(None, ge=0, le=1_000_000)
+    min_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
+    presence_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
+    repeat_penalty: float | None = Field(None, ge=0.1, le=10, allow_inf_nan=False)
+    logit_bias: dict[TokenId, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
+        None, max_length=MAX_BIASES
+    )
+    seed: int | None = Field(None, ge=0, le=MAX_SEED)
+    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with what it took."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def sampled(self) -> Options:
+        """As the runtimes take them."""
+        bias = {int(token): value for token, value in (self.logit_bias or {}).items()}
+        return Options(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            frequency_penalty=self.frequency_penalty,
+            presence_penalty=self.presence_penalty,
+            repeat_penalty=self.repeat_penalty,
+            logit_bias=bias or None,
+            seed=self.seed,
+            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()) or None,
+            max_tokens=self.max_tokens,
+        )
+
+    def seed_of(self, number: int) -> int | None:
+        """The seed of one of the answers, so that those of one request differ and can be had again."""
+        return None if self.seed is None else (self.seed + number) % (MAX_SEED + 1)
