@@ -3,7 +3,8 @@
 A chunk seldom says which company or which year it is about: the name and the title of its document do, and so does how
 much of what was found stands in that document. And where a text goes on over pages, the page between two that fit is
 likelier to fit than one that stands alone; pages that have nothing to do with each other, like a volume of abstracts,
-do not help each other. docs/retrieval.md has what each part is worth.
+do not help each other, nor do those of a document each of whose pages ends with a sentence. docs/retrieval.md has what
+each part is worth.
 """
 
 import re
@@ -47,6 +48,7 @@ Page = tuple[str, int]
 """A document's id and a page's number."""
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
+_SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u2019\u201d\u00bb)\]]*\s*$")
 _SMALL = frozenset(
     """a an and are as at be by can did do does for from had has have how if in into is it its of on or our that the
     their there these this to was were what when where which who whose why will with would you your""".split()  # noqa: SIM905
@@ -55,11 +57,20 @@ _SMALL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a chunk stands: its document's id, what that is called (name and title), and its page."""
+    """Where a chunk stands: its document's id, what that is called (name and title), its page, its number among the
+    document's chunks, and whether it ends with a sentence.
+    """
 
     document: str
     called: str
     page: int
+    ordinal: int = 0
+    is_whole: bool = False
+
+
+def ends_with_sentence(text: str) -> bool:
+    """Whether nothing is broken off at its end."""
+    return bool(_SENTENCE_END.search(text))
 
 
 def placed(
@@ -150,6 +161,7 @@ def _beside(
 ) -> dict[Page, float]:
     """For each page half the sum of the best scores of the two beside it, as far as they go on in each other."""
     best = _best_of_pages(scores, places)
+    breaking = _breaking(places)
 
     def helps(page: Page, other: Page) -> float:
         if other not in best:
@@ -158,11 +170,25 @@ def _beside(
         if mine is None or its is None:
             return 0.0
         alike = (float(mine @ its) - likeness) / (1 - likeness)
-        goes_on = (alike - STRANGERS) / (RELATIVES - STRANGERS)
-        return min(1.0, max(0.0, goes_on)) * scores[best[other]] / 2
+        goes_on = min(1.0, max(0.0, (alike - STRANGERS) / (RELATIVES - STRANGERS)))
+        return breaking[page[0]] * goes_on * scores[best[other]] / 2
 
     return {
         (document, page): helps((document, page), (document, page - 1))
         + helps((document, page), (document, page + 1))
         for document, page in best
     }
+
+
+def _breaking(places: Mapping[int, Place]) -> dict[str, float]:
+    """By document, how far its text breaks off where its pages end: 0 to 1, all from every second page on.
+
+    As far as chunks were found on both sides of a page's end; one more that breaks off is taken for granted.
+    """
+    at = {(one.document, one.ordinal): one for one in places.values()}
+    whole: dict[str, list[bool]] = {one.document: [False] for one in places.values()}
+    for (document, ordinal), one in at.items():
+        following = at.get((document, ordinal + 1))
+        if following and following.page > one.page:
+            whole[document].append(one.is_whole)
+    return {name: min(1.0, 2 - 2 * sum(ends) / len(ends)) for name, ends in whole.items()}

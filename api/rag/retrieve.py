@@ -10,7 +10,15 @@ import numpy as np
 from api.errors import Unusable
 from api.index import Candidates, Index, Wanted
 from api.rag.fuse import Found, Ranked, fuse, is_alike, words_of
-from api.rag.ranking import USUAL, Place, Vector, Weights, beside_each_other, placed
+from api.rag.ranking import (
+    USUAL,
+    Place,
+    Vector,
+    Weights,
+    beside_each_other,
+    ends_with_sentence,
+    placed,
+)
 from api.rag.vocabulary import related
 from api.store import Store
 from api.store.chunks import StoredChunk
@@ -86,7 +94,13 @@ def in_order(
     """The chunks that can be found, read from the store, in the order that their places give them."""
     chunks = store.chunks.found([one.chunk_id for one in ranked], scope.ids, within)
     places = {
-        chunk_id: Place(chunk.document_id, f"{chunk.document} {chunk.title}", chunk.page)
+        chunk_id: Place(
+            chunk.document_id,
+            f"{chunk.document} {chunk.title}",
+            chunk.page,
+            chunk.ordinal,
+            ends_with_sentence(chunk.text),
+        )
         for chunk_id, chunk in chunks.items()
     }
     vectors = _vectors(store, [chunks[one] for one in beside_each_other(ranked, places)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from api.rag.fuse import Ranked
-from api.rag.ranking import Place, Vector, Weights, beside_each_other, placed
+from api.rag.ranking import Place, Vector, Weights, beside_each_other, ends_with_sentence, placed
 
 ALIKE, OTHER = np.array([1, 0], dtype=np.float32), np.array([0, 1], dtype=np.float32)
 
@@ -61,6 +61,23 @@ def test_a_page_between_two_that_fit_is_likelier_to_fit_too() -> None:
         order(scores, places, vectors={**goes_on, 2: OTHER})[-1] == 2
     )  # it is about something else
     assert order(scores, places)[-1] == 2  # without vectors nothing is known
+
+
+@pytest.mark.parametrize(("ends", "is_helped"), [("breaks off", True), ("It ends.", False)])
+def test_pages_that_all_end_with_a_sentence_do_not_help_each_other(
+    ends: str, is_helped: bool
+) -> None:
+    whole = ends_with_sentence(ends)
+    places = {at: Place("a", "", at, at, whole) for at in range(1, 9)}
+    scores = {1: 0.9, 2: 0.5} | dict.fromkeys(range(3, 8), 0.1) | {8: 0.55}
+    found = order(scores, places, vectors=dict.fromkeys(scores, ALIKE))
+    assert (found.index(2) < found.index(8)) is is_helped
+
+
+def test_chunks_of_one_page_tell_nothing_about_its_end() -> None:
+    places = {at: Place("a", "", 1 + at // 4, at, at != 3) for at in range(8)}
+    scores = {0: 0.9, 4: 0.5, 5: 0.4, 6: 0.4, 7: 0.4, 3: 0.2, 1: 0.1, 2: 0.1}
+    assert order(scores, places, vectors=dict.fromkeys(scores, ALIKE))[:2] == [0, 4]
 
 
 def test_pages_of_two_documents_are_no_neighbours() -> None:
