@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from api.rag.retrieve import Hit
 from api.rag.spelling import meant
-from api.rag.words import COMMON, content_words, stem
+from api.rag.words import COMMON, content_words, stem, words
 
 LOOKED_AT, BEST = 64, 6
 """Passages that tell how rare a word is, and those of which one must hold the question's words: as many as are put
@@ -81,23 +81,37 @@ def evidence(query: str, hits: Sequence[Hit], likeness: float) -> Evidence:
     hits = [hit for hit in hits if not hit.is_duplicate]
     found = [one.dense for hit in hits for one in hit.found_by if one.query == query]
     nearness = max((dense for dense in found if dense is not None), default=0.0)
-    said = [content_words(f"{hit.shown_text} {hit.document}") for hit in hits[:LOOKED_AT]]
-    return Evidence(nearness, likeness, _coverage(content_words(query) - ASKING, said))
+    texts = [f"{hit.shown_text} {hit.document}" for hit in hits[:LOOKED_AT]]
+    return Evidence(nearness, likeness, _coverage(query, texts))
 
 
-def _coverage(asked: frozenset[str], said: Sequence[frozenset[str]]) -> float:
-    """The share of what the words tell that one of the best passages holds; half when they tell nothing."""
-    known: frozenset[str] = frozenset().union(*said)
-    spelled = {word: meant(word, known) for word in asked}
-    told = {
-        word: forms for word, forms in spelled.items() if forms or not meant(word, COMMON, least=3)
-    }
+def _coverage(query: str, texts: Sequence[str]) -> float:
+    """The share of what the query's words tell that one of the best passages holds; half when they tell nothing."""
+    said = [content_words(text) for text in texts]
+    told = _told(query, texts, frozenset().union(*said))
     weights = {word: _telling(forms, said) for word, forms in told.items()}
     held = [
         sum(weight for word, weight in weights.items() if told[word] & words)
         for words in said[:BEST]
     ]
     return max(held, default=0.0) / sum(weights.values()) if weights else 0.5
+
+
+def _told(query: str, texts: Sequence[str], known: frozenset[str]) -> dict[str, frozenset[str]]:
+    """What each word of the query says, as stems: itself, or what it stands for where it is misspelled. Its spelling is
+    compared with whole words too: `servises` is nearly `services`, though its stem is no other word's.
+    """
+    asked = {stem(word): word for word in words(query.replace("_", " ")) if word not in COMMON}
+    told = {one: frozenset([one]) for one in asked.keys() - ASKING if one in known}
+    if unknown := asked.keys() - ASKING - known:
+        spellings = known.union(*map(words, texts)) - COMMON
+        for one in unknown:
+            forms = frozenset(
+                near if near in known else stem(near) for near in meant(asked[one], spellings)
+            )
+            if forms or not meant(asked[one], COMMON, least=3):
+                told[one] = forms
+    return told
 
 
 def _telling(forms: frozenset[str], said: Sequence[frozenset[str]]) -> float:

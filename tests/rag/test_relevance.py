@@ -50,6 +50,13 @@ def test_a_misspelled_word_counts_as_what_it_means() -> None:
     assert evidence("Which warrant has the planet?", said, 0.2).coverage < 0.6
 
 
+def test_a_misspelled_word_is_compared_with_whole_words_not_stems() -> None:
+    query = "Which hearin servises are there?"
+    found = (Found(query, 0.7, None),)
+    hits = [replace(hit("Hearing services are covered.", 0.7), found_by=found)]
+    assert evidence(query, hits, 0.2).coverage == 1
+
+
 def test_words_with_which_one_asks_do_not_count() -> None:
     hits = [hit("The Vanta heaters have a warranty.", 0.7)]
     asked = "Can you explain the details of the warranty?"
