@@ -15,6 +15,8 @@ from api.store.chunks import Chunk
 from api.store.documents import Document
 
 MOST = 100
+SHOWN = 120
+"""Characters of an answer without a question that are told."""
 SHORTEST_PASSAGE = 120
 """Characters; less is a heading or a page's number."""
 SHORTEST, LONGEST = 8, 300
@@ -47,6 +49,14 @@ class Proposal:
     passage: str
 
 
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """What was made up, and why that is fewer than wanted; empty when it is not."""
+
+    questions: list[Proposal]
+    why_fewer: str
+
+
 class Proposals:
     """Asks a model for questions."""
 
@@ -54,25 +64,27 @@ class Proposals:
         self._store = store
         self._answers = answers
 
-    async def make(
-        self, model: ModelInfo, collection: str, count: int, seed: int
-    ) -> list[Proposal]:
+    async def make(self, model: ModelInfo, collection: str, count: int, seed: int) -> Proposed:
         """At most `count`, about passages from all over the documents: fewer where the model's answers are no
-        questions. The same `seed` chooses the same passages. `errors.DocumentNotFound` when there are no documents.
+        questions, or there is too little to ask about. The same `seed` chooses the same passages.
+        `errors.DocumentNotFound` when there are no documents.
         """
         chosen = await anyio.to_thread.run_sync(
             self._passages, model.name, collection, TRIES * count, seed
         )
         found: dict[str, Proposal] = {}
+        without: list[str] = []
         for document, chunk in chosen:
             if len(found) == count:
-                break
-            question = await self._question(model, document, chunk)
-            if question and question not in found:
-                found[question] = Proposal(
-                    question, document.name, chunk.page, model.name, chunk.text
-                )
-        return list(found.values())
+                return Proposed(list(found.values()), "")
+            answer = await self._answer(model, document, chunk)
+            if question := question_in(answer):
+                made = Proposal(question, document.name, chunk.page, model.name, chunk.text)
+                found.setdefault(question, made)
+            else:
+                without.append(answer)
+        why = "" if len(found) == count else _why_fewer(len(chosen), len(found), without)
+        return Proposed(list(found.values()), why)
 
     def _passages(
         self, model: str, collection: str, count: int, seed: int
@@ -96,11 +108,11 @@ class Proposals:
         ]
         return [(document, one) for one in chance.sample(chunks, min(count, len(chunks)))]
 
-    async def _question(self, model: ModelInfo, document: Document, chunk: Chunk) -> str:
+    async def _answer(self, model: ModelInfo, document: Document, chunk: Chunk) -> str:
         prompt = _PROMPT.format(document=document.title or document.name, text=chunk.text)
         options = Options(temperature=0.0, seed=0, max_tokens=MAX_TOKENS)
         asked = Question(model, [Message("user", prompt)], options=options)
-        return question_in((await self._answers.whole(asked)).message)
+        return (await self._answers.whole(asked)).message
 
 
 def _in_turns(
@@ -109,6 +121,24 @@ def _in_turns(
     """The first of each, then the second of each."""
     for at in range(max(map(len, each), default=0)):
         yield from (some[at] for some in each if at < len(some))
+
+
+def _why_fewer(asked: int, found: int, without: Sequence[str]) -> str:
+    """What came of the passages that were asked about, where answers `without` a question are some of it."""
+    if not asked:
+        return (
+            f"No passage has {SHORTEST_PASSAGE} characters or more: there is nothing to ask about."
+        )
+    told = [f"Passages of {SHORTEST_PASSAGE} characters or more that were asked about: {asked}."]
+    if without:
+        example = " ".join(without[0].split())[:SHOWN]
+        told.append(
+            f"Answers without a question of {SHORTEST} to {LONGEST} characters: {len(without)}, such as {example!r}; "
+            "a larger model may write them (modelName)."
+        )
+    if repeated := asked - found - len(without):
+        told.append(f"Questions that repeat another one: {repeated}.")
+    return " ".join(told)
 
 
 def question_in(answer: str) -> str:

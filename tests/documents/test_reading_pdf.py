@@ -288,6 +288,7 @@ def test_rows_of_numbers_by_year_say_which_number_is_of_which_year(tmp_path: Pat
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)  # 150 processes
 @pytest.mark.anyio
 async def test_mutated_files_end_in_text_or_in_a_reason(tmp_path: Path) -> None:
     bounds = Bounds(pages=50, characters=100_000, seconds=60, memory_bytes=512 * 2**20)

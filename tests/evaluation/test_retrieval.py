@@ -208,16 +208,38 @@ def test_a_model_proposes_questions_and_they_are_marked_as_its_own(house: Servic
     )
     assert proposed.status_code == 200, proposed.text
     questions = proposed.json()["questions"]
+    assert proposed.json()["why_fewer"] == ""
     assert len({one["question"] for one in questions}) == 3
     assert all(one["proposed_by"] == "demo" and one["passage"] for one in questions)
     found = measured(house, "\n".join(json.dumps(one) for one in questions)).json()
     assert (found["proposed"], found["misses"]) == (3, 0)
     all_of_them = house.client.post(
         "/evaluations/retrieval/proposals?modelName=demo&collection=house&count=50"
-    ).json()["questions"]
-    assert len(all_of_them) == len(SUBJECTS) - 1  # about the garden it had none
+    ).json()
+    assert len(all_of_them["questions"]) == len(SUBJECTS) - 1  # about the garden it had none
+    assert "Answers without a question of 8 to 300 characters: 1, such" in all_of_them["why_fewer"]
+    assert "'I cannot think of one.'" in all_of_them["why_fewer"]
     nothing = house.client.post("/evaluations/retrieval/proposals?modelName=demo")
     assert (nothing.status_code, "There is no document" in nothing.text) == (404, True)
+
+
+def test_a_list_that_is_short_or_empty_says_why(house: Service) -> None:
+    def proposed(collection: str) -> Any:
+        values = {"modelName": "demo", "collection": collection, "count": 3}
+        return house.client.post("/evaluations/retrieval/proposals", params=values).json()
+
+    house.runtime.rule = lambda _: "The boiler."
+    assert proposed("house")["questions"] == []
+    assert proposed("house")["why_fewer"].startswith("Passages of 120 characters")
+    assert "characters: 6, such as 'The boiler.'" in proposed("house")["why_fewer"]
+    house.runtime.rule = lambda _: "Where is the boiler?"
+    assert proposed("house")["why_fewer"].endswith(
+        "asked about: 6. Questions that repeat another one: 5."
+    )
+    house.client.post("/collections", data={"name": "short"})
+    note = {"file": ("note.txt", b"The boiler is broken.")}
+    house.client.post("/importDocument?collection=short", files=note)
+    assert proposed("short")["why_fewer"].startswith("No passage has 120 characters or more")
 
 
 @pytest.mark.parametrize(

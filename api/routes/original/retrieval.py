@@ -69,6 +69,9 @@ class ProposeResponse(BaseModel):
     questions: list[Proposal] = Field(
         description="Fewer than asked for where the model's answers were no questions."
     )
+    why_fewer: str = Field(
+        description="What came of the passages that were asked about, when there are fewer; else empty."
+    )
 
 
 class ExpectedPage(BaseModel):
@@ -245,7 +248,8 @@ async def propose_questions(
     """
     model = await services.answers.model(request.model_name, over_documents=False)
     made = services.proposals.make(model, request.collection, request.count, request.seed)
-    return ProposeResponse(questions=await while_connected(http, made))
+    proposed = await while_connected(http, made)
+    return ProposeResponse(questions=proposed.questions, why_fewer=proposed.why_fewer)
 
 
 @router.get(
