@@ -86,7 +86,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Services]:
 
 async def _documents(services: Services) -> Sweep:
     await services.index.check()
-    documents = await run_sync(services.store.documents.all)
+    documents = await run_sync(services.workspaces.store.documents.all)
 
     async def delete() -> None:
         await services.deleter.delete(documents)
@@ -99,7 +99,8 @@ async def _documents(services: Services) -> Sweep:
 async def _vectors(services: Services) -> Sweep:
     await services.index.check()
     counts = await services.index.dense.counts()
-    names = await run_sync(services.store.collections.names, {one.collection for one in counts})
+    named = services.workspaces.store.collections.names
+    names = await run_sync(named, {one.collection for one in counts})
     return Sweep(
         [
             _of_set(names.get(one.collection, one.collection), one.embedder, count)
@@ -115,10 +116,11 @@ def _of_set(collection: str, embedder: str, count: int) -> Item:
 
 
 async def _models(services: Services, bases: bool) -> Sweep:
-    records = await run_sync(services.store.models.all)
+    store, runtime = services.workspaces.store, services.workspaces.runtime
+    records = await run_sync(store.models.all)
     existing = [
         info
-        for info in await services.runtime.models()
+        for info in await runtime.models()
         if bases or _is_created(info, records.get(model_key(info.name)))
     ]
     names = {model_key(info.name) for info in existing}
@@ -127,8 +129,8 @@ async def _models(services: Services, bases: bool) -> Sweep:
     async def delete() -> None:
         for name in [*(info.name for info in existing), *(one.name for one in lost)]:
             with contextlib.suppress(ModelNotFound):
-                await services.runtime.delete_model(name)
-            await run_sync(services.store.models.remove, name)
+                await runtime.delete_model(name)
+            await run_sync(store.models.remove, name)
 
     items = [Item(info.name, info.size_bytes) for info in existing]
     return Sweep([*items, *(Item(one.name, 0) for one in lost)], delete)
@@ -141,7 +143,8 @@ def _is_created(info: ModelInfo, record: ModelRecord | None) -> bool:
 
 async def _jobs(services: Services) -> Sweep:
     """Those that nothing is to become of any more; what they published stays."""
-    jobs = [job for job in await run_sync(services.store.jobs.all) if not is_live(job)]
+    every = await run_sync(services.workspaces.store.jobs.all)
+    jobs = [job for job in every if not is_live(job)]
 
     def items() -> list[Item]:
         return [
@@ -154,7 +157,7 @@ async def _jobs(services: Services) -> Sweep:
 
     async def delete() -> None:
         for job in jobs:
-            await services.jobs.delete(job.id)
+            await services.of(job.workspace).jobs.delete(job.id)
 
     return Sweep(await run_sync(items), delete)
 

@@ -87,10 +87,11 @@ def _guarded(settings: Settings) -> tuple[Path, ...]:
 
 async def _adopted(services: Services) -> list[Finding]:
     """Take back what has no row, jobs before the models that they made. Where that is done both sides agree."""
-    folders, store = services.folders, services.store
+    folders, store = services.folders, services.workspaces.store
     jobs = await _in_thread(lambda: adopt_jobs(store, folders.jobs))
     is_apart = bool(folders.notes)
-    models = await adopt_models(store, services.runtime, folders.models, folders.jobs.path)
+    runtime = services.workspaces.runtime
+    models = await adopt_models(store, runtime, folders.models, folders.jobs.path)
     documents = await adopt_documents(
         services.importer, store.collections, services.bundled, services.settings
     )
@@ -108,7 +109,10 @@ async def _untold(services: Services) -> list[Finding]:
     """Said once; nothing can be put right about it."""
     with contextlib.suppress(ApiError):
         names = await untold(
-            services.store, services.runtime, services.folders.models, services.bundled.states()
+            services.workspaces.store,
+            services.workspaces.runtime,
+            services.folders.models,
+            services.bundled.states(),
         )
         if names:
             text = (
@@ -144,9 +148,10 @@ def _damage(store: Store) -> list[Finding]:
 
 async def _models(services: Services, repair: bool) -> list[Finding]:
     """A record whose model the runtime does not have is nobody's; a model needs sound weights."""
-    infos = await services.runtime.models()
+    store, runtime = services.workspaces.store, services.workspaces.runtime
+    infos = await runtime.models()
     existing = {model_key(info.name) for info in infos}
-    records = await _in_thread(services.store.models.all)
+    records = await _in_thread(store.models.all)
     hints = await _hints(services)
     findings = [Finding(hint, False) for hint in hints]
     findings += [
@@ -159,7 +164,7 @@ async def _models(services: Services, repair: bool) -> list[Finding]:
     for key, record in records.items():
         if key not in existing:
             if is_sure:
-                await anyio.to_thread.run_sync(services.store.models.remove, record.name)
+                await anyio.to_thread.run_sync(store.models.remove, record.name)
             text = f"Model {record.name} is recorded and does not exist."
             findings.append(Finding(text, is_sure))
     return findings

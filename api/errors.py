@@ -5,7 +5,7 @@
     |- NotFound 404            ModelNotFound, DocumentNotFound, CollectionNotFound, JobNotFound, FileNotFound,
     |                          BaseModelNotTrainable
     |- TooSlow 408
-    |- Conflict 409            NameTaken, WrongState, ModelInUse, EmbeddingMismatch
+    |- Conflict 409            NameTaken, WrongState, ModelInUse, SharedModel, EmbeddingMismatch
     |- TooLarge 413
     |- UnsupportedMediaType 415
     |- RangeUnsatisfiable 416
@@ -146,6 +146,12 @@ class ModelInUse(Conflict):
     """A job still needs the model."""
 
     title = "Model in use"
+
+
+class SharedModel(Conflict):
+    """Another workspace than the first wants to delete what all have."""
+
+    title = "Model is shared"
 
 
 class EmbeddingMismatch(Conflict):

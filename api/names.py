@@ -12,6 +12,9 @@ CHECKING = "--checking"
 FOR_ALL = "*"
 """Name of the collection that every model can be asked about; no model can have it."""
 
+WORKSPACE = "default"
+"""The workspace that is there from the start: of the caller without a key, and of the key of the settings."""
+
 MAX_NAME_CHARACTERS = 200
 
 ENDINGS: Mapping[str, str] = {
@@ -41,6 +44,8 @@ KINDS = tuple(dict.fromkeys(ENDINGS.values()))
 
 # with the ending of a model that is being checked it stays within the 80 characters of Ollama
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,69}(:[A-Za-z0-9][A-Za-z0-9._-]{0,79})?")
+_WORKSPACE = re.compile(r"[a-z0-9](-?[a-z0-9]){0,39}")
+_OF_WORKSPACE = re.compile(r"ws-([a-z0-9-]+)/(.+)")
 _COLLECTION_ID = re.compile(r"col_[0-9a-f]{16}")
 _DOCUMENT_ID = re.compile(r"doc_[0-9a-f]{16}")
 
@@ -54,6 +59,30 @@ def valid_model_name(name: str) -> str:
             where="modelName",
         )
     return name.removesuffix(":latest")
+
+
+def valid_workspace(name: str) -> str:
+    """The name of a workspace, else `errors.InvalidName`: it stands in the names of its models."""
+    if not _WORKSPACE.fullmatch(name):
+        raise InvalidName(
+            "A workspace's name has 1 to 40 small letters and digits, with single dashes between them.",
+            where="workspace",
+        )
+    return name
+
+
+def runtime_name(workspace: str, name: str) -> str:
+    """What the runtime calls a workspace's own model: that of the first one by its name, any other `ws-ID/NAME`.
+
+    No name of a user's has a slash, and the runtimes allow one.
+    """
+    return name if workspace == WORKSPACE else f"ws-{workspace}/{name}"
+
+
+def in_workspace(name: str) -> tuple[str, str]:
+    """The workspace of a model and what it is called there, by the runtime's name for it."""
+    found = _OF_WORKSPACE.fullmatch(name.lower())
+    return (found[1], name[found.start(2) :]) if found else (WORKSPACE, name)
 
 
 def valid_collection_name(name: str) -> str:

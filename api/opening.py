@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import anyio.to_thread
 
@@ -12,22 +13,26 @@ from api.data_folder.lost import Lost
 from api.datasets.opening import open_datasets
 from api.documents.collections import CollectionCatalog
 from api.documents.deleting import Deleter
-from api.documents.importing import open_importer
+from api.documents.importing import Importer, open_importer
 from api.documents.reembedding import Reembedder
 from api.errors import ApiError
+from api.evaluation.evaluations import AtWork
 from api.evaluation.opening import open_evaluations, open_measurements
 from api.evaluation.retrieval_proposals import Proposals
 from api.index import Index
 from api.index.opening import open_index
 from api.jobs.files import JobFiles
-from api.jobs.opening import open_jobs
+from api.jobs.opening import open_submitter, open_supervisor
 from api.jobs.queue import JobQueue
 from api.jobs.reporting import Reports
+from api.jobs.supervise import Supervisor
 from api.metrics import Figures
 from api.metrics.watched import WatchedRuntime
 from api.models.bases import BaseModels
-from api.models.bundled import install_demo_base, open_bundled
+from api.models.bundled import BundledModels, install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
+from api.models.workspaces import Workspaces
+from api.names import WORKSPACE, valid_workspace
 from api.rag.opening import open_answers
 from api.runners import JobRunner
 from api.runners.opening import open_runner
@@ -72,7 +77,7 @@ def open_folders(settings: Settings, store: Store) -> Folders:
 async def open_services(
     settings: Settings, store: Store, stack: contextlib.AsyncExitStack, *, sweeps: bool = True
 ) -> Services:
-    """Everything a route works with, as the settings say; `stack` gives it back, last opened first.
+    """Everything a route works with in the first workspace, as the settings say; `stack` gives it back, last first.
 
     `sweeps`: what was left half done or has no place is put away, as at a start.
     """
@@ -97,7 +102,7 @@ async def services_over(
     runner: JobRunner,
     folders: Folders | None = None,
 ) -> Services:
-    """The services over back ends that are open already; who opened those closes them."""
+    """The services of the first workspace over back ends that are open already; who opened those closes them."""
     if folders is None:
         folders = await anyio.to_thread.run_sync(open_folders, settings, store)
     figures = Figures()
@@ -109,47 +114,122 @@ async def services_over(
     stack.push_async_callback(deleter.close)
     reembedder = Reembedder(store, index, importer)
     stack.push_async_callback(reembedder.close)
-    base_models = BaseModels(settings.base_models_dir, store.models)
-    datasets = await anyio.to_thread.run_sync(open_datasets, settings, base_models)
-    submitter, supervisor = await anyio.to_thread.run_sync(
-        open_jobs, settings, store, runtime, base_models, runner, folders.jobs, datasets
-    )
+    workspaces = Workspaces(store, runtime)
+    supervisor = open_supervisor(settings, workspaces, runner, folders.jobs)
     stack.push_async_callback(supervisor.close)
-    jobs = JobQueue(store, runtime, submitter, supervisor)
-    sweeps = open_sweeps(settings, store, runtime, jobs)
-    stack.push_async_callback(sweeps.close)
     pinned = await anyio.to_thread.run_sync(store.collections.pinned)
     bundled = open_bundled(settings, runtime, pinned)
-    models = ModelCatalog(runtime, store, base_models, bundled, settings.default_base_model)
-    answers = open_answers(settings, store, runtime, index, models, bundled)
-    evaluations = open_evaluations(settings, store, answers, datasets)
-    stack.push_async_callback(evaluations.close)
-    return Services(
-        settings=settings,
-        store=store,
-        folders=folders,
-        runtime=runtime,
-        turns=turns,
-        figures=figures,
-        models=models,
-        answers=answers,
-        collections=CollectionCatalog(
-            settings, store, runtime, index, importer, deleter, reembedder, models, bundled
-        ),
-        index=index,
-        importer=importer,
-        deleter=deleter,
-        reembedder=reembedder,
-        bundled=bundled,
-        datasets=datasets,
-        jobs=jobs,
-        evaluations=evaluations,
-        measurements=open_measurements(settings, store, answers),
-        proposals=Proposals(store, answers),
-        reports=Reports(store, settings.jobs_dir),
-        job_files=JobFiles(store, settings.jobs_dir),
-        sweeps=sweeps,
+    once = Once(
+        settings,
+        workspaces,
+        folders,
+        index,
+        importer,
+        deleter,
+        reembedder,
+        bundled,
+        runner,
+        supervisor,
+        AtWork(),
+        turns,
+        figures,
     )
+    services = await anyio.to_thread.run_sync(once.services_of, WORKSPACE)
+    stack.push_async_callback(services.sweeps.close)
+    stack.push_async_callback(services.evaluations.close)
+    return services
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What an installation has once, whatever workspaces it has."""
+
+    settings: Settings
+    workspaces: Workspaces
+    folders: Folders
+    index: Index
+    importer: Importer
+    deleter: Deleter
+    reembedder: Reembedder
+    bundled: BundledModels
+    runner: JobRunner
+    supervisor: Supervisor
+    at_work: AtWork
+    turns: Turns
+    figures: Figures
+
+    def services_of(self, workspace: str, first: Services | None = None) -> Services:
+        """All that a workspace sees; `first` are the services of the first one, in any other."""
+        id, store, runtime = self.workspaces.of(workspace)
+        settings, index, bundled = self.settings, self.index, self.bundled
+        bases = BaseModels(settings.base_models_dir, store.models)
+        datasets = open_datasets(settings, bases, id)
+        jobs_folder = self.folders.jobs
+        submitter = open_submitter(
+            settings, store, runtime, bases, self.runner, jobs_folder, datasets
+        )
+        jobs = JobQueue(store, runtime, submitter, self.supervisor)
+        models = ModelCatalog(
+            runtime,
+            store,
+            bases,
+            bundled,
+            settings.default_base_model,
+            first.models if first else None,
+        )
+        answers = open_answers(settings, store, runtime, index, models, bundled)
+        return Services(
+            workspace=id,
+            views=first.views if first else Views(self),
+            workspaces=self.workspaces,
+            settings=settings,
+            store=store,
+            folders=self.folders,
+            runtime=runtime,
+            turns=self.turns,
+            figures=self.figures,
+            models=models,
+            answers=answers,
+            collections=CollectionCatalog(
+                settings,
+                store,
+                runtime,
+                index,
+                self.importer,
+                self.deleter,
+                self.reembedder,
+                models,
+                bundled,
+            ),
+            index=index,
+            importer=self.importer,
+            deleter=self.deleter,
+            reembedder=self.reembedder,
+            bundled=bundled,
+            datasets=datasets,
+            jobs=jobs,
+            evaluations=open_evaluations(settings, store, answers, datasets, self.at_work, id),
+            measurements=open_measurements(settings, store, answers, id),
+            proposals=Proposals(store, answers),
+            reports=Reports(store, settings.jobs_dir),
+            job_files=JobFiles(store, settings.jobs_dir),
+            sweeps=open_sweeps(settings, store, runtime, jobs, id),
+        )
+
+
+class Views:
+    """The services of other workspaces than the first, each made when it is first asked for."""
+
+    def __init__(self, once: Once) -> None:
+        self._once = once
+        self._made: dict[str, Services] = {}
+
+    def __call__(self, first: Services, workspace: str) -> Services:
+        """All that a workspace sees; `errors.InvalidName` for what is no workspace's name."""
+        if workspace not in self._made:
+            valid_workspace(workspace)
+            self._made[workspace] = self._once.services_of(workspace, first)
+        return self._made[workspace]
 
 
 async def prepare(services: Services) -> None:
@@ -165,7 +245,7 @@ async def prepare(services: Services) -> None:
     with contextlib.suppress(ApiError):  # `/readyz` says it when it can be told
         LOGGER.info("Embedding with %s.", await services.index.embedder.described())
     services.jobs.start()
-    services.sweeps.start()
+    services.sweeps.start(lambda workspace: services.of(workspace).sweeps)
     with _noted("Repairing the index"):
         for finding in await services.index.repair():
             LOGGER.warning("%s Put right.", finding)
@@ -179,7 +259,7 @@ async def prepare(services: Services) -> None:
         await services.bundled.prepare("demo")
     with _noted("Taking in base models"):
         await services.models.take_in_all()
-    services.evaluations.start()
+    services.evaluations.start(lambda workspace: services.of(workspace).evaluations)
 
 
 @contextlib.contextmanager

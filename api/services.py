@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from api.metrics import Figures
     from api.models.bundled import BundledModels
     from api.models.catalog import ModelCatalog
+    from api.models.workspaces import Workspaces
     from api.rag import Answers
     from api.runtime import ModelRuntime
     from api.runtime.fair import Turns
@@ -32,8 +34,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One object a noun; everything is open for as long as the app serves."""
+    """One object a noun, each as one workspace sees it; everything is open for as long as the app serves.
 
+    Of `store` and `runtime` too: those of all workspaces, for work in the background, are `workspaces.store` and
+    `workspaces.runtime`.
+    """
+
+    workspace: str
+    views: Callable[[Services, str], Services]
+    workspaces: Workspaces
     settings: Settings
     store: Store
     folders: Folders
@@ -56,3 +65,7 @@ class Services:
     reports: Reports
     job_files: JobFiles
     sweeps: Sweeps
+
+    def of(self, workspace: str) -> Services:
+        """What that workspace sees; asked of the services of the first one."""
+        return self if workspace == self.workspace else self.views(self, workspace)

@@ -16,21 +16,35 @@ from typing import Any
 
 from api.data_folder.contents import folders_made
 from api.errors import NotFound, OutOfSpace
+from api.names import WORKSPACE
 from finetune.job.locks import read_json, sync_file, sync_folder, write_atomically
 
 GROWING = ".new-"
 """Beginning of the name of a thing that is not whole yet."""
+OWNER = "workspace"
+"""The field of a card that says whose a thing is; without it the first workspace's."""
 
 
 class Shelf:
-    """One such folder, made with its first thing. Blocking; call it in a thread."""
+    """One such folder, made with its first thing: what is a workspace's in it, without one all of it. Blocking; call
+    it in a thread.
+    """
 
-    def __init__(self, path: Path, kind: str, what: str) -> None:
+    def __init__(self, path: Path, kind: str, what: str, workspace: str | None = None) -> None:
         """`kind` begins each id (`ds`), and `what` is what an error calls a thing (`dataset`)."""
         self.path = path
+        self._workspace = workspace
         self._kind = kind
         self._what = what
         self._name = re.compile(rf"{re.escape(kind)}_[0-9a-f]{{16}}")
+
+    def of(self, workspace: str | None) -> "Shelf":
+        """What is that workspace's; without one all."""
+        return Shelf(self.path, self._kind, self._what, workspace)
+
+    def owner(self, id: str) -> str:
+        """The workspace of a thing; `errors.NotFound`."""
+        return _owner(read_json(self._card(self.find(id))))
 
     def new_id(self) -> str:
         """An id that nothing has."""
@@ -56,19 +70,20 @@ class Shelf:
         """Write its card, last of all, and give it its name."""
         for path in folder.iterdir():
             sync_file(path)
-        write_atomically(self._card(folder), json.dumps(card, indent=1))
+        self._write(folder, card, self._workspace or WORKSPACE)
         placed = folder.rename(self.path / id)
         sync_folder(self.path)
         return placed
 
     def update(self, id: str, card: Mapping[str, Any]) -> None:
         """Write another card; whole or not at all."""
-        write_atomically(self._card(self.find(id)), json.dumps(card, indent=1))
+        self._write(self.find(id), card, self.owner(id))
 
     def find(self, id: str) -> Path:
-        """The directory of a thing; `errors.NotFound`, also for what is no id."""
+        """The directory of a thing; `errors.NotFound`, also for what is no id, or another workspace's."""
         folder = self.path / id
-        if not self._name.fullmatch(id) or not self._card(folder).is_file():
+        is_there = self._name.fullmatch(id) and self._card(folder).is_file()
+        if not is_there or not self._is_mine(read_json(self._card(folder))):
             raise NotFound(f"No {self._what} {id!r}.")
         return folder
 
@@ -77,6 +92,7 @@ class Shelf:
         card = read_json(self._card(self.find(id)))
         if not isinstance(card, dict):
             raise NotFound(f"The card of {self._what} {id!r} cannot be read.")
+        card.pop(OWNER, None)
         return card
 
     def all(self) -> dict[str, dict[str, Any]]:
@@ -85,7 +101,8 @@ class Shelf:
         for path in folders_made(self.path, self._name):
             with contextlib.suppress(FileNotFoundError):  # it goes just now
                 card, age = read_json(self._card(path)), path.stat().st_ctime_ns
-                if isinstance(card, dict):
+                if isinstance(card, dict) and self._is_mine(card):
+                    card.pop(OWNER, None)
                     found.append((str(card.get("created_at", "")), age, path.name, card))
         found.sort(key=lambda one: one[:3], reverse=True)
         return {id: card for _, _, id, card in found}
@@ -118,5 +135,16 @@ class Shelf:
         for path in folders_made(self.path, half):
             shutil.rmtree(path, ignore_errors=True)
 
+    def _is_mine(self, card: object) -> bool:
+        return self._workspace in (None, _owner(card))
+
+    def _write(self, folder: Path, card: Mapping[str, Any], owner: str) -> None:
+        whose = {} if owner == WORKSPACE else {OWNER: owner}
+        write_atomically(self._card(folder), json.dumps({**card, **whose}, indent=1))
+
     def _card(self, folder: Path) -> Path:
         return folder / f"{self._what}.json"
+
+
+def _owner(card: object) -> str:
+    return str(card.get(OWNER, WORKSPACE)) if isinstance(card, dict) else WORKSPACE

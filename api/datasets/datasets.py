@@ -42,7 +42,7 @@ class Dataset:
 
 
 class Datasets:
-    """The datasets of an installation."""
+    """The datasets of a workspace."""
 
     def __init__(
         self, shelf: Shelf, base_models: BaseModels, *, default_base: str, most_rows: int

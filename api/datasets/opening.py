@@ -3,13 +3,17 @@
 from api.data_folder.shelf import Shelf
 from api.datasets.datasets import Datasets
 from api.models.bases import BaseModels
+from api.names import WORKSPACE
 from api.settings import Settings
 
 
-def open_datasets(settings: Settings, base_models: BaseModels) -> Datasets:
-    """The datasets of a data folder; what a dead process has left half made is removed."""
-    shelf = Shelf(settings.datasets_dir, "ds", "dataset")
-    shelf.sweep()
+def open_datasets(
+    settings: Settings, base_models: BaseModels, workspace: str = WORKSPACE
+) -> Datasets:
+    """The datasets of a workspace in a data folder; with the first what a dead process left half made is removed."""
+    shelf = Shelf(settings.datasets_dir, "ds", "dataset", workspace)
+    if workspace == WORKSPACE:
+        shelf.sweep()
     return Datasets(
         shelf,
         base_models,

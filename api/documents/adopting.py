@@ -98,7 +98,8 @@ async def _imported(
 ) -> tuple[Document, bool]:
     with importer.files.path(content_id).open("rb") as source:  # a copy: a failure loses nothing
         received = await receive(source, label.name, uploads)
-    collection = await run_sync(collections.named, label.collection or FOR_ALL, label.embedder)
+    theirs = collections.of(label.workspace)
+    collection = await run_sync(theirs.named, label.collection or FOR_ALL, label.embedder)
     outcome = await importer.import_document(
         received.path,
         received.name,

@@ -14,17 +14,18 @@ from pathlib import Path
 from api.data_folder.contents import Named
 from api.data_folder.guarded import Guarded
 from api.data_folder.leftovers import INCOMING
-from api.names import FOR_ALL, KINDS
+from api.names import FOR_ALL, KINDS, WORKSPACE
 from finetune.job.locks import read_json, sync_file, sync_folder, write_atomically
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a document is called, and the name of its collection with the embedding model that it names."""
+    """What a document is called, and the name of its collection with the embedding model that it names; and whose."""
 
     name: str
     collection: str
     embedder: str = ""
+    workspace: str = WORKSPACE
 
 
 class Files:
@@ -138,6 +139,11 @@ class Files:
 def _label(written: object) -> Label | None:
     match written:
         case {"name": str(name), "collection": str(collection), **more}:
-            embedder = more.get("embedder")
-            return Label(name, collection, embedder if isinstance(embedder, str) else "")
+            embedder, workspace = more.get("embedder"), more.get("workspace")
+            return Label(
+                name,
+                collection,
+                embedder if isinstance(embedder, str) else "",
+                workspace if isinstance(workspace, str) else WORKSPACE,
+            )
     return None

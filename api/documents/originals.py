@@ -85,7 +85,7 @@ def stand_beside(
 ) -> Document:
     """A document beside another one, with a content of its own for another embedding model, and the same file."""
     content_id = new_id()
-    label = Label(document.name, document.collection, embedder)
+    label = Label(document.name, document.collection, embedder, document.workspace)
     with _shared(files, document.content_id, content_id, label):
         return store.reembeddings.add_beside(document, content_id, embedder, reread=reread)
 
@@ -114,4 +114,5 @@ def _labels(store: Store, content_id: str, *, but: str = "") -> Sequence[Label]:
 
 
 def _label(document: Document) -> Label:
-    return Label(document.name, document.collection, document.collection_embedder)
+    embedder, workspace = document.collection_embedder, document.workspace
+    return Label(document.name, document.collection, embedder, workspace)

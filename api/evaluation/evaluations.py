@@ -1,4 +1,4 @@
-"""The evaluations of an installation: begun, looked at, called off, deleted; one at a time they are brought to an end.
+"""The evaluations of a workspace: begun, looked at, called off, deleted; one at a time of all is brought to its end.
 
 Each is a directory that describes itself. Those that were on their way when a process ended go on at the next start,
 with the question that was next.
@@ -6,7 +6,7 @@ with the question that was next.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -54,20 +54,28 @@ class Found:
     result: dict[str, Any] | None
 
 
+class AtWork:
+    """Which evaluation is at work; all workspaces share it."""
+
+    def __init__(self) -> None:
+        # a wish to cancel never falls between choosing and starting
+        self.changing = asyncio.Lock()
+        self.running: tuple[str, asyncio.Task[None]] | None = None
+        self.woken = asyncio.Event()
+
+
 class Evaluations:
     """Every method that takes an id raises `errors.NotFound`."""
 
-    def __init__(self, shelf: Shelf, store: Store, answers: Answers, source: Source) -> None:
+    def __init__(
+        self, shelf: Shelf, store: Store, answers: Answers, source: Source, at_work: AtWork
+    ) -> None:
         self._shelf = shelf
         self._store = store
         self._answers = answers
         self._source = source
-        self._woken = asyncio.Event()
+        self._at_work = at_work
         self._task: asyncio.Task[None] | None = None
-        self._running: tuple[str, asyncio.Task[None]] | None = None
-        self._changing = (
-            asyncio.Lock()
-        )  # a wish to cancel never falls between choosing and starting
 
     async def begin(self, wanted: Wanted, questions: Upload | str) -> Evaluation:
         """Check all of it and queue it; `errors.NotFound` or `errors.Unusable` say what is wrong."""
@@ -102,12 +110,12 @@ class Evaluations:
                 self._shelf.place(folder, evaluation.id, evaluation.card())
 
         await anyio.to_thread.run_sync(placed)
-        self._woken.set()
+        self._at_work.woken.set()
         return evaluation
 
     async def page(self, after: str | None, limit: int) -> tuple[list[Evaluation], bool]:
         """At most `limit`, newest first, behind the one of the id `after`; and whether there are more."""
-        found = await anyio.to_thread.run_sync(self._all)
+        found = await anyio.to_thread.run_sync(_all, self._shelf)
         if after is not None:
             await anyio.to_thread.run_sync(self._shelf.find, after)
             ids = [one.id for one in found]
@@ -125,16 +133,17 @@ class Evaluations:
 
     async def cancel(self, id: str) -> Evaluation:
         """Call one off; the answers so far are kept. `errors.WrongState` when it has ended."""
-        async with self._changing:
+        async with self._at_work.changing:
             evaluation = await anyio.to_thread.run_sync(self._get, id)
             if not evaluation.is_on_its_way:
                 raise WrongState(
                     f"Evaluation {id} is {evaluation.status}: there is nothing to cancel.",
                     state=evaluation.status,
                 )
-            if self._running is not None and self._running[0] == id:
-                self._running[1].cancel()
-                await asyncio.gather(self._running[1], return_exceptions=True)
+            running = self._at_work.running
+            if running is not None and running[0] == id:
+                running[1].cancel()
+                await asyncio.gather(running[1], return_exceptions=True)
                 evaluation = await anyio.to_thread.run_sync(self._get, id)
             return (
                 await self._end(evaluation, "cancelled") if evaluation.is_on_its_way else evaluation
@@ -142,7 +151,7 @@ class Evaluations:
 
     async def delete(self, id: str) -> Evaluation:
         """Delete one that has ended; returns what it was."""
-        async with self._changing:
+        async with self._at_work.changing:
             evaluation = await anyio.to_thread.run_sync(self._get, id)
             if evaluation.is_on_its_way:
                 raise WrongState(
@@ -152,45 +161,47 @@ class Evaluations:
             await anyio.to_thread.run_sync(self._shelf.remove, id)
             return evaluation
 
-    def start(self) -> None:
-        """Bring what is queued, and what an earlier process was at, to an end."""
-        self._task = asyncio.create_task(self._run())
+    def start(self, of: Callable[[str], "Evaluations"] | None = None) -> None:
+        """Bring what is queued, and what an earlier process was at, to an end; `of` gives those of a workspace."""
+        self._task = asyncio.create_task(self._run(of or (lambda _: self)))
 
     async def close(self) -> None:
         """Stop where it is; the next start goes on."""
-        for task in (self._task, self._running[1] if self._running else None):
+        running = self._at_work.running
+        for task in (self._task, running[1] if running else None):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
-    async def _run(self) -> None:
+    async def _run(self, of: Callable[[str], "Evaluations"]) -> None:
         await anyio.to_thread.run_sync(self._shelf.sweep)
         while True:
-            self._woken.clear()
+            self._at_work.woken.clear()
             try:
-                while await self._one():
+                while await self._one(of):
                     pass
             except Exception:
                 LOGGER.exception("An evaluation could not be written down; it is tried again.")
                 await asyncio.sleep(AGAIN_SECONDS)
                 continue
-            await self._woken.wait()
+            await self._at_work.woken.wait()
 
-    async def _one(self) -> bool:
-        """Bring the oldest one to its end; whether there was one."""
-        async with self._changing:
-            waiting = [
-                one for one in await anyio.to_thread.run_sync(self._all) if one.is_on_its_way
-            ]
+    async def _one(self, of: Callable[[str], "Evaluations"]) -> bool:
+        """Bring the oldest one of all workspaces to its end; whether there was one."""
+        everyone = self._shelf.of(None)
+        async with self._at_work.changing:
+            every = await anyio.to_thread.run_sync(_all, everyone)
+            waiting = [one for one in every if one.is_on_its_way]
             if not waiting:
                 return False
             evaluation = waiting[-1]
-            task = asyncio.create_task(self._answered(evaluation))
-            self._running = evaluation.id, task
+            theirs = of(await anyio.to_thread.run_sync(everyone.owner, evaluation.id))
+            task = asyncio.create_task(theirs._answered(evaluation))
+            self._at_work.running = evaluation.id, task
         try:
             await asyncio.wait({task})
         finally:
-            self._running = None
+            self._at_work.running = None
         if not task.cancelled() and task.exception():
             raise task.exception()  # type: ignore[misc]
         return True
@@ -251,10 +262,11 @@ class Evaluations:
     def _get(self, id: str) -> Evaluation:
         return Evaluation.of(id, self._shelf.card(id))
 
-    def _all(self) -> list[Evaluation]:
-        """Newest first."""
-        found = [Evaluation.of(id, card) for id, card in self._shelf.all().items()]
-        return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
+
+def _all(shelf: Shelf) -> list[Evaluation]:
+    """Newest first."""
+    found = [Evaluation.of(id, card) for id, card in shelf.all().items()]
+    return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
 
 
 def _of(model: ModelInfo) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from api.http.multipart import MAX_FILES
 from api.http.observe import seen
 from api.http.request_body import Body, invalid, query_pairs, read_body
 from api.http.request_fields import RequestFields
+from api.names import WORKSPACE
 from api.services import Services
 
 M = TypeVar("M", bound=BaseModel)
@@ -22,7 +23,9 @@ FILES_AT_ONCE = 4
 
 
 def get_services(request: Request) -> Services:
-    """What `app.py` wired; `errors.NotReady` while it still does, `errors.NotOpened` when it could not."""
+    """What `app.py` wired, as the first workspace sees it; `errors.NotReady` while it still does, `errors.NotOpened`
+    when it could not.
+    """
     services: Services | None = request.app.state.services
     if services is None:
         readiness = request.app.state.readiness
@@ -32,7 +35,13 @@ def get_services(request: Request) -> Services:
     return services
 
 
-ServicesDep = Annotated[Services, Depends(get_services)]
+def get_callers_services(request: Request) -> Services:
+    """The same as the workspace of the caller sees them: nothing of another workspace is found in them."""
+    caller = getattr(request.state, "caller", None)
+    return get_services(request).of(caller.workspace if caller else WORKSPACE)
+
+
+ServicesDep = Annotated[Services, Depends(get_callers_services)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from api.data_folder.guarded import Guarded
 from api.errors import Finding
+from api.jobs.owner import owner_of
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 from finetune.job.directory import JobDirectory
@@ -60,6 +61,7 @@ def job_of(directory: JobDirectory) -> Job:
         created_at=_written_at(directory.spec_path),
         started_at=events[0].at if events else None,
         ended_at=events[-1].at if events and has_ended else None,
+        workspace=owner_of(directory),
     )
 
 

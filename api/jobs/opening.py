@@ -6,10 +6,10 @@ from api.data_folder.guarded import Guarded
 from api.datasets.datasets import Datasets
 from api.jobs import doctor
 from api.jobs.foresight import Foresight
-from api.jobs.publish import Publisher
 from api.jobs.submit import Submitter
 from api.jobs.supervise import Supervisor
 from api.models.bases import BaseModels
+from api.models.workspaces import Workspaces
 from api.runners import JobRunner
 from api.runtime import ModelRuntime
 from api.settings import Settings
@@ -29,7 +29,24 @@ def open_jobs(
     datasets: Datasets,
 ) -> tuple[Submitter, Supervisor]:
     """Open both; call `clear_leftovers` before anything is submitted."""
-    submitter = Submitter(
+    workspaces = Workspaces(store, runtime)
+    return (
+        open_submitter(settings, store, runtime, base_models, runner, folder, datasets),
+        open_supervisor(settings, workspaces, runner, folder),
+    )
+
+
+def open_submitter(
+    settings: Settings,
+    store: Store,
+    runtime: ModelRuntime,
+    base_models: BaseModels,
+    runner: JobRunner,
+    folder: Guarded,
+    datasets: Datasets,
+) -> Submitter:
+    """The way in for the jobs of a workspace: store, runtime, bases and datasets are as that one sees them."""
+    return Submitter(
         store,
         runtime,
         base_models,
@@ -42,17 +59,20 @@ def open_jobs(
         trains_here=settings.runner == "local",
         bounds=settings.verify_bounds,
     )
-    supervisor = Supervisor(
-        store,
-        runtime,
+
+
+def open_supervisor(
+    settings: Settings, workspaces: Workspaces, runner: JobRunner, folder: Guarded
+) -> Supervisor:
+    """The life of the jobs of all workspaces."""
+    return Supervisor(
+        workspaces,
         runner,
-        Publisher(store, runtime),
         data_dir=settings.data_dir,
         jobs_dir=folder.path,
         training_jobs=settings.training_jobs,
         chat_while_training=settings.chat_while_training,
     )
-    return submitter, supervisor
 
 
 def clear_leftovers(folder: Guarded, store: Store) -> None:

@@ -40,7 +40,7 @@ class JobState:
 
 
 class JobQueue:
-    """The jobs of an installation. Every method that takes an id raises `errors.JobNotFound`."""
+    """The jobs of a workspace. Every method that takes an id raises `errors.JobNotFound`, also for another one's."""
 
     def __init__(
         self, store: Store, runtime: ModelRuntime, submitter: Submitter, supervisor: Supervisor
@@ -102,11 +102,11 @@ class JobQueue:
 
     async def cancel(self, job_id: str) -> Job:
         """End a queued job, or ask a running one to stop."""
-        return await self._supervisor.cancel(job_id)
+        return await self._supervisor.cancel((await self._row(job_id)).id)
 
     async def resume(self, job_id: str) -> Job:
         """Queue an ended or a trained job again."""
-        return await self._supervisor.resume(job_id)
+        return await self._supervisor.resume((await self._row(job_id)).id)
 
     async def publish(
         self,
@@ -145,7 +145,8 @@ class JobQueue:
 
     async def delete(self, job_id: str) -> Job:
         """Delete a job that nothing works on; returns what it was."""
-        return await delete_job(self._store, self._runtime, self._supervisor, job_id)
+        job = await self._row(job_id)
+        return await delete_job(self._store, self._runtime, self._supervisor, job.id)
 
     def directory(self, job_id: str) -> JobDirectory:
         """Where a job lies; the id is that of a row, never a caller's."""

@@ -26,6 +26,7 @@ from api.faults import point
 from api.jobs.arriving import Arrival, hold_against, unpack
 from api.jobs.foresight import Foresight
 from api.jobs.inputs import Given, look_at_inputs, take_inputs
+from api.jobs.owner import say_owner
 from api.jobs.pages import Pages, PagesOf, pages_of, require_texts
 from api.jobs.refusals import check_parameters, require
 from api.models.bases import BaseModels, TrainableBase, require_finetune, require_fit
@@ -190,6 +191,7 @@ class Submitter:
         if spec.method != "pretrain":  # a text makes as many sequences as it is long
             require(spec.refused_schedule(rows))
         write_atomically(job.spec_path, spec.model_dump_json(indent=1))
+        say_owner(job, self._store.jobs.workspace)
         preflight = self._foresight.look(job, spec, rows, inputs.counts.get("eval", 0))
         return Plan(
             spec,

@@ -20,9 +20,8 @@ from api.faults import point
 from api.jobs.devices import TrainingDevices
 from api.jobs.publish import Publisher
 from api.models.naming import is_live, require_free, require_unpromised
+from api.models.workspaces import Workspaces
 from api.runners import JobRunner
-from api.runtime import ModelRuntime
-from api.store import Store
 from api.store.jobs import MOVES, Job, JobStatus
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import take
@@ -47,24 +46,22 @@ class Supervisor:
 
     def __init__(
         self,
-        store: Store,
-        runtime: ModelRuntime,
+        workspaces: Workspaces,
         runner: JobRunner,
-        publisher: Publisher,
         *,
         data_dir: Path,
         jobs_dir: Path,
         training_jobs: int = 1,
         chat_while_training: bool = False,
     ) -> None:
-        self._store = store
-        self._runtime = runtime
+        self._workspaces = workspaces
+        self._store = workspaces.store
         self._runner = runner
-        self._publisher = publisher
+        self._publishers: dict[str, Publisher] = {}
         self._lock_path = data_dir / "supervisor.lock"
         self._jobs_dir = jobs_dir
         self._training_jobs = training_jobs
-        self._devices = TrainingDevices(runtime, runner, shared=chat_while_training)
+        self._devices = TrainingDevices(workspaces.runtime, runner, shared=chat_while_training)
         self._restarts: dict[str, int] = {}
         self._acting = asyncio.Lock()  # a wish to cancel never falls between looking and starting
         self._woken = asyncio.Event()
@@ -117,9 +114,10 @@ class Supervisor:
     async def resume(self, job_id: str) -> Job:
         """Queue a job that failed, was cancelled or refused; it goes on behind its last stage."""
         job = await anyio.to_thread.run_sync(self._store.jobs.get, job_id)
-        await require_free(self._store, self._runtime, job.model_name, by=job)  # may take long
+        _, store, runtime = self._workspaces.of(job.workspace)
+        await require_free(store, runtime, job.model_name, by=job)  # may take long
         async with self._acting:
-            await require_unpromised(self._store, job.model_name, by=job)
+            await require_unpromised(store, job.model_name, by=job)
             if "queued" in MOVES[job.status]:
                 await anyio.to_thread.run_sync(forget_refusals, self.directory(job.id))
             job = await self._move(job, "queued")
@@ -139,7 +137,8 @@ class Supervisor:
                     f"Job {job_id} is {job.status}: resume it first; it is published when it has trained.",
                     state=job.status,
                 )
-            await require_unpromised(self._store, job.model_name, by=job)
+            store = self._workspaces.of(job.workspace).store
+            await require_unpromised(store, job.model_name, by=job)
             directory = self.directory(job.id)
             if "publishing" in MOVES[job.status] and directory.path.is_dir():
                 await anyio.to_thread.run_sync(lambda: wish_force(directory, force=force))
@@ -196,7 +195,8 @@ class Supervisor:
         """Once, before anything is published: take back what an earlier process has left half made."""
         if not self._is_swept and self._publishing is None:
             with contextlib.suppress(ApiError):
-                await self._publisher.sweep()
+                for workspace in await anyio.to_thread.run_sync(self._store.workspaces):
+                    await self._publisher(workspace).sweep()
                 self._is_swept = True
 
     async def _reserve(self, *starting: Job) -> None:
@@ -297,9 +297,15 @@ class Supervisor:
         self.wake()
 
     async def _publish(self, job: Job) -> None:
-        job = await self._publisher.publish(job, self.directory(job.id))
+        job = await self._publisher(job.workspace).publish(job, self.directory(job.id))
         reason = f" ({job.error['detail']})" if job.error else ""
         LOGGER.info("Publishing job %s: %s%s.", job.id, job.status, reason)
+
+    def _publisher(self, workspace: str) -> Publisher:
+        if workspace not in self._publishers:
+            _, store, runtime = self._workspaces.of(workspace)
+            self._publishers[workspace] = Publisher(store, runtime)
+        return self._publishers[workspace]
 
     async def _end(self, job: Job, error: JobError) -> None:
         status: JobStatus = "trained" if job.status == "publishing" else "failed"

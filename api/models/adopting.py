@@ -11,7 +11,7 @@ from api.data_folder.contents import MANIFEST, files_made
 from api.data_folder.guarded import Guarded
 from api.errors import ApiError, Finding
 from api.models.lineage import told_lineage
-from api.names import CHECKING, model_key
+from api.names import CHECKING, model_key, runtime_name
 from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.models import ModelKind, ModelRecord
@@ -84,7 +84,7 @@ def _published(
 ) -> list[Finding]:
     findings = []
     for job in store.jobs.all("succeeded"):
-        key = model_key(job.model_name)
+        key = model_key(runtime_name(job.workspace, job.model_name))
         name = existing.get(key)
         if name and store.models.get(name) is None:
             lineage = told_lineage(JobDirectory(jobs_dir / job.id))

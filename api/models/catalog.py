@@ -57,13 +57,17 @@ class ModelCatalog:
         base_models: BaseModels,
         bundled: BundledModels,
         default_base: str,
+        first: "ModelCatalog | None" = None,
     ) -> None:
-        """`default_base` is what is built on where a creation names no base."""
+        """`default_base` is what is built on where a creation names no base. `first` is the catalog of the first
+        workspace, in any other one: base models are taken in there.
+        """
         self._runtime = runtime
         self._store = store
         self._base_models = base_models
         self._bundled = bundled
         self._default_base = default_base
+        self._first = first
         self._creating = asyncio.Lock()  # a loser's record must not take the winner's with it
         self._taking_in = asyncio.Lock()
 
@@ -124,6 +128,8 @@ class ModelCatalog:
 
     async def take_in(self, name: str) -> bool:
         """Bring the base model of that name into the runtime, over an earlier one; whether its file waited."""
+        if self._first is not None:
+            return await self._first.take_in(name)
         if not await self._waiting(name):
             return False
         async with self._taking_in:
@@ -201,7 +207,7 @@ class ModelCatalog:
         record = await anyio.to_thread.run_sync(self._store.models.get, name)
         await self._runtime.delete_model(listed)
         await anyio.to_thread.run_sync(self._store.models.remove, name)
-        if record is None:
+        if record is None and self._first is None:
             await anyio.to_thread.run_sync(self._base_models.deleted, name)
         return listed
 

@@ -23,7 +23,7 @@ router = APIRouter(tags=["health"])
 )
 async def metrics(services: ServicesDep) -> Response:
     """Answers that run and wait, times to the first token and between tokens, tokens, jobs, documents."""
-    store = services.store
+    store = services.workspaces.store
     jobs = await anyio.to_thread.run_sync(store.jobs.counts)
     documents = await anyio.to_thread.run_sync(store.documents.counts)
     page = services.figures.page(services.turns.figures(), jobs, documents)

@@ -1,11 +1,13 @@
 """The truth about collections, documents, models and jobs. The only package that imports the database library.
 
-All calls are synchronous and are made from worker threads; each is one transaction.
+All calls are synchronous and are made from worker threads; each is one transaction. As it is opened, a store sees the
+rows of every workspace by their ids, for what works in the background; `Store.of` is what one workspace sees.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from api.names import WORKSPACE, in_workspace
 from api.store.changes import Changes
 from api.store.chunks import Chunks
 from api.store.collections import Collections
@@ -36,6 +38,22 @@ class Store:
     models: Models
     jobs: Jobs
     installation: Installation
+
+    def of(self, workspace: str) -> "Store":
+        """What is that workspace's; nothing of another one's is found in it, by name or by id."""
+        database = self.database
+        return replace(
+            self,
+            collections=Collections(database, workspace),
+            documents=Documents(database, workspace),
+            models=Models(database, workspace),
+            jobs=Jobs(database, workspace),
+        )
+
+    def workspaces(self) -> set[str]:
+        """Those that have a model or a job, and the first one."""
+        made = {in_workspace(name)[0] for name in self.models.all()}
+        return {WORKSPACE} | made | {job.workspace for job in self.jobs.all()}
 
     def close(self) -> None:
         """Give the connections back."""

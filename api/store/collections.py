@@ -10,12 +10,23 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from api.errors import CollectionNotFound, NameTaken
-from api.names import FOR_ALL, collection_key
+from api.names import FOR_ALL, WORKSPACE, collection_key
 from api.store.database import Database, batches
-from api.store.tables import IS_FOUND, collections, documents
+from api.store.tables import IS_FOUND, collections, documents, within
 
 NAMES_SHOWN = 20
 """Collections that an error names."""
@@ -33,6 +44,7 @@ class Collection:
     created_at: str
     query_template: str | None = None
     passage_template: str | None = None
+    workspace: str = WORKSPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +67,26 @@ _COLUMNS = [collections.c[field.name] for field in fields(Collection)]
 
 
 class Collections:
-    """Queries over collections; each method is one transaction."""
+    """Queries over the collections of a workspace; each method is one transaction.
 
-    def __init__(self, database: Database) -> None:
+    Without a workspace an id means a collection of any, a name one of the first.
+    """
+
+    def __init__(self, database: Database, workspace: str | None = None) -> None:
         self._database = database
+        self._workspace = workspace or WORKSPACE
+        self._mine = within(collections, workspace)
+
+    def of(self, workspace: str) -> "Collections":
+        """Those of a workspace."""
+        return Collections(self._database, workspace)
 
     def create(self, name: str, embedder: str = "") -> Collection:
         """A new one; `errors.NameTaken`."""
         with self._database.write() as connection:
-            if found := _named(connection, name):
+            if found := self._named(connection, name):
                 raise NameTaken(f"A collection named {found.name!r} exists ({found.id}).")
-            return _insert(connection, name, embedder)
+            return self._insert(connection, name, embedder)
 
     def pin(self, id: str, query_template: str, passage_template: str) -> Collection:
         """Keep what stands around its texts, unless that is kept already."""
@@ -89,13 +110,13 @@ class Collections:
     def named(self, name: str, embedder: str = "") -> Collection:
         """The one of that name, whatever embeds it; made, with that embedding model, when there is none."""
         with self._database.write() as connection:
-            return _named(connection, name) or _insert(connection, name, embedder)
+            return self._named(connection, name) or self._insert(connection, name, embedder)
 
     def scope_of(self, model: str) -> Scope:
         """Where a model looks: in its own collection and in that for all, as far as they are there."""
         with self._database.read() as connection:
             names = (model, FOR_ALL) if model not in ("", FOR_ALL) else (FOR_ALL,)
-            found = [_named(connection, name) for name in names]
+            found = [self._named(connection, name) for name in names]
         return Scope(f"model {model!r}", tuple(one for one in found if one))
 
     def scope(self, model: str, collection: str = "") -> Scope:
@@ -107,13 +128,12 @@ class Collections:
 
     def find(self, id_or_name: str) -> Collection:
         """One by id or name; `errors.CollectionNotFound` names those there are."""
-        named = or_(
-            collections.c.id == id_or_name, collections.c.name_key == collection_key(id_or_name)
-        )
+        by_id = and_(collections.c.id == id_or_name, self._mine)
+        named = or_(by_id, _has_name(self._workspace, id_or_name))
         with self._database.read() as connection:
             row = connection.execute(select(*_COLUMNS).where(IS_FOUND, named)).first()
             if row is None:
-                raise _missing(connection, id_or_name)
+                raise _missing(connection, id_or_name, self._workspace)
             return _collection(row)
 
     def present(self, ids: Sequence[str]) -> list[Collection]:
@@ -125,9 +145,8 @@ class Collections:
 
     def page(self, limit: int | None, after: str | None = None) -> list[Collection]:
         """The next `limit` (None: all) in the order of their making, after that id or name (None: from the first)."""
-        query = (
-            select(*_COLUMNS).where(IS_FOUND).order_by(collections.c.created_at, collections.c.id)
-        )
+        order = (collections.c.created_at, collections.c.id)
+        query = select(*_COLUMNS).where(IS_FOUND, self._mine).order_by(*order)
         if after is not None:
             last = self.find(after)
             is_later = collections.c.created_at > last.created_at
@@ -158,6 +177,23 @@ class Collections:
                 for row in connection.execute(query.where(collections.c.id.in_(some)))
             }
 
+    def _named(self, connection: Connection, name: str) -> Collection | None:
+        query = select(*_COLUMNS).where(IS_FOUND, _has_name(self._workspace, name))
+        row = connection.execute(query).first()
+        return _collection(row) if row else None
+
+    def _insert(self, connection: Connection, name: str, embedder: str) -> Collection:
+        made = Collection(
+            f"col_{secrets.token_hex(8)}",
+            name,
+            embedder,
+            datetime.now(UTC).isoformat(timespec="microseconds"),
+            workspace=self._workspace,
+        )
+        values = {name: getattr(made, name) for name in Collection.__slots__}
+        connection.execute(insert(collections).values(**values, name_key=collection_key(name)))
+        return made
+
 
 def pin_embedder(connection: Connection, collection_id: str, embedder: str) -> str:
     """The embedding model that it has; that one from now on when it has none."""
@@ -171,7 +207,9 @@ def require_found(connection: Connection, collection_id: str) -> None:
     """`errors.CollectionNotFound` when it was deleted."""
     mine = select(collections.c.id).where(collections.c.id == collection_id, IS_FOUND)
     if connection.execute(mine).first() is None:
-        raise _missing(connection, collection_id)
+        whose = select(collections.c.workspace).where(collections.c.id == collection_id)
+        workspace = connection.execute(whose).scalar() or WORKSPACE
+        raise _missing(connection, collection_id, workspace)
 
 
 def mark_collection_deleting(connection: Connection, collection_id: str) -> None:
@@ -189,26 +227,14 @@ def drop_emptied(connection: Connection) -> None:
     )
 
 
-def _named(connection: Connection, name: str) -> Collection | None:
-    query = select(*_COLUMNS).where(IS_FOUND, collections.c.name_key == collection_key(name))
-    row = connection.execute(query).first()
-    return _collection(row) if row else None
+def _has_name(workspace: str, name: str) -> ColumnElement[bool]:
+    named = collections.c.name_key == collection_key(name)
+    return and_(collections.c.workspace == workspace, named)
 
 
-def _insert(connection: Connection, name: str, embedder: str) -> Collection:
-    made = Collection(
-        f"col_{secrets.token_hex(8)}",
-        name,
-        embedder,
-        datetime.now(UTC).isoformat(timespec="microseconds"),
-    )
-    values = {name: getattr(made, name) for name in Collection.__slots__}
-    connection.execute(insert(collections).values(**values, name_key=collection_key(name)))
-    return made
-
-
-def _missing(connection: Connection, wanted: str) -> CollectionNotFound:
-    query = select(collections.c.name).where(IS_FOUND).order_by(collections.c.name)
+def _missing(connection: Connection, wanted: str, workspace: str) -> CollectionNotFound:
+    mine = within(collections, workspace)
+    query = select(collections.c.name).where(IS_FOUND, mine).order_by(collections.c.name)
     names = [row.name for row in connection.execute(query.limit(NAMES_SHOWN))]
     return CollectionNotFound(
         f"No collection {wanted!r}. Collections: {', '.join(names) or 'none'}.", collections=names

@@ -115,14 +115,17 @@ def _page(row: RowMapping) -> Page:
     return Page(**{field.name: row[field.name] for field in fields(Page)})
 
 
-def live_content(connection: Connection, sha256: str, embedder: str, kind: str) -> str | None:
-    """A content of these bytes, read as this kind, that a live document has, a ready one before others; what is on its
-    way out, or stands by, is not taken again.
+def live_content(
+    connection: Connection, workspace: str, sha256: str, embedder: str, kind: str
+) -> str | None:
+    """A content of these bytes, read as this kind, that a live document of the workspace has, a ready one before
+    others; what is on its way out, or stands by, is not taken again.
     """
     query = (
         select(contents.c.id)
         .join(documents, documents.c.content_id == contents.c.id)
         .where(
+            contents.c.workspace == workspace,
             contents.c.sha256 == sha256,
             contents.c.embedder == embedder,
             contents.c.kind == kind,

@@ -20,26 +20,28 @@ from api.store.document_rows import (
     select_documents,
     still_importing,
 )
-from api.store.tables import IS_KEPT, IS_LIVE, STANDS_ALONE, documents
+from api.store.tables import IS_KEPT, IS_LIVE, STANDS_ALONE, documents, within
 
 NAMES_SHOWN = 100
 """Documents that an error names."""
 
 
 class DocumentLookup:
-    """Reads alone; nothing that is found is changed."""
+    """Reads alone; nothing that is found is changed. Of the documents of a workspace; without one, of each."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, workspace: str | None = None) -> None:
         self._database = database
+        self._workspace = workspace
 
     def get(self, document_id: str) -> Document:
         """By id; `errors.DocumentNotFound`. One that is being deleted is not there."""
         with self._database.read() as connection:
-            return one_document(connection, document_id)
+            return one_document(connection, document_id, self._workspace)
 
     def all(self, *statuses: DocumentStatus) -> list[Document]:
         """Every document in one of these states, oldest first; without any: all."""
-        query = select_documents().order_by(documents.c.created_at, documents.c.id)
+        query = select_documents().where(within(documents, self._workspace))
+        query = query.order_by(documents.c.created_at, documents.c.id)
         if statuses:
             query = query.where(documents.c.status.in_(statuses))
         return self._found(query)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, Select, select
 from api.errors import DocumentNotFound, NotReady
 from api.names import FOR_ALL
 from api.store.collections import Scope
-from api.store.tables import collections, contents, documents
+from api.store.tables import collections, contents, documents, within
 
 DocumentStatus = Literal["importing", "ready", "failed", "deleting", "embedding", "standby"]
 
@@ -42,6 +42,7 @@ class Document:
     embedder: str
     created_at: str
     replaces: str
+    workspace: str
 
     @property
     def is_for_all(self) -> bool:
@@ -58,6 +59,7 @@ _OF_DOCUMENT = (
     "error",
     "embedder",
     "replaces",
+    "workspace",
 )
 _OF_CONTENT = (
     "sha256",
@@ -103,10 +105,14 @@ def ready_in_scope(scope: Scope) -> Select[Any]:
     return in_scope(scope).where(documents.c.status == "ready")
 
 
-def one_document(connection: Connection, document_id: str) -> Document:
-    """By id; `errors.DocumentNotFound`. One that is being deleted is not there."""
+def one_document(
+    connection: Connection, document_id: str, workspace: str | None = None
+) -> Document:
+    """By id; `errors.DocumentNotFound`, also for another workspace's. One that is being deleted is not there."""
     query = select_documents().where(
-        documents.c.id == document_id, documents.c.status != "deleting"
+        documents.c.id == document_id,
+        documents.c.status != "deleting",
+        within(documents, workspace),
     )
     row = connection.execute(query).mappings().first()
     if row is None:

@@ -66,11 +66,11 @@ class Documents(DocumentLookup):
     ) -> Added:
         """A document being imported, or the collection's live one with the same bytes.
 
-        Its content is one that another live document has for this embedding model, or a new one. A collection that has
-        no embedding model yet has this one from now on. `errors.NameTaken` when other bytes have that name here; with
-        `replace` it is to take the place of a document of that name that is ready, and of all else that was imported
-        under it. An earlier failure under the name makes room. `errors.CollectionNotFound` when the collection was
-        deleted.
+        Its content is one that another live document of the workspace has for this embedding model, or a new one. A
+        collection that has no embedding model yet has this one from now on. `errors.NameTaken` when other bytes have
+        that name here; with `replace` it is to take the place of a document of that name that is ready, and of all
+        else that was imported under it. An earlier failure under the name makes room. `errors.CollectionNotFound` when
+        the collection was deleted.
         """
         with self._database.write() as connection:
             require_found(connection, collection.id)
@@ -83,11 +83,14 @@ class Documents(DocumentLookup):
             replaced = _make_room(connection, named, name, replace=replace)
             earlier = _give_up(connection, [one for one in named if one.status == "importing"])
             embedder = pin_embedder(connection, collection.id, embedder)
-            identifier, content_id = new_id(), live_content(connection, sha256, embedder, kind)
+            workspace = collection.workspace
+            identifier = new_id()
+            content_id = live_content(connection, workspace, sha256, embedder, kind)
             is_new = content_id is None
             if content_id is None:
                 content_id = new_id() if replaced else identifier
                 values = {
+                    "workspace": workspace,
                     "sha256": sha256,
                     "size_bytes": size_bytes,
                     "embedder": embedder,
@@ -97,6 +100,7 @@ class Documents(DocumentLookup):
             connection.execute(
                 insert(documents).values(
                     id=identifier,
+                    workspace=workspace,
                     collection_id=collection.id,
                     content_id=content_id,
                     name=name,
@@ -110,7 +114,7 @@ class Documents(DocumentLookup):
 
     def give_content(self, document_id: str, content_id: str, embedder: str) -> Document:
         """Another content of the same bytes, of which nothing is read yet, for another embedding model."""
-        copied = ("sha256", "size_bytes", "kind")
+        copied = ("workspace", "sha256", "size_bytes", "kind")
         with self._database.write() as connection:
             mine = contents.c.id == one_document(connection, document_id).content_id
             found = connection.execute(select(*(contents.c[name] for name in copied)).where(mine))

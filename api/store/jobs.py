@@ -10,8 +10,9 @@ from typing import Any, Literal
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, tuple_, update
 
 from api.errors import JobNotFound, WrongState
+from api.names import WORKSPACE
 from api.store.database import Database
-from api.store.tables import jobs
+from api.store.tables import jobs, within
 
 JobStatus = Literal[
     "queued", "running", "trained", "publishing", "succeeded", "failed", "cancelled"
@@ -46,6 +47,7 @@ class Job:
     started_at: str | None
     ended_at: str | None
     priority: int = 0
+    workspace: str = WORKSPACE
 
 
 def new_job_id() -> str:
@@ -54,10 +56,13 @@ def new_job_id() -> str:
 
 
 class Jobs:
-    """Queries over jobs; each method is one transaction."""
+    """Queries over the jobs of a workspace; each method is one transaction. Without a workspace, over those of each."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, workspace: str | None = None) -> None:
         self._database = database
+        self.workspace = workspace or WORKSPACE
+        self._workspace = workspace
+        self._mine = within(jobs, workspace)
 
     def add(
         self, job_id: str, model_name: str, base_model: str, spec: dict[str, Any], priority: int = 0
@@ -67,6 +72,7 @@ class Jobs:
             connection.execute(
                 insert(jobs).values(
                     id=job_id,
+                    workspace=self.workspace,
                     model_name=model_name,
                     base_model=base_model,
                     status="queued",
@@ -91,11 +97,12 @@ class Jobs:
     def get(self, job_id: str) -> Job:
         """By id; `errors.JobNotFound`."""
         with self._database.read() as connection:
-            return _one(connection, job_id)
+            return _one(connection, job_id, self._workspace)
 
     def all(self, *statuses: JobStatus) -> list[Job]:
         """Jobs in one of these states (without any: all), newest first."""
-        query = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.queued_at.desc())
+        order = (jobs.c.created_at.desc(), jobs.c.queued_at.desc())
+        query = select(jobs).where(self._mine).order_by(*order)
         if statuses:
             query = query.where(jobs.c.status.in_(statuses))
         with self._database.read() as connection:
@@ -108,12 +115,13 @@ class Jobs:
         whether there are more. `errors.JobNotFound` when that one is gone.
         """
         order = (jobs.c.created_at, jobs.c.queued_at, jobs.c.id)
-        query = select(jobs).order_by(*(column.desc() for column in order)).limit(limit + 1)
+        query = select(jobs).where(self._mine).order_by(*(column.desc() for column in order))
+        query = query.limit(limit + 1)
         if statuses:
             query = query.where(jobs.c.status.in_(statuses))
         with self._database.read() as connection:
             if after is not None:
-                _one(connection, after)
+                _one(connection, after, self._workspace)
                 place = select(*order).where(jobs.c.id == after)
                 query = query.where(tuple_(*order) < place.scalar_subquery())
             rows = connection.execute(query).mappings().all()
@@ -134,7 +142,7 @@ class Jobs:
             return _job(row) if row else None
 
     def queue_position(self, job: Job) -> int:
-        """How many queued jobs run before this one."""
+        """How many queued jobs, of any workspace, run before this one."""
         mine = select(-jobs.c.priority, jobs.c.queued_at).where(jobs.c.id == job.id)
         before = tuple_(-jobs.c.priority, jobs.c.queued_at) < mine.scalar_subquery()
         query = select(func.count()).where(jobs.c.status == "queued", before)
@@ -150,6 +158,7 @@ class Jobs:
     def set_priority(self, job_id: str, priority: int) -> Job:
         """Change the place in the queue; `errors.JobNotFound`."""
         with self._database.write() as connection:
+            _one(connection, job_id, self._workspace)
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(priority=priority))
             return _one(connection, job_id)
 
@@ -185,8 +194,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _one(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
+def _one(connection: Connection, job_id: str, workspace: str | None = None) -> Job:
+    query = select(jobs).where(jobs.c.id == job_id, within(jobs, workspace))
+    row = connection.execute(query).mappings().first()
     if row is None:
         raise JobNotFound(f"No job {job_id!r}.")
     return _job(row)

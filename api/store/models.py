@@ -1,14 +1,14 @@
 """What we know about models beside the runtime, which is the truth about which exist."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import RowMapping, delete, insert, select
 
-from api.names import model_key
+from api.names import WORKSPACE, in_workspace, model_key, runtime_name
 from api.store.database import Database
-from api.store.tables import models
+from api.store.tables import models, within
 
 ModelKind = Literal["persona", "fine-tune"]
 
@@ -33,10 +33,15 @@ class ModelRecord:
 
 
 class Models:
-    """Queries over model records."""
+    """Queries over the model records of a workspace, which are told by its own names.
 
-    def __init__(self, database: Database) -> None:
+    A row has the runtime's names. Without a workspace those are spoken, and the records of each are seen.
+    """
+
+    def __init__(self, database: Database, workspace: str | None = None) -> None:
         self._database = database
+        self._workspace = workspace or WORKSPACE
+        self._mine = within(models, workspace)
 
     def put(
         self,
@@ -64,21 +69,26 @@ class Models:
 
     def put_back(self, record: ModelRecord) -> None:
         """Keep a record as it is, in place of a later one."""
+        named = runtime_name(self._workspace, record.name)
+        base, root = self._below(record.base), self._below(record.root)
+        values = asdict(replace(record, name=named, base=base, root=root))
+        key, workspace = model_key(named), in_workspace(named)[0]
         with self._database.write() as connection:
-            connection.execute(delete(models).where(models.c.key == model_key(record.name)))
-            connection.execute(insert(models).values(key=model_key(record.name), **asdict(record)))
+            connection.execute(delete(models).where(models.c.key == key))
+            connection.execute(insert(models).values(key=key, workspace=workspace, **values))
 
     def all(self) -> dict[str, ModelRecord]:
         """Every record by its key."""
         with self._database.read() as connection:
-            return {
-                row["key"]: ModelRecord(**{name: row[name] for name in ModelRecord.__slots__})
-                for row in connection.execute(select(models)).mappings()
-            }
+            rows = connection.execute(select(models).where(self._mine)).mappings()
+            return {model_key(one.name): one for one in map(self._record, rows)}
 
     def get(self, name: str) -> ModelRecord | None:
         """The record of one model."""
-        return self.all().get(model_key(name))
+        with self._database.read() as connection:
+            query = select(models).where(models.c.key == self._key(name), self._mine)
+            row = connection.execute(query).mappings().first()
+            return self._record(row) if row else None
 
     def root_of(self, name: str) -> str:
         """The base model below a model, which is that one where it is a base itself."""
@@ -88,4 +98,18 @@ class Models:
     def remove(self, name: str) -> None:
         """Forget a model."""
         with self._database.freeing() as connection:
-            connection.execute(delete(models).where(models.c.key == model_key(name)))
+            connection.execute(delete(models).where(models.c.key == self._key(name), self._mine))
+
+    def _key(self, name: str) -> str:
+        return model_key(runtime_name(self._workspace, name))
+
+    def _below(self, name: str) -> str:
+        """What a model was made of, by the runtime's name: the workspace's own one so named, else what all share."""
+        return runtime_name(self._workspace, name) if self.get(name) else name
+
+    def _record(self, row: RowMapping) -> ModelRecord:
+        values = {name: row[name] for name in ModelRecord.__slots__}
+        if self._workspace != WORKSPACE:
+            names = {name: in_workspace(row[name])[1] for name in ("name", "base", "root")}
+            values |= names
+        return ModelRecord(**values)

@@ -137,7 +137,7 @@ class Reembeddings:
         self, document: Document, content_id: str, embedder: str, *, reread: bool
     ) -> Document:
         """One with a content of that id: the same file, and unless it is to be read again the same pages."""
-        kept = ("sha256", "size_bytes", "kind", "title", "language")
+        kept = ("workspace", "sha256", "size_bytes", "kind", "title", "language")
         read = ("pages_total", "pages_unreadable", "notices")
         copied = kept if reread else (*kept, *read)
         with self._database.write() as connection:
@@ -153,6 +153,7 @@ class Reembeddings:
             connection.execute(
                 insert(documents).values(
                     id=identifier,
+                    workspace=found.workspace,
                     collection_id=found.collection_id,
                     content_id=content_id,
                     name=found.name,

@@ -8,6 +8,7 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -19,12 +20,12 @@ from sqlalchemy import (
     Text,
     false,
     text,
+    true,
 )
 
-metadata = MetaData()
+from api.names import WORKSPACE
 
-WORKSPACE = "default"
-"""The one workspace there is."""
+metadata = MetaData()
 
 
 def _workspace() -> Column[str]:
@@ -219,3 +220,8 @@ installation = Table(  # one row
     Column("jobs", Integer),
     Column("models", Integer),
 )
+
+
+def within(table: Table, workspace: str | None) -> ColumnElement[bool]:
+    """The rows of that workspace; without one, of each."""
+    return true() if workspace is None else table.c.workspace == workspace

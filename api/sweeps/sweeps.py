@@ -1,4 +1,4 @@
-"""The sweeps of an installation: begun, looked at, called off, deleted; their jobs run in the queue with all others.
+"""The sweeps of a workspace: begun, looked at, called off, deleted; their jobs run in the queue with all others.
 
 Each is a directory that describes itself. A run is a job that ends when it has trained; the best one can be published
 on wish. Sweeps that were on their way when a process ended go on at the next start.
@@ -7,7 +7,7 @@ on wish. Sweeps that were on their way when a process ended go on at the next st
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -81,7 +81,7 @@ class Sweeps:
         check(wanted.space, wanted.settings)
         known = planned(wanted.method, wanted.space, wanted.runs, wanted.seed)
         await require_free(self._store, self._runtime, name)
-        for other in await self._running():
+        for other in await _running(self._shelf):
             if model_key(other.model) == model_key(name):
                 raise NameTaken(f"Sweep {other.id} is running for a model named {other.model!r}.")
         sweep = Sweep(
@@ -164,9 +164,16 @@ class Sweeps:
             await anyio.to_thread.run_sync(self._shelf.remove, id)
             return sweep
 
-    def start(self) -> None:
-        """Bring those that are on their way on, in a task of the running loop."""
-        self._task = asyncio.create_task(self._run())
+    def start(self, of: Callable[[str], "Sweeps"] | None = None) -> None:
+        """Bring those that are on their way on, in a task of the running loop; `of` gives those of a workspace."""
+        self._task = asyncio.create_task(self._run(of or (lambda _: self)))
+
+    async def bring_on(self, id: str) -> None:
+        """Queue the runs of one whose time has come."""
+        async with self._changing:
+            sweep = await anyio.to_thread.run_sync(self._get, id)
+            if sweep.status == "running":
+                await self._bring_on(sweep)
 
     async def close(self) -> None:
         """Let them wait for the next start."""
@@ -174,28 +181,19 @@ class Sweeps:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self) -> None:
+    async def _run(self, of: Callable[[str], "Sweeps"]) -> None:
         await anyio.to_thread.run_sync(self._shelf.sweep)
+        everyone = self._shelf.of(None)
         while True:
-            for sweep in await self._running():
+            for sweep in await _running(everyone):
                 try:
-                    async with self._changing:
-                        current = await anyio.to_thread.run_sync(self._get, sweep.id)
-                        if current.status == "running":
-                            await self._bring_on(current)
+                    workspace = await anyio.to_thread.run_sync(everyone.owner, sweep.id)
+                    await of(workspace).bring_on(sweep.id)
                 except Exception:
                     LOGGER.exception(
                         "Sweep %s could not be brought on; it is tried again.", sweep.id
                     )
             await asyncio.sleep(LOOK_SECONDS)
-
-    async def _running(self) -> list[Sweep]:
-        try:
-            every = await anyio.to_thread.run_sync(self._all)
-        except Exception:
-            LOGGER.exception("The sweeps cannot be read; it is tried again.")
-            return []
-        return [sweep for sweep in every if sweep.status == "running"]
 
     async def _bring_on(self, sweep: Sweep) -> None:
         """Queue the runs whose time has come; end the sweep when all are over."""
@@ -275,11 +273,18 @@ class Sweeps:
     async def _write(self, sweep: Sweep) -> None:
         await anyio.to_thread.run_sync(self._shelf.update, sweep.id, sweep.card())
 
-    def _all(self) -> list[Sweep]:
-        return [from_card(id, card) for id, card in self._shelf.all().items()]
-
     def _get(self, id: str) -> Sweep:
         return from_card(id, self._shelf.card(id))
+
+
+async def _running(shelf: Shelf) -> list[Sweep]:
+    try:
+        cards = await anyio.to_thread.run_sync(shelf.all)
+        every = [from_card(id, card) for id, card in cards.items()]
+    except Exception:
+        LOGGER.exception("The sweeps cannot be read; it is tried again.")
+        return []
+    return [sweep for sweep in every if sweep.status == "running"]
 
 
 def _submission(sweep: Sweep, parameters: Parameters) -> Submission:

@@ -1,0 +1,409 @@
+"""No route shows, names, searches or guesses what another workspace has: its ids and names are as if made up."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from api.data_folder.shelf import Shelf
+from api.routes.openai import create_openai_app
+from api.store.jobs import new_job_id
+from tests.service import Service
+
+WORKSPACES = ("default", "team")
+DEMO = "demo"
+WORDS = "The zeppelin of the Northwind museum hangs above the stairs."
+TEXT = ("zeppelin.txt", WORDS.encode())
+QUESTIONS = b"question,document,page\nWhere is the zeppelin?,%s,1\n"
+
+Answer = Any
+Ask = Callable[[TestClient, str], Answer]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request that names a thing of a kind in one of its fields."""
+
+    kind: str
+    ask: Ask
+
+
+MADE_UP = {
+    "model": "zoja",
+    "name": "made up",
+    "collection": "col_0123456789abcdef",
+    "document": "doc_0123456789abcdef",
+    "file": "madeup.txt",
+    "job": "job_0123456789abcdef",
+    "dataset": "ds_0123456789abcdef",
+    "evaluation": "ev_0123456789abcdef",
+    "measurement": "me_0123456789abcdef",
+    "sweep": "sw_0123456789abcdef",
+}
+"""Of each kind of thing one that nobody has."""
+
+SHELVES = {
+    "dataset": ("datasets", "ds", "dataset"),
+    "evaluation": ("evaluations", "ev", "evaluation"),
+    "measurement": ("evaluations", "me", "measurement"),
+    "sweep": ("sweeps", "sw", "sweep"),
+}
+
+WITHOUT = {
+    "GET /docs",
+    "GET /healthz",
+    "GET /readyz",
+    "POST /collections",
+    "POST /datasets",
+    "GET /v1/models",
+    "GET /list_models",
+}
+"""Routes that take neither an id nor a name of a thing that is there."""
+OF_THE_INSTALLATION = ("/keys", "/usage", "/metrics")
+"""Paths of admins of the installation, who see all workspaces."""
+
+
+def of(kind: str, method: str, path: str, **more: Any) -> Case:
+    """The thing stands in the path."""
+    return Case(kind, lambda client, it: client.request(method, path.format(it), **more))
+
+
+def query(kind: str, method: str, path: str, field: str, **more: Any) -> Case:
+    """The thing stands in a field beside others."""
+    params = more.pop("params", {})
+    return Case(
+        kind,
+        lambda client, it: client.request(method, path, params={**params, field: it}, **more),
+    )
+
+
+def body(kind: str, path: str, field: str, **others: Any) -> Case:
+    """The thing stands in a field of a JSON body; in a list where the field ends with []."""
+
+    def ask(client: TestClient, it: str) -> Answer:
+        value: Any = [it] if field.endswith("[]") else it
+        return client.post(path, json={**others, field.removesuffix("[]"): value})
+
+    return Case(kind, ask)
+
+
+def measured(kind: str, **fields: str) -> Case:
+    """Questions about the thing, or asked where it says."""
+
+    def ask(client: TestClient, it: str) -> Answer:
+        questions = QUESTIONS % (it if kind == "file" else TEXT[0]).encode()
+        data = {name: value.format(it) for name, value in fields.items()}
+        files = {"questions": ("q.csv", questions)}
+        return client.post("/evaluations/retrieval", data=data, files=files)
+
+    return Case(kind, ask)
+
+
+def files(kind: str, path: str, field: str, name: str) -> Case:
+    """A file that comes to the thing."""
+    return Case(kind, lambda client, it: client.post(path, params={field: it}, files={name: TEXT}))
+
+
+ASKED = {"user_prompt": "Where?", "model_name": DEMO}
+TURN = [{"role": "user", "content": "Where?"}]
+SWEPT = {"model_name": "swept", "parameters": {"seed": [1, 2]}, "method": "grid"}
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "POST /createModel/{modelName}": (body("model", "/createModel/new", "baseModel"),),
+    "GET /show_model/{modelName:path}": (of("model", "GET", "/show_model/{}"),),
+    "DELETE /deleteModel/{modelName:path}": (of("model", "DELETE", "/deleteModel/{}"),),
+    "GET /collections": (query("collection", "GET", "/collections", "after"),),
+    "POST /collections/{collection:path}/embed": (
+        of("collection", "POST", "/collections/{}/embed"),
+        of("name", "POST", "/collections/{}/embed"),
+    ),
+    "POST /collections/{collection:path}/embed/rollback": (
+        of("collection", "POST", "/collections/{}/embed/rollback"),
+    ),
+    "DELETE /collections/{collection:path}/embed": (
+        of("collection", "DELETE", "/collections/{}/embed"),
+    ),
+    "GET /collections/{collection:path}": (
+        of("collection", "GET", "/collections/{}"),
+        of("name", "GET", "/collections/{}"),
+    ),
+    "DELETE /collections/{collection:path}": (
+        of("collection", "DELETE", "/collections/{}"),
+        of("name", "DELETE", "/collections/{}"),
+    ),
+    "POST /importDocument": (
+        files("model", "/importDocument", "modelName", "file"),
+        files("collection", "/importDocument", "collection", "file"),
+    ),
+    "POST /importDocuments": (
+        files("model", "/importDocuments", "modelName", "files"),
+        files("name", "/importDocuments", "collection", "files"),
+    ),
+    "GET /list_documents": (
+        query("model", "GET", "/list_documents", "modelName"),
+        query("collection", "GET", "/list_documents", "collection"),
+        query("document", "GET", "/list_documents", "after", params={"modelName": DEMO}),
+    ),
+    "GET /documents/{document_id}": (of("document", "GET", "/documents/{}"),),
+    "DELETE /delete_document": (
+        query("document", "DELETE", "/delete_document", "document", params={"modelName": DEMO}),
+        query("file", "DELETE", "/delete_document", "document", params={"modelName": DEMO}),
+    ),
+    "DELETE /deleteAll_Documents": (
+        query("model", "DELETE", "/deleteAll_Documents", "modelName"),
+        query("collection", "DELETE", "/deleteAll_Documents", "collection"),
+    ),
+    "POST /generate": (
+        body("model", "/generate", "model_name", user_prompt="Where?"),
+        body("document", "/generate", "documents[]", **ASKED),
+        body("file", "/generate", "documents[]", **ASKED),
+        body("collection", "/generate", "collection", **ASKED),
+    ),
+    "POST /search": (
+        body("model", "/search", "model_name", query="zeppelin"),
+        body("collection", "/search", "collection", query="zeppelin"),
+        body("document", "/search", "documents[]", query="zeppelin", model_name=DEMO),
+    ),
+    "GET /datasets": (query("dataset", "GET", "/datasets", "after"),),
+    "GET /datasets/{id}": (of("dataset", "GET", "/datasets/{}"),),
+    "DELETE /datasets/{id}": (of("dataset", "DELETE", "/datasets/{}"),),
+    "POST /fine_tune_model/{modelName}": (
+        query(
+            "dataset",
+            "POST",
+            "/fine_tune_model/new",
+            "train_dataset",
+            params={"baseModel": DEMO},
+        ),
+        query(
+            "collection",
+            "POST",
+            "/fine_tune_model/new",
+            "collection",
+            params={"baseModel": DEMO, "method": "pretrain"},
+        ),
+        query("model", "POST", "/fine_tune_model/new", "baseModel", params={"train_dataset": "x"}),
+    ),
+    "POST /adapters": (
+        query("model", "POST", "/adapters", "baseModel", params={"modelName": "new"}),
+    ),
+    "GET /jobs": (query("job", "GET", "/jobs", "after"),),
+    "GET /jobs/{id}": (of("job", "GET", "/jobs/{}"),),
+    "GET /jobs/{id}/events": (of("job", "GET", "/jobs/{}/events"),),
+    "GET /jobs/{id}/log": (of("job", "GET", "/jobs/{}/log"),),
+    "GET /jobs/{id}/files": (of("job", "GET", "/jobs/{}/files"),),
+    "GET /jobs/{id}/files/{path:path}": (of("job", "GET", "/jobs/{}/files/model.gguf"),),
+    "HEAD /jobs/{id}/files/{path:path}": (of("job", "HEAD", "/jobs/{}/files/model.gguf"),),
+    "GET /jobs/compare": (
+        Case("job", lambda client, it: client.get(f"/jobs/compare?ids={it},job_1")),
+    ),
+    "GET /jobs/{id}/report": (of("job", "GET", "/jobs/{}/report"),),
+    "POST /jobs/{id}/cancel": (of("job", "POST", "/jobs/{}/cancel"),),
+    "POST /jobs/{id}/resume": (of("job", "POST", "/jobs/{}/resume"),),
+    "POST /jobs/{id}/publish": (
+        of("job", "POST", "/jobs/{}/publish"),
+        of("job", "POST", "/jobs/{}/publish", json={"checkpoint": "best"}),
+    ),
+    "POST /jobs/{id}/priority": (of("job", "POST", "/jobs/{}/priority", json={"priority": 3}),),
+    "DELETE /jobs/{id}": (of("job", "DELETE", "/jobs/{}"),),
+    "POST /sweeps": (body("dataset", "/sweeps", "train_dataset", base_model=DEMO, **SWEPT),),
+    "GET /sweeps": (query("sweep", "GET", "/sweeps", "after"),),
+    "GET /sweeps/{id}": (of("sweep", "GET", "/sweeps/{}"),),
+    "POST /sweeps/{id}/cancel": (of("sweep", "POST", "/sweeps/{}/cancel"),),
+    "POST /sweeps/{id}/publish": (of("sweep", "POST", "/sweeps/{}/publish"),),
+    "DELETE /sweeps/{id}": (of("sweep", "DELETE", "/sweeps/{}"),),
+    "POST /evaluations/retrieval": (
+        measured("model", modelName="{}"),
+        measured("collection", collection="{}"),
+        measured("file", modelName=DEMO),
+    ),
+    "GET /evaluations/retrieval": (
+        query("measurement", "GET", "/evaluations/retrieval", "after"),
+        query("collection", "GET", "/evaluations/retrieval", "collection"),
+    ),
+    "POST /evaluations/retrieval/proposals": (
+        body("model", "/evaluations/retrieval/proposals", "model_name"),
+        body("collection", "/evaluations/retrieval/proposals", "collection", model_name=DEMO),
+    ),
+    "GET /evaluations/retrieval/{id}": (of("measurement", "GET", "/evaluations/retrieval/{}"),),
+    "DELETE /evaluations/retrieval/{id}": (
+        of("measurement", "DELETE", "/evaluations/retrieval/{}"),
+    ),
+    "POST /evaluations": (
+        query("model", "POST", "/evaluations", "modelName", params={"questions": "x"}),
+        query(
+            "model",
+            "POST",
+            "/evaluations",
+            "baseModel",
+            params={"modelName": DEMO, "questions": "x"},
+        ),
+        query(
+            "dataset",
+            "POST",
+            "/evaluations",
+            "questions",
+            params={"modelName": DEMO, "baseModel": DEMO},
+        ),
+    ),
+    "GET /evaluations": (query("evaluation", "GET", "/evaluations", "after"),),
+    "GET /evaluations/{id}": (of("evaluation", "GET", "/evaluations/{}"),),
+    "POST /evaluations/{id}/cancel": (of("evaluation", "POST", "/evaluations/{}/cancel"),),
+    "DELETE /evaluations/{id}": (of("evaluation", "DELETE", "/evaluations/{}"),),
+    "POST /v1/chat/completions": (body("model", "/v1/chat/completions", "model", messages=TURN),),
+    "POST /v1/completions": (body("model", "/v1/completions", "model", prompt="Once"),),
+    "POST /v1/embeddings": (body("model", "/v1/embeddings", "model", input="Once"),),
+    "GET /v1/models/{model:path}": (of("model", "GET", "/v1/models/{}"),),
+    "DELETE /v1/models/{model:path}": (of("model", "DELETE", "/v1/models/{}"),),
+}
+"""By route what may be asked with a name or an id of another workspace. A new route gets a case here."""
+
+NOT_404 = {
+    "POST /evaluations/retrieval": 422,  # questions about documents that are not there
+    "GET /evaluations/retrieval": 200,  # measurements of a collection: none
+}
+"""Where what is not there is answered otherwise."""
+
+
+def routes(service: Service) -> set[str]:
+    """Every route of the service, as `METHOD /path`."""
+    found = [*service.app.routes, *create_openai_app(service.app.state).routes]
+    return {
+        f"{method} {route.path}"
+        for route in found
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+
+
+@contextlib.contextmanager
+def within(service: Service, workspace: str) -> Iterator[TestClient]:
+    """A client whose requests come from that workspace, whoever sends them."""
+    state = service.app.state
+    first = state.services
+    state.services = replace(first.of(workspace), views=lambda services, _: services)
+    try:
+        yield service.client
+    finally:
+        state.services = first
+
+
+def furnished(service: Service, owner: str) -> dict[str, str]:
+    """One thing of each kind in that workspace; its id or name."""
+    settings = service.app.state.services.settings
+    with within(service, owner) as client:
+        assert client.post("/createModel/zora", json={"baseModel": DEMO}).status_code == 201
+        made = client.post("/collections", json={"name": "statutes"})
+        for where in ({"collection": "statutes"}, {"modelName": "zora"}, {}):
+            came = client.post("/importDocument", params=where, files={"file": TEXT})
+            assert came.status_code == 201, came.text
+    things = {
+        "model": "zora",
+        "name": "statutes",
+        "collection": made.json()["id"],
+        "document": came.json()["id"],
+        "file": TEXT[0],
+        "job": service.store.of(owner).jobs.add(new_job_id(), "tuned", "base", {}).id,
+    }
+    (settings.jobs_dir / things["job"]).mkdir(parents=True)
+    base = settings.base_models_dir / DEMO
+    base.mkdir(parents=True, exist_ok=True)
+    (base / "config.json").write_text("{}")
+    for kind, (folder, begin, what) in SHELVES.items():
+        shelf = Shelf(settings.data_dir / folder, begin, what, owner)
+        things[kind] = shelf.new_id()
+        with shelf.growing(things[kind]) as growing:
+            (growing / "outcomes.jsonl").touch()
+            shelf.place(growing, things[kind], {"created_at": "2026-01-01"})
+    return things
+
+
+def told(answer: Answer, it: str) -> tuple[int, str]:
+    """Status and body of an answer, whatever the thing is called that was asked for."""
+    return answer.status_code, answer.text.replace(it, "IT")
+
+
+def test_every_route_has_its_case(service: Service) -> None:
+    known = {*CASES, *WITHOUT}
+    new = {one for one in routes(service) - known if not _is_of_the_installation(one)}
+    assert not new, "say in CASES how they are asked with what another workspace has"
+
+
+def _is_of_the_installation(route: str) -> bool:
+    return route.partition(" ")[2].startswith(OF_THE_INSTALLATION)
+
+
+@pytest.mark.parametrize("owner", WORKSPACES)
+def test_what_another_workspace_has_is_as_if_it_were_made_up(service: Service, owner: str) -> None:
+    things = furnished(service, owner)
+    (asker,) = {*WORKSPACES} - {owner}
+    there = routes(service)
+    secrets = {things[kind] for kind in things if kind not in ("model", "name", "file")}
+    wrong = []
+    with within(service, asker) as client:
+        for route, cases in CASES.items():
+            for case in cases if route in there else ():
+                it, other = things[case.kind], MADE_UP[case.kind]
+                got, expected = told(case.ask(client, it), it), told(case.ask(client, other), other)
+                is_right = got == expected and got[0] in (404, NOT_404.get(route))
+                is_about_it = "IT" in expected[1] or not expected[1] or route in NOT_404
+                if not is_right or not is_about_it or any(secret in got[1] for secret in secrets):
+                    wrong.append((route, case.kind, got, expected))
+    assert not wrong
+    with within(service, owner) as client:
+        for path in ("/show_model/zora", "/collections/statutes", f"/jobs/{things['job']}"):
+            assert client.get(path).status_code == 200
+        assert client.get(f"/documents/{things['document']}").status_code == 200
+
+
+@pytest.mark.parametrize("owner", WORKSPACES)
+def test_lists_and_searches_over_all_find_nothing_of_another_workspace(
+    service: Service, owner: str
+) -> None:
+    things = furnished(service, owner)
+    (asker,) = {*WORKSPACES} - {owner}
+    lists = {
+        "/list_models?details=true",
+        "/v1/models",
+        "/collections",
+        "/list_documents?modelName=demo",
+        "/jobs",
+        "/datasets",
+        "/sweeps",
+        "/evaluations",
+        "/evaluations/retrieval",
+    }
+    with within(service, asker) as client:
+        for path in lists:
+            answer = client.get(path)
+            assert answer.status_code == 200, answer.text
+            assert not any(thing in answer.text for thing in things.values()), path
+        found = client.post("/search", json={"query": "zeppelin", "model_name": DEMO})
+        assert found.json() == {"hits": []}
+        answer = client.post("/generate", json={**ASKED, "documents": ["*"]}).json()
+        assert "zeppelin" not in json.dumps(answer)
+
+
+def test_equal_names_and_equal_bytes_are_taken_in_each_workspace(service: Service) -> None:
+    for workspace in WORKSPACES:
+        furnished(service, workspace)
+    with within(service, "team") as client:
+        again = client.post("/createModel/zora", json={"baseModel": DEMO})
+        assert (again.status_code, "ws-" in again.text) == (409, False)
+        assert client.post("/collections", json={"name": "statutes"}).status_code == 409
+        same = client.post("/importDocument?modelName=zora", files={"file": TEXT})
+        assert same.status_code == 200
+        asked = {"user_prompt": "Hello there", "model_name": "zora"}
+        assert client.post("/generate", json=asked).json()["message"] == "Hello there"
+        assert client.delete("/deleteModel/zora").status_code == 200
+        assert client.get("/show_model/zora").status_code == 404
+        shared = client.delete("/deleteModel/demo")
+        assert (shared.status_code, "shared by all" in shared.text) == (409, True)
+    with within(service, "default") as client:
+        assert client.get("/show_model/zora").status_code == 200
+        assert client.get("/list_models").json()["All Created Models"] == ["demo", "zora"]
