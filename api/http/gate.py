@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.auth.callers import ANYONE, CALLER, FIRST_ADMIN
 from api.errors import CannotStart
 from api.http.observe import REQUEST_ID
 from api.http.refusals import refusal_response
@@ -80,7 +81,12 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through or answer it."""
-        if scope["type"] != "http" or (refusal := self._refusal(scope)) is None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if (refusal := self._refusal(scope)) is None:
+            caller = FIRST_ADMIN if self._key_hash else ANYONE
+            scope.setdefault("state", {})[CALLER] = caller
             await self._app(scope, receive, send)
             return
         status, title, detail = refusal

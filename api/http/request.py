@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
+from api.auth.callers import CALLER, Caller
 from api.errors import NotOpened, NotReady, TooLarge
 from api.http.multipart import MAX_FILES
 from api.http.observe import seen
@@ -42,6 +43,15 @@ def get_callers_services(request: Request) -> Services:
 
 
 ServicesDep = Annotated[Services, Depends(get_callers_services)]
+
+
+def get_caller(request: Request) -> Caller:
+    """Whom the gate let in."""
+    caller: Caller = getattr(request.state, CALLER)
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
 @dataclass(frozen=True, slots=True)

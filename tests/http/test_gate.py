@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from starlette.requests import Request
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
+from api.auth.callers import ANYONE, FIRST_ADMIN, SCOPES, Caller
 from api.errors import CannotStart
 from api.http.gate import Gate, require_safe_listening
+from api.http.request import get_caller
 from api.settings import Settings
-from tests.service import open_service
+from tests.service import ADDRESS, open_service
 
 
 async def inner(scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,6 +78,20 @@ def test_with_a_key_every_call_needs_it(tmp_path: Path, headers: dict[str, str])
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
     assert "secret" not in response.text
+
+
+@pytest.mark.parametrize("key", [None, "secret"])
+def test_a_route_learns_who_calls(tmp_path: Path, key: str | None) -> None:
+    seen: list[Caller] = []
+
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(get_caller(Request(scope)))
+        await inner(scope, receive, send)
+
+    guarded = TestClient(Gate(route, Settings(data_dir=tmp_path, api_key=key)), ADDRESS)  # type: ignore[arg-type]
+    guarded.get("/x", headers={"Authorization": f"Bearer {key}"})
+    assert seen == [FIRST_ADMIN if key else ANYONE]
+    assert all(seen[0].may(scope) for scope in SCOPES)
 
 
 def test_the_key_opens_and_healthz_needs_none(tmp_path: Path) -> None:
