@@ -15,6 +15,7 @@ import math
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -40,6 +41,7 @@ from api.runtime import (
     Persona,
     Piece,
     TokenCount,
+    TokenLogprob,
     Usage,
     name_of,
 )
@@ -185,8 +187,27 @@ class FakeRuntime:
         """Answer word by word."""
         self.calls.append("chat")
         self._require_available()
-        call, tokens, most = self._accepted(name_of(model), messages, options, least_tokens)
+        found = self._get_chat(name_of(model))
+        turns = with_system(found.persona, messages)
+        call, tokens, most = self._accepted(found, turns, options, least_tokens)
         assert prompt_tokens in (None, tokens), "the count belongs to another conversation"
+        async with aclosing(self._answer(call, tokens, most)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def complete(
+        self, model: ModelRef, prompt: str, options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Go on word by word: the rule is asked with the text alone."""
+        self.calls.append("complete")
+        self._require_available()
+        found = self._get_chat(name_of(model))
+        call, tokens, most = self._accepted(found, [Message("user", prompt)], options, None)
+        async with aclosing(self._answer(call, tokens, most)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _answer(self, call: Call, tokens: int, most: int) -> AsyncGenerator[Piece, None]:
         self.history.append(call)
         answer = self._answers.popleft() if self._answers else self.rule(call.messages)
         if isinstance(answer, Exception):
@@ -200,7 +221,7 @@ class FakeRuntime:
             text = _until_stop("".join(words[:most]), call.options.stop)
             for word in re.findall(r"\s*\S+\s*$|\s*\S+", text):
                 await asyncio.sleep(self.delay_seconds)
-                yield Piece(word)
+                yield Piece(word, logprobs=_logprobs(word, call.options.logprobs))
             if error:
                 raise error
             completion_tokens = len(text.split())
@@ -321,11 +342,13 @@ class FakeRuntime:
         return replace(self._models["demo"], size_bytes=len(content), persona=Persona())
 
     def _accepted(
-        self, name: str, messages: Sequence[Message], options: Options, least_tokens: int | None
+        self,
+        model: ModelInfo,
+        turns: Sequence[Message],
+        options: Options,
+        least_tokens: int | None,
     ) -> tuple[Call, int, int]:
         """The call as the model gets it, its prompt tokens, and the most tokens its answer may have."""
-        model = self._get_chat(name)
-        turns = with_system(model.persona, messages)
         chosen = options.over(model.persona.parameters)
         if any(turn.images for turn in turns):
             raise InvalidOption("This model cannot see.")
@@ -363,6 +386,14 @@ def _tokens(messages: Sequence[Message]) -> int:
 def _until_stop(text: str, stops: Sequence[str] | None) -> str:
     found = [text.index(stop) for stop in stops or () if stop in text]
     return text[: min(found)] if found else text
+
+
+def _logprobs(word: str, most: int | None) -> tuple[TokenLogprob, ...]:
+    """Each word is as likely as not; what might have been said instead is numbered."""
+    if most is None:
+        return ()
+    top = (TokenLogprob(f"{word}{n}", -1.0 - n, tuple(f"{word}{n}".encode())) for n in range(most))
+    return (TokenLogprob(word, math.log(0.5), tuple(word.encode()), tuple(top)),)
 
 
 def _vector(text: str) -> list[float]:

@@ -258,6 +258,14 @@ class ModelRuntime(Protocol):
         """
         ...
 
+    def complete(
+        self, model: ModelRef, prompt: str, options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Go on with a text as it stands, without template or system prompt; otherwise like `chat`. What reads like a
+        control token is mere text (to Ollama, which cannot be told so, it is one).
+        """
+        ...
+
     async def count_tokens(
         self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
     ) -> TokenCount:

@@ -56,7 +56,7 @@ _BEGUN = ("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "tekken", "ch
 class Header:
     """What a GGUF file says about its model. `title` is its name there, `markers` are the texts of its control tokens,
     `begin_token` and `end_token` those that a chat template names, `adds_begin_token` whether llama.cpp puts the
-    first before a prompt.
+    first before a prompt, `vocabulary` how many tokens there are.
     """
 
     architecture: str
@@ -72,6 +72,7 @@ class Header:
     end_token: str = ""
     adds_begin_token: bool = False
     reranks: bool = False
+    vocabulary: int = 0
 
     @property
     def makes(self) -> Literal["text", "vectors", "scores"]:
@@ -228,6 +229,7 @@ class _Reader:
             end_token=_token(metadata, "eos"),
             adds_begin_token=_adds_begin_token(metadata),
             reranks=pooling == _RANKED or (pooling == 0 and self._has_head),
+            vocabulary=len(metadata.get("tokenizer.ggml.tokens", ())),
         )
 
 

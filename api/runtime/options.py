@@ -1,6 +1,7 @@
 """Which options a runtime may be given, within which ranges. What is not named here never reaches a back end."""
 
 import json
+from collections.abc import Mapping
 
 from api.errors import InvalidOption
 from api.runtime import Options
@@ -17,6 +18,9 @@ SAMPLING: dict[str, tuple[float, float]] = {
     "seed": (0, MAX_SEED),
 }
 """Options that every back end calls as we do, each with its range; whole numbers between whole numbers."""
+MAX_LOGPROBS = 20
+MAX_BIAS = 100
+MAX_BIASED_TOKENS = 1024
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 200
 MAX_SCHEMA_CHARACTERS = 32_768
@@ -29,9 +33,10 @@ def check_options(options: Options, trained_context: int) -> None:
         _within(name, getattr(options, name), least, most)
     _within_context("max_tokens", options.max_tokens, 1, trained_context)
     _within_context("num_ctx", options.num_ctx, MIN_CONTEXT, trained_context)
-    for name in ("tools", "logit_bias", "logprobs"):
-        if getattr(options, name) is not None:
-            raise InvalidOption(f"{name}: this model cannot do that.", where=name)
+    _within("logprobs", options.logprobs, 0, MAX_LOGPROBS)
+    _check_bias(options.logit_bias or {})
+    if options.tools is not None:
+        raise InvalidOption("tools: this model cannot call tools.", where="tools")
     stops = options.stop or ()
     if len(stops) > MAX_STOPS or not all(0 < len(s) <= MAX_STOP_CHARACTERS for s in stops):
         raise InvalidOption(
@@ -43,7 +48,7 @@ def check_options(options: Options, trained_context: int) -> None:
 
 def _within(name: str, value: float | None, least: float, most: float) -> None:
     if value is not None and not least <= value <= most:  # NaN is in no range
-        raise InvalidOption(f"{name}: {value} is not between {least} and {most}.")
+        raise InvalidOption(f"{name}: {value} is not between {least} and {most}.", where=name)
 
 
 def _within_context(name: str, value: int | None, least: int, trained: int) -> None:
@@ -52,6 +57,16 @@ def _within_context(name: str, value: int | None, least: int, trained: int) -> N
             f"{name}: {value} is more than the model's context of {trained} tokens."
         )
     _within(name, value, least, trained)
+
+
+def _check_bias(bias: Mapping[int, float]) -> None:
+    if len(bias) > MAX_BIASED_TOKENS or not all(
+        token >= 0 and -MAX_BIAS <= value <= MAX_BIAS for token, value in bias.items()
+    ):
+        raise InvalidOption(
+            f"logit_bias: at most {MAX_BIASED_TOKENS} token ids, each with a number from -{MAX_BIAS} to {MAX_BIAS}.",
+            where="logit_bias",
+        )
 
 
 def _check_schema(options: Options) -> None:

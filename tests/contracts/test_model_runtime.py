@@ -355,6 +355,11 @@ async def test_a_prompt_that_does_not_fit_is_refused_before_the_first_piece(case
         Options(max_tokens=0),
         Options(num_ctx=10_000_000),
         Options(tools=({"type": "function"},)),
+        Options(frequency_penalty=3),
+        Options(presence_penalty=-3),
+        Options(logprobs=21),
+        Options(logit_bias={1: 101}),
+        Options(logit_bias={-1: 1}),
     ],
     ids=lambda options: next(k for k, v in asdict(options).items() if v is not None),
 )

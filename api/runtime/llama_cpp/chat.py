@@ -4,11 +4,13 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, get_args
+from dataclasses import dataclass, replace
+from typing import Any
 
-from api.errors import BackEndFailed
-from api.runtime import FinishReason, Message, Piece, Usage
+from api.errors import BackEndFailed, InvalidOption
+from api.runtime import FinishReason, Message, Options, Piece, TokenLogprob, Usage
+from api.runtime.llama_cpp.body import as_body
+from api.runtime.llama_cpp.chunks import SILENCE, read_chunk
 from api.runtime.llama_cpp.client import LlamaClient
 
 
@@ -33,46 +35,39 @@ async def prompt(
     return Prompt("/v1/chat/completions", body)
 
 
+async def raw_prompt(client: LlamaClient, text: str) -> Prompt:
+    """A text as it stands, as tokens of plain text."""
+    (ids,) = await client.tokenize([text], add_special=True)
+    if not ids:
+        raise InvalidOption("prompt: this model cannot begin with nothing.", where="prompt")
+    return Prompt("/completion", {"prompt": ids}, len(ids))
+
+
 async def count(client: LlamaClient, asked: Prompt) -> int:
     """Exactly the tokens of a prompt, by the model's own template and tokenizer."""
     return await client.count(asked.body["messages"]) if asked.tokens is None else asked.tokens
 
 
 async def answer(
-    client: LlamaClient, asked: Prompt, options: Mapping[str, Any], max_tokens: int
+    client: LlamaClient, asked: Prompt, options: Options, max_tokens: int
 ) -> AsyncGenerator[Piece, None]:
     """The pieces of the answer; the last one carries the usage."""
-    body = {**asked.body, **options, "max_tokens": max_tokens, "return_progress": True}
+    body = {**asked.body, **as_body(options), "max_tokens": max_tokens, "return_progress": True}
     finish_reason: FinishReason | None = None
+    held: tuple[TokenLogprob, ...] = ()  # of text that may turn out to be a stop
     async with aclosing(client.stream(asked.path, body)) as chunks:
         async for chunk in chunks:
-            text, finished, usage = _read(chunk)
-            finish_reason = finished or finish_reason
-            if usage and finish_reason:
-                yield Piece(text, Usage(finish_reason, *usage))
+            read = read_chunk(chunk, options.logprobs or 0)
+            said = replace(read.said, logprobs=(*held, *read.said.logprobs))
+            held = said.logprobs if not said.text else ()
+            finish_reason = read.finish_reason or finish_reason
+            if read.counts and finish_reason:
+                logprobs = said.logprobs if said.text else ()
+                yield replace(said, usage=Usage(finish_reason, *read.counts), logprobs=logprobs)
                 return
-            if text:
-                yield Piece(text)
+            if replace(said, logprobs=()) != SILENCE:
+                yield said
     raise BackEndFailed("The model's process ended its answer without saying why. Ask again.")
-
-
-def _read(chunk: Mapping[str, Any]) -> tuple[str, FinishReason | None, tuple[int, int] | None]:
-    """Text, finish reason and usage of a chunk of either kind."""
-    try:
-        if "choices" not in chunk:  # /completion
-            if not chunk["stop"]:
-                return chunk["content"], None, None
-            reason: FinishReason = "length" if chunk["stop_type"] == "limit" else "stop"
-            return chunk["content"], reason, (chunk["tokens_evaluated"], chunk["tokens_predicted"])
-        text, finished = "", None
-        for choice in chunk["choices"]:
-            text += choice["delta"].get("content") or ""
-            finished = choice["finish_reason"]
-        usage = chunk.get("usage")
-        counts = (usage["prompt_tokens"], usage["completion_tokens"]) if usage else None
-        return text, finished if finished in get_args(FinishReason) else None, counts
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BackEndFailed("The model's process sent a piece that cannot be read.") from error
 
 
 async def _tokens_with_literal_contents(

@@ -50,6 +50,8 @@ def parsed(path: Path) -> Entry:
     for key in ("stop", "tools"):
         if key in parameters:
             parameters[key] = tuple(parameters[key])
+    if "logit_bias" in parameters:
+        parameters["logit_bias"] = {int(k): v for k, v in parameters["logit_bias"].items()}
     persona = Persona(str(content["system"]), content["template"], Options(**parameters))
     created_at = datetime.fromisoformat(content["created_at"])
     blob = str(content["blob"])

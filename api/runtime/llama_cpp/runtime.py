@@ -3,7 +3,8 @@
 A GGUF file is served by llama.cpp, an encoder's ONNX file by ONNX Runtime.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -25,10 +26,11 @@ from api.runtime import (
 from api.runtime.batches import batches
 from api.runtime.gguf import Header
 from api.runtime.lengths import answer_length, loaded_context, most_tokens
-from api.runtime.llama_cpp.body import as_body
-from api.runtime.llama_cpp.chat import answer, count, prompt
+from api.runtime.llama_cpp.body import require_tokens
+from api.runtime.llama_cpp.chat import Prompt, answer, count, prompt, raw_prompt
 from api.runtime.llama_cpp.child import Launch, LoadFailed
 from api.runtime.llama_cpp.children import Children
+from api.runtime.llama_cpp.client import LlamaClient
 from api.runtime.llama_cpp.devices import gpu_hint, nvidia_gpu_present
 from api.runtime.llama_cpp.manifest import Entry
 from api.runtime.llama_cpp.registry import Registry, check_file
@@ -122,25 +124,60 @@ class LlamaCppRuntime:
     ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces; closing the iterator stops the generation in the child."""
         entry, header = await self._find(model, "text")
-        chosen = options.over(entry.persona.parameters)
-        check_options(chosen, header.context_length)
         turns = _readable(entry.persona, messages)
+        chosen = _chosen(entry, header, options)
+        template = entry.persona.template or header.template
+        answering = self._answer(
+            (entry, header),
+            chosen,
+            least_tokens or options.max_tokens or 1,
+            lambda client: prompt(client, turns, header.markers),
+            prompt_tokens or most_tokens(template, turns, chosen),
+        )
+        async with aclosing(answering) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def complete(
+        self, model: ModelRef, prompt: str, options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Go on with a text in pieces; closing the iterator stops the generation in the child."""
+        entry, header = await self._find(model, "text")
+        answering = self._answer(
+            (entry, header),
+            _chosen(entry, header, options),
+            options.max_tokens or 1,
+            lambda client: raw_prompt(client, prompt),
+        )
+        async with aclosing(answering) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _answer(
+        self,
+        found: tuple[Entry, Header],
+        chosen: Options,
+        least: int,
+        ask: Callable[[LlamaClient], Awaitable[Prompt]],
+        at_most: float = math.inf,
+    ) -> AsyncGenerator[Piece, None]:
+        """The answer of at least so many tokens to a prompt, which has `at_most` where its tokens are not known."""
+        entry, header = found
         launch = self._launch(entry.blob, header, entry.persona, chosen.num_ctx)
         context = chosen.num_ctx or launch.context_length
-        template = entry.persona.template or header.template
         async with self._children.use(launch) as child:
-            asked = await prompt(child.client, turns, header.markers)
+            asked = await ask(child.client)
             most = await answer_length(
                 context,
                 header.context_length,
                 chosen.max_tokens,
-                least_tokens or options.max_tokens or 1,
-                prompt_tokens or most_tokens(template, turns, chosen),
+                least,
+                asked.tokens or at_most,
                 lambda: count(child.client, asked),
             )
             async with (
                 child.turns,
-                aclosing(answer(child.client, asked, as_body(chosen), most)) as pieces,
+                aclosing(answer(child.client, asked, chosen, most)) as pieces,
             ):
                 async for piece in pieces:
                     yield piece
@@ -289,6 +326,14 @@ async def _check_template(template: str) -> None:
     fault = await in_thread(check_template, template)
     if fault:
         raise Unusable(f"The chat template cannot be used: {fault}.")
+
+
+def _chosen(entry: Entry, header: Header, options: Options) -> Options:
+    """The options with the persona's, checked."""
+    chosen = options.over(entry.persona.parameters)
+    check_options(chosen, header.context_length)
+    require_tokens(chosen, header.vocabulary)
+    return chosen
 
 
 def _readable(persona: Persona, messages: Sequence[Message]) -> list[Message]:

@@ -1,17 +1,29 @@
-"""One conversation with a model of Ollama: how it is sent, what it costs, and the answer in pieces."""
+"""What a model of Ollama is asked, conversation or raw text: how it is sent, what it costs, the answer in pieces."""
 
 import base64
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Any
 
 from api.errors import BackEndFailed, InvalidOption, PromptTooLong, Unusable
 from api.runtime import FinishReason, Message, Options, Piece, Usage
+from api.runtime.logprobs import token_logprobs
 from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.models import OllamaModel
 from api.runtime.ollama.parameters import as_parameters
 from api.runtime.ollama.transport import JSONObject
 from api.runtime.personas import with_system
+
+SILENCE = Piece("")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is sent where."""
+
+    path: str
+    body: JSONObject
 
 
 def readable(model: OllamaModel, messages: Sequence[Message]) -> list[Message]:
@@ -34,36 +46,56 @@ def require_unicode(texts: Sequence[str]) -> None:
         raise Unusable("The text holds half of a surrogate pair; send valid Unicode.") from error
 
 
-def request(
+def conversation(
     model: OllamaModel, turns: Sequence[Message], options: Options, context: int, keep_alive: float
-) -> dict[str, Any]:
-    """The body of a call. The context is always named and nothing is ever cut: Ollama would do it silently. It loads
+) -> Asked:
+    """A conversation, ready to be sent."""
+    body = {**_body(model, options, context, keep_alive), "messages": [_turn(t) for t in turns]}
+    if model.thinks:
+        body["think"] = False
+    return Asked("/api/chat", body)
+
+
+def raw_prompt(
+    model: OllamaModel, text: str, options: Options, context: int, keep_alive: float
+) -> Asked:
+    """A text as it stands, ready to be sent."""
+    require_unicode([text])
+    if not text:
+        raise InvalidOption("prompt: Ollama cannot begin with nothing.", where="prompt")
+    body = {**_body(model, options, context, keep_alive), "prompt": text, "raw": True}
+    return Asked("/api/generate", body)
+
+
+def _body(model: OllamaModel, options: Options, context: int, keep_alive: float) -> dict[str, Any]:
+    """What every call says. The context is always named and nothing is ever cut: Ollama would do it silently. It loads
     a model anew for another `num_ctx` or `shift` than the last, so a count has those of an answer.
     """
+    if options.logit_bias:
+        raise InvalidOption("logit_bias: Ollama has none.", where="logit_bias")
     stops = None if options.stop is None else [*options.stop, *model.marks]
-    plain = Options(options.temperature, options.top_p, seed=options.seed)
-    chosen = {**as_parameters(plain), "num_ctx": context}
+    sampling = as_parameters(replace(options, stop=None, max_tokens=None, json_schema=None))
+    chosen = {**sampling, "num_ctx": context}
     body: dict[str, Any] = {
         "model": model.name,
-        "messages": [_turn(turn) for turn in turns],
         "options": chosen if stops is None else {**chosen, "stop": stops},
         "truncate": False,
         "shift": False,
         "keep_alive": keep_alive,
     }
-    if model.thinks:
-        body["think"] = False
     if options.json_schema is not None:
         body["format"] = options.json_schema
+    if options.logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": options.logprobs}
     return body
 
 
-async def count(client: OllamaClient, body: JSONObject) -> int:
+async def count(client: OllamaClient, asked: Asked) -> int:
     """Exactly the tokens of a prompt, which Ollama tells only of one that it has read."""
     for most in (1, 16):  # an answer that ends within a letter ends without a count
-        options = {**body["options"], "temperature": 0, "num_predict": most}
+        options = {**asked.body["options"], "temperature": 0, "num_predict": most}
         try:
-            answer = await client.chat_whole({**body, "options": options})
+            answer = await client.whole(asked.path, {**asked.body, "options": options})
         except PromptTooLong as error:
             return int(error.extra["prompt_tokens"])
         if answer.get("done") and "prompt_eval_count" in answer:
@@ -71,17 +103,22 @@ async def count(client: OllamaClient, body: JSONObject) -> int:
     raise BackEndFailed("Ollama does not say how many tokens the prompt has. Ask again.")
 
 
-async def answer(client: OllamaClient, body: JSONObject, most: int) -> AsyncGenerator[Piece, None]:
+async def answer(
+    client: OllamaClient, asked: Asked, options: Options, most: int
+) -> AsyncGenerator[Piece, None]:
     """The pieces of the answer, of at most so many tokens; the last one carries the usage."""
-    options = {**body["options"], "num_predict": most}
-    async with aclosing(client.chat({**body, "options": options})) as parts:
+    body = {**asked.body, "options": {**asked.body["options"], "num_predict": most}}
+    async with aclosing(client.stream(asked.path, body)) as parts:
         async for part in parts:
-            text, usage = _read(part)
-            if usage:
-                yield Piece(text, usage)
+            said = _read(part, options.logprobs or 0)
+            if said.text and options.logprobs is not None and not said.logprobs:
+                raise InvalidOption(
+                    "logprobs: this Ollama tells none. Update it.", where="logprobs"
+                )
+            if said != SILENCE:
+                yield said
+            if said.usage:
                 return
-            if text:
-                yield Piece(text)
     raise BackEndFailed(
         "Ollama broke the answer off. It does so after many equal pieces in a row and at broken "
         "characters: ask again, with another temperature or another schema."
@@ -95,13 +132,17 @@ def _turn(message: Message) -> dict[str, Any]:
     return turn
 
 
-def _read(part: JSONObject) -> tuple[str, Usage | None]:
+def _read(part: JSONObject, alternatives: int) -> Piece:
+    """A line of an answer of either kind."""
     try:
-        text = str(part["message"].get("content") or "")
+        message = part.get("message") or {"content": part["response"]}
+        text = str(message.get("content") or "")
+        told = part.get("logprobs") or () if text else ()  # else a token is none of the answer's
+        said = Piece(text, logprobs=token_logprobs(told, alternatives))
         if not part.get("done"):
-            return text, None
+            return said
         reason: FinishReason = "length" if part.get("done_reason") == "length" else "stop"
         tokens = int(part.get("prompt_eval_count", 0)), int(part.get("eval_count", 0))
-        return text, Usage(reason, *tokens)
+        return replace(said, usage=Usage(reason, *tokens))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BackEndFailed("Ollama sent a piece that cannot be read.") from error

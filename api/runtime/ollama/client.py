@@ -108,13 +108,13 @@ class OllamaClient:
 
         return await self._safe(ask, name, seconds=None, refused=embedding_refusal)
 
-    async def chat(self, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
+    async def stream(self, path: str, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
         """The lines of an answer; closing the iterator stops the generation."""
         for attempt in (1, 2):
             heard = False
             try:
                 with self._translated(body["model"]):
-                    async with aclosing(self._parts(body)) as parts:
+                    async with aclosing(self._parts(path, body)) as parts:
                         async for part in parts:
                             heard = True
                             yield part
@@ -128,9 +128,9 @@ class OllamaClient:
                     raise
             await asyncio.sleep(_RETRY_AFTER_SECONDS)
 
-    async def _parts(self, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
+    async def _parts(self, path: str, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
         """The lines, each within its bound of time. Only the first waits in a queue, behind answers of any model."""
-        async with aclosing(self._ollama.parts("/api/chat", {**body, "stream": True})) as parts:
+        async with aclosing(self._ollama.parts(path, {**body, "stream": True})) as parts:
             async with self._patience.wait(self._first_seconds):
                 part = await anext(parts, None)
             while part is not None:
@@ -139,12 +139,12 @@ class OllamaClient:
                 async with asyncio.timeout(self._stall_seconds):
                     part = await anext(parts, None)
 
-    async def chat_whole(self, body: JSONObject) -> JSONObject:
+    async def whole(self, path: str, body: JSONObject) -> JSONObject:
         """An answer in one piece."""
 
         async def ask() -> JSONObject:
             async with self._patience.wait(self._first_seconds):
-                answer = await self._ollama.ask("POST", "/api/chat", {**body, "stream": False})
+                answer = await self._ollama.ask("POST", path, {**body, "stream": False})
             self._patience.heard()
             return answer
 

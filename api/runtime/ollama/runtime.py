@@ -6,7 +6,6 @@ import re
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Any
 
 from api.errors import (
     ApiError,
@@ -30,7 +29,15 @@ from api.runtime import (
 )
 from api.runtime.batches import batches
 from api.runtime.lengths import answer_length, loaded_context, most_tokens
-from api.runtime.ollama.chat import answer, count, readable, request, require_unicode
+from api.runtime.ollama.chat import (
+    Asked,
+    answer,
+    conversation,
+    count,
+    raw_prompt,
+    readable,
+    require_unicode,
+)
 from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.create import check_template, create_from_file, create_from_model
 from api.runtime.ollama.errors import TextTooLong
@@ -135,23 +142,32 @@ class OllamaRuntime:
         prompt_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces; closing the iterator stops the generation in the server."""
-        found = await self._library.find(model, "chat")
-        chosen = options.over(found.info.persona.parameters)
-        check_options(chosen, found.info.context_length)
+        found, chosen, loaded = await self._chosen(model, options)
         turns = readable(found, messages)
-        loaded = self._context(found, chosen.num_ctx)
-        context = chosen.num_ctx or loaded
-        body = request(found, turns, chosen, loaded, self._keep_alive)
-        most = await answer_length(
-            context,
-            found.info.context_length,
-            chosen.max_tokens,
+        answering = self._answer(
+            found,
+            conversation(found, turns, chosen, loaded, self._keep_alive),
+            chosen,
             least_tokens or options.max_tokens or 1,
             prompt_tokens or most_tokens(found.info.template, turns, chosen, found.said_bytes),
-            lambda: self._count(body),
         )
-        self._reserved.require_free("gpu")
-        async with aclosing(answer(self._client, body, most)) as pieces:
+        async with aclosing(answering) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def complete(
+        self, model: ModelRef, prompt: str, options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Go on with a text in pieces; closing the iterator stops the generation in the server."""
+        found, chosen, loaded = await self._chosen(model, options)
+        answering = self._answer(
+            found,
+            raw_prompt(found, prompt, chosen, loaded, self._keep_alive),
+            chosen,
+            options.max_tokens or 1,
+            most_tokens("", [Message("user", prompt)], chosen),
+        )
+        async with aclosing(answering) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -162,8 +178,8 @@ class OllamaRuntime:
         found = await self._library.find(model, "chat")
         turns = readable(found, messages)
         loaded = self._context(found, num_ctx or found.info.persona.parameters.num_ctx)
-        body = request(found, turns, Options(), loaded, self._keep_alive)
-        return TokenCount(await self._count(body), exact=True)
+        asked = conversation(found, turns, Options(), loaded, self._keep_alive)
+        return TokenCount(await self._count(asked), exact=True)
 
     async def tokenize_lengths(
         self,
@@ -249,10 +265,34 @@ class OllamaRuntime:
         await self._half_made.close()
         await self._client.close()
 
-    async def _count(self, body: Mapping[str, Any]) -> int:
+    async def _chosen(self, model: ModelRef, options: Options) -> tuple[OllamaModel, Options, int]:
+        """A model that writes, the options with its own, checked, and the context that it is loaded with."""
+        found = await self._library.find(model, "chat")
+        chosen = options.over(found.info.persona.parameters)
+        check_options(chosen, found.info.context_length)
+        return found, chosen, self._context(found, chosen.num_ctx)
+
+    async def _answer(
+        self, model: OllamaModel, asked: Asked, chosen: Options, least: int, at_most: float
+    ) -> AsyncGenerator[Piece, None]:
+        """The answer of at least so many tokens to a prompt of at most so many."""
+        most = await answer_length(
+            chosen.num_ctx or asked.body["options"]["num_ctx"],
+            model.info.context_length,
+            chosen.max_tokens,
+            least,
+            at_most,
+            lambda: self._count(asked),
+        )
+        self._reserved.require_free("gpu")
+        async with aclosing(answer(self._client, asked, chosen, most)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _count(self, asked: Asked) -> int:
         """Tokens of a prompt, which loads the model."""
         self._reserved.require_free("gpu")
-        return await count(self._client, body)
+        return await count(self._client, asked)
 
     def _context(self, model: OllamaModel, num_ctx: int | None = None) -> int:
         return loaded_context(self._context_length, model.info.context_length, num_ctx)

@@ -1,0 +1,50 @@
+"""The chunks of llama.cpp's streams, of `/completion` and of its chat, read into pieces of ours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from api.errors import BackEndFailed
+from api.runtime import FinishReason, Piece
+from api.runtime.logprobs import token_logprobs
+
+SILENCE = Piece("")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What a chunk says, how the answer ended, and the tokens of prompt and answer, where it tells."""
+
+    said: Piece = SILENCE
+    finish_reason: FinishReason | None = None
+    counts: tuple[int, int] | None = None
+
+
+def read_chunk(chunk: Mapping[str, Any], alternatives: int) -> Chunk:
+    """A chunk of either kind, each token with at most so many in its place."""
+    try:
+        read = _of_chat if "choices" in chunk else _of_completion
+        return read(chunk, alternatives)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BackEndFailed("The model's process sent a piece that cannot be read.") from error
+
+
+def _of_completion(chunk: Mapping[str, Any], alternatives: int) -> Chunk:
+    told = chunk.get("completion_probabilities") or ()
+    said = Piece(chunk["content"], logprobs=token_logprobs(told, alternatives))
+    if not chunk["stop"]:
+        return Chunk(said)
+    reason: FinishReason = "length" if chunk["stop_type"] == "limit" else "stop"
+    return Chunk(said, reason, (chunk["tokens_evaluated"], chunk["tokens_predicted"]))
+
+
+def _of_chat(chunk: Mapping[str, Any], alternatives: int) -> Chunk:
+    usage = chunk.get("usage")
+    counts = (usage["prompt_tokens"], usage["completion_tokens"]) if usage else None
+    if not chunk["choices"]:
+        return Chunk(counts=counts)
+    choice = chunk["choices"][0]
+    told = (choice.get("logprobs") or {}).get("content") or ()
+    said = Piece(choice["delta"].get("content") or "", logprobs=token_logprobs(told, alternatives))
+    reason = choice["finish_reason"]
+    return Chunk(said, reason if reason in get_args(FinishReason) else None, counts)
