@@ -156,7 +156,7 @@ def theirs(python: Path, files: list[Path]) -> dict:
 
 async def read(model: Path, files: list[Path]) -> Cost:
     """Text and chunks of the files, as an import makes them."""
-    from api.documents.extract import Bounds, extract
+    from api.documents.extract import Bounds, extract, open_server
     from api.documents.split import pack, pieces
     from api.settings import Settings
 
@@ -167,18 +167,22 @@ async def read(model: Path, files: list[Path]) -> Cost:
         settings.extract_seconds,
         settings.extract_memory_bytes,
     )
-    with llama_child(model, embeds=True) as child:
+    server = open_server()
+    with llama_child(model, embeds=True) as child, tempfile.TemporaryDirectory() as folder:
         child.post("/tokenize", json={"content": ["warm"]})
+        await extract(server, made_up(Path(folder) / "warm.pdf", 1), bounds)
         meter = Meter()
         for file in files:
-            pages = (await extract(file, bounds)).pages
+            pages = (await extract(server, file, bounds)).pages
             cut = pieces(pages, settings.chunk_tokens)
             texts = [item for piece in cut for item in (piece.text, -1)]
             tokens = child.post("/tokenize", json={"content": texts}).json()["tokens"]
             ends = [-1, *(place for place, token in enumerate(tokens) if token == -1)]
             lengths = [end - begin - 1 for begin, end in itertools.pairwise(ends)]
             pack(pages, cut, lengths, settings.chunk_tokens, settings.chunk_overlap_tokens)
-        return meter.cost()
+        cost = meter.cost()
+    await server.close()
+    return cost
 
 
 def embedded(model: Path, passages: list[str]) -> Cost:

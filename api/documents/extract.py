@@ -1,6 +1,5 @@
-"""Bytes to pages, in a child process with limits: a hostile file ends its child, never the service."""
+"""Bytes to pages, in a child process with limits: a hostile file ends its child, and nothing else."""
 
-import asyncio
 import json
 import signal
 import sys
@@ -11,7 +10,9 @@ from typing import Any
 import anyio
 
 from api import child_process
+from api.documents.fork_server import ForkServer
 from api.documents.reading.ocr import Recogniser
+from api.documents.reading.requested import Request
 from api.documents.reading.values import CPU_SECONDS, CPU_SECONDS_PER_PAGE
 from api.documents.recognising import TITLES
 from api.errors import DocumentUnusable
@@ -34,48 +35,38 @@ class Bounds:
     heads_in_rows: bool = False
 
 
+def open_server() -> ForkServer:
+    """What `extract` asks; nothing is started before that."""
+    return ForkServer([sys.executable, "-P", "-s", "-m", READER], ENVIRONMENT)
+
+
 async def extract(
-    file: Path, bounds: Bounds, kind: str = "pdf", *, password: str = ""
+    server: ForkServer, file: Path, bounds: Bounds, kind: str = "pdf", *, password: str = ""
 ) -> Extracted:
     """Read a document; `errors.DocumentUnusable` says why it cannot be used.
 
-    The child reads the password from its standard input: no list of processes shows it.
+    The child gets the password over a socket: no list of processes shows it.
     """
     recogniser = bounds.recogniser if kind == "pdf" else None
     more = recogniser.seconds if recogniser else 0
     seconds = CPU_SECONDS + int(bounds.pages * CPU_SECONDS_PER_PAGE + more)
-    child = await child_process.start(
-        [
-            sys.executable,
-            *("-P", "-s", "-m"),
-            READER,
-            *map(str, (file, kind, bounds.pages, bounds.characters)),
-            *([_options(bounds)] if kind == "pdf" else []),
-        ],
-        env=ENVIRONMENT,
-        limits=child_process.Limits(bounds.memory_bytes, CPU_SECONDS, seconds),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+    request = Request(
+        str(file),
+        kind,
+        bounds.pages,
+        bounds.characters,
+        child_process.Limits(bounds.memory_bytes, CPU_SECONDS, seconds).arguments(),
+        password,
+        asdict(recogniser) if recogniser else None,
+        bounds.heads_in_rows,
     )
     try:
-        async with asyncio.timeout(bounds.seconds + more):
-            answer, _ = await child.communicate(password.encode())
+        child = await server.run(request.as_json(), bounds.seconds + more)
     except TimeoutError:
         raise _too_slow(kind) from None
-    finally:
-        if child.returncode is None:
-            child.kill()
-            with anyio.CancelScope(shield=True):
-                await child.wait()
-    if child.returncode != 0:
-        raise _why_it_ended(-(child.returncode or 0), bounds, kind)
-    return await anyio.to_thread.run_sync(_read, answer, bounds, kind)
-
-
-def _options(bounds: Bounds) -> str:
-    recogniser = asdict(bounds.recogniser) if bounds.recogniser else None
-    return json.dumps({"recogniser": recogniser, "heads_in_rows": bounds.heads_in_rows})
+    if child.code != 0:
+        raise _why_it_ended(-child.code, bounds, kind)
+    return await anyio.to_thread.run_sync(_read, child.answer, bounds, kind)
 
 
 def _read(answer: bytes, bounds: Bounds, kind: str) -> Extracted:

@@ -151,6 +151,7 @@ class Importer:
         """Stop; what is half done goes on at the next start."""
         for document_id in list(self._running):
             await self._stop(document_id)
+        await self._reader.close()
 
     def _tell_needless(self, given_up: Sequence[Document]) -> None:
         """Whoever waits for one of these hears that a later import made it needless."""

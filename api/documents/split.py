@@ -111,15 +111,14 @@ def _is_heading(lines: Sequence[_Line], at: int) -> bool:
 
 
 def _looks_like_heading(text: str) -> bool:
-    letters = sum(character.isalpha() for character in text)
     return (
         2 <= len(text) <= _LONGEST_HEADING
-        and len(text.split()) <= _MOST_HEADING_WORDS
         and text[-1] not in ".,;!:"  # what ends with a colon names a part of a section
         and ": " not in text
         and not text[0].islower()
-        and letters * 2 > len(text)
+        and len(text.split()) <= _MOST_HEADING_WORDS
         and not re.match(r"[\u2022\u2023\u25aa\u25cf\u25e6\u2043*\u2013-]", text)
+        and sum(map(str.isalpha, text)) * 2 > len(text)
     )
 
 

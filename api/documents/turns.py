@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio
 
-from api.documents.extract import Bounds, extract
+from api.documents.extract import Bounds, extract, open_server
 from api.errors import DocumentUnusable
 from api.store.contents import Extracted
 
@@ -21,6 +21,7 @@ class Reader:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        self._server = open_server()
         self._parsing = anyio.Semaphore(PARSERS)
         self._parsing_small = anyio.Semaphore(1)
         self._recognising = anyio.Semaphore(1)
@@ -31,14 +32,18 @@ class Reader:
         async with self._turn(size_bytes):
             try:
                 plain = replace(self._bounds, recogniser=None)
-                found = await extract(file, plain, kind, password=password)
+                found = await extract(self._server, file, plain, kind, password=password)
             except DocumentUnusable as error:
                 if error.reason != "no_text" or not self._bounds.recogniser or kind != "pdf":
                     raise
         if found and not (self._bounds.recogniser and kind == "pdf" and _holds_back(found)):
             return found
         async with self._recognising:
-            return await extract(file, self._bounds, kind, password=password)
+            return await extract(self._server, file, self._bounds, kind, password=password)
+
+    async def close(self) -> None:
+        """End the process that reads."""
+        await self._server.close()
 
     def _turn(self, size_bytes: int) -> anyio.Semaphore:
         is_small = size_bytes <= SMALL_BYTES

@@ -9,23 +9,29 @@ from pathlib import Path
 
 import pytest
 
-from api.documents.extract import Bounds, extract
+from api.documents.extract import Bounds
 from api.documents.reading.text import clean
 from api.errors import DocumentUnusable
 from api.store.contents import Extracted
 from tests.documents.pdfs import drawing_only, encrypted, pdf
+from tests.documents.reading import extract
 
 pytestmark = pytest.mark.anyio
 
 BOUNDS = Bounds(pages=20, characters=10_000, seconds=30, memory_bytes=512 * 2**20)
 EXTRACT = """
 import asyncio
-from api.documents.extract import Bounds, extract
+from api.documents.extract import Bounds, extract, open_server
 from api.errors import DocumentUnusable
 try:
-    asyncio.run(extract("any", Bounds(1, 1, 60, 2**29)))
+    asyncio.run(extract(open_server(), "any", Bounds(1, 1, 60, 2**29)))
 except DocumentUnusable as error:
     print(error.detail)
+"""
+ANSWER = """
+def answer():
+    sys.stdin.read()
+    print('{"reason": "copied", "detail": "The reader of this copy."}', flush=True)
 """
 
 
@@ -144,8 +150,9 @@ def test_text_is_cleaned_of_what_cannot_be_stored() -> None:
 async def test_the_reader_is_found_beside_the_code_that_starts_it(tmp_path: Path) -> None:
     copy = tmp_path / "api"
     shutil.copytree(Path(__file__).parents[2] / "api", copy, ignore=shutil.ignore_patterns("__py*"))
-    reader = copy / "documents" / "reading" / "__main__.py"
-    reader.write_text("""print('{"reason": "copied", "detail": "The reader of this copy."}')""")
+    reader = copy / "documents" / "reading" / "requested.py"
+    with reader.open("a") as opened:
+        opened.write(ANSWER)
     environment = {"PYTHONPATH": str(tmp_path)}  # as in the containers, where nothing is installed
     command = [sys.executable, "-c", EXTRACT]
     ended = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True)

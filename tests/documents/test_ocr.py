@@ -8,11 +8,12 @@ import pypdfium2
 import pytest
 from fpdf import FPDF
 
-from api.documents.extract import Bounds, extract
+from api.documents.extract import Bounds
 from api.documents.reading.ocr import Recogniser, installed
 from api.documents.turns import Reader
 from api.errors import DocumentUnusable
 from tests.documents.pdfs import pdf, picture
+from tests.documents.reading import extract
 
 pytestmark = pytest.mark.anyio
 
@@ -93,3 +94,4 @@ async def test_nothing_waits_for_what_is_read_off_pictures(tmp_path: Path) -> No
     for scan in scans:
         with pytest.raises(DocumentUnusable):
             await scan
+    await reader.close()

@@ -8,7 +8,7 @@ import pypdf
 import pytest
 from fpdf import FPDF
 
-from api.documents.extract import Bounds, extract
+from api.documents.extract import Bounds, extract, open_server
 from api.documents.reading.hyphens import join_broken_words
 from api.documents.reading.lines import Line, turned
 from api.documents.reading.pdf import read
@@ -300,11 +300,13 @@ async def test_mutated_files_end_in_text_or_in_a_reason(tmp_path: Path) -> None:
     ]
     random = Random(7)
     file = tmp_path / "any"
+    server = open_server()
     for _ in range(150):
         content = bytearray(random.choice(sources))
         for _ in range(random.randint(1, 30)):
             content[random.randrange(len(content))] = random.randrange(256)
         file.write_bytes(content[: random.choice((len(content), random.randrange(len(content))))])
         with suppress(DocumentUnusable):
-            found = await extract(file, bounds)
+            found = await extract(server, file, bounds)
             assert found.pages
+    await server.close()

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from api.documents.extract import Bounds, extract
+from api.documents.extract import Bounds
 from api.errors import DocumentUnusable
 from api.store.contents import Extracted
+from tests.documents.reading import extract
 
 pytestmark = pytest.mark.anyio
 

@@ -1,7 +1,7 @@
 """Words that a line's end breaks, put together as the document writes them elsewhere."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from api.documents.reading.lines import Line
@@ -12,6 +12,7 @@ _LEFT = re.compile(rf"([\w-]*)[ ]?[{SOFT}]$|([^\W\d_]{{2,}})-$")
 _RIGHT = re.compile(r"\s*([\w-]*)")
 _CONTINUES = re.compile(r"\s*[^\W\d_]{2,}")
 _WORD = re.compile(rf"(?<![{SOFT}\w-])[\w-]+(?![{SOFT}\w-])")
+_FIRST_WORD = re.compile(rf"^\s*{_WORD.pattern}")
 _KEEP_THEIR_HYPHEN = frozenset(["self", "non", "well", "all", "half", "co", "ex", "so"])
 
 
@@ -26,7 +27,7 @@ def join_broken_words(pages: Sequence[Sequence[Line]]) -> None:
     if not broken:
         return
     rests = {id(following) for _, following in broken}
-    words = {word.lower() for lines in pages for line in lines for word in _words(line, rests)}
+    words = _words((line for lines in pages for line in lines), rests)
     for line, following in broken:
         _join(line, following, words)
     for line in (line for lines in pages for line in lines):
@@ -54,12 +55,9 @@ def _join(line: Line, following: Line, words: set[str]) -> None:
     following.text = following.text.lstrip()
 
 
-def _words(line: Line, rests: set[int]) -> Iterator[str]:
-    """The whole words of a line, and the parts of those that have a hyphen."""
-    for match in _WORD.finditer(line.text):
-        is_rest = id(line) in rests and not line.text[: match.start()].strip()
-        if match[0].endswith("-") or is_rest:
-            continue
-        yield match[0]
-        if "-" in match[0]:
-            yield from match[0].split("-")
+def _words(lines: Iterable[Line], rests: set[int]) -> set[str]:
+    """All whole words in lower case, and the parts of those that have a hyphen."""
+    texts = (_FIRST_WORD.sub("", line.text) if id(line) in rests else line.text for line in lines)
+    found = {word.lower() for word in set(_WORD.findall("\n".join(texts)))}
+    whole = {word for word in found if not word.endswith("-")}
+    return whole.union(*(word.split("-") for word in whole if "-" in word))

@@ -4,7 +4,8 @@ import ctypes
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 import pypdfium2
 import pypdfium2.raw as pdfium
@@ -22,6 +23,11 @@ WIDE_GAP = 0.5
 FEW_CHARACTERS = 100
 FILLS = 0.5
 """The share of a page that a picture covers where the page is a scan, whatever little text stands on it."""
+_LOOSE_BOX = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
+    ctypes.cast(pdfium.FPDFText_GetLooseCharBox, ctypes.c_void_p).value  # type: ignore[arg-type]
+)
+"""Writes left, top, right and bottom of a letter to an address: many are asked for, and objects would cost more."""
+SIDES_BYTES = 4 * ctypes.sizeof(ctypes.c_float)
 MANY_PATHS = 40
 """More drawing than this on a page without text may be text as outlines."""
 
@@ -63,12 +69,12 @@ class _Letters:
         units = text_page.get_text_range() if text_page.count_chars() else ""
         self._text = _ASTRAL.sub("\\1\x00", units)  # one position a UTF-16 unit, as PDFium counts
         self._is_plain = len(self._text) == text_page.count_chars()
-        self._rectangle = pdfium.FS_RECTF()
+        self._address = ctypes.cast(self._handle, ctypes.c_void_p).value
         self._edges = [ctypes.c_double() for _ in range(4)]
         left, bottom, right, top = page.get_bbox()
         self._corner, self._size = (left, top), (right - left, top - bottom)
         self._spans = [
-            (match.start(), [word.span() for word in _WORD.finditer(match[0])], match[0])
+            (match.start(), list(map(re.Match.span, _WORD.finditer(match[0]))), match[0])
             for match in _LINE.finditer(self._text)
             if match[0]
         ]
@@ -87,12 +93,8 @@ class _Letters:
             if not words:
                 yield Line(bare), True
                 continue
-            box_of = self._loose if quarter == 0 else self._tight
-            boxes = [
-                self._of_word(start + first, start + last - 1, box_of) for first, last in words
-            ]
-            box = _around(boxes)
-            gaps = list(_gaps(words, boxes, WIDE_GAP * (box[3] - box[1])))
+            box, lefts, rights = self._places(start, words, is_upright=quarter == 0)
+            gaps = list(_gaps(words, lefts, rights, WIDE_GAP * (box[3] - box[1])))
             line = Line(bare, box, gaps, (quarter - self._upright) % 4)
             yield line, self._is_known(start, words)
 
@@ -119,38 +121,60 @@ class _Letters:
         angle = pdfium.FPDFText_GetCharAngle(self._handle, self._index(start + words[0][0]))
         return round(angle / (math.pi / 2)) % 4 if angle > 0 else 0
 
-    def _of_word(self, first: int, last: int, box_of: Callable[[int], Box]) -> Box:
-        one = box_of(self._index(first))
-        return one if first == last else _around([one, box_of(self._index(last))])
+    def _places(
+        self, start: int, words: list[tuple[int, int]], *, is_upright: bool
+    ) -> tuple[Box, list[float], list[float]]:
+        """The box of a line, and where its words begin and end: by the first and the last letter of each."""
+        letters = [start + at for first, last in words for at in (first, last - 1)]
+        if not self._is_plain:
+            letters = list(map(self._index, letters))
+        sides = self._loose(letters) if is_upright else self._tight(letters)
+        lefts, tops, rights, bottoms = (sides[side::4] for side in range(4))
+        (x, y), size, upright = self._corner, self._size, self._upright
+        if upright:
+            boxes = zip(lefts, tops, rights, bottoms, strict=True)
+            placed = (turned((a - x, y - b, c - x, y - d), size, -upright) for a, b, c, d in boxes)
+            lefts, tops, rights, bottoms = map(list, zip(*placed, strict=True))
+            top, bottom, x = min(tops), max(bottoms), 0.0
+        else:
+            top, bottom = y - max(tops), y - min(bottoms)
+        begins = [left - x for left in map(min, lefts[::2], lefts[1::2])]
+        ends = [right - x for right in map(max, rights[::2], rights[1::2])]
+        return (min(begins), top, max(ends), bottom), begins, ends
 
-    def _loose(self, index: int) -> Box:
-        """With the room that its font takes: all letters of a line are as high."""
-        rectangle = self._rectangle
-        pdfium.FPDFText_GetLooseCharBox(self._handle, index, rectangle)
-        return self._placed(rectangle.left, rectangle.bottom, rectangle.right, rectangle.top)
+    def _loose(self, letters: Sequence[int]) -> list[float]:
+        """With the room that its font takes, all letters of a line are as high: left, top, right, bottom of each."""
+        sides = (ctypes.c_float * (4 * len(letters)))()
+        begin = ctypes.addressof(sides)
+        places = range(begin, begin + ctypes.sizeof(sides), SIDES_BYTES)
+        found = list(map(_LOOSE_BOX, repeat(self._address), letters, places))
+        if not all(found):
+            return _with_the_one_before(sides[:], found)
+        return sides[:]
 
-    def _tight(self, index: int) -> Box:
+    def _tight(self, letters: Sequence[int]) -> list[float]:
         left, right, bottom, top = self._edges
-        pdfium.FPDFText_GetCharBox(self._handle, index, left, right, bottom, top)
-        return self._placed(left.value, bottom.value, right.value, top.value)
-
-    def _placed(self, left: float, bottom: float, right: float, top: float) -> Box:
-        x, y = self._corner
-        box = left - x, y - top, right - x, y - bottom
-        return turned(box, self._size, -self._upright) if self._upright else box
+        sides: list[float] = []
+        for letter in letters:
+            pdfium.FPDFText_GetCharBox(self._handle, letter, left, right, bottom, top)
+            sides += (left.value, top.value, right.value, bottom.value)
+        return sides
 
 
-def _around(boxes: list[Box]) -> Box:
-    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    return min(lefts), min(tops), max(rights), max(bottoms)
+def _with_the_one_before(sides: list[float], found: Sequence[int]) -> list[float]:
+    """The boxes, and for a letter that has none that of the one before."""
+    for at in range(1, len(found)):
+        if not found[at]:
+            sides[4 * at : 4 * at + 4] = sides[4 * at - 4 : 4 * at]
+    return sides
 
 
-def _gaps(words: list[tuple[int, int]], boxes: list[Box], least: float) -> Iterator[Gap]:
-    for (one, box), (other, following) in zip(
-        zip(words, boxes, strict=True), zip(words[1:], boxes[1:], strict=True), strict=False
-    ):
-        if following[0] - box[2] > least:
-            yield Gap(one[1], other[0], box[2], following[0])
+def _gaps(
+    words: list[tuple[int, int]], lefts: list[float], rights: list[float], least: float
+) -> Iterator[Gap]:
+    for at in range(1, len(words)):
+        if lefts[at] - rights[at - 1] > least:
+            yield Gap(words[at - 1][1], words[at][0], rights[at - 1], lefts[at])
 
 
 def _readable(lines: list[tuple[Line, bool]]) -> tuple[list[Line], int]:

@@ -67,7 +67,10 @@ def is_disguised(text: str) -> bool:
     same distance, and nothing as they stand.
     """
     tokens = text.split()
-    if len(tokens) < FEW_WORDS // 2 or _frequent(tokens) > 0.02:
+    few = 0.02 * len(tokens)
+    if len(tokens) < FEW_WORDS // 2 or sum(map(_FREQUENT.__contains__, tokens)) > few:
+        return False
+    if _frequent(tokens) > 0.02:
         return False
     return any(_frequent(_moved(text, shift).split()) > 0.1 for shift in _SHIFTS)
 

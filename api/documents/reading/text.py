@@ -9,6 +9,8 @@ _CONTROLS = re.compile(r"[\x00-\x01\x03-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 def clean(text: str) -> str:
     """Text that can be stored and shown anywhere: no NUL, no lone surrogate, lines end in a line feed."""
+    if text.isprintable():
+        return text.rstrip()
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     lines = _CONTROLS.sub(" ", whole.replace("\r\n", "\n").replace("\r", "\n")).replace("\t", " ")
     return "\n".join(line.rstrip() for line in lines.split("\n")).strip("\n")
