@@ -5,7 +5,7 @@ anything twice. `opening.open_index` is the constructor that reads settings.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -33,6 +33,9 @@ from api.store.collections import Collection, Scope
 from api.store.documents import Document
 
 __all__ = ["Candidates", "Index", "Scored", "VectorSet", "VectorStore", "Wanted"]
+
+Owners = Mapping[Collection, set[str]]
+"""Collections, each with the versions of embedders under which its documents stand."""
 
 
 class Index:
@@ -129,16 +132,16 @@ class Index:
         the scope. Only chunks of ready documents.
         """
         within = None if documents is None else [one.id for one in documents]
-        owners = await self._owners(scope, documents)
+        owners = await run_sync(self._owners, scope, documents)
         if not owners or not wanted:
             return [Candidates(one.query, (), ()) for one in wanted]
-        dense = await self._by_meaning(owners, wanted, documents, limit)
+        version, dense = await self._by_meaning(owners, wanted, documents, limit)
         ids = [one.id for one in owners]
 
         def search_words() -> list[Candidates]:
             lexical = [self._words(ids, one, within, limit) for one in wanted]
-            queries = [one.query for one in wanted]
-            return self._only_ready(ids, within, queries, dense, lexical)
+            likeness = self._likeness_of(owners, version, documents)
+            return self._only_ready(ids, within, wanted, dense, lexical, likeness)
 
         return await run_sync(search_words)
 
@@ -148,52 +151,55 @@ class Index:
         """The version on whose scale `candidates` speaks, and how alike that is which it embedded; None where there is
         nothing to search.
         """
-        owners = await self._owners(scope, documents)
+        owners = await run_sync(self._owners, scope, documents)
         if not owners:
             return None
-        embedder = self.embedder_of(owners[0])
-        version = await embedder.version()
-        ids = [one.id for one in owners if self.embedder_of(one) is embedder]
-        within = None
-        if documents is not None:
-            within = [one.id for one in documents if one.collection_id in ids]
-        return version, await run_sync(self._likeness.of, version, ids, within)
+        version = await self.embedder_of(next(iter(owners))).version()
+        return version, await run_sync(self._likeness_of, owners, version, documents)
 
-    async def _owners(self, scope: Scope, documents: Sequence[Document] | None) -> list[Collection]:
-        """The collections of the scope in which something is to be searched."""
-        if documents is None:
-            filled = await run_sync(self._store.documents.filled, scope.ids)
-        else:
-            filled = {one.collection_id for one in documents}
-        present = await run_sync(self._store.collections.present, scope.ids)  # one may be switched
-        return [one for one in present if one.id in filled]
+    def _likeness_of(
+        self, owners: Owners, version: str, documents: Sequence[Document] | None
+    ) -> float:
+        """Of what the first owner's embedder has embedded, which is of that version."""
+        embedder = self.embedder_of(next(iter(owners)))
+        ids = [one.id for one in owners if self.embedder_of(one) is embedder]
+        return self._likeness.of(version, ids, _within(documents, ids))
+
+    def _owners(self, scope: Scope, documents: Sequence[Document] | None) -> Owners:
+        """The collections of the scope in which something is to be searched, with the versions that it stands under."""
+        versions = self._store.documents.versions_ready(scope.ids, _within(documents, scope.ids))
+        present = self._store.collections.present(scope.ids)  # one may be switched
+        return {one: versions[one.id] for one in present if one.id in versions}
 
     async def _by_meaning(
         self,
-        owners: Sequence[Collection],
+        owners: Owners,
         wanted: Sequence[Wanted],
         documents: Sequence[Document] | None,
         limit: int,
-    ) -> Sequence[Sequence[Scored]]:
-        """The nearest for each query: by the embedder of each collection, then on one scale."""
-        groups: dict[Embedder, list[str]] = {}
+    ) -> tuple[str, Sequence[Sequence[Scored]]]:
+        """The nearest for each query: by the embedder of each collection, then on the scale of the first, whose version
+        comes before them.
+        """
+        groups: dict[Embedder, list[Collection]] = {}
         for one in owners:
-            groups.setdefault(self.embedder_of(one), []).append(one.id)
+            groups.setdefault(self.embedder_of(one), []).append(one)
         asked = []
-        for embedder, ids in groups.items():
-            within = None
-            if documents is not None:
-                within = [one.id for one in documents if one.collection_id in ids]
+        for embedder, theirs in groups.items():
+            ids = [one.id for one in theirs]
             with self._turns.question():
                 vectors, version = await _asked(embedder, wanted)
             await self._take_over(version)
-            await self._require_version(ids, within, version)
+            within = _within(documents, ids)
+            if any(owners[one] != {version} for one in theirs):
+                await self._require_version(ids, within, version)
             if within is None:
                 found = await self.dense.nearest(ids, vectors, version, limit)
             else:
                 found = await self.dense.compared(within, vectors, version, limit)
             asked.append((embedder, vectors, version, found))
-        return asked[0][3] if len(asked) == 1 else await self._scales.on_one(asked)
+        found = asked[0][3] if len(asked) == 1 else await self._scales.on_one(asked)
+        return asked[0][2], found
 
     async def _require_version(
         self, collections: Sequence[str], within: Sequence[str] | None, version: str
@@ -244,19 +250,21 @@ class Index:
         self,
         collections: Sequence[str],
         within: Sequence[str] | None,
-        queries: Sequence[str],
+        wanted: Sequence[Wanted],
         dense: Sequence[Sequence[Scored]],
         lexical: Sequence[Sequence[Scored]],
+        likeness: float,
     ) -> list[Candidates]:
         found = {hit.chunk_id for hits in (*dense, *lexical) for hit in hits}
         ready = self._store.chunks.findable(found, collections, within)
         return [
             Candidates(
-                query,
+                one.query,
                 tuple(hit for hit in by_meaning if hit.chunk_id in ready),
                 tuple(hit for hit in by_words if hit.chunk_id in ready),
+                likeness,
             )
-            for query, by_meaning, by_words in zip(queries, dense, lexical, strict=True)
+            for one, by_meaning, by_words in zip(wanted, dense, lexical, strict=True)
         ]
 
     async def remove(self, document: Document) -> None:
@@ -306,6 +314,13 @@ class Index:
     def close(self) -> None:
         """Give everything back."""
         self.dense.close()
+
+
+def _within(documents: Sequence[Document] | None, collections: Sequence[str]) -> list[str] | None:
+    """The ids of those documents that stand in one of the collections; None: all that stand there."""
+    if documents is None:
+        return None
+    return [one.id for one in documents if one.collection_id in collections]
 
 
 async def _asked(embedder: Embedder, wanted: Sequence[Wanted]) -> tuple[Vectors, str]:

@@ -30,11 +30,14 @@ RELATED = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The best chunks for one query by meaning and by words, best first."""
+    """The best chunks for one query by meaning and by words, best first. `likeness` is how alike the chunks that were
+    searched are among themselves: what the similarities by meaning are measured against.
+    """
 
     query: str
     dense: tuple[Scored, ...]
     lexical: tuple[Scored, ...]
+    likeness: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

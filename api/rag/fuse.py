@@ -11,6 +11,7 @@ wrong cannot put its own finds in front.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from api.index.values import Candidates, Scored
 
@@ -31,8 +32,7 @@ class Found:
     lexical: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """A chunk, how well it fits (0..1), and which queries found it."""
 
     chunk_id: int
@@ -69,8 +69,8 @@ def _scores(candidates: Sequence[Candidates], dense_weight: float) -> dict[int, 
             (_normalised(one.dense), weight),
             (_shares_of_best(one.lexical), 1 - weight),
         ):
+            counts = share * _share(position, len(candidates))
             for chunk_id, score in side:
-                counts = share * _share(position, len(candidates))
                 scores[chunk_id] = scores.get(chunk_id, 0.0) + counts * score
     return scores
 
@@ -109,15 +109,9 @@ def _shares_of_best(side: Sequence[Scored]) -> list[tuple[int, float]]:
 def _found_by(candidates: Sequence[Candidates]) -> dict[int, tuple[Found, ...]]:
     found: dict[int, tuple[Found, ...]] = {}
     for one in candidates:
-        dense = {scored.chunk_id: scored.score for scored in one.dense}
-        lexical = {scored.chunk_id: scored.score for scored in one.lexical}
+        dense = {scored.chunk_id: round(scored.score, 4) for scored in one.dense}
+        lexical = {scored.chunk_id: round(scored.score, 4) for scored in one.lexical}
         for chunk_id in dense.keys() | lexical.keys():
-            evidence = Found(
-                one.query, _rounded(dense.get(chunk_id)), _rounded(lexical.get(chunk_id))
-            )
+            evidence = Found(one.query, dense.get(chunk_id), lexical.get(chunk_id))
             found[chunk_id] = (*found.get(chunk_id, ()), evidence)
     return found
-
-
-def _rounded(score: float | None) -> float | None:
-    return None if score is None else round(score, 4)

@@ -10,9 +10,10 @@ each part is worth.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import log
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +56,7 @@ _SMALL = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a chunk stands: its document's id, what that is called (name and title), its page, its number among the
     document's chunks, and whether it ends with a sentence.
     """
@@ -99,7 +99,10 @@ def placed(
     for chunk_id in scores:
         place = places[chunk_id]
         scores[chunk_id] += weights.neighbours * beside[place.document, place.page]
-    counted = [replace(one, score=round(scores[one.chunk_id] / weights.most, 4)) for one in ranked]
+    counted = [
+        Ranked(one.chunk_id, round(scores[one.chunk_id] / weights.most, 4), one.found_by)
+        for one in ranked
+    ]
     return sorted(counted, key=lambda one: (-one.score, one.chunk_id))
 
 

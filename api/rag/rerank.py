@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from api.errors import ApiError, ModelNotFound
 from api.rag.retrieve import Hit
@@ -59,4 +59,4 @@ def by_scores(found: Sequence[Hit], scores: Sequence[float]) -> list[Hit]:
     ones stay as they were.
     """
     order = sorted(range(len(found)), key=lambda n: scores[n], reverse=True)
-    return [replace(found[n], score=place.score) for n, place in zip(order, found, strict=True)]
+    return [found[n]._replace(score=place.score) for n, place in zip(order, found, strict=True)]

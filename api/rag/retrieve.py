@@ -1,11 +1,11 @@
 """The passages that fit a question best: what the index finds, fused into one order, and read from the store."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
+from typing import NamedTuple
 
-import anyio.to_thread
 import numpy as np
+from anyio.to_thread import run_sync
 
 from api.errors import Unusable
 from api.index import Candidates, Index, Wanted
@@ -31,8 +31,7 @@ SHORT = 100
 """Characters that any embedding model reads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A passage, how well it fits (0..1), and which queries found it."""
 
     chunk_id: int
@@ -72,12 +71,13 @@ async def hits(
     searched = [Wanted(query, related(query)) for query in queries]
     within = None if documents is None else [one.id for one in documents]
 
+    def ordered(candidates: Sequence[Candidates]) -> list[Hit]:
+        ranked = fuse(candidates, dense_weight)
+        return in_order(store, scope, within, ranked, queries[0], candidates[0].likeness)
+
     async def search() -> list[Hit]:
-        ranked = fuse(await _candidates(index, scope, searched, documents), dense_weight)
-        likeness = await index.likeness(scope, documents)
-        usual = likeness[1] if likeness else 0.0
-        order = partial(in_order, store, scope, within, ranked, queries[0], usual)
-        return await anyio.to_thread.run_sync(order)
+        candidates = await _candidates(index, scope, searched, documents)
+        return await run_sync(ordered, candidates)
 
     return await index.switching.steadily(scope.ids, search)
 
@@ -129,7 +129,7 @@ def different(found: Sequence[Hit], limit: int) -> list[Hit]:
         is_duplicate = any(is_alike(words, other) for other in kept)
         if not is_duplicate:
             kept.append(words)
-        best.append(replace(hit, is_duplicate=is_duplicate))
+        best.append(hit._replace(is_duplicate=is_duplicate))
     return best
 
 

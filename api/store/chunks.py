@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, and_, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
-from api.store.database import Database, batches
+from api.store.database import Database, among
 from api.store.tables import IN_COLLECTION, chunks, contents, documents, pages, vectors
 
 OF_ITS_PAGE = and_(pages.c.content_id == chunks.c.content_id, pages.c.number == chunks.c.page)
@@ -25,8 +25,7 @@ class Chunk:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredChunk:
+class StoredChunk(NamedTuple):
     """A chunk with the document it was found in."""
 
     id: int
@@ -45,6 +44,22 @@ class StoredChunk:
     """The version under which its vector stands."""
     language: str
     """Of the document, ISO 639-1, empty when it is not known."""
+
+
+_OF_A_STORED_CHUNK = (
+    chunks.c.id,
+    documents.c.id,
+    documents.c.name,
+    chunks.c.ordinal,
+    chunks.c.page,
+    chunks.c.heading,
+    chunks.c.text,
+    chunks.c.tokens,
+    func.coalesce(pages.c.label, ""),
+    contents.c.title,
+    documents.c.embedder,
+    contents.c.language,
+)
 
 
 class Chunks:
@@ -132,34 +147,18 @@ class Chunks:
         """
         if not collections:
             return {}
-        rank = case(
-            {one: at for at, one in enumerate(collections)}, value=documents.c.collection_id
-        )
         query = (
-            select(
-                chunks,
-                documents.c.id.label("document_id"),
-                documents.c.name.label("document"),
-                documents.c.embedder,
-                contents.c.title,
-                contents.c.language,
-                func.coalesce(pages.c.label, "").label("label"),
-            )
+            select(*_OF_A_STORED_CHUNK, documents.c.collection_id)
             .join(documents, documents.c.content_id == chunks.c.content_id)
             .join(contents, contents.c.id == chunks.c.content_id)
             .outerjoin(pages, OF_ITS_PAGE)
-            .where(documents.c.status == "ready", IN_COLLECTION.in_(collections))
-            .order_by(rank.desc())
+            .where(among(chunks.c.id, chunk_ids), *_ready(collections, within))
         )
-        if within is not None:
-            query = query.where(documents.c.id.in_(within))
-        found: dict[int, StoredChunk] = {}
         with self._database.read() as connection:
-            for some in batches(list(chunk_ids), 500):
-                for row in connection.execute(query.where(chunks.c.id.in_(some))).mappings():
-                    values = {field.name: row[field.name] for field in fields(StoredChunk)}
-                    found[row["id"]] = StoredChunk(**values)
-        return found
+            rows = connection.execute(query).all()
+        rank = {one: at for at, one in enumerate(collections)}
+        rows = sorted(rows, key=lambda row: rank[row[-1]], reverse=True)
+        return {row[0]: StoredChunk(*row[:-1]) for row in rows}
 
     def findable(
         self,
@@ -171,16 +170,10 @@ class Chunks:
         query = (
             select(chunks.c.id)
             .join(documents, documents.c.content_id == chunks.c.content_id)
-            .where(documents.c.status == "ready", IN_COLLECTION.in_(collections))
+            .where(among(chunks.c.id, chunk_ids), *_ready(collections, within))
         )
-        if within is not None:
-            query = query.where(documents.c.id.in_(within))
         with self._database.read() as connection:
-            return {
-                row.id
-                for some in batches(list(chunk_ids), 500)
-                for row in connection.execute(query.where(chunks.c.id.in_(some)))
-            }
+            return {row[0] for row in connection.execute(query).all()}
 
     def ready(self) -> dict[int, int]:
         """Every chunk that can be found, and by how many documents."""
@@ -192,6 +185,12 @@ class Chunks:
         )
         with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _ready(collections: Sequence[str], within: Sequence[str] | None) -> list[ColumnElement[bool]]:
+    """That a document is ready, and one of `within` (ids; None: any of the collections)."""
+    wanted = [documents.c.status == "ready", among(IN_COLLECTION, collections)]
+    return wanted if within is None else [*wanted, among(documents.c.id.concat(""), within)]
 
 
 def put_vectors(

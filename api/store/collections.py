@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from api.errors import CollectionNotFound, NameTaken
 from api.names import FOR_ALL, WORKSPACE, collection_key
-from api.store.database import Database, batches
+from api.store.database import Database, among, batches
 from api.store.tables import IS_FOUND, collections, documents, within
 
 NAMES_SHOWN = 20
@@ -138,9 +138,9 @@ class Collections:
 
     def present(self, ids: Sequence[str]) -> list[Collection]:
         """Those of the ids that are there, in their order, as they are now."""
-        query = select(*_COLUMNS).where(IS_FOUND, collections.c.id.in_(ids))
+        query = select(*_COLUMNS).where(IS_FOUND, among(collections.c.id, ids))
         with self._database.read() as connection:
-            found = [_collection(row) for row in connection.execute(query)]
+            found = [_collection(row) for row in connection.execute(query).all()]
         return sorted(found, key=lambda one: ids.index(one.id))
 
     def page(self, limit: int | None, after: str | None = None) -> list[Collection]:

@@ -1,10 +1,11 @@
 """Connections, transactions and migrations; foreign exceptions end here."""
 
 import contextlib
+import json
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -128,6 +129,12 @@ def batches(values: list[Any], size: int) -> Iterator[list[Any]]:
     """The values in lists that fit into one query."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
+
+
+def among(column: ColumnElement[Any], values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
+    """Whether a column has one of the values: they are one parameter however many, and the query stays the same."""
+    given = func.json_each(json.dumps(list(values))).table_valued("value")
+    return column.in_(select(given.c.value))
 
 
 def open_database(path: Path) -> Database:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from api.errors import AmbiguousName, DocumentNotFound
 from api.names import ENDINGS, document_ending, document_key, is_document_id
 from api.store.collections import Collection, Scope
-from api.store.database import Database, batches
+from api.store.database import Database, among, batches
 from api.store.document_rows import (
     Document,
     DocumentStatus,
@@ -135,6 +135,24 @@ class DocumentLookup:
                     .limit(1)
                 ).first()
             }
+
+    def versions_ready(
+        self, collection_ids: Sequence[str], within: Sequence[str] | None = None
+    ) -> dict[str, set[str]]:
+        """For each of the collections in which something is ready (of these ids only): the versions of the embedders
+        whose vectors that has.
+        """
+        columns = documents.c.collection_id, documents.c.embedder
+        query = select(*columns).where(
+            documents.c.status == "ready", among(documents.c.collection_id, collection_ids)
+        )
+        if within is not None:
+            query = query.where(among(documents.c.id, within))
+        versions: dict[str, set[str]] = {}
+        with self._database.read() as connection:
+            for collection, embedder in connection.execute(query.group_by(*columns)).all():
+                versions.setdefault(collection, set()).add(embedder)
+        return versions
 
     def embedders(self) -> set[str]:
         """The versions of every embedder under which something stands."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, Connection, Select, delete, select, update
 
 from api.store.chunks import Chunk, put_vectors
-from api.store.database import Database, batches
+from api.store.database import Database, among, batches
 from api.store.tables import IN_COLLECTION, IS_KEPT, chunks, documents, vectors
 
 Ids = npt.NDArray[np.int64]
@@ -66,12 +66,11 @@ class Vectors:
 
     def of_chunks(self, chunk_ids: Sequence[int], embedder: str) -> Block:
         """Ids and vectors of those of some chunks that have a vector by this embedder."""
-        query = select(vectors.c.chunk_id, vectors.c.vector).where(vectors.c.embedder == embedder)
-        rows: list[Any] = []
+        query = select(vectors.c.chunk_id, vectors.c.vector).where(
+            vectors.c.embedder == embedder, among(vectors.c.chunk_id, chunk_ids)
+        )
         with self._database.read() as connection:
-            for some in batches(list(chunk_ids), 500):
-                rows += connection.execute(query.where(vectors.c.chunk_id.in_(some)))
-        return _matrix(rows)
+            return _matrix(connection.execute(query).all())
 
     def blocks(
         self,

@@ -1,7 +1,5 @@
 """Whether what was found can answer a question at all, and what becomes of one that nothing answers."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -45,7 +43,7 @@ def test_a_word_that_all_passages_hold_says_little() -> None:
 def test_a_misspelled_word_counts_as_what_it_means() -> None:
     hits = [hit("The Vanta heaters have a warranty.", 0.7), hit("Lamps are sold here.", 0.3)]
     wrong = "Wht is the waranty of the Vanta heter?"
-    said = [replace(one, found_by=(Found(wrong, 0.7, None),)) for one in hits]
+    said = [one._replace(found_by=(Found(wrong, 0.7, None),)) for one in hits]
     assert evidence(wrong, said, 0.2).coverage == 1
     assert evidence("Which warrant has the planet?", said, 0.2).coverage < 0.6
 
@@ -53,7 +51,7 @@ def test_a_misspelled_word_counts_as_what_it_means() -> None:
 def test_a_misspelled_word_is_compared_with_whole_words_not_stems() -> None:
     query = "Which hearin servises are there?"
     found = (Found(query, 0.7, None),)
-    hits = [replace(hit("Hearing services are covered.", 0.7), found_by=found)]
+    hits = [hit("Hearing services are covered.", 0.7)._replace(found_by=found)]
     assert evidence(query, hits, 0.2).coverage == 1
 
 
