@@ -2,7 +2,8 @@
 
     runtime = FakeRuntime(lambda messages: "You said " + messages[-1].content)
     runtime.will_answer("first answer", BackEndFailed("gone"))             # the second chat fails at once
-    runtime.will_answer(BreaksOff("half an", BackEndFailed("gone")))       # fails in mid-stream
+    runtime.will_answer(Said("half an", BackEndFailed("gone")))            # fails in mid-stream
+    runtime.will_answer(Said(calls=[("weather", '{"city": "Rome"}')]))     # calls a tool
 
 A token is a word. Similar texts get similar vectors. `history` holds every chat as the model got it, `calls` each
 call by its name, `loads` each model that a call had to load, with its context; `open_streams` counts the answers that
@@ -11,7 +12,7 @@ have begun and not ended.
 
 import asyncio
 import hashlib
-import math
+import json
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -41,17 +42,20 @@ from api.runtime import (
     Persona,
     Piece,
     TokenCount,
-    TokenLogprob,
     Usage,
     name_of,
 )
 from api.runtime.lengths import loaded_context
 from api.runtime.options import check_options
 from api.runtime.personas import inherited, with_system
+from api.runtime.tools import offered
 from api.runtime.training import Reserved, Training
 from finetune.job.device import Device
+from tests.fake_answers import DIMENSION as DIMENSION
+from tests.fake_answers import BreaksOff as BreaksOff
+from tests.fake_answers import Said as Said
+from tests.fake_answers import example, logprobs, until_stop, vector
 
-DIMENSION = 64
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
 
 Rule = Callable[[Sequence[Message]], str]
@@ -64,14 +68,6 @@ class Call:
     model: str
     messages: tuple[Message, ...]
     options: Options
-
-
-@dataclass(frozen=True, slots=True)
-class BreaksOff:
-    """An answer that fails after its first words."""
-
-    text: str
-    error: Exception
 
 
 def echo(messages: Sequence[Message]) -> str:
@@ -94,6 +90,7 @@ class FakeRuntime:
         embedding_title: str = "",
         reranker: str = "",
         device: Device = "cpu",
+        tools: bool = False,
     ) -> None:
         self.rule = rule
         self.delay_seconds = delay_seconds
@@ -112,14 +109,14 @@ class FakeRuntime:
         self.closed = False
         self._usual_context = usual_context
         self._loaded: dict[str, int] = {}
-        self._answers: deque[str | Exception | BreaksOff] = deque()
+        self._answers: deque[str | Exception | Said] = deque()
         self._models: dict[str, ModelInfo] = {}
-        self._put("demo", context_length, {"chat", "json_schema"})
+        self._put("demo", context_length, {"chat", "json_schema", *(["tools"] if tools else [])})
         self._put(embedding_model, embedding_context, {"embed"}, embedding_title)
         if reranker:
             self._put(reranker, 64, {"rerank"})
 
-    def will_answer(self, *answers: str | Exception | BreaksOff) -> None:
+    def will_answer(self, *answers: str | Exception | Said) -> None:
         """Line up the next answers; an exception is raised instead of an answer."""
         self._answers.extend(answers)
 
@@ -209,25 +206,35 @@ class FakeRuntime:
 
     async def _answer(self, call: Call, tokens: int, most: int) -> AsyncGenerator[Piece, None]:
         self.history.append(call)
-        answer = self._answers.popleft() if self._answers else self.rule(call.messages)
+        answer = self._answers.popleft() if self._answers else self._by_rule(call)
         if isinstance(answer, Exception):
             raise answer
-        error = answer.error if isinstance(answer, BreaksOff) else None
-        answer = answer.text if isinstance(answer, BreaksOff) else answer
-        words = re.findall(r"\s*\S+", answer)
-        finish_reason: FinishReason = "length" if len(words) > most else "stop"
+        said = answer if isinstance(answer, Said) else Said(answer)
+        words = re.findall(r"\s*\S+", said.text)
         self.open_streams += 1
         try:
-            text = _until_stop("".join(words[:most]), call.options.stop)
+            if said.reasoning:
+                yield Piece("", reasoning=said.reasoning)
+            text = until_stop("".join(words[:most]), call.options.stop)
             for word in re.findall(r"\s*\S+\s*$|\s*\S+", text):
                 await asyncio.sleep(self.delay_seconds)
-                yield Piece(word, logprobs=_logprobs(word, call.options.logprobs))
-            if error:
-                raise error
-            completion_tokens = len(text.split())
-            yield Piece("", Usage(finish_reason, tokens, completion_tokens))
+                yield Piece(word, logprobs=logprobs(word, call.options.logprobs))
+            if said.error:
+                raise said.error
+            if said.calls:
+                yield Piece("", calls=said.call_pieces())
+            finished: FinishReason = "tool_calls" if said.calls else "stop"
+            finish_reason: FinishReason = "length" if len(words) > most else finished
+            yield Piece("", Usage(finish_reason, tokens, len(text.split())))
         finally:
             self.open_streams -= 1
+
+    def _by_rule(self, call: Call) -> str:
+        """What the rule says, or an object that the schema allows."""
+        schema = call.options.json_schema
+        if schema is None or schema.get("type", "object") != "object":
+            return self.rule(call.messages)
+        return json.dumps(example(schema, schema))
 
     async def count_tokens(
         self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
@@ -259,7 +266,7 @@ class FakeRuntime:
             if length > found.context_length:
                 raise Unusable(f"Text {index} has {length} tokens.", index=index, tokens=length)
         self.embedded += texts
-        return [_vector(text) for text in texts]
+        return [vector(text) for text in texts]
 
     async def rerank(self, model: ModelRef, query: str, texts: Sequence[str]) -> list[float]:
         """The fewer words a text has, the better."""
@@ -353,6 +360,7 @@ class FakeRuntime:
         if any(turn.images for turn in turns):
             raise InvalidOption("This model cannot see.")
         check_options(chosen, model.context_length)
+        offered(chosen, model.capabilities)
         tokens = _tokens(turns)
         loaded = self._load(model, chosen.num_ctx)
         context = chosen.num_ctx or loaded
@@ -381,25 +389,3 @@ def _made(name: str, base: ModelInfo, persona: Persona) -> ModelInfo:
 
 def _tokens(messages: Sequence[Message]) -> int:
     return sum(1 + len(message.content.split()) for message in messages)
-
-
-def _until_stop(text: str, stops: Sequence[str] | None) -> str:
-    found = [text.index(stop) for stop in stops or () if stop in text]
-    return text[: min(found)] if found else text
-
-
-def _logprobs(word: str, most: int | None) -> tuple[TokenLogprob, ...]:
-    """Each word is as likely as not; what might have been said instead is numbered."""
-    if most is None:
-        return ()
-    top = (TokenLogprob(f"{word}{n}", -1.0 - n, tuple(f"{word}{n}".encode())) for n in range(most))
-    return (TokenLogprob(word, math.log(0.5), tuple(word.encode()), tuple(top)),)
-
-
-def _vector(text: str) -> list[float]:
-    vector = [0.0] * DIMENSION
-    for word in re.findall(r"\w+", text.casefold()):
-        digest = hashlib.blake2b(word.encode(errors="replace"), digest_size=8).digest()
-        vector[digest[0] % DIMENSION] += 1.0 if digest[1] % 2 else -1.0
-    length = math.sqrt(sum(value * value for value in vector))
-    return [value / length for value in vector] if length else [1.0] + [0.0] * (DIMENSION - 1)

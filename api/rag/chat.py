@@ -6,7 +6,7 @@ from contextlib import aclosing
 from api.errors import BackEndFailed
 from api.rag.receipt import AnswerEvent, Reasoning, Token, done, plain_receipt
 from api.rag.room import Asked
-from api.runtime import CallPiece, Message, ModelRuntime, Usage
+from api.runtime import CallPiece, Message, ModelRuntime, Usage, forced_calls
 
 
 async def chat(
@@ -29,7 +29,8 @@ async def said(
     prompt_tokens: int | None = None,
 ) -> AsyncGenerator[Token | Reasoning | CallPiece | Usage, None]:
     """What the model says, and at the end what that took; `errors.BackEndFailed` when it does not tell."""
-    pieces = runtime.chat(
+    pieces = forced_calls.chat(
+        runtime,
         asked.model,
         messages,
         asked.options,

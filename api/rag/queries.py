@@ -62,7 +62,7 @@ async def queries(
     if count == 0:
         return Queries(alone)
     prompt = expand_prompt(question, count, _written(turns))
-    options = Options(temperature=0, max_tokens=MAX_TOKENS, seed=0, num_ctx=num_ctx)
+    options = Options(temperature=0, max_tokens=MAX_TOKENS, seed=0, num_ctx=num_ctx, think=False)
     try:
         answer = await _answer(runtime, model, prompt, options)
     except ModelNotFound:

@@ -43,7 +43,9 @@ class Options:
 
     `logit_bias` is by token id; `logprobs` asks for those of each token with so many alternatives (0 to 20). `tools`
     are functions as OpenAI writes them, `{"type": "function", "function": {"name", "description", "parameters"}}`,
-    and `tool_choice` is `auto`, `none`, `required`, or the name of one of them.
+    and `tool_choice` is `auto`, `none`, or what only `forced_calls.chat` can do: `required`, or the name of one of
+    them. `think` is whether a model that can thinks before it answers; where nobody says so, Ollama's do not, and
+    llama.cpp's do as their template is made.
     """
 
     temperature: float | None = None
@@ -63,6 +65,7 @@ class Options:
     logprobs: int | None = None
     tool_choice: str | None = None
     parallel_tool_calls: bool | None = None
+    think: bool | None = None
 
     def over(self, defaults: "Options") -> "Options":
         """These options, with what is unset taken from `defaults`."""

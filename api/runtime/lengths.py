@@ -10,6 +10,8 @@ from api.runtime import Message, Options
 
 _TOKENS_AROUND_A_TURN = 32
 _TOKENS_AROUND_ALL = 256
+_TIMES_WRITTEN = 3
+"""How much longer JSON may become where a template writes it its own way, with other blanks and escapes."""
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _LOOP = re.compile(r"\{[{%]-?\s*(?:range|for)\b")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
@@ -51,9 +53,25 @@ def most_tokens(
     """More tokens than the prompt has: no token is shorter than a byte. `said_bytes` is what a model says before."""
     if any(turn.images for turn in turns):
         return math.inf
-    said = sum(len(turn.content.encode(errors="replace")) + _TOKENS_AROUND_A_TURN for turn in turns)
+    said = sum(_bytes_of(turn) + _TOKENS_AROUND_A_TURN for turn in turns)
     schema = len(json.dumps(options.json_schema)) if options.json_schema is not None else 0
-    return said + schema + said_bytes + _written_bytes(template, len(turns)) + _TOKENS_AROUND_ALL
+    tools = _TIMES_WRITTEN * len(json.dumps(options.tools or ()))
+    return (
+        said
+        + schema
+        + tools
+        + said_bytes
+        + _written_bytes(template, len(turns))
+        + _TOKENS_AROUND_ALL
+    )
+
+
+def _bytes_of(turn: Message) -> int:
+    calls = sum(
+        len(call.name) + _TIMES_WRITTEN * len(call.arguments.encode(errors="replace")) + 64
+        for call in turn.tool_calls
+    )
+    return len(turn.content.encode(errors="replace")) + calls
 
 
 def _written_bytes(template: str, turns: int) -> int:

@@ -1,10 +1,11 @@
 """Which options a runtime may be given, within which ranges. What is not named here never reaches a back end."""
 
-import json
 from collections.abc import Mapping
 
 from api.errors import InvalidOption
 from api.runtime import Options
+from api.runtime.schemas import check_schema
+from api.runtime.tools import check_tools
 
 MAX_SEED = 2**32 - 2  # the number above means "random" to llama.cpp
 SAMPLING: dict[str, tuple[float, float]] = {
@@ -23,7 +24,6 @@ MAX_BIAS = 100
 MAX_BIASED_TOKENS = 1024
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 200
-MAX_SCHEMA_CHARACTERS = 32_768
 MIN_CONTEXT = 16
 
 
@@ -35,15 +35,14 @@ def check_options(options: Options, trained_context: int) -> None:
     _within_context("num_ctx", options.num_ctx, MIN_CONTEXT, trained_context)
     _within("logprobs", options.logprobs, 0, MAX_LOGPROBS)
     _check_bias(options.logit_bias or {})
-    if options.tools is not None:
-        raise InvalidOption("tools: this model cannot call tools.", where="tools")
+    check_tools(options)
     stops = options.stop or ()
     if len(stops) > MAX_STOPS or not all(0 < len(s) <= MAX_STOP_CHARACTERS for s in stops):
         raise InvalidOption(
             f"stop: at most {MAX_STOPS} texts of 1 to {MAX_STOP_CHARACTERS} characters."
         )
     if options.json_schema is not None:
-        _check_schema(options)
+        check_schema(options.json_schema, "json_schema", "response_format")
 
 
 def _within(name: str, value: float | None, least: float, most: float) -> None:
@@ -67,12 +66,3 @@ def _check_bias(bias: Mapping[int, float]) -> None:
             f"logit_bias: at most {MAX_BIASED_TOKENS} token ids, each with a number from -{MAX_BIAS} to {MAX_BIAS}.",
             where="logit_bias",
         )
-
-
-def _check_schema(options: Options) -> None:
-    try:
-        size = len(json.dumps(options.json_schema, allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidOption("json_schema: this is no JSON.") from None
-    if size > MAX_SCHEMA_CHARACTERS:
-        raise InvalidOption(f"json_schema: {size} characters; {MAX_SCHEMA_CHARACTERS} are allowed.")

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from api.errors import Unusable
-from api.runtime import Message, Persona
+from api.errors import InvalidOption, Unusable
+from api.runtime import Message, ModelInfo, Persona
+from api.runtime.tools import in_plain_words
 
 
 def inherited(persona: Persona, base: Persona) -> Persona:
@@ -13,6 +14,14 @@ def inherited(persona: Persona, base: Persona) -> Persona:
         template=base.template if persona.template is None else persona.template,
         parameters=persona.parameters.over(base.parameters),
     )
+
+
+def as_read(model: ModelInfo, messages: Sequence[Message]) -> list[Message]:
+    """The conversation as a model's template is given it; `errors.InvalidOption` for what it cannot take."""
+    if any(message.images for message in messages) and "images" not in model.capabilities:
+        raise InvalidOption("images: this model cannot see.", where="messages")
+    turns = with_system(model.persona, messages)
+    return turns if "tools" in model.capabilities else in_plain_words(turns)
 
 
 def with_system(persona: Persona, messages: Sequence[Message]) -> list[Message]:

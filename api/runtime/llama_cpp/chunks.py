@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from api.errors import BackEndFailed
-from api.runtime import FinishReason, Piece
+from api.runtime import CallPiece, FinishReason, Piece
 from api.runtime.logprobs import token_logprobs
 
 SILENCE = Piece("")
@@ -45,6 +45,23 @@ def _of_chat(chunk: Mapping[str, Any], alternatives: int) -> Chunk:
         return Chunk(counts=counts)
     choice = chunk["choices"][0]
     told = (choice.get("logprobs") or {}).get("content") or ()
-    said = Piece(choice["delta"].get("content") or "", logprobs=token_logprobs(told, alternatives))
+    delta = choice["delta"]
+    text = delta.get("content") or ""
+    said = Piece(
+        text,
+        reasoning=delta.get("reasoning_content") or "",
+        calls=tuple(_call(one) for one in delta.get("tool_calls") or ()),
+        logprobs=token_logprobs(told if text else (), alternatives),  # else none of the answer's
+    )
     reason = choice["finish_reason"]
     return Chunk(said, reason if reason in get_args(FinishReason) else None, counts)
+
+
+def _call(told: Mapping[str, Any]) -> CallPiece:
+    function = told.get("function") or {}
+    return CallPiece(
+        int(told["index"]),
+        told.get("id") or "",
+        function.get("name") or "",
+        function.get("arguments") or "",
+    )

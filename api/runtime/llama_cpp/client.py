@@ -1,6 +1,7 @@
 """Speaks HTTP with one llama.cpp server and turns its failures into ours. Knows nothing of models or processes."""
 
 import json
+import re
 import time
 from array import array
 from base64 import b64decode
@@ -14,6 +15,7 @@ from api.errors import ApiError, BackEndFailed, InvalidOption, PromptTooLong, Un
 
 JSONObject = Mapping[str, Any]
 _CONNECT_SECONDS = 5
+_SCHEMA_FAULT = re.compile(r"JSON schema (?:error|conversion failed)(?: at)?:? *(.*)", re.DOTALL)
 
 
 class LlamaClient:
@@ -31,15 +33,14 @@ class LlamaClient:
             trust_env=False,
         )
 
-    async def count(self, messages: Sequence[JSONObject]) -> int:
+    async def count(self, conversation: JSONObject) -> int:
         """Tokens of the prompt that the chat template makes of a conversation."""
         path = "/v1/chat/completions/input_tokens"
-        return int((await self._post(path, {"messages": messages}))["input_tokens"])
+        return int((await self._post(path, conversation))["input_tokens"])
 
-    async def render(self, messages: Sequence[JSONObject]) -> str:
+    async def render(self, conversation: JSONObject) -> str:
         """The prompt that the chat template makes of a conversation."""
-        answer = await self._post("/apply-template", {"messages": messages})
-        return str(answer["prompt"])
+        return str((await self._post("/apply-template", conversation))["prompt"])
 
     async def tokenize(
         self, texts: Sequence[str], *, add_special: bool = False, parse_special: bool = False
@@ -120,6 +121,9 @@ def _refusal(status: int, content: bytes) -> ApiError:
         return BackEndFailed(f"The model's process answered with status {status}.")
     if error.get("type") == "exceed_context_size_error":
         return PromptTooLong(error.get("n_prompt_tokens", 0), error.get("n_ctx", 0))
+    if fault := _SCHEMA_FAULT.search(message):
+        why = f"json_schema: llama.cpp cannot follow it: {fault[1][:500]}"
+        return InvalidOption(why, where="response_format")
     if status == httpx2.codes.BAD_REQUEST:
         return InvalidOption(f"The model refuses the request: {message[:500]}")
     return BackEndFailed(f"The model's process failed: {message[:500]}")

@@ -27,6 +27,7 @@ from api.runtime.gguf import Header
 from api.runtime.llama_cpp.incoming import Incoming, storage_errors
 from api.runtime.llama_cpp.manifest import Entry, parsed, written
 from api.runtime.onnx import header as onnx
+from api.runtime.tools import shows_tools
 from finetune.job.locks import sync_folder, write_atomically
 
 logger = logging.getLogger(__name__)
@@ -105,12 +106,13 @@ class Registry:
             header = self.header(entry.blob)
         except BackEndFailed:
             return known
+        template = entry.persona.template or header.template
         return changed(
             known,
             size_bytes=header.size_bytes,
-            capabilities=frozenset({"rerank"}) if header.reranks else known.capabilities,
+            capabilities=_capabilities(header, template),
             context_length=header.context_length,
-            template=entry.persona.template or header.template,
+            template=template,
             quantization=header.quantization,
             parameter_count=header.parameter_count,
             architecture=header.architecture,
@@ -246,6 +248,12 @@ class Registry:
     def _write(self, entry: Entry) -> None:
         with storage_errors():
             write_atomically(self._manifests / entry.manifest, json.dumps(written(entry), indent=1))
+
+
+def _capabilities(header: Header, template: str) -> frozenset[str]:
+    if header.makes != "text":
+        return frozenset({"rerank" if header.reranks else "embed"})
+    return frozenset({"chat", "json_schema"} | ({"tools"} if shows_tools(template) else set()))
 
 
 def check_file(path: Path) -> None:

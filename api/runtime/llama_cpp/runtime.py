@@ -27,7 +27,14 @@ from api.runtime.batches import batches
 from api.runtime.gguf import Header
 from api.runtime.lengths import answer_length, loaded_context, most_tokens
 from api.runtime.llama_cpp.body import require_tokens
-from api.runtime.llama_cpp.chat import Prompt, answer, count, prompt, raw_prompt
+from api.runtime.llama_cpp.chat import (
+    Prompt,
+    answer,
+    count,
+    prompt,
+    raw_prompt,
+    require_literal,
+)
 from api.runtime.llama_cpp.child import Launch, LoadFailed
 from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.client import LlamaClient
@@ -35,9 +42,10 @@ from api.runtime.llama_cpp.devices import gpu_hint, nvidia_gpu_present
 from api.runtime.llama_cpp.manifest import Entry
 from api.runtime.llama_cpp.registry import Registry, check_file
 from api.runtime.options import check_options
-from api.runtime.personas import inherited, with_system
+from api.runtime.personas import as_read, inherited
 from api.runtime.templates import check_template
 from api.runtime.threads import in_thread, in_thread_for_good
+from api.runtime.tools import offered
 from api.runtime.training import Training
 from finetune.job.device import Device
 
@@ -124,15 +132,18 @@ class LlamaCppRuntime:
     ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces; closing the iterator stops the generation in the child."""
         entry, header = await self._find(model, "text")
-        turns = _readable(entry.persona, messages)
         chosen = _chosen(entry, header, options)
-        template = entry.persona.template or header.template
+        info = self._registry.info(entry)
+        turns = as_read(info, messages)
+        tools = offered(chosen, info.capabilities)
+        require_literal(turns, tools, header.markers)
+        at_most = most_tokens(info.template, turns, chosen)
         answering = self._answer(
             (entry, header),
             chosen,
             least_tokens or options.max_tokens or 1,
-            lambda client: prompt(client, turns, header.markers),
-            prompt_tokens or most_tokens(template, turns, chosen),
+            lambda client: prompt(client, turns, header.markers, info.template, chosen, tools),
+            at_most if tools or not prompt_tokens else prompt_tokens,  # that counts no tools
         )
         async with aclosing(answering) as pieces:
             async for piece in pieces:
@@ -187,10 +198,11 @@ class LlamaCppRuntime:
     ) -> TokenCount:
         """The exact number of tokens, by the model's own template and tokenizer."""
         entry, header = await self._find(model, "text")
-        turns = _readable(entry.persona, messages)
+        info = self._registry.info(entry)
+        turns = as_read(info, messages)
         launch = self._launch(entry.blob, header, entry.persona, num_ctx)
         async with self._children.use(launch) as child:
-            asked = await prompt(child.client, turns, header.markers)
+            asked = await prompt(child.client, turns, header.markers, info.template)
             return TokenCount(await count(child.client, asked), exact=True)
 
     async def tokenize_lengths(
@@ -334,9 +346,3 @@ def _chosen(entry: Entry, header: Header, options: Options) -> Options:
     check_options(chosen, header.context_length)
     require_tokens(chosen, header.vocabulary)
     return chosen
-
-
-def _readable(persona: Persona, messages: Sequence[Message]) -> list[Message]:
-    if any(message.images for message in messages):
-        raise InvalidOption("images: this model cannot see.")
-    return with_system(persona, messages)

@@ -1,19 +1,21 @@
 """What a model of Ollama is asked, conversation or raw text: how it is sent, what it costs, the answer in pieces."""
 
 import base64
-from collections.abc import AsyncGenerator, Sequence
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from api.errors import BackEndFailed, InvalidOption, PromptTooLong, Unusable
-from api.runtime import FinishReason, Message, Options, Piece, Usage
+from api.runtime import CallPiece, FinishReason, Message, Options, Piece, Usage
 from api.runtime.logprobs import token_logprobs
 from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.models import OllamaModel
 from api.runtime.ollama.parameters import as_parameters
 from api.runtime.ollama.transport import JSONObject
-from api.runtime.personas import with_system
+from api.runtime.personas import as_read
+from api.runtime.tools import Calls, arguments_of, names_called, offered
 
 SILENCE = Piece("")
 
@@ -30,11 +32,8 @@ def readable(model: OllamaModel, messages: Sequence[Message]) -> list[Message]:
     """The conversation as it is sent, the persona's system prompt included. System turns stand first: before another
     one Ollama puts the persona's.
     """
-    if any(message.images for message in messages) and "images" not in model.info.capabilities:
-        raise InvalidOption("images: this model cannot see.")
     require_unicode([message.content for message in messages])
-    turns = with_system(model.info.persona, messages)
-    return sorted(turns, key=lambda turn: turn.role != "system")
+    return sorted(as_read(model.info, messages), key=lambda turn: turn.role != "system")
 
 
 def require_unicode(texts: Sequence[str]) -> None:
@@ -50,9 +49,15 @@ def conversation(
     model: OllamaModel, turns: Sequence[Message], options: Options, context: int, keep_alive: float
 ) -> Asked:
     """A conversation, ready to be sent."""
-    body = {**_body(model, options, context, keep_alive), "messages": [_turn(t) for t in turns]}
+    called = names_called(turns)
+    body = {
+        **_body(model, options, context, keep_alive),
+        "messages": [_turn(turn, called) for turn in turns],
+    }
+    if tools := offered(options, model.info.capabilities):
+        body["tools"] = list(tools)
     if model.thinks:
-        body["think"] = False
+        body["think"] = bool(options.think)
     return Asked("/api/chat", body)
 
 
@@ -108,6 +113,7 @@ async def answer(
 ) -> AsyncGenerator[Piece, None]:
     """The pieces of the answer, of at most so many tokens; the last one carries the usage."""
     body = {**asked.body, "options": {**asked.body["options"], "num_predict": most}}
+    calls = Calls(1 if options.parallel_tool_calls is False else None)
     async with aclosing(client.stream(asked.path, body)) as parts:
         async for part in parts:
             said = _read(part, options.logprobs or 0)
@@ -115,21 +121,40 @@ async def answer(
                 raise InvalidOption(
                     "logprobs: this Ollama tells none. Update it.", where="logprobs"
                 )
+            begun = len(calls)  # each line counts its own from 0
+            told = [replace(call, index=begun + call.index) for call in said.calls]
+            said = replace(said, calls=calls.read(told))
+            if said.usage:
+                yield replace(said, usage=_with_calls(said.usage, calls))
+                return
             if said != SILENCE:
                 yield said
-            if said.usage:
-                return
     raise BackEndFailed(
         "Ollama broke the answer off. It does so after many equal pieces in a row and at broken "
         "characters: ask again, with another temperature or another schema."
     )
 
 
-def _turn(message: Message) -> dict[str, Any]:
+def _turn(message: Message, called: Mapping[str, str]) -> dict[str, Any]:
     turn: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.images:
         turn["images"] = [base64.b64encode(image).decode() for image in message.images]
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {"id": call.id, "function": {"name": call.name, "arguments": arguments_of(call)}}
+            for call in message.tool_calls
+        ]
+    if message.role == "tool":
+        turn["tool_call_id"] = message.tool_call_id
+        turn["tool_name"] = called.get(message.tool_call_id, "")
     return turn
+
+
+def _with_calls(usage: Usage, calls: Calls) -> Usage:
+    """Ollama says `stop` of an answer that calls, too."""
+    if calls and usage.finish_reason == "stop":
+        return replace(usage, finish_reason="tool_calls")
+    return usage
 
 
 def _read(part: JSONObject, alternatives: int) -> Piece:
@@ -138,7 +163,12 @@ def _read(part: JSONObject, alternatives: int) -> Piece:
         message = part.get("message") or {"content": part["response"]}
         text = str(message.get("content") or "")
         told = part.get("logprobs") or () if text else ()  # else a token is none of the answer's
-        said = Piece(text, logprobs=token_logprobs(told, alternatives))
+        said = Piece(
+            text,
+            reasoning=str(message.get("thinking") or ""),
+            calls=tuple(_call(one, n) for n, one in enumerate(message.get("tool_calls") or ())),
+            logprobs=token_logprobs(told, alternatives),
+        )
         if not part.get("done"):
             return said
         reason: FinishReason = "length" if part.get("done_reason") == "length" else "stop"
@@ -146,3 +176,10 @@ def _read(part: JSONObject, alternatives: int) -> Piece:
         return replace(said, usage=Usage(reason, *tokens))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BackEndFailed("Ollama sent a piece that cannot be read.") from error
+
+
+def _call(told: JSONObject, number: int) -> CallPiece:
+    """A call, which Ollama always tells whole."""
+    function = told["function"]
+    arguments = json.dumps(function.get("arguments") or {}, ensure_ascii=False)
+    return CallPiece(number, str(told.get("id") or ""), str(function["name"]), arguments)

@@ -13,7 +13,12 @@ from api.runtime.ollama.parameters import as_options, is_mark, parsed
 _UNKNOWN_CONTEXT = 4096
 _POOLED = (1, 2, 3)
 _EMBEDS = ("bert", "t5encoder")
-_CAPABILITIES = {"completion": "chat", "embedding": "embed", "vision": "images"}
+_CAPABILITIES = {
+    "completion": "chat",
+    "embedding": "embed",
+    "vision": "images",
+    "tools": "tools",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ def _digest(weights: str) -> str:
 
 
 def _capabilities(known: Iterable[str]) -> frozenset[str]:
-    """Ours. A model that embeds does nothing else; tools are nobody's, for an answer of ours carries no calls."""
+    """Ours. A model that embeds does nothing else."""
     ours = {_CAPABILITIES[name] for name in known if name in _CAPABILITIES}
     if "chat" in ours:
         return frozenset(ours - {"embed"} | {"json_schema"})

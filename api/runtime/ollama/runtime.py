@@ -149,7 +149,8 @@ class OllamaRuntime:
             conversation(found, turns, chosen, loaded, self._keep_alive),
             chosen,
             least_tokens or options.max_tokens or 1,
-            prompt_tokens or most_tokens(found.info.template, turns, chosen, found.said_bytes),
+            (not chosen.tools and prompt_tokens)  # which counts no tools
+            or most_tokens(found.info.template, turns, chosen, found.said_bytes),
         )
         async with aclosing(answering) as pieces:
             async for piece in pieces:
