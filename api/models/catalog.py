@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ class Model:
     """What was found wrong with it before it was published all the same."""
     lineage: Lineage | None = None
     """What it learned from, of a fine-tune."""
+    collection: str = ""
+    """The id of the collection from which it answers clients that know only its name."""
 
 
 class ModelCatalog:
@@ -103,10 +106,18 @@ class ModelCatalog:
         raise ModelNotFound(name, [model.info.name for model in models])
 
     async def create(
-        self, name: str, base: str | None, persona: Persona, *, replace: bool
+        self,
+        name: str,
+        base: str | None,
+        persona: Persona,
+        *,
+        replace: bool,
+        collection: str = "",
     ) -> Model:
-        """A persona over a base; returns it as it is listed."""
+        """A persona over a base, with the `collection` (name or id) it answers from; returns it as it is listed."""
         base = base or self._default_base
+        collections = self._store.collections
+        found = await anyio.to_thread.run_sync(collections.find, collection) if collection else None
         self._bundled.require(base)
         name = valid_model_name(name)
         source = await self._base(base)
@@ -116,7 +127,18 @@ class ModelCatalog:
                 await self._runtime.create_model(
                     name, ExistingModel(source.info.name), persona, replace=replace
                 )
+            await anyio.to_thread.run_sync(self._bind, name, found.id if found else "")
         return await self.show(name)
+
+    def _bind(self, name: str, collection: str) -> None:
+        record = self._store.models.get(name)
+        if record and record.collection != collection:
+            self._store.models.put_back(dataclasses.replace(record, collection=collection))
+
+    async def collection_of(self, name: str) -> str:
+        """The id of the collection from which a model answers clients that know only its name; mostly none."""
+        record = await anyio.to_thread.run_sync(self._store.models.get, name)
+        return record.collection if record else ""
 
     async def take_in_all(self) -> None:
         """Bring the base models that wait as GGUF files into the runtime; one that fails goes on waiting."""
@@ -309,4 +331,5 @@ def _model(info: ModelInfo, record: ModelRecord | None, trainable: set[str]) -> 
         is_trainable,
         record.warning,
         recorded(record),
+        record.collection,
     )

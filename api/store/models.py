@@ -19,7 +19,8 @@ class ModelRecord:
 
     `base` is the name it was built on, `job_id` the job that trained it, `root` the base model below all: it stands
     when what lies between is deleted or becomes another model. `lineage` is what a fine-tune learned from, and stays
-    when its job goes; `warning` what was said against it when it was published all the same.
+    when its job goes; `warning` what was said against it when it was published all the same; `collection` the id of
+    that from which it answers below `/v1`.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ModelRecord:
     root: str
     lineage: dict[str, Any] = field(default_factory=dict)
     warning: str = ""
+    collection: str = ""
 
 
 class Models:

@@ -191,6 +191,7 @@ models = Table(
     _workspace(),
     Column("lineage", JSON, nullable=False, server_default="{}"),
     Column("warning", Text, nullable=False, server_default=""),
+    Column("collection", String, nullable=False, server_default=""),
 )
 
 jobs = Table(

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.openai_errors import PREFIX, is_openai, openai_response
-from api.http.problems import Problem, install_problem_handlers
+from api.http.problems import DEFECT, Problem, install_problem_handlers
 from api.routes.openai import chat, embeddings, models
 
 ROOMS = (chat, embeddings, models)
@@ -36,9 +36,15 @@ def create_openai_app(state: State) -> FastAPI:
     app.state = state
     install_problem_handlers(app, openai_response)
     app.add_exception_handler(404, _no_such_path)
+    app.add_exception_handler(Exception, _defect)
     for room in ROOMS:
         app.include_router(room.router, prefix=PREFIX)
     return app
+
+
+async def _defect(_: Request, __: Exception) -> JSONResponse:
+    """What nobody caught, which is then raised on, for the log."""
+    return openai_response(DEFECT)
 
 
 async def _no_such_path(request: Request, error: Exception) -> JSONResponse:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from api.errors import InvalidOption
 from api.http.observe import seen
@@ -39,7 +40,7 @@ def json_body(
         try:
             values = model.model_validate(members)
         except ValidationError as error:
-            raise RequestValidationError(_in_our_words(error)) from None
+            raise RequestValidationError(_in_our_words(error, members)) from None
         seen().named = getattr(values, "model", None)
         yield values
 
@@ -58,6 +59,21 @@ def _refuse(members: Mapping[str, Any], unsupported: Mapping[str, Unsupported]) 
             raise refuse(name, one.why)
 
 
-def _in_our_words(error: ValidationError) -> list[dict[str, Any]]:
+def _in_our_words(error: ValidationError, members: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is wrong, the innermost first: of a value that fits none of several shapes, where it nearly fits one."""
     found = error.errors(include_url=False, include_input=False)
-    return [{**one, "msg": in_our_words(one)} for one in found]
+    told = [{**one, "loc": _place(one, members), "msg": in_our_words(one)} for one in found]
+    return sorted(told, key=lambda one: -len(one["loc"]))
+
+
+def _place(error: ErrorDetails, value: Any) -> list[int | str]:
+    """Where in the request something is wrong: without what the library says of the shapes that it tried."""
+    said, place = error["loc"], list[int | str]()
+    for number, part in enumerate(said, start=1):
+        is_there = isinstance(value, Mapping) and part in value
+        is_there |= isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if is_there:
+            value = value[part]
+        if is_there or (error["type"] == "missing" and number == len(said)):
+            place.append(part)
+    return place

@@ -94,17 +94,27 @@ async def create(
 async def _questions(request: ChatRequest, services: Services) -> list[Question]:
     """The question, once for each answer that is wanted."""
     options = request.options()
-    over_documents = bool(request.documents or request.collection)
+    collection = request.collection or await _bound(request, services)
+    over_documents = bool(request.documents or collection)
     model = await services.answers.model(request.model, over_documents=over_documents)
     seen().model = model.name
     messages = conversation(request.messages, sees="images" in model.capabilities)
     if over_documents:
         _require_question(request, messages)
-    question = Question(model, messages, request.documents, options, request.collection)
+    question = Question(model, messages, request.documents, options, collection)
     return [
         replace(question, options=replace(options, seed=request.seed_of(number)))
         for number in range(request.n)
     ]
+
+
+async def _bound(request: ChatRequest, services: Services) -> str:
+    """The collection of the model, for a question whose request names no documents, not even none."""
+    if {"documents", "collection"} & request.model_fields_set or request.messages[
+        -1
+    ].role != "user":
+        return ""
+    return await services.models.collection_of(request.model)
 
 
 def _require_question(request: ChatRequest, messages: list[Message]) -> None:

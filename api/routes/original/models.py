@@ -60,6 +60,11 @@ class CreateModelRequest(BaseModel):
         description="What embeds the model's own documents; the embedding model of the settings when left out.",
         examples=["all-minilm-l6-v2-int8"],
     )
+    collection: str = Field(
+        "",
+        max_length=MAX_NAME_CHARACTERS,
+        description="The collection (name or id) from which it answers OpenAI's clients, which know only its name.",
+    )
     replace: bool = Field(False, description="Replace a model of that name.")
 
 
@@ -125,6 +130,9 @@ class ShowModelResponse(ModelSummary):
     template: str
     parameters: GenerationOptions = Field(description="Its default options, those that are set.")
     job_id: str | None = Field(description="The job that trained it.")
+    collection: str | None = Field(
+        None, description="The id of the collection from which it answers OpenAI's clients."
+    )
     lineage: Lineage | None = Field(
         None, description="What a fine-tune learned from and was made by."
     )
@@ -154,6 +162,7 @@ async def create_model(
         request.base_model,
         Persona(request.system, request.template, parameters.options()),
         replace=request.replace,
+        collection=request.collection,
     )
     if embedder:
         await services.collections.give_embedder(model.info.name, embedder)
@@ -200,6 +209,7 @@ async def show_model(model_name: ExistingName, services: ServicesDep) -> ShowMod
         template=model.info.template,
         parameters=GenerationOptions.of(model.info.persona.parameters),
         job_id=model.job_id or None,
+        **({"collection": model.collection} if model.collection else {}),
         **({"lineage": model.lineage} if model.lineage else {}),
     )
 

@@ -162,7 +162,10 @@ def test_a_developer_speaks_as_the_system(service: Service, sdk: openai.OpenAI) 
         ("modalities", ["text", "audio"], "modalities"),
         ("reasoning_effort", "low", "reasoning_effort"),
         ("n", 9, "n"),
-        ("logit_bias", {"word": 1}, "logit_bias.word.[key]"),
+        ("stop", [7], "stop.0"),
+        ("tool_choice", "now", "tool_choice"),
+        ("tools", [{"type": "function", "function": {}}], "tools.0.function.name"),
+        ("logit_bias", {"word": 1}, "logit_bias.word"),
         ("response_format", {"type": "xml"}, "response_format"),
         ("tools", [{"type": "custom", "custom": {"name": "x"}}], "tools.0.type"),
     ],
@@ -203,3 +206,34 @@ def test_an_answer_from_documents_has_its_citations(service: Service, sdk: opena
     message = answer.choices[0].message.model_dump()
     assert {one["document"] for one in message["citations"]} == {"orlo.txt"}
     assert message["receipt"]["model"] == "demo"
+
+
+def test_a_persona_answers_from_its_collection(service: Service, sdk: openai.OpenAI) -> None:
+    """So do clients that know only a model's name."""
+    client = service.client
+    made = client.post("/collections", json={"name": "handbook"}).json()
+    text = "Orlo is a light that lasts three years."
+    files = {"file": ("orlo.txt", text, "text/plain")}
+    client.post("/importDocument?collection=handbook", files=files).raise_for_status()
+    persona = {"collection": "handbook"}
+    client.post("/createModel/ada", json=persona).raise_for_status()
+    assert client.get("/show_model/ada").json()["collection"] == made["id"]
+    asked: list[ChatCompletionMessageParam] = [
+        {"role": "user", "content": "How long does Orlo last?"}
+    ]
+    service.runtime.will_answer(f"{text} [1]")
+    message = sdk.chat.completions.create(model="ada", messages=asked).choices[0].message
+    assert {one["document"] for one in message.model_dump()["citations"]} == {"orlo.txt"}
+    plain = sdk.chat.completions.create(model="ada", messages=asked, extra_body={"documents": []})
+    assert plain.choices[0].message.content == "How long does Orlo last?"
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.chat.completions.create(model="ada", messages=asked, n=2)
+    assert caught.value.param == "n"
+    client.post("/createModel/ada", json={"replace": True}).raise_for_status()
+    assert "collection" not in client.get("/show_model/ada").json()
+
+
+def test_a_persona_is_bound_to_no_collection_that_is_none(service: Service) -> None:
+    answer = service.client.post("/createModel/ada", json={"collection": "nothing"})
+    assert answer.status_code == 404
+    assert service.client.get("/show_model/ada").status_code == 404

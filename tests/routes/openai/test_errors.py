@@ -65,3 +65,11 @@ def test_what_is_useless_to_repeat_says_so(service: Service) -> None:
     answer = service.client.post("/v1/chat/completions", content=b"{")
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_a_defect_has_the_form_too(service: Service, sdk: openai.OpenAI) -> None:
+    service.runtime.will_answer(RuntimeError("nobody expects this"))
+    with pytest.raises(openai.InternalServerError) as caught:
+        sdk.chat.completions.create(model="demo", messages=HELLO)
+    assert caught.value.type == "server_error"
+    assert "nobody expects" not in caught.value.message
