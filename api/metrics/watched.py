@@ -37,6 +37,15 @@ class WatchedRuntime(RuntimeOver):
             async for piece in watched:
                 yield piece
 
+    async def complete(
+        self, model: ModelRef, prompt: str, options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Go on with a text in pieces."""
+        pieces = super().complete(model, prompt, options)
+        async with aclosing(self._watched(name_of(model), pieces)) as watched:
+            async for piece in watched:
+                yield piece
+
     async def _watched(
         self, model: str, pieces: AsyncGenerator[Piece, None]
     ) -> AsyncGenerator[Piece, None]:

@@ -153,6 +153,16 @@ class WorkspaceRuntime(RuntimeOver):
                 async for piece in pieces:
                     yield piece
 
+    async def complete(
+        self, model: ModelRef, prompt: str, options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Go on with a text in pieces."""
+        async with self._by_its_names(model):
+            pieces = self._runtime.complete(await self._found(model), prompt, options)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+
     async def count_tokens(
         self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
     ) -> TokenCount:

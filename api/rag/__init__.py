@@ -8,6 +8,8 @@ from api.errors import BackEndFailed, InvalidOption
 from api.models.bundled import BundledModels
 from api.models.catalog import ModelCatalog
 from api.rag.chat import chat
+from api.rag.completion import Completion, completed
+from api.rag.completion import whole as whole_completion
 from api.rag.grounded import ALL, Grounded
 from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Reasoning, Receipt, Token
 from api.rag.retrieve import Hit, pages
@@ -122,6 +124,16 @@ class Answers:
             events = self._grounded.answer(asked, question.messages, scope, [document], queries)
             answers[_name(document, answers)] = await _whole(events)
         return answers
+
+    def completed(
+        self, model: ModelInfo, prompt: str, options: Options
+    ) -> AsyncGenerator[Token | Done, None]:
+        """What a model writes behind a text, and the end. Closing it cancels the generation."""
+        return completed(self._runtime, settled(model, options, self._limits), prompt)
+
+    async def whole_completion(self, model: ModelInfo, prompt: str, options: Options) -> Completion:
+        """The same, joined."""
+        return await whole_completion(self.completed(model, prompt, options))
 
     async def search(
         self,

@@ -164,3 +164,14 @@ class FairRuntime(RuntimeOver):
         ):
             async for piece in pieces:
                 yield piece
+
+    async def complete(
+        self, model: ModelRef, prompt: str, options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Go on with a text in pieces, in the same way."""
+        async with (
+            self._turns.of(name_of(model), ASKING.get()),
+            aclosing(super().complete(model, prompt, options)) as pieces,
+        ):
+            async for piece in pieces:
+                yield piece

