@@ -1,4 +1,4 @@
-"""`python -m api` (installed as `llm-fastapi`): serve, doctor, clean, backup, settings.
+"""`python -m api` (installed as `llm-fastapi`): serve, doctor, clean, backup, keys, settings.
 
 Each command imports what it works with by itself: `serve` listens before it loads the app, which takes longest.
 """
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from starlette.types import ASGIApp
 
+from api.auth.commands import add_commands, run
 from api.errors import ApiError, CannotStart
 from api.http.gate import require_safe_listening
 from api.http.observe import log_handler
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cleaner.add_argument("--yes", action="store_true", help="do not ask")
     backup = commands.add_parser("backup", help="copy all that lasts, also while the service runs")
     backup.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
+    add_commands(commands.add_parser("keys", help="make, list, revoke and rotate keys"))
     commands.add_parser("settings", help="print the table of settings")
     chosen = parser.parse_args(arguments)
     if chosen.command == "clean" and chosen.all and chosen.what != "models":
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(settings_table(), end="")
             return 0
         settings = _settings()
-        if chosen.command in ("doctor", "backup", "clean"):
+        if chosen.command in ("doctor", "backup", "clean", "keys"):
             _warn_of_unreadable_lines()
         if chosen.command == "doctor":
             return _doctor(settings, chosen)
@@ -69,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _back_up(settings, chosen.folder)
         if chosen.command == "clean":
             return _clean(settings, chosen)
+        if chosen.command == "keys":
+            run(settings, chosen)
+            return 0
         return _serve(settings)
     except (CannotStart, ApiError) as error:
         for line in str(error).splitlines():

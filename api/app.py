@@ -7,10 +7,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
+from api.auth.opening import open_auth
 from api.data_folder import DataFolder
 from api.data_folder.leftovers import sweep
 from api.errors import ApiError
@@ -38,11 +39,14 @@ from api.routes.original import (
     import_documents,
     job_files,
     jobs,
+    keys,
     models,
     reports,
     retrieval,
     sweeps,
+    usage,
 )
+from api.routes.scopes import require_scope
 from api.services import Services
 from api.settings import Settings
 from api.store import Store, open_store
@@ -70,6 +74,7 @@ TAGS = [
     {"name": "jobs", "description": "What fine-tuning does: follow, cancel, resume, publish."},
     {"name": "sweeps", "description": "The same training with other parameters, several times."},
     {"name": "evaluations", "description": "Which lever helps; is the right page found?"},
+    {"name": "keys", "description": "Who may call, what, how much; and what was used."},
     {"name": "health", "description": "Is it alive, is it ready."},
 ]
 
@@ -86,6 +91,7 @@ def create_app(
     try:
         sweep(settings)
         store = open_store(settings.database_path)
+        auth = open_auth(store)
     except BaseException:
         folder.release()
         raise
@@ -95,6 +101,7 @@ def create_app(
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(folder.release)
             stack.callback(store.close)
+            await stack.enter_async_context(auth.following())
             opening = asyncio.create_task(_open(app, settings, store, stack, open, prepare))
             try:
                 yield
@@ -114,10 +121,12 @@ def create_app(
         openapi_tags=TAGS,
         lifespan=lifespan,
         redirect_slashes=False,
+        dependencies=[Depends(require_scope)],
     )
     describe_answers(app)
     app.state.readiness = Readiness()
     app.state.services = None
+    app.state.auth = auth
     install_problem_handlers(app)
     routers = [
         room.router
@@ -136,6 +145,8 @@ def create_app(
             sweeps,
             retrieval,  # before the evaluations, whose ids would take its path
             evaluations,
+            keys,
+            usage,
             health,
             metrics,
         )
@@ -144,11 +155,11 @@ def create_app(
         app.include_router(router)
     paths = [route.path for one in routers for route in one.routes if isinstance(route, APIRoute)]
     docs.add_swagger_page(app)
-    docs.describe_gate(app, settings)
+    docs.describe_gate(app, settings, auth)
     app.add_middleware(Spelling, paths=paths)
     app.add_middleware(OpenAI, state=app.state)
     app.add_middleware(Head)
-    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(Gate, settings=settings, auth=auth)
     if settings.allowed_origins:
         app.add_middleware(AllowedOrigins, settings=settings)
     app.add_middleware(Forwarded, settings=settings)

@@ -18,7 +18,7 @@
     |- NotOpened 503           without `Retry-After`: somebody has to put it right first
     `- OutOfSpace 507
 
-Domain code raises these; adapters translate foreign exceptions into them; `problems.py` writes them on the wire.
+Domain code raises these (of keys: `auth/refusals.py`), adapters translate others into them, `problems.py` writes them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,6 +73,7 @@ class ModelNotFound(NotFound):
     title = "Model not found"
 
     def __init__(self, name: str, created: Sequence[str] = ()) -> None:
+        self.name, self.created = name, created
         known = ", ".join(created) if created else "none yet"
         extra: dict[str, Any] = {"Created Models": list(created)}
         super().__init__(f"No model named {name!r}. Models: {known}.", **extra)

@@ -1,5 +1,6 @@
 """Who calls: what a key, or the lack of any, stands for."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,11 @@ SCOPES: tuple[Scope, ...] = ("admin", "use", "train", "metrics")
 
 CALLER = "caller"
 """Name of the caller in a request's state."""
+
+
+def hash_of(text: str) -> str:
+    """What is known of a key. Its 256 random bits cannot be tried out, so that the hash need not be slow."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,21 @@
-"""Who may call: the bearer key, the Host and Origin of a request. Asked before anything is parsed."""
+"""Who may call: the Host and Origin of a request, and its key. Asked before anything is parsed."""
 
-import hashlib
-import hmac
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth.callers import ANYONE, CALLER, FIRST_ADMIN
+from api.auth.limits import RATE_LIMIT_HEADERS
 from api.errors import CannotStart
+from api.http.key_check import READING, KeyCheck
 from api.http.observe import REQUEST_ID
 from api.http.refusals import refusal_response
 from api.settings import Settings
+
+if TYPE_CHECKING:
+    from api.auth.opening import Auth
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 ALIVE_PATH = "/healthz"
@@ -20,7 +23,6 @@ ALIVE_PATH = "/healthz"
 OPEN_PATHS = frozenset({"/docs", "/openapi.json"})
 OPEN_FOLDER = "/swagger/"
 """Where no key is needed: a browser has none until the Swagger page, its parts and the description are there."""
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITES = frozenset({"none", "same-origin"})
 
 FOREIGN_HOST = (
@@ -49,9 +51,9 @@ def require_safe_listening(settings: Settings) -> None:
     )
 
 
-def refusals(settings: Settings) -> set[int]:
+def refusals(settings: Settings, *, needs_key: bool) -> set[int]:
     """The statuses that whoever calls may get from the gate, but from `ALIVE_PATH`."""
-    with_key = {401} if settings.api_key else set()
+    with_key = {401, 429} if needs_key else set()
     return {403} | with_key | ({421} if _checks_hosts(settings) else set())
 
 
@@ -69,10 +71,9 @@ class Gate:
     send forms to it. An origin whose host is listed is the service's own page behind a proxy.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, auth: "Auth | None" = None) -> None:
         self._app = app
-        key = settings.api_key.get_secret_value() if settings.api_key else None
-        self._key_hash = hashlib.sha256(key.encode()).digest() if key else None
+        self._key_check = KeyCheck(app, settings, auth)
         self._hosts: frozenset[str] | None = None
         if _checks_hosts(settings):
             self._hosts = LOOPBACK_NAMES | {settings.host.lower(), *settings.allowed_hosts}
@@ -83,16 +84,15 @@ class Gate:
         """Let the request through or answer it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        if (refusal := self._refusal(scope)) is None:
-            caller = FIRST_ADMIN if self._key_hash else ANYONE
-            scope.setdefault("state", {})[CALLER] = caller
+        elif refusal := self._refusal(scope):
+            status, title, detail = refusal
+            headers = {"Connection": "close"} if status == 400 else None
+            problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+            await refusal_response(scope["path"], problem, headers)(scope, receive, send)
+        elif _is_open(scope["path"]):
             await self._app(scope, receive, send)
-            return
-        status, title, detail = refusal
-        headers = {401: {"WWW-Authenticate": "Bearer"}, 400: {"Connection": "close"}}.get(status)
-        problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-        await refusal_response(scope["path"], problem, headers)(scope, receive, send)
+        else:
+            await self._key_check(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
         headers = Headers(scope=scope)
@@ -100,7 +100,7 @@ class Gate:
             return 400, "Malformed request", "The body has both a length and chunks."
         if scope["path"] == ALIVE_PATH:
             return None
-        return self._stranger(headers, scope["method"]) or self._without_key(headers, scope["path"])
+        return self._stranger(headers, scope["method"])
 
     def _stranger(self, headers: Headers, method: str) -> tuple[int, str, str] | None:
         if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
@@ -118,21 +118,6 @@ class Gate:
         is_own = place == headers.get("host", "").lower() or _host_name(place) in self._page_hosts
         return is_own or origin in self._origins
 
-    def _without_key(self, headers: Headers, path: str) -> tuple[int, str, str] | None:
-        if self._key_hash is None or _is_open(path):
-            return None
-        wrong = False
-        for value in headers.getlist("authorization"):
-            scheme, _, key = value.partition(" ")
-            digest = hashlib.sha256(key.strip().encode()).digest()
-            if scheme.lower() == "bearer":
-                if hmac.compare_digest(digest, self._key_hash):
-                    return None
-                wrong = True
-        if wrong:
-            return 401, "Wrong key", "The key in `Authorization` is not LLM_FASTAPI_API_KEY."
-        return 401, "Key needed", "Send the header `Authorization: Bearer KEY`."
-
 
 def _host_name(host: str) -> str:
     try:
@@ -142,7 +127,7 @@ def _host_name(host: str) -> str:
 
 
 def _is_open(path: str) -> bool:
-    return path.rstrip("/") in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+    return path == ALIVE_PATH or path.rstrip("/") in OPEN_PATHS or path.startswith(OPEN_FOLDER)
 
 
 class AllowedOrigins(CORSMiddleware):
@@ -152,10 +137,10 @@ class AllowedOrigins(CORSMiddleware):
         super().__init__(
             app,
             allow_origins=settings.allowed_origins,
-            allow_methods=("GET", "POST", "DELETE"),
+            allow_methods=("GET", "POST", "DELETE", "PATCH"),
             allow_headers=("*",),
             allow_private_network=True,
-            expose_headers=(REQUEST_ID, "Location", "Retry-After"),
+            expose_headers=(REQUEST_ID, "Location", "Retry-After", *RATE_LIMIT_HEADERS),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

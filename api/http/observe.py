@@ -35,6 +35,8 @@ class Seen:
     """What the log line of a request will tell; a route writes the model and the tokens into it."""
 
     id: str = field(default_factory=_new_id)
+    key: str | None = None
+    """What the caller's key is called."""
     model: str | None = None
     named: str | None = None
     """The model as it was asked for: told when nothing was wrong with it, for it could be any text."""
@@ -175,7 +177,8 @@ def _fields(now: Seen, scope: Scope, seconds: float) -> Fields:
         "duration_ms": round(seconds * 1000),
         "id": now.id,
         "client": scope["client"][0] if scope.get("client") else "-",
-        "model": now.model or _named(now, scope),
+        "key": now.key,
+        "model": model_of(now, scope),
         "prompt_tokens": now.prompt_tokens,
         "completion_tokens": now.completion_tokens,
         "problem": now.problem,
@@ -184,7 +187,10 @@ def _fields(now: Seen, scope: Scope, seconds: float) -> Fields:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _named(now: Seen, scope: Scope) -> str | None:
+def model_of(now: Seen, scope: Scope) -> str | None:
+    """The model that answered, or that was asked for when nothing was wrong with it."""
+    if now.model:
+        return now.model
     went_well = now.status is not None and now.status < 400
     name: str | None = now.named or scope.get("path_params", {}).get("modelName")
     return name if went_well else None

@@ -21,9 +21,13 @@ TYPES = {
 }
 CODES = {
     "Invalid option": "unsupported_value",
+    "Key blocked": "invalid_api_key",
+    "Key expired": "invalid_api_key",
     "Key needed": "invalid_api_key",
     "Model not found": "model_not_found",
     "Prompt too long": "context_length_exceeded",
+    "Rate limit exceeded": "rate_limit_exceeded",
+    "Scope missing": "missing_scope",
     "Too many requests": "rate_limit_exceeded",
     "Wrong key": "invalid_api_key",
 }

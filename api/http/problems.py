@@ -8,7 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from api.errors import ApiError
+from api.auth.callers import ANYONE, CALLER, Caller
+from api.errors import ApiError, ModelNotFound
 from api.http.observe import seen
 
 PROBLEM_JSON = "application/problem+json"
@@ -38,7 +39,7 @@ PROBLEM_SCHEMA = {
 }
 REFUSALS = {
     401: "The key is missing or wrong: send `Authorization: Bearer KEY`.",
-    403: "A page of another origin may not call.",
+    403: "The key lacks a scope, or a page of another origin called.",
     404: "There is no such thing: `detail` names what there is.",
     408: "The upload stopped or came too slowly.",
     409: "The name is taken, or the state of things does not allow it.",
@@ -108,11 +109,18 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def install_problem_handlers(app: FastAPI, respond: Respond = problem_response) -> None:
     """Answer every failure that is no defect with a problem, in the form that `respond` writes."""
 
-    async def answer(_: Request, error: Exception) -> JSONResponse:
+    async def answer(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, ModelNotFound):
+            error = _without_hidden(error, getattr(request.state, CALLER, ANYONE))
         return respond(*problem_of(error))
 
     for kind in (ApiError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
+
+
+def _without_hidden(error: ModelNotFound, caller: Caller) -> ModelNotFound:
+    """It names the models that there are: to a caller those that its key may use."""
+    return ModelNotFound(error.name, [name for name in error.created if caller.may_use(name)])
 
 
 def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:

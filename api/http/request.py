@@ -8,17 +8,19 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
-from api.auth.callers import CALLER, Caller
-from api.errors import NotOpened, NotReady, TooLarge
+from api.auth.callers import ANYONE, CALLER, Caller
+from api.auth.opening import Auth
+from api.errors import ModelNotFound, NotOpened, NotReady, TooLarge
 from api.http.multipart import MAX_FILES
 from api.http.observe import seen
 from api.http.request_body import Body, invalid, query_pairs, read_body
 from api.http.request_fields import RequestFields
-from api.names import WORKSPACE
 from api.services import Services
 
 M = TypeVar("M", bound=BaseModel)
 
+MODEL_FIELDS = ("model_name", "base_model")
+"""Fields of requests that name a model."""
 FILES_AT_ONCE = 4
 """As many times the bytes of an upload may many files have together."""
 
@@ -36,22 +38,37 @@ def get_services(request: Request) -> Services:
     return services
 
 
+def get_caller(request: Request) -> Caller:
+    """Whom the gate let in; before an app without a gate stands no one who could be refused."""
+    caller: Caller = getattr(request.state, CALLER, ANYONE)
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
 def get_callers_services(request: Request) -> Services:
     """The same as the workspace of the caller sees them: nothing of another workspace is found in them."""
-    caller = getattr(request.state, "caller", None)
-    return get_services(request).of(caller.workspace if caller else WORKSPACE)
+    return get_services(request).of(get_caller(request).workspace)
 
 
 ServicesDep = Annotated[Services, Depends(get_callers_services)]
 
 
-def get_caller(request: Request) -> Caller:
-    """Whom the gate let in."""
-    caller: Caller = getattr(request.state, CALLER)
-    return caller
+def require_models(caller: Caller, *names: str | None) -> None:
+    """What a key may not use is not there: `errors.ModelNotFound` names only the models that it may."""
+    for name in names:
+        if name and caller.models is not None and not caller.may_use(name):
+            raise ModelNotFound(name, sorted(caller.models))
 
 
-CallerDep = Annotated[Caller, Depends(get_caller)]
+def get_auth(request: Request) -> Auth:
+    """Keys, limits and usage; they are there before the services are."""
+    auth: Auth = request.app.state.auth
+    return auth
+
+
+AuthDep = Annotated[Auth, Depends(get_auth)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +120,8 @@ def request_model(
             _require_given(files, uploads, given & texts, texts)
             values = fields.parse([query_pairs(request), said], body.members)
             seen().named = getattr(values, "model_name", None)
+            named = (getattr(values, name, None) for name in MODEL_FIELDS)
+            require_models(get_caller(request), *named)
             yield Upload(values, uploads, [one for _, one in body.files]) if parts else values
         finally:
             await body.close()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,12 +83,17 @@ class ModelCatalog:
         trainable = {model_key(name) for name in bases}
         return [_model(info, records.get(model_key(info.name)), trainable) for info in infos]
 
-    async def page(self, after: str | None, limit: int | None) -> tuple[list[Model], bool]:
-        """At most `limit` models (without it: all) whose names come behind `after`; and whether there are more."""
+    async def page(
+        self, after: str | None, limit: int | None, may_see: Callable[[str], bool]
+    ) -> tuple[list[Model], bool]:
+        """At most `limit` models (without it: all) whose names may be seen and come behind `after`; and whether there
+        are more.
+        """
         models = [
             model
             for model in await self.all()
-            if after is None or model_key(model.info.name) > model_key(after)
+            if may_see(model.info.name)
+            and (after is None or model_key(model.info.name) > model_key(after))
         ]
         most = len(models) if limit is None else limit
         return models[:most], len(models) > most

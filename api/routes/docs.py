@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse
 
+from api.auth.opening import Auth
 from api.http.gate import ALIVE_PATH, refusals
 from api.http.problems import problems
 from api.settings import Settings
@@ -26,7 +27,7 @@ SERVERS = [{"url": ".", "description": "the service that this description comes 
 KEY = {
     "type": "http",
     "scheme": "bearer",
-    "description": "The value of LLM_FASTAPI_API_KEY.",
+    "description": "A key, or the value of LLM_FASTAPI_API_KEY.",
 }
 
 
@@ -48,17 +49,21 @@ def add_swagger_page(app: FastAPI) -> None:
         return HTMLResponse(styled)
 
 
-def describe_gate(app: FastAPI, settings: Settings) -> None:
-    """Say in OpenAPI how the gate refuses, and that calls need the key: from that the page has its button."""
+def describe_gate(app: FastAPI, settings: Settings, auth: Auth) -> None:
+    """Say in OpenAPI how the gate refuses, and that calls need a key, as soon as there is one: from that the page has
+    its button.
+    """
     describe = app.openapi
-    refused = {str(status): said for status, said in problems(*refusals(settings)).items()}
 
     def openapi() -> dict[str, Any]:
+        needs_key = bool(settings.api_key) or not auth.keyring.is_empty
+        statuses = refusals(settings, needs_key=needs_key)
+        refused = {str(status): said for status, said in problems(*statuses).items()}
         schema = describe()
         for path, operations in schema["paths"].items():
             for operation in operations.values() if path != ALIVE_PATH else ():
                 operation["responses"] = dict(sorted((refused | operation["responses"]).items()))
-        if settings.api_key:
+        if needs_key:
             schema["components"]["securitySchemes"] = {"key": KEY}
             schema["security"] = [{"key": []}]
             schema["paths"][ALIVE_PATH]["get"]["security"] = []

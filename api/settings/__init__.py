@@ -47,8 +47,8 @@ class Settings(BaseSettings):
     port: int = Field(3000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     api_key: Key | None = Field(
         None,
-        description="Bearer key, of ASCII characters, that every call but `/healthz` and the Swagger "
-        "page must carry. Needed beyond loopback.",
+        description="The first admin's bearer key, of ASCII characters. With it every call but `/healthz` and the "
+        "Swagger page must carry a key: it, or one of `/keys`. Needed beyond loopback.",
     )
     allow_open: bool = Field(False, description="Allow listening beyond loopback without a key.")
     allowed_hosts: HostNames = Field(

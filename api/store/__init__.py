@@ -1,4 +1,4 @@
-"""The truth about collections, documents, models and jobs. The only package that imports the database library.
+"""The truth about collections, documents, models, jobs and keys. The only package that imports the database library.
 
 All calls are synchronous and are made from worker threads; each is one transaction. As it is opened, a store sees the
 rows of every workspace by their ids, for what works in the background; `Store.of` is what one workspace sees.
@@ -16,6 +16,7 @@ from api.store.database import Database, open_database
 from api.store.documents import Documents
 from api.store.installation import Installation
 from api.store.jobs import Jobs
+from api.store.keys import Keys
 from api.store.models import Models
 from api.store.reembeddings import Reembeddings
 from api.store.replacements import Replacements
@@ -38,6 +39,7 @@ class Store:
     models: Models
     jobs: Jobs
     installation: Installation
+    keys: Keys
 
     def of(self, workspace: str) -> "Store":
         """What is that workspace's; nothing of another one's is found in it, by name or by id."""
@@ -76,4 +78,5 @@ def open_store(path: Path) -> Store:
         Models(database),
         Jobs(database),
         Installation(database),
+        Keys(database),
     )

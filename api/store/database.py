@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from api.data_folder.reserve import Reserve
 from api.errors import ApiError, CannotStart, OutOfSpace, Unavailable
@@ -40,6 +40,7 @@ class Database:
         self._writing_engine = engine.execution_options(writes=True)
         self._writer = threading.Lock()
         self._closing = threading.Event()
+        self._watching: PoolProxiedConnection | None = None  # its own: a version is a connection's
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -80,9 +81,22 @@ class Database:
             rows = [row[0] for row in connection.exec_driver_sql("PRAGMA integrity_check")]
         return [] if rows == ["ok"] else rows
 
+    def version(self) -> int:
+        """Another number whenever something was written, by this process or another; a look at the file's head."""
+        if self._watching is None:
+            self._watching = self.engine.raw_connection()
+        try:
+            cursor = self._watching.cursor()
+            (number,) = cursor.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:
+            raise Unavailable(f"The database did not answer: {error}.") from error
+        return int(number)
+
     def close(self) -> None:
         """Close all connections."""
         self._closing.set()
+        if self._watching is not None:
+            self._watching.close()
         self.engine.dispose()
 
 

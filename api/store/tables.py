@@ -222,6 +222,42 @@ installation = Table(  # one row
     Column("models", Integer),
 )
 
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("alias", Text, nullable=False),
+    _workspace(),
+    Column("hash", String, nullable=False, unique=True),
+    Column("prefix", String, nullable=False),
+    Column("last_four", String, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("models", JSON(none_as_null=True)),
+    Column("expires_at", String),
+    Column("requests_per_minute", Integer),
+    Column("tokens_per_minute", Integer),
+    Column("parallel_requests", Integer),
+    Column("blocked", Boolean, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("last_used_at", String),
+    Column("former_hash", String),
+    Column("former_until", String),
+)
+
+usage = Table(  # outlives its key
+    "usage",
+    metadata,
+    Column("key_id", String, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("day", String, primary_key=True),
+    Column("alias", Text, nullable=False),
+    _workspace(),
+    Column("requests", Integer, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+)
+Index("usage_by_day", usage.c.day)
+
 
 def within(table: Table, workspace: str | None) -> ColumnElement[bool]:
     """The rows of that workspace; without one, of each."""

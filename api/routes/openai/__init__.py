@@ -3,7 +3,7 @@
 An app of its own beside the customer's: its refusals have OpenAI's form, and its paths one spelling.
 """
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.http.openai_errors import PREFIX, is_openai, openai_response
 from api.http.problems import DEFECT, Problem, install_problem_handlers
 from api.routes.openai import chat, completions, embeddings, models
+from api.routes.scopes import require_scope
 
 ROOMS = (chat, completions, embeddings, models)
 
@@ -32,7 +33,13 @@ class OpenAI:
 
 def create_openai_app(state: State) -> FastAPI:
     """The routes below `/v1` over the services of `state`."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(require_scope)],
+    )
     app.state = state
     install_problem_handlers(app, openai_response)
     app.add_exception_handler(404, _no_such_path)

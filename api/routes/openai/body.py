@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from api.errors import InvalidOption
 from api.http.observe import seen
-from api.http.request import get_services
+from api.http.request import get_caller, get_services, require_models
 from api.http.request_body import read_body
 from api.http.wording import in_our_words
 
@@ -42,6 +42,7 @@ def json_body(
         except ValidationError as error:
             raise RequestValidationError(_in_our_words(error, members)) from None
         seen().named = getattr(values, "model", None)
+        require_models(get_caller(request), getattr(values, "model", None))
         yield values
 
     return read

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from api.http.request import ServicesDep
+from api.http.request import CallerDep, ServicesDep
 from api.models.catalog import Model
 from api.names import model_key
 from api.routes.openai.body import refuse
@@ -13,10 +13,11 @@ router = APIRouter(prefix="/models")
 
 
 @router.get("", operation_id="listModels")
-async def all_models(services: ServicesDep) -> dict[str, Any]:
+async def all_models(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
     """All at once, as the clients expect it."""
     models = await services.models.all(embedders=True)
-    return {"object": "list", "data": [_object(one) for one in models]}
+    seen = [_object(one) for one in models if caller.may_use(one.info.name)]
+    return {"object": "list", "data": seen}
 
 
 @router.get("/{model:path}", operation_id="retrieveModel")

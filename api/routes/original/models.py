@@ -8,7 +8,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 from api.http.openapi import documented
 from api.http.options import GenerationOptions
 from api.http.problems import problems
-from api.http.request import ServicesDep, request_model
+from api.http.request import CallerDep, ServicesDep, request_model
 from api.models.catalog import Model
 from api.models.lineage import Lineage
 from api.names import MAX_NAME_CHARACTERS
@@ -182,9 +182,10 @@ async def create_model(
 async def list_models(
     request: Annotated[ListModelsRequest, Depends(request_model(ListModelsRequest))],
     services: ServicesDep,
+    caller: CallerDep,
 ) -> ListModelsResponse:
     """Names by default; `details=true` adds what is known of each."""
-    models, has_more = await services.models.page(request.after, request.limit)
+    models, has_more = await services.models.page(request.after, request.limit, caller.may_use)
     answer: dict[str, Any] = {"All Created Models": [model.info.name for model in models]}
     if request.details:
         answer["models"] = [ModelSummary(**_summary(model)) for model in models]

@@ -1,0 +1,131 @@
+"""Who calls, by the key: in memory, before anything is parsed; and what a key may take before work starts."""
+
+import hmac
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.auth.callers import ANYONE, CALLER, FIRST_ADMIN, Caller, hash_of
+from api.auth.limits import Allowed, Place, estimated_tokens
+from api.auth.refusals import KeyNeeded, RateLimited, WrongKey
+from api.errors import ApiError, NotReady
+from api.http.observe import model_of, seen
+from api.http.problems import problem_of
+from api.http.refusals import refusal_response
+from api.settings import Settings
+
+if TYPE_CHECKING:  # it loads the database, and the service listens before
+    from api.auth.opening import Auth
+
+READY_PATH = "/readyz"
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""What only reads is neither limited nor counted: who follows a job takes nothing from who asks."""
+UNLIMITED = Allowed()
+
+
+class KeyCheck:
+    """ASGI middleware: 401 without a key that opens, 429 beyond its limits; the caller for who stands behind.
+
+    As long as there is no key, in the settings or in the store, everybody is `ANYONE`.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, auth: "Auth | None") -> None:
+        """Without `auth` there is no key but that of the settings."""
+        self._app = app
+        self._auth = auth
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        self._first = hash_of(key) if key else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through or answer it."""
+        headers = Headers(scope=scope)
+        try:
+            caller, allowed = self._opened(headers, scope["path"])
+            scope.setdefault("state", {})[CALLER] = caller
+            seen().key = caller.alias or None
+            place = self._enter(caller, allowed, scope, headers)
+        except ApiError as error:
+            problem, said = problem_of(error)
+            if isinstance(error, RateLimited):
+                said.update(error.headers)
+            if problem["status"] == KeyNeeded.status:
+                said["WWW-Authenticate"] = "Bearer"
+            await refusal_response(scope["path"], problem, said)(scope, receive, send)
+            return
+        if place is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, _with_headers(send, place.headers))
+        finally:
+            self._settle(caller, place, scope)
+
+    def _opened(self, headers: Headers, path: str) -> tuple[Caller, Allowed]:
+        """Who calls, and what they may take; an `refusals.KeyRefused` says why nobody is let in."""
+        texts = list(_keys_in(headers))
+        if self._first and any(hmac.compare_digest(hash_of(one), self._first) for one in texts):
+            return FIRST_ADMIN, UNLIMITED
+        keyring = self._auth.keyring if self._auth else None
+        if keyring is not None and not keyring.is_known and path != READY_PATH:
+            raise NotReady("The keys cannot be read yet; `/readyz` says what is wrong.")
+        is_empty = keyring is None or keyring.is_empty
+        if is_empty and not self._first:
+            return ANYONE, UNLIMITED
+        if not texts:
+            raise KeyNeeded("Send the header `Authorization: Bearer KEY`.")
+        if keyring is None:
+            raise WrongKey("The key in `Authorization` is not LLM_FASTAPI_API_KEY.")
+        held = keyring.find(texts[0])
+        return held.caller, held.allowed
+
+    def _enter(
+        self, caller: Caller, allowed: Allowed, scope: Scope, headers: Headers
+    ) -> Place | None:
+        if self._auth is None:
+            return None
+        self._auth.let_in(caller)
+        if scope["method"] in READING:
+            return None
+        tokens = estimated_tokens(_size(scope, headers), "multipart/" not in _type(headers))
+        return self._auth.limits.enter(caller.key_id, allowed, tokens, time.monotonic())
+
+    def _settle(self, caller: Caller, place: Place, scope: Scope) -> None:
+        """Count what it took. Of an answer that was cut short nobody knows: the estimate stands."""
+        now = seen()
+        prompt, completion = now.prompt_tokens or 0, now.completion_tokens or 0
+        took = prompt + completion
+        place.leave(took if took or now.is_whole else place.held)
+        if self._auth and (took or now.status is None or now.status < 400):
+            self._auth.usage.add(caller, model_of(now, scope) or "", prompt, completion)
+
+
+def _keys_in(headers: Headers) -> list[str]:
+    pairs = (value.partition(" ") for value in headers.getlist("authorization"))
+    return [key.strip() for scheme, _, key in pairs if scheme.lower() == "bearer"]
+
+
+def _type(headers: Headers) -> str:
+    return headers.get("content-type", "").lower()
+
+
+def _size(scope: Scope, headers: Headers) -> int:
+    length = headers.get("content-length", "")
+    return len(scope["query_string"]) + (
+        int(length) if length.isascii() and length.isdigit() else 0
+    )
+
+
+def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
+    if not headers:
+        return send
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message.setdefault("headers", [])
+            MutableHeaders(scope=message).update(headers)
+        await send(message)
+
+    return sending

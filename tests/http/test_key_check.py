@@ -1,0 +1,101 @@
+"""A place of a key is given back whatever ends its request."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from api.auth.keyring import Keyring
+from api.auth.keys import Wanted
+from api.auth.opening import Auth, open_auth
+from api.http.gate import Gate
+from api.settings import Settings
+from api.store import open_store
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def auth(tmp_path: Path) -> AsyncIterator[Auth]:
+    store = open_store(tmp_path / "state.sqlite3")
+    yield open_auth(store)
+    store.close()
+
+
+async def call(app: Gate, text: str, length: int = 0) -> list[Message]:
+    """What the app sends to a request with that key."""
+    headers = [
+        (b"host", b"localhost"),
+        (b"authorization", f"Bearer {text}".encode()),
+        (b"content-length", str(length).encode()),
+    ]
+    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/x", "query_string": b""}
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    await app({**scope, "headers": headers}, receive, send)
+    return sent
+
+
+def status(sent: list[Message]) -> int:
+    return int(sent[0]["status"])
+
+
+async def test_a_client_that_leaves_gives_its_place_back_at_once(
+    auth: Auth, tmp_path: Path
+) -> None:
+    started = asyncio.Event()
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    _, text = auth.catalog.create(Wanted(alias="a", parallel_requests=1, tokens_per_minute=100))
+    await auth.keyring.refresh()
+    gate = Gate(endless, Settings(data_dir=tmp_path), auth)
+    running = asyncio.create_task(call(gate, text, length=40))
+    await started.wait()
+    refused = await call(gate, text)
+    assert status(refused) == 429
+    assert (b"retry-after", b"1") in refused[0]["headers"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    started.clear()
+    assert status(await call(gate, text, length=400)) == 429  # what was begun counts as estimated
+    again = asyncio.create_task(call(gate, text, length=40))
+    await asyncio.wait_for(started.wait(), 5)
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
+
+
+async def test_a_route_that_breaks_gives_its_place_back(auth: Auth, tmp_path: Path) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError
+
+    _, text = auth.catalog.create(Wanted(alias="a", parallel_requests=1))
+    await auth.keyring.refresh()
+    gate = Gate(broken, Settings(data_dir=tmp_path), auth)
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            await call(gate, text)
+
+
+async def test_keys_that_cannot_be_read_open_nothing(auth: Auth, tmp_path: Path) -> None:
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    unread = replace(auth, keyring=Keyring(auth.store))
+    open_gate = Gate(inner, Settings(data_dir=tmp_path), unread)
+    assert status(await call(open_gate, "anything")) == 503
+    guarded = Gate(inner, Settings.model_validate({"data_dir": tmp_path, "api_key": "k"}), unread)
+    assert status(await call(guarded, "k")) == 200
+    assert status(await call(guarded, "other")) == 503
