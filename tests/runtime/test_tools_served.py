@@ -1,6 +1,7 @@
 """Tools, schemas and thoughts where llama.cpp itself renders and reads them, by a template that knows them."""
 
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +31,17 @@ For each call write <tool_call>
     {{- '<|im_end|>\\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
+THINKS = """{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' }}
+    {%- if message.reasoning_content %}
+        {{- '<think>\\n' + message.reasoning_content + '\\n</think>\\n\\n' }}
+    {%- endif %}
+    {{- message.content + '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n<think>\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}{{ '\\n</think>\\n\\n' }}{% endif %}
+{%- endif %}"""
 TOOL: dict[str, Any] = {"type": "function", "function": {"name": "sing", "description": "Sings."}}
 
 
@@ -78,3 +90,30 @@ async def test_json_alone_is_written_without_blanks(open_embedded: Opener) -> No
     options = Options(temperature=0, max_tokens=40, json_schema=schema, think=False)
     pieces = await pieces_of(embedded, "demo", HELLO, options)
     assert "".join(piece.text for piece in pieces) == '{"a":1,"b":true}'
+
+
+async def test_a_call_that_the_model_writes_comes_in_pieces(open_embedded: Opener) -> None:
+    embedded = open_embedded()
+    await embedded.create("singer", ExistingModel("demo"), Persona(template=TEMPLATE))
+    begun = '<tool_call>\n{"name": "sing", "arguments": {"song": "O'  # which llama.cpp goes on with
+    turns = [*HELLO, Message("assistant", begun)]
+    options = Options(temperature=0, max_tokens=6, tools=(TOOL,))
+    pieces = await pieces_of(embedded, "singer", turns, options)
+    first, *others = [call for piece in pieces for call in piece.calls]
+    assert first.id
+    assert (first.index, first.name) == (0, "sing")
+    assert others
+    assert not any(one.id or one.name for one in others)
+    assert not any(piece.text for piece in pieces)
+
+
+async def test_what_is_thought_stands_apart_from_the_answer(open_embedded: Opener) -> None:
+    embedded = open_embedded()
+    await embedded.create("thinker", ExistingModel("demo"), Persona(template=THINKS))
+    brief = Options(temperature=0, max_tokens=3)
+    thought = await pieces_of(embedded, "thinker", HELLO, brief)
+    assert any(piece.reasoning for piece in thought)
+    assert not any(piece.text for piece in thought)
+    said = await pieces_of(embedded, "thinker", HELLO, replace(brief, think=False))
+    assert any(piece.text for piece in said)
+    assert not any(piece.reasoning for piece in said)
