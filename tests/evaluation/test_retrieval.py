@@ -225,7 +225,7 @@ def test_a_model_proposes_questions_and_they_are_marked_as_its_own(house: Servic
 
 def test_a_list_that_is_short_or_empty_says_why(house: Service) -> None:
     def proposed(collection: str) -> Any:
-        values = {"modelName": "demo", "collection": collection, "count": 3}
+        values = {"modelName": "demo", "collection": collection, "count": "3"}
         return house.client.post("/evaluations/retrieval/proposals", params=values).json()
 
     house.runtime.rule = lambda _: "The boiler."
