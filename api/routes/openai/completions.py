@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
@@ -68,16 +68,16 @@ async def create(
     options, prompts = request.options(), request.prompts()
     model = await services.answers.model(request.model, over_documents=False)
     seen().model = model.name
-    asked: list[tuple[Any, ...]] = [
-        (model, prompt, replace(options, seed=request.seed_of(number)))
+    asked = [
+        (prompt, replace(options, seed=request.seed_of(number)))
         for prompt in prompts
         for number in range(request.n)
     ]
     head = Head(model.name, new_id("cmpl"))
     if request.stream:
-        events = merged([services.answers.completed(*one) for one in asked])
+        events = merged([services.answers.completed(model, *one) for one in asked])
         written = completion_chunks(head, events, request.n, wants_usage=request.wants_usage)
         return await event_stream(http, written)
-    works = [partial(services.answers.whole_completion, *one) for one in asked]
+    works = [partial(services.answers.whole_completion, model, *one) for one in asked]
     texts = await while_connected(http, together(works))
     return JSONResponse(completion(head, texts, request.n))

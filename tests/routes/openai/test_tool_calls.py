@@ -1,0 +1,124 @@
+"""Tools, structured output and what a model thinks, as the stock SDK asks for them."""
+
+import json
+from typing import Any
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+
+from tests.fake_answers import Said
+from tests.service import Service
+
+ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How warm is it in Oslo?"}]
+WEATHER: ChatCompletionToolParam = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "How warm it is somewhere.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 20}},
+            "required": ["city"],
+        },
+    },
+}
+OSLO = '{"city": "Oslo"}'
+
+
+@pytest.fixture
+def knows_tools(service: Service) -> Service:
+    """A service whose model can choose to call."""
+    service.runtime._put("demo", 4096, {"chat", "json_schema", "tools"})
+    return service
+
+
+def test_a_named_function_is_called_by_any_model(sdk: openai.OpenAI) -> None:
+    answer = sdk.chat.completions.create(
+        model="demo",
+        messages=ASKED,
+        tools=[WEATHER],
+        tool_choice={"type": "function", "function": {"name": "weather"}},
+    )
+    [choice] = answer.choices
+    assert choice.message.content is None
+    [call] = choice.message.tool_calls or []
+    assert call.type == "function"
+    assert call.function.name == "weather"
+    assert set(json.loads(call.function.arguments)) == {"city"}
+
+
+def test_a_model_may_call_several_functions(knows_tools: Service, sdk: openai.OpenAI) -> None:
+    said = Said(calls=[("weather", OSLO), ("weather", OSLO)])
+    knows_tools.runtime.will_answer(said, said)
+    answer = sdk.chat.completions.create(model="demo", messages=ASKED, tools=[WEATHER])
+    calls = answer.choices[0].message.tool_calls or []
+    assert [call.function.arguments for call in calls if call.type == "function"] == [OSLO, OSLO]
+    stream = sdk.chat.completions.create(model="demo", messages=ASKED, tools=[WEATHER], stream=True)
+    told: dict[int, dict[str, Any]] = {}
+    for chunk in stream:
+        for piece in chunk.choices[0].delta.tool_calls or []:
+            known = told.setdefault(piece.index, {"ids": [], "names": [], "arguments": ""})
+            known["ids"] += [piece.id] if piece.id else []
+            assert piece.function
+            known["names"] += [piece.function.name] if piece.function.name else []
+            known["arguments"] += piece.function.arguments or ""
+    assert [one["arguments"] for one in told.values()] == [OSLO, OSLO]
+    assert all((len(one["ids"]), one["names"]) == (1, ["weather"]) for one in told.values())
+
+
+def test_a_result_is_handed_in(knows_tools: Service, sdk: openai.OpenAI) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": OSLO}}
+    turns: Any = [
+        *ASKED,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "4 degrees"},
+    ]
+    answer = sdk.chat.completions.create(model="demo", messages=turns, tools=[WEATHER])
+    assert answer.choices[0].message.content == "4 degrees"
+    sent = knows_tools.runtime.history[-1].messages
+    assert (sent[-1].tool_call_id, sent[-2].tool_calls[0].arguments) == ("call_1", OSLO)
+
+
+def test_a_model_that_knows_no_tools_cannot_choose(sdk: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.chat.completions.create(model="demo", messages=ASKED, tools=[WEATHER])
+    assert caught.value.param == "tools"
+    assert "tool_choice" in caught.value.message
+
+
+def test_what_a_model_thinks_is_no_part_of_its_answer(service: Service, sdk: openai.OpenAI) -> None:
+    said = Said("Four.", reasoning="Two and two.")
+    service.runtime.will_answer(said, said)
+    message = sdk.chat.completions.create(model="demo", messages=ASKED).choices[0].message
+    assert message.content == "Four."
+    assert message.model_dump()["reasoning_content"] == "Two and two."
+    stream = sdk.chat.completions.create(model="demo", messages=ASKED, stream=True)
+    thought = [chunk.choices[0].delta.model_dump().get("reasoning_content") for chunk in stream]
+    assert "".join(filter(None, thought)) == "Two and two."
+
+
+def test_probabilities_are_told_with_what_might_have_been(sdk: openai.OpenAI) -> None:
+    answer = sdk.chat.completions.create(
+        model="demo", messages=ASKED, logprobs=True, top_logprobs=2
+    )
+    told = answer.choices[0].logprobs
+    assert told
+    assert told.content
+    assert "".join(one.token for one in told.content) == ASKED[0]["content"]  # type: ignore[typeddict-item]
+    assert {len(one.top_logprobs) for one in told.content} == {2}
+
+
+def test_a_schema_reaches_the_model(service: Service, sdk: openai.OpenAI) -> None:
+    schema: dict[str, object] = {"type": "object", "properties": {"years": {"type": "integer"}}}
+    service.runtime.will_answer('{"years": 3}')
+    answer = sdk.chat.completions.create(
+        model="demo",
+        messages=ASKED,
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "age", "schema": schema, "strict": True},
+        },
+    )
+    assert answer.choices[0].message.content == '{"years": 3}'
+    assert service.runtime.history[-1].options.json_schema == schema
