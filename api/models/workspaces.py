@@ -26,9 +26,10 @@ from api.runtime import (
     TokenCount,
     name_of,
 )
-from api.runtime.over import RuntimeOver
+from api.runtime.training import Training
 from api.store import Store
 from api.store.models import Models
+from finetune.job.device import Device
 
 
 class Workspace(NamedTuple):
@@ -63,12 +64,12 @@ class Known(ModelInfo):
     found: ModelInfo | None = None
 
 
-class WorkspaceRuntime(RuntimeOver):
-    """`ModelRuntime` over one, as a workspace sees it."""
+class WorkspaceRuntime:
+    """`ModelRuntime` over one, as a workspace sees it. No `RuntimeOver`: what it does not know must not get past it."""
 
     def __init__(self, runtime: ModelRuntime, workspace: str, of_first: Models) -> None:
         """`of_first` are the records of the first workspace: a model there that has none is shared."""
-        super().__init__(runtime)
+        self._runtime = runtime
         self._workspace = workspace
         self._is_first = workspace == WORKSPACE
         self._of_first = of_first
@@ -186,6 +187,18 @@ class WorkspaceRuntime(RuntimeOver):
         """One score a text."""
         async with self._by_its_names(model):
             return await self._runtime.rerank(await self._found(model), query, texts)
+
+    async def release_memory(self, device: Device | None = None) -> None:
+        """Unload the models of every workspace."""
+        await self._runtime.release_memory(device)
+
+    def reserve(self, trainings: Sequence[Training]) -> None:
+        """For every workspace."""
+        self._runtime.reserve(trainings)
+
+    async def check(self) -> tuple[str, ...]:
+        """Hints for the operator."""
+        return await self._runtime.check()
 
     async def close(self) -> None:
         """Who opened the runtime closes it."""

@@ -1,19 +1,28 @@
 """No route shows, names, searches or guesses what another workspace has: its ids and names are as if made up."""
 
 import contextlib
+import importlib
 import json
+import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
+import api.routes
+from api.auth.callers import ANYONE, CALLER
 from api.data_folder.shelf import Shelf
-from api.routes.openai import create_openai_app
+from api.http.openai_errors import PREFIX
+from api.http.request import get_callers_services
 from api.store.jobs import new_job_id
-from tests.service import Service
+from tests.routes.test_adapters import adapter, zipped
+from tests.service import Service, open_service
 
 WORKSPACES = ("default", "team")
 DEMO = "demo"
@@ -55,7 +64,6 @@ SHELVES = {
 }
 
 WITHOUT = {
-    "GET /docs",
     "GET /healthz",
     "GET /readyz",
     "POST /collections",
@@ -114,7 +122,10 @@ TURN = [{"role": "user", "content": "Where?"}]
 SWEPT = {"model_name": "swept", "parameters": {"seed": [1, 2]}, "method": "grid"}
 
 CASES: dict[str, tuple[Case, ...]] = {
-    "POST /createModel/{modelName}": (body("model", "/createModel/new", "baseModel"),),
+    "POST /createModel/{modelName}": (
+        body("model", "/createModel/new", "baseModel"),
+        body("collection", "/createModel/new", "collection", baseModel=DEMO),
+    ),
     "GET /show_model/{modelName:path}": (of("model", "GET", "/show_model/{}"),),
     "DELETE /deleteModel/{modelName:path}": (of("model", "DELETE", "/deleteModel/{}"),),
     "GET /collections": (query("collection", "GET", "/collections", "after"),),
@@ -141,8 +152,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         files("collection", "/importDocument", "collection", "file"),
     ),
     "POST /importDocuments": (
-        files("model", "/importDocuments", "modelName", "files"),
-        files("name", "/importDocuments", "collection", "files"),
+        files("model", "/importDocuments", "modelName", "file"),
+        files("name", "/importDocuments", "collection", "file"),
     ),
     "GET /list_documents": (
         query("model", "GET", "/list_documents", "modelName"),
@@ -190,7 +201,14 @@ CASES: dict[str, tuple[Case, ...]] = {
         query("model", "POST", "/fine_tune_model/new", "baseModel", params={"train_dataset": "x"}),
     ),
     "POST /adapters": (
-        query("model", "POST", "/adapters", "baseModel", params={"modelName": "new"}),
+        query(
+            "model",
+            "POST",
+            "/adapters",
+            "baseModel",
+            params={"modelName": "new"},
+            files={"adapter": ("adapter.zip", zipped(adapter()))},
+        ),
     ),
     "GET /jobs": (query("job", "GET", "/jobs", "after"),),
     "GET /jobs/{id}": (of("job", "GET", "/jobs/{}"),),
@@ -255,7 +273,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /evaluations/{id}": (of("evaluation", "GET", "/evaluations/{}"),),
     "POST /evaluations/{id}/cancel": (of("evaluation", "POST", "/evaluations/{}/cancel"),),
     "DELETE /evaluations/{id}": (of("evaluation", "DELETE", "/evaluations/{}"),),
-    "POST /v1/chat/completions": (body("model", "/v1/chat/completions", "model", messages=TURN),),
+    "POST /v1/chat/completions": (
+        body("model", "/v1/chat/completions", "model", messages=TURN),
+        body("collection", "/v1/chat/completions", "collection", model=DEMO, messages=TURN),
+        body("document", "/v1/chat/completions", "documents[]", model=DEMO, messages=TURN),
+    ),
     "POST /v1/completions": (body("model", "/v1/completions", "model", prompt="Once"),),
     "POST /v1/embeddings": (body("model", "/v1/embeddings", "model", input="Once"),),
     "GET /v1/models/{model:path}": (of("model", "GET", "/v1/models/{}"),),
@@ -270,15 +292,16 @@ NOT_404 = {
 """Where what is not there is answered otherwise."""
 
 
-def routes(service: Service) -> set[str]:
-    """Every route of the service, as `METHOD /path`."""
-    found = [*service.app.routes, *create_openai_app(service.app.state).routes]
-    return {
-        f"{method} {route.path}"
-        for route in found
-        if isinstance(route, APIRoute)
-        for method in route.methods or ()
-    }
+def routes() -> set[str]:
+    """Every route of every room, as `METHOD /path`."""
+    found = set()
+    for module in pkgutil.walk_packages(api.routes.__path__, "api.routes."):
+        router = getattr(importlib.import_module(module.name), "router", None)
+        prefix = PREFIX if module.name.startswith("api.routes.openai.") else ""
+        for route in router.routes if router else ():
+            if isinstance(route, APIRoute):
+                found |= {f"{method} {prefix}{route.path}" for method in route.methods or ()}
+    return found
 
 
 @contextlib.contextmanager
@@ -325,12 +348,33 @@ def furnished(service: Service, owner: str) -> dict[str, str]:
 
 def told(answer: Answer, it: str) -> tuple[int, str]:
     """Status and body of an answer, whatever the thing is called that was asked for."""
-    return answer.status_code, answer.text.replace(it, "IT")
+    text = re.sub("urn:request:[0-9a-f]+", "urn:request", answer.text)
+    return answer.status_code, text.replace(it, "IT")
 
 
-def test_every_route_has_its_case(service: Service) -> None:
+def test_a_key_works_in_its_workspace(tmp_path: Path) -> None:
+    with open_service(tmp_path, api_key="the-first-admin") as service:
+        client, first = service.client, {"Authorization": "Bearer the-first-admin"}
+        wanted = {"alias": "theirs", "workspace": "team", "scopes": ["admin"]}
+        made = client.post("/keys", json=wanted, headers=first).json()
+        team = {"Authorization": f"Bearer {made['key']}"}
+        persona = client.post("/createModel/zora", json={"baseModel": DEMO}, headers=team)
+        assert persona.status_code == 201, persona.text
+        for path in ("/show_model/zora", "/v1/models/zora"):
+            assert client.get(path, headers=team).status_code == 200
+            assert client.get(path, headers=first).status_code == 404
+
+
+def test_a_request_is_answered_in_the_workspace_of_its_caller(service: Service) -> None:
+    for workspace in WORKSPACES:
+        state = {CALLER: replace(ANYONE, workspace=workspace)}
+        request = Request({"type": "http", "app": service.app, "state": state})
+        assert get_callers_services(request).workspace == workspace
+
+
+def test_every_route_has_its_case() -> None:
     known = {*CASES, *WITHOUT}
-    new = {one for one in routes(service) - known if not _is_of_the_installation(one)}
+    new = {one for one in routes() - known if not _is_of_the_installation(one)}
     assert not new, "say in CASES how they are asked with what another workspace has"
 
 
@@ -342,7 +386,7 @@ def _is_of_the_installation(route: str) -> bool:
 def test_what_another_workspace_has_is_as_if_it_were_made_up(service: Service, owner: str) -> None:
     things = furnished(service, owner)
     (asker,) = {*WORKSPACES} - {owner}
-    there = routes(service)
+    there = routes()
     secrets = {things[kind] for kind in things if kind not in ("model", "name", "file")}
     wrong = []
     with within(service, asker) as client:
