@@ -188,6 +188,32 @@ def test_tokens_count_as_they_were_and_usage_tells_them(guarded: Service) -> Non
     assert guarded.client.get(f"/usage?key_id={id}", headers=other).json() == {"usage": []}
 
 
+def test_an_admin_of_another_workspace_sees_the_keys_and_the_usage_of_that_one(
+    guarded: Service,
+) -> None:
+    ours, _ = made(guarded)
+    theirs, admin = made(guarded, workspace="sales", scopes=["admin"])
+    client = guarded.client
+    assert [one["id"] for one in client.get("/keys", headers=admin).json()["keys"]] == [theirs]
+    for method, path in (
+        ("GET", "/keys/{}"),
+        ("PATCH", "/keys/{}?blocked=true"),
+        ("POST", "/keys/{}/rotate"),
+        ("DELETE", "/keys/{}"),
+    ):
+        got, unknown = (
+            client.request(method, path.format(id), headers=admin) for id in (ours, "key_0")
+        )
+        assert (got.status_code, unknown.status_code) == (404, 404)
+        assert got.json()["detail"].replace(ours, "key_0") == unknown.json()["detail"]
+    outside = client.post("/keys", json={"alias": "a", "workspace": "default"}, headers=admin)
+    assert outside.status_code == 422
+    inside = client.post("/keys", json={"alias": "a"}, headers=admin)
+    assert inside.json()["workspace"] == "sales"
+    used = client.get("/usage", headers=admin).json()["usage"]
+    assert {row["workspace"] for row in used} <= {"sales"}
+
+
 def test_the_log_tells_the_keys_name_and_never_the_key(
     guarded: Service, caplog: pytest.LogCaptureFixture
 ) -> None:

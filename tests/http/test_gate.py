@@ -88,7 +88,7 @@ def test_a_route_learns_who_calls(tmp_path: Path, key: str | None) -> None:
         seen.append(get_caller(Request(scope)))
         await inner(scope, receive, send)
 
-    guarded = TestClient(Gate(route, Settings(data_dir=tmp_path, api_key=key)), ADDRESS)  # type: ignore[arg-type]
+    guarded = TestClient(Gate(route, Settings(data_dir=tmp_path, api_key=key)), ADDRESS)
     guarded.get("/x", headers={"Authorization": f"Bearer {key}"})
     assert seen == [FIRST_ADMIN if key else ANYONE]
     assert all(seen[0].may(scope) for scope in SCOPES)
