@@ -110,9 +110,8 @@ async def _questions(request: ChatRequest, services: Services) -> list[Question]
 
 async def _bound(request: ChatRequest, services: Services) -> str:
     """The collection of the model, for a question whose request names no documents, not even none."""
-    if {"documents", "collection"} & request.model_fields_set or request.messages[
-        -1
-    ].role != "user":
+    is_named = bool({"documents", "collection"} & request.model_fields_set)
+    if is_named or request.messages[-1].role != "user":
         return ""
     return await services.models.collection_of(request.model)
 
