@@ -294,7 +294,7 @@ NOT_404 = {
 
 def routes() -> set[str]:
     """Every route of every room, as `METHOD /path`."""
-    found = set()
+    found: set[str] = set()
     for module in pkgutil.walk_packages(api.routes.__path__, "api.routes."):
         router = getattr(importlib.import_module(module.name), "router", None)
         prefix = PREFIX if module.name.startswith("api.routes.openai.") else ""
