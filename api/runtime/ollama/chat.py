@@ -12,8 +12,8 @@ from api.runtime import CallPiece, FinishReason, Message, Options, Piece, Usage
 from api.runtime.logprobs import token_logprobs
 from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.models import OllamaModel
-from api.runtime.ollama.parameters import as_parameters
 from api.runtime.ollama.transport import JSONObject
+from api.runtime.options import SAMPLING
 from api.runtime.personas import as_read
 from api.runtime.tools import Calls, arguments_of, names_called, offered
 
@@ -79,8 +79,11 @@ def _body(model: OllamaModel, options: Options, context: int, keep_alive: float)
     if options.logit_bias:
         raise InvalidOption("logit_bias: Ollama has none.", where="logit_bias")
     stops = None if options.stop is None else [*options.stop, *model.marks]
-    sampling = as_parameters(replace(options, stop=None, max_tokens=None, json_schema=None))
-    chosen = {**sampling, "num_ctx": context}
+    sampling = {name: getattr(options, name) for name in SAMPLING}
+    chosen = {
+        **{name: value for name, value in sampling.items() if value is not None},
+        "num_ctx": context,
+    }
     body: dict[str, Any] = {
         "model": model.name,
         "options": chosen if stops is None else {**chosen, "stop": stops},

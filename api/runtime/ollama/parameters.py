@@ -15,13 +15,15 @@ Parameters = dict[str, list[str]]
 """What a model keeps: the texts that follow each name, in order."""
 NO_PENALTY = 1.0
 """The `repeat_penalty` that each model of ours is made with, where nobody chose one."""
+_NOT_KEPT = ("json_schema", "tools", "tool_choice", "logprobs", "logit_bias", "think")
 _ROLE = re.compile(r"\{\{-?\s*[$\w]*\.Role\s*-?\}\}")
 
 
 def as_parameters(options: Options, marks: Iterable[str] = ()) -> dict[str, Any]:
     """What is set, as PARAMETERs. Ollama replaces the whole list of stops, so a template's `marks` go along."""
-    if options.json_schema is not None:
-        raise InvalidOption("json_schema: Ollama keeps none with a model. Send it with a request.")
+    for name in _NOT_KEPT:
+        if getattr(options, name) is not None:
+            raise InvalidOption(f"{name}: Ollama keeps none with a model. Send it with a request.")
     stops = None if options.stop is None else [*options.stop, *marks]
     named = {
         **{name: getattr(options, name) for name in SAMPLING},
