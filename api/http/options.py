@@ -9,14 +9,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from api.runtime import Options
 
 ELSEWHERE = {
-    "frequency_penalty": "repeat_penalty",
     "max_completion_tokens": "max_tokens",
     "max_length": "max_tokens",
     "max_new_tokens": "max_tokens",
     "n_ctx": "num_ctx",
     "n_predict": "max_tokens",
     "num_predict": "max_tokens",
-    "presence_penalty": "repeat_penalty",
     "repetition_penalty": "repeat_penalty",
     "stop_sequences": "stop",
 }
@@ -72,6 +70,20 @@ class GenerationOptions(BaseModel):
         le=10,
         allow_inf_nan=False,
         description=f"Above 1 makes tokens that were just said less likely; 1 changes nothing. {LEFT_OUT}.",
+    )
+    frequency_penalty: float | None = Field(
+        None,
+        ge=-2,
+        le=2,
+        allow_inf_nan=False,
+        description=f"Above 0 makes tokens less likely by how often they were said; 0 changes nothing. {LEFT_OUT}.",
+    )
+    presence_penalty: float | None = Field(
+        None,
+        ge=-2,
+        le=2,
+        allow_inf_nan=False,
+        description=f"Above 0 makes tokens that were said less likely, once; 0 changes nothing. {LEFT_OUT}.",
     )
     max_tokens: int | None = Field(
         None,
