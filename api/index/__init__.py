@@ -256,13 +256,14 @@ class Index:
         likeness: float,
     ) -> list[Candidates]:
         found = {hit.chunk_id for hits in (*dense, *lexical) for hit in hits}
-        ready = self._store.chunks.findable(found, collections, within)
+        ready = self._store.chunks.found(found, collections, within)
         return [
             Candidates(
                 one.query,
                 tuple(hit for hit in by_meaning if hit.chunk_id in ready),
                 tuple(hit for hit in by_words if hit.chunk_id in ready),
                 likeness,
+                ready,
             )
             for one, by_meaning, by_words in zip(wanted, dense, lexical, strict=True)
         ]

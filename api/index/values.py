@@ -1,8 +1,11 @@
 """The values the index speaks."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
+
+from api.store.chunks import StoredChunk
 
 
 class Scored(NamedTuple):
@@ -31,13 +34,15 @@ RELATED = 0.4
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """The best chunks for one query by meaning and by words, best first. `likeness` is how alike the chunks that were
-    searched are among themselves: what the similarities by meaning are measured against.
+    searched are among themselves: what the similarities by meaning are measured against. `chunks` are those of all
+    queries, by id, as they were read to see that they can be found.
     """
 
     query: str
     dense: tuple[Scored, ...]
     lexical: tuple[Scored, ...]
     likeness: float = 0.0
+    chunks: Mapping[int, StoredChunk] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ Page = tuple[str, int]
 """A document's id and a page's number."""
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
-_SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u2019\u201d\u00bb)\]]*\s*$")
+_SENTENCE_ENDS = frozenset(".!?\u2026\u3002\uff01\uff1f")
+_CLOSING = "\"'\u2019\u201d\u00bb)]"
 _SMALL = frozenset(
     """a an and are as at be by can did do does for from had has have how if in into is it its of on or our that the
     their there these this to was were what when where which who whose why will with would you your""".split()  # noqa: SIM905
@@ -70,7 +71,7 @@ class Place(NamedTuple):
 
 def ends_with_sentence(text: str) -> bool:
     """Whether nothing is broken off at its end."""
-    return bool(_SENTENCE_END.search(text))
+    return text.rstrip().rstrip(_CLOSING)[-1:] in _SENTENCE_ENDS
 
 
 def placed(

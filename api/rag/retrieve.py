@@ -1,6 +1,6 @@
 """The passages that fit a question best: what the index finds, fused into one order, and read from the store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -69,11 +69,11 @@ async def hits(
     after that.
     """
     searched = [Wanted(query, related(query)) for query in queries]
-    within = None if documents is None else [one.id for one in documents]
 
     def ordered(candidates: Sequence[Candidates]) -> list[Hit]:
         ranked = fuse(candidates, dense_weight)
-        return in_order(store, scope, within, ranked, queries[0], candidates[0].likeness)
+        chunks, likeness = candidates[0].chunks, candidates[0].likeness
+        return in_order(store, chunks, ranked, queries[0], likeness)
 
     async def search() -> list[Hit]:
         candidates = await _candidates(index, scope, searched, documents)
@@ -84,15 +84,13 @@ async def hits(
 
 def in_order(
     store: Store,
-    scope: Scope,
-    within: Sequence[str] | None,
+    chunks: Mapping[int, StoredChunk],
     ranked: Sequence[Ranked],
     question: str,
     likeness: float,
     weights: Weights = USUAL,
 ) -> list[Hit]:
-    """The chunks that can be found, read from the store, in the order that their places give them."""
-    chunks = store.chunks.found([one.chunk_id for one in ranked], scope.ids, within)
+    """The chunks in the order that their places give them, each as it stands in the store."""
     places = {
         chunk_id: Place(
             chunk.document_id,

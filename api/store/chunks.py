@@ -160,21 +160,6 @@ class Chunks:
         rows = sorted(rows, key=lambda row: rank[row[-1]], reverse=True)
         return {row[0]: StoredChunk(*row[:-1]) for row in rows}
 
-    def findable(
-        self,
-        chunk_ids: Iterable[int],
-        collections: Sequence[str],
-        within: Sequence[str] | None = None,
-    ) -> set[int]:
-        """Those of the chunks that `found` would find."""
-        query = (
-            select(chunks.c.id)
-            .join(documents, documents.c.content_id == chunks.c.content_id)
-            .where(among(chunks.c.id, chunk_ids), *_ready(collections, within))
-        )
-        with self._database.read() as connection:
-            return {row[0] for row in connection.execute(query).all()}
-
     def ready(self) -> dict[int, int]:
         """Every chunk that can be found, and by how many documents."""
         query = (

@@ -104,8 +104,8 @@ class Ours:
             wanted = [Wanted(one, related(one) if parts.vocabulary else "") for one in queries]
             candidates = await self._index.candidates(scope, wanted, None, CANDIDATES)
         ranked = fuse(candidates, parts.dense)
-        _, likeness = await self._index.likeness(scope, None) or ("", 0.0)
-        found = in_order(self._store, scope, None, ranked, queries[0], likeness, parts.ranking)
+        chunks, likeness = candidates[0].chunks, candidates[0].likeness
+        found = in_order(self._store, chunks, ranked, queries[0], likeness, parts.ranking)
         places = [(chunk.document, chunk.page) for chunk in found]
         return list(dict.fromkeys(places if parts.once else places[:limit]))
 

@@ -112,7 +112,7 @@ def test_only_ready_documents_are_listed_found_and_searched(store: Store) -> Non
     assert [chunk.text for chunk in store.chunks.found(ids, here.ids).values()] == ["One.", "Two."]
     assert store.documents.get(document.id).pages_total == 3
     store.documents.mark_deleting([document.id])
-    assert store.chunks.findable(ids, here.ids) == set()
+    assert store.chunks.found(ids, here.ids) == {}
     with pytest.raises(DocumentNotFound):
         store.documents.find(here, ["a.pdf"])
     with pytest.raises(DocumentNotFound):
