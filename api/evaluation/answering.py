@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from api.errors import BackEndFailed, InvalidOption, Unavailable, Unusable
+from api.errors import BackEndFailed, InvalidOption, TooManyRequests, Unavailable, Unusable
 from api.evaluation import figures
 from api.evaluation.record import Record
 from api.evaluation.values import Arm, Evaluation, Given, Pair
@@ -72,7 +72,7 @@ class Answering:
             started = time.monotonic()
             try:
                 answer = await self._answers.whole(await self._question(arm, pair))
-            except Unavailable as error:
+            except (Unavailable, TooManyRequests) as error:
                 await self._waits(error.detail)
                 await asyncio.sleep(min(error.retry_after_seconds or 1, MOST_PAUSE_SECONDS))
                 continue

@@ -23,6 +23,7 @@ from api.evaluation.values import Evaluation, Progress, Status
 from api.names import model_key
 from api.rag import Answers
 from api.runtime import ModelInfo
+from api.runtime.fair import ASKING, Asking
 from api.runtime.threads import in_thread
 from api.store import Store
 from finetune.judging.metrics import Metric, NotAPattern, require_pattern
@@ -207,6 +208,7 @@ class Evaluations:
         return True
 
     async def _answered(self, evaluation: Evaluation) -> None:
+        ASKING.set(Asking(in_background=True))
         begun = evaluation.with_(
             status="running", started_at=evaluation.started_at or _now(), waits_for=None
         )

@@ -234,11 +234,8 @@ class Index:
     def _words(
         self, owners: Sequence[str], wanted: Wanted, documents: Sequence[str] | None, limit: int
     ) -> list[Scored]:
-        def search() -> list[Scored]:
-            return self._lexical.search(
-                wanted.query, limit, related=wanted.related, owners=owners, documents=documents
-            )
-
+        where = {"owners": owners, "documents": documents}
+        search = partial(self._lexical.search, wanted.query, limit, related=wanted.related, **where)
         try:
             return search()
         except Damaged:

@@ -2,7 +2,7 @@
 
 One key's five hundred requests do not hold up another's first: the keys that wait take turns, and each key's own
 requests keep their order. Work that nobody waits for comes after all that somebody does. Whoever goes away gives the
-place back at once.
+place back at once. When as many wait as may, the key that waits most makes room for another.
 """
 
 import asyncio
@@ -91,21 +91,18 @@ class Turns:
             queue.running += 1
             return
         if queue.length >= self._most_waiting:
-            raise TooManyRequests(
-                f"{queue.length} requests wait for this model already. Ask again later.",
-                retry_after_seconds=RETRY_SECONDS,
-            )
+            _make_room(queue, asking)
         turn = asyncio.get_running_loop().create_future()
         waiting = queue.behind if asking.in_background else queue.ahead
         waiting.setdefault(asking.key, deque()).append(turn)
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it was given the place in the same moment
+            if not turn.done() or turn.cancelled():
+                _leave(waiting, asking.key, turn)
+            elif turn.exception() is None:  # it was given the place in the same moment
                 queue.running -= 1
                 _serve(queue, self._places)
-            else:
-                _leave(waiting, asking.key, turn)
             raise
 
 
@@ -123,6 +120,28 @@ def _serve(queue: _Queue, places: int) -> None:
         if not turn.done():
             queue.running += 1
             turn.set_result(None)
+
+
+def _make_room(queue: _Queue, asking: Asking) -> None:
+    """Turn the last one away of the key that waits most, where the asking one waits less; else who asks is too much.
+
+    What is waited for turns away what is not, first.
+    """
+    refused = TooManyRequests(
+        f"{queue.length} requests wait for this model already. Ask again later.",
+        retry_after_seconds=RETRY_SECONDS,
+    )
+    crowd = queue.behind or queue.ahead
+    is_own = crowd is (queue.behind if asking.in_background else queue.ahead)
+    if not crowd or (asking.in_background and not is_own):
+        raise refused
+    key = max(crowd, key=lambda one: len(crowd[one]))
+    if is_own and len(crowd[key]) <= len(crowd.get(asking.key, ())) + 1:
+        raise refused
+    turn = crowd[key].pop()
+    if not crowd[key]:
+        del crowd[key]
+    turn.set_exception(refused)
 
 
 def _leave(waiting: _Waiting, key: str, turn: asyncio.Future[None]) -> None:
@@ -164,6 +183,11 @@ class FairRuntime(RuntimeOver):
         ):
             async for piece in pieces:
                 yield piece
+
+    async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
+        """One vector a text, when its turn has come."""
+        async with self._turns.of(name_of(model), ASKING.get()):
+            return await super().embed(model, texts)
 
     async def complete(
         self, model: ModelRef, prompt: str, options: Options

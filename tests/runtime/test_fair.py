@@ -68,6 +68,30 @@ async def test_one_more_than_may_wait_is_refused() -> None:
     await asker.end_all(tasks)
 
 
+async def test_a_key_that_waits_less_is_let_in_for_the_last_of_the_one_that_waits_most() -> None:
+    asker = Asker(Turns(1, 3))
+    many = await asker.begin(*["many"] * 4)
+    few = await asker.begin("few")
+    with pytest.raises(TooManyRequests):
+        await many[-1]
+    with pytest.raises(TooManyRequests):
+        await asker.ask("many")
+    await asker.end_all([*many[:-1], *few])
+    assert asker.served == ["many", "many", "few", "many"]
+
+
+async def test_what_nobody_waits_for_makes_room() -> None:
+    asker = Asker(Turns(1, 1))
+    running, batch = await asker.begin("batch", "batch", in_background=True)
+    waited_for = await asker.begin("a")
+    with pytest.raises(TooManyRequests):
+        await batch
+    with pytest.raises(TooManyRequests):
+        await asker.ask("other", in_background=True)
+    await asker.end_all([running, *waited_for])
+    assert asker.served == ["batch", "a"]
+
+
 async def test_who_goes_away_gives_the_place_back() -> None:
     asker = Asker(Turns(1, 100))
     first, waiting, last = await asker.begin("a", "a", "b")

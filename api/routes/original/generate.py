@@ -219,6 +219,7 @@ async def generate(
     openapi_extra=documented(SearchRequest),
 )
 async def search(
+    http: Request,
     request: Annotated[SearchRequest, Depends(request_model(SearchRequest))],
     services: ServicesDep,
 ) -> SearchResponse:
@@ -227,7 +228,7 @@ async def search(
     The parameters may come as a form or as JSON too: `{"modelName": "demo", "query": "warranty"}`.
     """
     model = await _searching_model(services, request)
-    hits = await services.answers.search(
+    searched = services.answers.search(
         model,
         request.query,
         request.documents,
@@ -235,6 +236,7 @@ async def search(
         rephrase=request.expand,
         collection=request.collection,
     )
+    hits = await while_connected(http, searched)
     return SearchResponse(
         hits=[
             FoundPassage(
