@@ -210,29 +210,36 @@ class WorkspaceRuntime:
         name = name_of(model)
         if self._is_another_ones(name):
             raise await self._missing(name)
-        if self._is_first:
-            return model
-        try:
-            return await self._runtime.show(runtime_name(self._workspace, name))
-        except ModelNotFound:
-            if await self._is_shared(name):
-                return model
-            raise await self._missing(name) from None
+        if self._is_first and name.isascii():
+            return model  # no runtime reads it as another name
+        for asked in dict.fromkeys((runtime_name(self._workspace, name), name)):
+            try:
+                found = await self._runtime.show(asked)
+            except ModelNotFound:
+                continue
+            if await self._sees(found):
+                return found
+        raise await self._missing(name)
+
+    async def _sees(self, found: ModelInfo) -> bool:
+        """Whether it is its own or shared, by the name that the runtime has for it, however it was asked for."""
+        whose, name = in_workspace(found.name)
+        if self._is_first or whose != WORKSPACE:
+            return whose == self._workspace
+        return not _is_checked(name) and await run_sync(self._of_first.get, name) is None
 
     def _is_another_ones(self, name: str) -> bool:
-        """Whether it is written as the runtime writes names of workspaces."""
-        return in_workspace(name)[0] != WORKSPACE
+        """Whether it is written as the runtime writes names of workspaces, or so that a runtime could read it so."""
+        return in_workspace(name.casefold())[0] != WORKSPACE
 
     async def _is_shared(self, name: str) -> bool:
-        if self._is_first or self._is_another_ones(name) or _is_checked(name):
-            return False
-        if await run_sync(self._of_first.get, name) is not None:
+        if self._is_first or self._is_another_ones(name):
             return False
         try:
-            await self._runtime.show(name)
+            found = await self._runtime.show(name)
         except ModelNotFound:
             return False
-        return True
+        return in_workspace(found.name)[0] == WORKSPACE and await self._sees(found)
 
     async def _missing(self, name: str) -> ModelNotFound:
         infos = await self.models()

@@ -87,6 +87,39 @@ async def test_a_model_of_another_workspace_is_not_there_however_it_is_named(
             await anext(pieces)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "w\u017f-other/eve",
+        "ws-other/stra\xdfe",
+        "w\u017f-other/stra\u017f\u017fe",
+        "ws-other/\ufb01n",
+        "\u017fue",
+        "\ufb01n",
+    ],
+)
+@pytest.mark.parametrize("asking", ["default", "team"])
+async def test_a_letter_that_folds_to_ascii_finds_nothing_of_another_workspace(
+    workspaces: Workspaces, name: str, asking: str
+) -> None:
+    for one in ("eve", "strasse", "fin"):
+        await made(workspaces, "other", one, "Of the other.")
+    if asking != "default":
+        for one in ("sue", "fin"):
+            await made(workspaces, "default", one, "Of the first.")
+    before = await names(workspaces.runtime)
+    runtime = workspaces.of(asking).runtime
+    for ask in (runtime.show, runtime.delete_model):
+        with pytest.raises(ModelNotFound):
+            await ask(name)
+    with pytest.raises(ModelNotFound):
+        await runtime.create_model("new", ExistingModel(name), Persona())
+    with pytest.raises(ModelNotFound):
+        async with aclosing(runtime.chat(name, [Message("user", "Hello")], Options())) as pieces:
+            await anext(pieces)
+    assert await names(workspaces.runtime) == before
+
+
 async def test_a_base_model_is_shared_and_only_the_first_workspace_deletes_it(
     workspaces: Workspaces,
 ) -> None:

@@ -269,4 +269,5 @@ def _read_header(path: Path) -> Header:
 
 
 def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    """Folded as `names.model_key` folds, so that a name that whoever keeps records tells apart is not found here."""
+    return unicodedata.normalize("NFC", name).lower()
