@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import BaseModel
@@ -86,14 +86,16 @@ def request_model(
     files: Iterable[str] = (),
     optional_files: Iterable[str] = (),
     most_files: int = 0,
+    default_base: Literal["default_base_model", "default_trainable_model"] | None = None,
 ) -> Callable[[Request], AsyncIterator[Any]]:
     """A dependency that gives `model` from query, form (urlencoded or multipart) or JSON body.
 
     The query may stand beside either; an empty text or part and a JSON null are as left out. With
     `files` it gives `Upload[model]`, whose parts are closed after the response; where the model has a field of
     a file's name, a text does as well. With `most_files` the one part of `files` may come so often, and together have
-    the bytes of `FILES_AT_ONCE` uploads. Write `openapi_extra=documented(model)` on the route, so that OpenAPI
-    shows the fields.
+    the bytes of `FILES_AT_ONCE` uploads. `default_base` is the setting that names the base where the request
+    names none: a key must be allowed that one too. Write `openapi_extra=documented(model)` on the route, so that
+    OpenAPI shows the fields.
     """
     fields = RequestFields(model)
     parts = (*files, *optional_files)
@@ -120,7 +122,9 @@ def request_model(
             _require_given(files, uploads, given & texts, texts)
             values = fields.parse([query_pairs(request), said], body.members)
             seen().named = getattr(values, "model_name", None)
-            named = (getattr(values, name, None) for name in MODEL_FIELDS)
+            named = [getattr(values, name, None) for name in MODEL_FIELDS]
+            if default_base and not named[-1]:
+                named.append(getattr(settings, default_base))
             require_models(get_caller(request), *named)
             yield Upload(values, uploads, [one for _, one in body.files]) if parts else values
         finally:

@@ -1,7 +1,6 @@
 """The search index over documents: put, candidates, remove, over meaning (vectors) and words.
 
-Both halves are derived from the store, follow it, and can be thrown away and made again without embedding
-anything twice. `opening.open_index` is the constructor that reads settings.
+Both follow the store and can be made again without embedding anything twice. `opening.open_index` reads settings.
 """
 
 import contextlib

@@ -10,7 +10,7 @@ import errno
 import io
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -59,6 +59,8 @@ class Submission:
     datasets: Given
     adapter: Arrival | None = None
     pages: PagesOf = NO_PAGES
+    require_base: Callable[[str], None] = lambda _: None
+    """Refuses a base that the caller may not use, also one that only the files name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class Submitter:
     async def _spec(self, submission: Submission, job_id: str) -> FineTuneSpec:
         name = valid_model_name(submission.model_name)
         wanted = self._default_base if submission.base_model is None else submission.base_model
+        submission.require_base(wanted)
         base = await anyio.to_thread.run_sync(self._base_models.find, wanted)
         await anyio.to_thread.run_sync(require_fit, base)
         await require_free(self._store, self._runtime, name)

@@ -14,6 +14,7 @@ from api.auth.callers import hash_of
 from api.routes.openai import create_openai_app
 from api.routes.scopes import SCOPES, listed
 from tests.routes.openai.conftest import sdk_over
+from tests.routes.test_adapters import adapter, zipped
 from tests.service import Service, open_service
 
 ADMIN = {"Authorization": "Bearer the-first-admin"}
@@ -149,6 +150,31 @@ def test_a_model_that_the_key_may_not_use_is_as_if_it_were_not_there(guarded: Se
     unseen = asked(guarded, key, modelName="carl")  # may be used, and is not there
     assert unseen.status_code == 404
     assert unseen.json()["Created Models"] == ["ada"]
+
+
+def test_a_base_that_nobody_named_is_held_against_the_key_too(guarded: Service) -> None:
+    client = guarded.client
+    assert client.post("/createModel/eva?baseModel=demo", headers=ADMIN).status_code == 201
+    _, key = made(guarded, models=["carl", "eva"], scopes=["use", "train"])
+    rows = b'{"question": "Who?", "answer": "Ada."}\n'
+    packed = {"adapter": ("a.zip", zipped(adapter()))}
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("/createModel/carl", {}),
+        ("/fine_tune_model/carl", {"files": {"train_dataset": ("a.jsonl", rows)}}),
+        ("/datasets", {"files": {"file": ("a.jsonl", rows)}}),
+        ("/adapters?modelName=carl", {"files": packed}),
+        ("/evaluations?modelName=eva", {"files": {"questions": ("a.jsonl", rows)}}),
+        (
+            "/sweeps",
+            {"json": {"modelName": "carl", "train_dataset": "ds_0", "parameters": {"rank": [8]}}},
+        ),
+    ]
+    for path, body in calls:
+        answer = client.post(path, headers=key, **body)
+        assert (answer.status_code, answer.json()["title"]) == (404, "Model not found"), path
+        assert "'demo'" in answer.json()["detail"].lower(), path
+    _, wider = made(guarded, models=["carl", "demo"])
+    assert client.post("/createModel/carl", headers=wider).status_code == 201
 
 
 def test_beyond_its_requests_a_key_is_told_when_to_come_again(guarded: Service) -> None:

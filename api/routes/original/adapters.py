@@ -1,5 +1,6 @@
 """adapters: one that was trained elsewhere becomes a model here."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -8,7 +9,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from api.datasets.receiving import Upload as DatasetUpload
 from api.http.openapi import documented
 from api.http.problems import problems
-from api.http.request import ServicesDep, Upload, request_model
+from api.http.request import CallerDep, ServicesDep, Upload, request_model, require_models
 from api.jobs.arriving import Arrival
 from api.jobs.submit import Submission
 from api.names import MAX_NAME_CHARACTERS
@@ -67,6 +68,7 @@ async def publish_adapter(
         Depends(request_model(PublishAdapterRequest, optional_files=FILES)),
     ],
     services: ServicesDep,
+    caller: CallerDep,
     response: Response,
 ) -> PublishAdapterResponse:
     """Queues a job that merges, converts, verifies and publishes it like one trained here; follow it at `Location`.
@@ -88,6 +90,7 @@ async def publish_adapter(
             values.model_dump(include=chosen),
             given,
             Arrival(files.get("adapter"), files.get("adapter_config"), files.get("adapter_model")),
+            require_base=partial(require_models, caller),
         )
     )
     response.headers["Location"] = f"/jobs/{job.id}"

@@ -120,7 +120,10 @@ class DeleteDatasetResponse(BaseModel):
 )
 async def add_dataset(
     request: Annotated[
-        Upload[AddDatasetRequest], Depends(request_model(AddDatasetRequest, files=FILES))
+        Upload[AddDatasetRequest],
+        Depends(
+            request_model(AddDatasetRequest, files=FILES, default_base="default_trainable_model")
+        ),
     ],
     services: ServicesDep,
     response: Response,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import anyio.to_thread
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -12,7 +13,7 @@ from api.evaluation.questions import FIELD
 from api.evaluation.values import Evaluation, Progress, Status
 from api.http.openapi import documented
 from api.http.problems import problems
-from api.http.request import ServicesDep, Upload, request_model
+from api.http.request import CallerDep, ServicesDep, Upload, request_model, require_models
 from api.names import MAX_NAME_CHARACTERS
 from finetune.judging.metrics import Metric
 
@@ -158,6 +159,7 @@ async def begin_evaluation(
         Depends(request_model(BeginEvaluationRequest, files=FILES)),
     ],
     services: ServicesDep,
+    caller: CallerDep,
     response: Response,
 ) -> EvaluationStateResponse:
     """Says which lever helps, with intervals, and at what cost in tokens and seconds. Follow it at `Location`.
@@ -166,6 +168,9 @@ async def begin_evaluation(
     restart where it was.
     """
     values = request.values
+    if values.base_model is None:
+        root = services.store.models.root_of
+        require_models(caller, await anyio.to_thread.run_sync(root, values.model_name))
     wanted = Wanted(
         model=values.model_name,
         base=values.base_model,

@@ -124,7 +124,11 @@ async def fine_tune_model(
     ],
     request: Annotated[
         Upload[FineTuneRequest],
-        Depends(request_model(FineTuneRequest, optional_files=FILES)),
+        Depends(
+            request_model(
+                FineTuneRequest, optional_files=FILES, default_base="default_trainable_model"
+            )
+        ),
     ],
     services: ServicesDep,
     response: Response,

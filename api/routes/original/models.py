@@ -148,7 +148,10 @@ class ShowModelResponse(ModelSummary):
 )
 async def create_model(
     model_name: Annotated[ModelName, Path(alias="modelName")],
-    request: Annotated[CreateModelRequest, Depends(request_model(CreateModelRequest))],
+    request: Annotated[
+        CreateModelRequest,
+        Depends(request_model(CreateModelRequest, default_base="default_base_model")),
+    ],
     services: ServicesDep,
 ) -> CreateModelResponse:
     """A persona takes no space of its own: it is its base with a system prompt and defaults.

@@ -143,7 +143,10 @@ class DeleteSweepResponse(BaseModel):
     openapi_extra=documented(BeginSweepRequest),
 )
 async def begin_sweep(
-    request: Annotated[BeginSweepRequest, Depends(request_model(BeginSweepRequest))],
+    request: Annotated[
+        BeginSweepRequest,
+        Depends(request_model(BeginSweepRequest, default_base="default_trainable_model")),
+    ],
     services: ServicesDep,
     response: Response,
 ) -> SweepResponse:
