@@ -23,7 +23,7 @@ from api.index.reuse import embed
 from api.index.scales import Scales
 from api.index.switching import Switching
 from api.index.turns import Turns, fitting
-from api.index.values import RELATED, Candidates, Scored, VectorSet, Wanted
+from api.index.values import RELATED, Candidates, Scored, VectorSet, Wanted, candidates_among
 from api.index.vector_store import VectorStore
 from api.names import model_key
 from api.store import Store
@@ -140,7 +140,9 @@ class Index:
         def search_words() -> list[Candidates]:
             lexical = [self._words(ids, one, within, limit) for one in wanted]
             likeness = self._likeness_of(owners, version, documents)
-            return self._only_ready(ids, within, wanted, dense, lexical, likeness)
+            found = {hit.chunk_id for hits in (*dense, *lexical) for hit in hits}
+            chunks = self._store.chunks.found(found, ids, within)
+            return candidates_among(chunks, wanted, dense, lexical, likeness)
 
         return await run_sync(search_words)
 
@@ -233,36 +235,19 @@ class Index:
     def _words(
         self, owners: Sequence[str], wanted: Wanted, documents: Sequence[str] | None, limit: int
     ) -> list[Scored]:
-        where = {"owners": owners, "documents": documents}
-        search = partial(self._lexical.search, wanted.query, limit, related=wanted.related, **where)
+        search = partial(
+            self._lexical.search,
+            *(wanted.query, limit),
+            related=wanted.related,
+            owners=owners,
+            documents=documents,
+        )
         try:
             return search()
         except Damaged:
             self._lexical.clear()
             self._follow_words()
             return search()
-
-    def _only_ready(
-        self,
-        collections: Sequence[str],
-        within: Sequence[str] | None,
-        wanted: Sequence[Wanted],
-        dense: Sequence[Sequence[Scored]],
-        lexical: Sequence[Sequence[Scored]],
-        likeness: float,
-    ) -> list[Candidates]:
-        found = {hit.chunk_id for hits in (*dense, *lexical) for hit in hits}
-        ready = self._store.chunks.found(found, collections, within)
-        return [
-            Candidates(
-                one.query,
-                tuple(hit for hit in by_meaning if hit.chunk_id in ready),
-                tuple(hit for hit in by_words if hit.chunk_id in ready),
-                likeness,
-                ready,
-            )
-            for one, by_meaning, by_words in zip(wanted, dense, lexical, strict=True)
-        ]
 
     async def remove(self, document: Document) -> None:
         """Take a document's vectors and words out; idempotent."""

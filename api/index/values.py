@@ -1,6 +1,6 @@
 """The values the index speaks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
@@ -43,6 +43,24 @@ class Candidates:
     lexical: tuple[Scored, ...]
     likeness: float = 0.0
     chunks: Mapping[int, StoredChunk] = field(default_factory=dict, repr=False, compare=False)
+
+
+def candidates_among(
+    chunks: Mapping[int, StoredChunk],
+    wanted: Sequence[Wanted],
+    dense: Sequence[Sequence[Scored]],
+    lexical: Sequence[Sequence[Scored]],
+    likeness: float,
+) -> list[Candidates]:
+    """For each query what both sides found of these chunks, best first."""
+
+    def here(found: Sequence[Scored]) -> tuple[Scored, ...]:
+        return tuple(hit for hit in found if hit.chunk_id in chunks)
+
+    return [
+        Candidates(one.query, here(by_meaning), here(by_words), likeness, chunks)
+        for one, by_meaning, by_words in zip(wanted, dense, lexical, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

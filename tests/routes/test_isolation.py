@@ -18,7 +18,6 @@ from starlette.testclient import TestClient
 import api.routes
 from api.auth.callers import ANYONE, CALLER
 from api.data_folder.shelf import Shelf
-from api.http.openai_errors import PREFIX
 from api.http.request import get_callers_services
 from api.store.jobs import new_job_id
 from tests.routes.test_adapters import adapter, zipped
@@ -297,10 +296,9 @@ def routes() -> set[str]:
     found: set[str] = set()
     for module in pkgutil.walk_packages(api.routes.__path__, "api.routes."):
         router = getattr(importlib.import_module(module.name), "router", None)
-        prefix = PREFIX if module.name.startswith("api.routes.openai.") else ""
         for route in router.routes if router else ():
             if isinstance(route, APIRoute):
-                found |= {f"{method} {prefix}{route.path}" for method in route.methods or ()}
+                found |= {f"{method} {route.path}" for method in route.methods or ()}
     return found
 
 

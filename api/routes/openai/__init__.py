@@ -45,7 +45,7 @@ def create_openai_app(state: State) -> FastAPI:
     app.add_exception_handler(404, _no_such_path)
     app.add_exception_handler(Exception, _defect)
     for room in ROOMS:
-        app.include_router(room.router, prefix=PREFIX)
+        app.include_router(room.router)
     return app
 
 
@@ -58,8 +58,7 @@ async def _no_such_path(request: Request, error: Exception) -> JSONResponse:
     """People give the address of a route as their client's base URL: say which one is right."""
     assert isinstance(error, HTTPException)  # noqa: S101  Starlette's handlers are typed by Exception
     path = request.url.path
-    routes = [room.router.prefix for room in ROOMS if room.router.prefix]
-    doubled = any(path.startswith(f"{PREFIX}{route}/") for route in routes)
+    doubled = any(path.startswith(f"{room.router.prefix}/") for room in ROOMS)
     advice = (
         f" The client's base URL is too long: let it end with {PREFIX}."
         if doubled or path.startswith(f"{PREFIX}{PREFIX}")

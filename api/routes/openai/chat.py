@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from api.http.observe import seen
+from api.http.openai_errors import PREFIX
 from api.http.request import ServicesDep
 from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
@@ -24,7 +25,7 @@ from api.routes.openai.tools import MAX_TOOLS, Choice, Tool, chosen
 from api.runtime import Message, Options
 from api.services import Services
 
-router = APIRouter(prefix="/chat/completions")
+router = APIRouter(prefix=PREFIX + "/chat/completions")
 
 MAX_TURNS = 1000
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from api.http.observe import seen
+from api.http.openai_errors import PREFIX
 from api.http.request import ServicesDep
 from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
@@ -19,7 +20,7 @@ from api.routes.openai.sampling import Sampling
 from api.routes.openai.streams import event_stream, merged, together
 from api.runtime import Options
 
-router = APIRouter(prefix="/completions")
+router = APIRouter(prefix=PREFIX + "/completions")
 
 MAX_PROMPTS = 32
 USUAL_TOKENS = 16

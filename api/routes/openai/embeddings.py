@@ -10,13 +10,14 @@ from pydantic import BaseModel, Field
 
 from api.errors import Unusable
 from api.http.observe import seen
+from api.http.openai_errors import PREFIX
 from api.http.request import ServicesDep
 from api.http.sse import while_connected
 from api.models.embedding import embed
 from api.names import MAX_NAME_CHARACTERS
 from api.routes.openai.body import json_body, refuse
 
-router = APIRouter(prefix="/embeddings")
+router = APIRouter(prefix=PREFIX + "/embeddings")
 
 MAX_INPUTS = 2048
 MAX_DIMENSIONS = 100_000

@@ -4,12 +4,13 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from api.http.openai_errors import PREFIX
 from api.http.request import CallerDep, ServicesDep
 from api.models.catalog import Model
 from api.names import model_key
 from api.routes.openai.body import refuse
 
-router = APIRouter(prefix="/models")
+router = APIRouter(prefix=PREFIX + "/models")
 
 
 @router.get("", operation_id="listModels")
