@@ -13,6 +13,8 @@ from api.auth.refusals import RateLimited
 SECONDS = 60.0
 CHARACTERS_A_TOKEN = 4
 """Of a body in JSON: what most tokenizers come to with English text; only an estimate, until the answer is there."""
+LEAST_TOKENS = 32
+"""What any request is expected to take, also one that does not say how long its body is."""
 RATE_LIMIT_HEADERS = tuple(
     f"x-ratelimit-{what}-{of}"
     for of in ("requests", "tokens")
@@ -102,9 +104,12 @@ class Limits:
     def enter(self, key_id: str, allowed: Allowed, tokens: int, now: float) -> Place:
         """Take a place for a request of about so many tokens; `refusals.RateLimited` when there is none."""
         counted = self._keys.setdefault(key_id, _Counted())
+        most = allowed.tokens_per_minute
+        if most is not None:  # an estimate alone locks nobody out for longer than a minute
+            tokens = min(tokens, most)
         wanted = {
             "requests": (allowed.requests_per_minute, 1),
-            "tokens": (allowed.tokens_per_minute, tokens),
+            "tokens": (most, tokens),
         }
         takes = {
             name: (bucket, amount)
@@ -130,7 +135,7 @@ class Limits:
 
 def estimated_tokens(content_length: int, is_text: bool) -> int:
     """What a request of so many bytes is expected to take; files are no prompts."""
-    return content_length // CHARACTERS_A_TOKEN if is_text else 0
+    return max(LEAST_TOKENS, content_length // CHARACTERS_A_TOKEN if is_text else 0)
 
 
 def _headers(buckets: Mapping[str, Bucket]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.auth.callers import ANYONE, CALLER, FIRST_ADMIN, Caller, hash_of
 from api.auth.limits import Allowed, Place, estimated_tokens
 from api.auth.refusals import KeyNeeded, RateLimited, WrongKey
-from api.errors import ApiError, NotReady
+from api.errors import ApiError, ClientGone, NotReady
 from api.http.observe import model_of, seen
 from api.http.problems import problem_of
 from api.http.refusals import refusal_response
@@ -89,15 +89,17 @@ class KeyCheck:
         self._auth.let_in(caller)
         if scope["method"] in READING:
             return None
-        tokens = estimated_tokens(_size(scope, headers), "multipart/" not in _type(headers))
+        tokens = estimated_tokens(_size(scope, headers), _type(headers) != "multipart/form-data")
         return self._auth.limits.enter(caller.key_id, allowed, tokens, time.monotonic())
 
     def _settle(self, caller: Caller, place: Place, scope: Scope) -> None:
-        """Count what it took. Of an answer that was cut short nobody knows: the estimate stands."""
+        """Count what it took. Of an answer that was cut short nobody knows: the estimate and what was sent stand."""
         now = seen()
         prompt, completion = now.prompt_tokens or 0, now.completion_tokens or 0
+        if not now.is_whole or now.status == ClientGone.status:
+            prompt, completion = prompt or place.held, max(completion, now.pieces)
         took = prompt + completion
-        place.leave(took if took or now.is_whole else place.held)
+        place.leave(took)
         if self._auth and (took or now.status is None or now.status < 400):
             self._auth.usage.add(caller, model_of(now, scope) or "", prompt, completion)
 
@@ -108,7 +110,7 @@ def _keys_in(headers: Headers) -> list[str]:
 
 
 def _type(headers: Headers) -> str:
-    return headers.get("content-type", "").lower()
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _size(scope: Scope, headers: Headers) -> int:

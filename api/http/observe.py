@@ -42,6 +42,8 @@ class Seen:
     """The model as it was asked for: told when nothing was wrong with it, for it could be any text."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    pieces: int = 0
+    """Of answers, about a token each, that were sent before it was known what they took."""
     problem: str | None = None
     """Title of the error that was answered, or that ended a stream."""
     status: int | None = None

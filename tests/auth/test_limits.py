@@ -87,7 +87,16 @@ def test_a_limit_that_was_changed_holds_at_once() -> None:
 
 def test_files_are_no_prompts() -> None:
     assert estimated_tokens(4000, is_text=True) == 1000
-    assert estimated_tokens(10**9, is_text=False) == 0
+    assert estimated_tokens(10**9, is_text=False) == estimated_tokens(0, is_text=True) == 32
+
+
+def test_an_estimate_beyond_the_limit_locks_the_key_out_for_a_minute_at_most() -> None:
+    limits, allowed = Limits(), Allowed(tokens_per_minute=100)
+    place = limits.enter(KEY, allowed, 1_000_000, 0)
+    assert place.held == 100
+    place.leave(place.held)
+    assert refused(limits, allowed, 100, 0).retry_after_seconds == 60
+    limits.enter(KEY, allowed, 1_000_000, 60)
 
 
 @pytest.mark.parametrize(

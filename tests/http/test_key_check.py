@@ -1,18 +1,24 @@
 """A place of a key is given back whatever ends its request."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from api.auth.keyring import Keyring
 from api.auth.keys import Wanted
 from api.auth.opening import Auth, open_auth
 from api.http.gate import Gate
+from api.http.observe import Observe
+from api.rag.receipt import Done, Token
+from api.routes.openai.chat_answers import Head, chunks
+from api.routes.openai.completion_answers import completion_chunks
 from api.settings import Settings
 from api.store import open_store
 
@@ -26,11 +32,14 @@ async def auth(tmp_path: Path) -> AsyncIterator[Auth]:
     store.close()
 
 
-async def call(app: Gate, text: str, length: int = 0) -> list[Message]:
+async def call(
+    app: Gate | Observe, text: str, length: int = 0, type: bytes = b"application/json"
+) -> list[Message]:
     """What the app sends to a request with that key."""
     headers = [
         (b"host", b"localhost"),
         (b"authorization", f"Bearer {text}".encode()),
+        (b"content-type", type),
         (b"content-length", str(length).encode()),
     ]
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/x", "query_string": b""}
@@ -87,6 +96,54 @@ async def test_a_route_that_breaks_gives_its_place_back(auth: Auth, tmp_path: Pa
     for _ in range(3):
         with pytest.raises(RuntimeError):
             await call(gate, text)
+
+
+async def events(ends: bool) -> AsyncGenerator[tuple[int, Token | Done], None]:
+    for _ in range(40):
+        yield 0, Token("a ")
+    if ends:
+        yield 0, Done("stop", 11, 41)
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("write", [chunks, completion_chunks])
+@pytest.mark.parametrize(("ends", "took"), [(True, (11, 41)), (False, (32, 40))])
+async def test_what_was_said_counts_for_a_client_that_reads_no_further(
+    auth: Auth, tmp_path: Path, write: Any, ends: bool, took: tuple[int, int]
+) -> None:
+    async def left(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        written = write(Head("demo", "id"), events(ends), 1, wants_usage=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.2 if not ends else 30):
+                async for one in written:
+                    if one.data["choices"][0]["finish_reason"]:
+                        break
+        await written.aclose()
+
+    key, text = auth.catalog.create(Wanted(alias="a", tokens_per_minute=1000))
+    await auth.keyring.refresh()
+    gate = Observe(Gate(left, Settings(data_dir=tmp_path), auth), lambda _: Response())
+    await call(gate, text)
+    await auth.usage.write()
+    (use,) = auth.store.keys.used("2000-01-01", key.id)
+    assert (use.prompt_tokens, use.completion_tokens) == took
+    remaining = dict((await call(gate, text))[0]["headers"])[b"x-ratelimit-remaining-tokens"]
+    assert abs(1000 - sum(took) - 32 - int(remaining)) < 20  # some come back meanwhile
+
+
+async def test_a_client_gone_counts_as_estimated_and_a_strange_type_is_no_file(
+    auth: Auth, tmp_path: Path
+) -> None:
+    async def gone(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 499, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    _, text = auth.catalog.create(Wanted(alias="a", tokens_per_minute=1000))
+    await auth.keyring.refresh()
+    gate = Observe(Gate(gone, Settings(data_dir=tmp_path), auth), lambda _: Response())
+    await call(gate, text, length=4000, type=b"multipart/x")
+    assert status(await call(gate, text, length=4000)) == 429
 
 
 async def test_keys_that_cannot_be_read_open_nothing(auth: Auth, tmp_path: Path) -> None:

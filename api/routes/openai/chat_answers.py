@@ -38,6 +38,7 @@ class Head:
 def completion(head: Head, answers: Sequence[Answer]) -> JSON:
     """The whole answers to one question."""
     usage = _usage([answer.done for answer in answers])
+    seen().add_tokens(usage["prompt_tokens"], usage["completion_tokens"])
     choices = [_choice(number, answer) for number, answer in enumerate(answers)]
     return head.of("chat.completion", choices=choices, usage=usage)
 
@@ -58,12 +59,14 @@ async def chunks(
     ended: list[Done] = []
     async with aclosing(events):
         async for index, event in events:
+            seen().pieces += isinstance(event, Token | Reasoning | CallPiece)
+            if isinstance(event, Done):  # before it is sent: a client may read no further
+                seen().add_tokens(0 if ended else event.prompt_tokens, event.completion_tokens)
+                ended.append(event)
             for one in written[index].of(event):
                 yield ServerEvent("", one)
-            if isinstance(event, Done):
-                ended.append(event)
-    usage = _usage(ended)
     if wants_usage:
+        usage = _usage(ended)
         yield ServerEvent("", head.of("chat.completion.chunk", choices=[], usage=usage))
     yield DONE
 
@@ -132,10 +135,9 @@ def _provenance(citations: Sequence[Citation], receipt: Receipt) -> JSON:
 
 
 def _usage(ended: Sequence[Done]) -> dict[str, int]:
-    """What the answers to one question took, which the log tells too; the question counts once, as with OpenAI."""
+    """What the answers to one question took; the question counts once, as with OpenAI."""
     prompt = ended[0].prompt_tokens
     said = sum(done.completion_tokens for done in ended)
-    seen().add_tokens(prompt, said)
     return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
 
 

@@ -20,7 +20,9 @@ def completion(head: Head, texts: Sequence[Completion], n: int) -> JSON:
         _choice(number, one.text, one.done.finish_reason, _logprobs(one.logprobs, 0))
         for number, one in enumerate(texts)
     ]
-    return head.of(KIND, choices=choices, usage=_usage([one.done for one in texts], n))
+    usage = _usage([one.done for one in texts], n)
+    seen().add_tokens(usage["prompt_tokens"], usage["completion_tokens"])
+    return head.of(KIND, choices=choices, usage=usage)
 
 
 async def completion_chunks(
@@ -37,15 +39,19 @@ async def completion_chunks(
     async with aclosing(events):
         async for index, event in events:
             if isinstance(event, Done):
+                is_first = not any(one // n == index // n for one in ended)
+                prompt = event.prompt_tokens if is_first else 0
+                seen().add_tokens(prompt, event.completion_tokens)  # a client may read no further
                 ended[index] = event
                 choice = _choice(index, "", event.finish_reason, None)
             else:
+                seen().pieces += 1
                 logprobs = _logprobs(event.logprobs, written.get(index, 0))
                 written[index] = written.get(index, 0) + len(event.text)
                 choice = _choice(index, event.text, None, logprobs)
             yield ServerEvent("", head.of(KIND, choices=[choice], **beside))
-    usage = _usage([ended[index] for index in sorted(ended)], n)
     if wants_usage:
+        usage = _usage([ended[index] for index in sorted(ended)], n)
         yield ServerEvent("", head.of(KIND, choices=[], usage=usage))
     yield DONE
 
@@ -55,10 +61,9 @@ def _choice(index: int, text: str, finish_reason: str | None, logprobs: JSON | N
 
 
 def _usage(ended: Sequence[Done], n: int) -> JSON:
-    """What all texts took, which the log tells too; each prompt counts once."""
+    """What all texts took; each prompt counts once."""
     prompt = sum(done.prompt_tokens for done in ended[::n])
     said = sum(done.completion_tokens for done in ended)
-    seen().add_tokens(prompt, said)
     return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
 
 

@@ -59,6 +59,7 @@ async def _written(
 ) -> AsyncGenerator[ServerEvent, None]:
     async with aclosing(answer):
         async for event in answer:
+            seen().pieces += isinstance(event, Token | Reasoning | CallPiece)
             yield _on_the_wire(event)
 
 
