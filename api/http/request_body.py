@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+import anyio.to_thread
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import UploadFile
@@ -23,6 +24,10 @@ from api.http.multipart import MAX_FILES, read_multipart
 
 MAX_PAIRS = 1000
 MAX_DEPTH = 32
+MAX_VALUES = 200_000
+"""Values and names that JSON may have; an image or a document is one."""
+BYTES_BESIDE = 2**20
+"""JSON of more is read beside the event loop."""
 PATIENCE_SECONDS = 60.0
 """Time a body may take, and one second more for each `SLOWEST_BYTES_PER_SECOND` that have come."""
 SLOWEST_BYTES_PER_SECOND = 1000
@@ -32,6 +37,7 @@ PART_HEADERS_BYTES = 2**16
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+TEXT = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*+"?', re.DOTALL)
 HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 Pairs = list[tuple[str, str]]
@@ -90,6 +96,8 @@ async def read_body(
         raise UnsupportedMediaType("Send the file as multipart/form-data.")
     is_unsaid = media_type in {"", "text/plain", FORM} and content.lstrip().startswith(b"{")
     if is_unsaid or media_type == JSON or media_type.endswith("+json"):
+        if len(content) > BYTES_BESIDE:
+            return Body(members=await anyio.to_thread.run_sync(_json_members, content))
         return Body(members=_json_members(content))
     if media_type == FORM:
         return Body(pairs=_decoded_pairs(content, "body"))
@@ -173,10 +181,20 @@ def _json_members(content: bytes) -> Mapping[str, Any]:
 
 
 def _loaded(text: str) -> Any:
+    _require_few_values(text)
     try:
         return json.loads(text, object_pairs_hook=_unique_keys, parse_int=_bounded_int)
     except RecursionError:
         raise _too_deep() from None
+
+
+def _require_few_values(text: str) -> None:
+    """Counted before anything is made of them, for their making lets nothing else run."""
+    if sum(map(text.count, ",[{")) < MAX_VALUES:
+        return
+    between = TEXT.split(text, MAX_VALUES)
+    if len(between) > MAX_VALUES or sum(sum(map(one.count, ",[{")) for one in between) > MAX_VALUES:
+        raise BadRequest(f"The JSON has more than {MAX_VALUES} values.")
 
 
 def _position(error: UnicodeDecodeError | json.JSONDecodeError) -> str:

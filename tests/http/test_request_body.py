@@ -1,13 +1,14 @@
 """A body that does not come in time."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from fastapi import Request
 
-from api.errors import TooSlow
-from api.http.request_body import read_body
+from api.errors import BadRequest, TooSlow
+from api.http.request_body import MAX_VALUES, read_body
 
 pytestmark = pytest.mark.anyio
 SCOPE = {"type": "http", "method": "POST", "query_string": b""}
@@ -49,3 +50,26 @@ async def test_a_body_that_comes_fast_enough_may_take_longer() -> None:
     request = Request({**SCOPE, "headers": headers}, client.receive)
     body = await read_body(request, max_bytes=10**7, patience_seconds=0.02)
     assert len(body.members["a"]) == 10**6 + 50
+
+
+async def received(content: bytes) -> Mapping[str, Any]:
+    client = SlowClient(content, then="ends")
+    headers = [(b"content-type", b"application/json")]
+    request = Request({**SCOPE, "headers": headers}, client.receive)
+    return (await read_body(request, max_bytes=10**8)).members
+
+
+@pytest.mark.parametrize(
+    "values",
+    [b"[" + b"1," * MAX_VALUES + b"1]", b"[" + b"{}," * MAX_VALUES + b"1]", b'"",' * 250_000],
+)
+async def test_json_of_too_many_values_is_refused_before_it_is_read(values: bytes) -> None:
+    with pytest.raises(BadRequest, match="more than 200000 values"):
+        await received(b'{"a": ' + values + b"}")
+
+
+async def test_commas_and_brackets_in_a_text_are_no_values() -> None:
+    text = r"\"[{," * MAX_VALUES
+    assert await received(b'{"a": "' + text.encode() + b'"}') == {"a": '"[{,' * MAX_VALUES}
+    with pytest.raises(BadRequest, match="not JSON"):
+        await received(b'{"a": "' + text.encode())

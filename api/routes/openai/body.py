@@ -14,6 +14,7 @@ from api.http.request import get_caller, get_services, require_models
 from api.http.request_body import read_body
 from api.http.wording import in_our_words
 
+ERRORS_TOLD = 20
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -35,6 +36,7 @@ def json_body(
     async def read(request: Request) -> AsyncIterator[Any]:
         most = get_services(request).settings.max_body_bytes + more_bytes
         body = await read_body(request, max_bytes=most)
+        await body.close()  # a form has no place here, nor have its files
         members = {name: value for name, value in body.members.items() if value is not None}
         _refuse(members, unsupported or {})
         try:
@@ -62,7 +64,7 @@ def _refuse(members: Mapping[str, Any], unsupported: Mapping[str, Unsupported]) 
 
 def _in_our_words(error: ValidationError, members: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What is wrong, the innermost first: of a value that fits none of several shapes, where it nearly fits one."""
-    found = error.errors(include_url=False, include_input=False)
+    found = error.errors(include_url=False, include_input=False)[:ERRORS_TOLD]
     told = [{**one, "loc": _place(one, members), "msg": in_our_words(one)} for one in found]
     return sorted(told, key=lambda one: -len(one["loc"]))
 

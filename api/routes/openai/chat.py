@@ -46,15 +46,21 @@ class ChatRequest(Sampling):
     """A conversation, how to answer it, and, as fields of ours, the documents to answer it from."""
 
     model: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
-    messages: list[Turn] = Field(min_length=1, max_length=MAX_TURNS)
+    messages: Annotated[list[Turn], Field(fail_fast=True)] = Field(
+        min_length=1, max_length=MAX_TURNS
+    )
     max_completion_tokens: int | None = Field(None, ge=1, le=1_000_000)
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
     response_format: ResponseFormat | None = None
-    tools: list[Tool] = Field(default_factory=list, max_length=MAX_TOOLS)
+    tools: Annotated[list[Tool], Field(fail_fast=True)] = Field(
+        default_factory=list, max_length=MAX_TOOLS
+    )
     tool_choice: Choice | None = None
     parallel_tool_calls: bool | None = None
-    documents: list[Name] = Field(default_factory=list, max_length=1000)
+    documents: Annotated[list[Name], Field(fail_fast=True)] = Field(
+        default_factory=list, max_length=1000
+    )
     collection: Name = ""
 
     def options(self) -> Options:

@@ -29,14 +29,14 @@ UNSUPPORTED = {
     "echo": Unsupported("The prompt is not given back with the text.", (False,)),
     "suffix": Unsupported("Text is written at the end alone.", ("",)),
 }
-Ids = list[int]
+Ids = Annotated[list[int], Field(fail_fast=True)]
 
 
 class CompletionRequest(Sampling):
     """One prompt or several, and how to go on with them."""
 
     model: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
-    prompt: str | Annotated[list[str | int | Ids], Field(min_length=1)]
+    prompt: str | Annotated[list[str | int | Ids], Field(fail_fast=True, min_length=1)]
     logprobs: int | None = Field(None, ge=0, le=5)
     best_of: int | None = Field(None, ge=1)
 

@@ -21,14 +21,19 @@ router = APIRouter(prefix=PREFIX + "/embeddings")
 
 MAX_INPUTS = 2048
 MAX_DIMENSIONS = 100_000
-Tokens = list[int]
+Tokens = Annotated[list[int], Field(fail_fast=True)]
 
 
 class EmbeddingsRequest(BaseModel):
     """Texts, the model, and how their vectors are written: as numbers, or as base64 of little-endian float32."""
 
     model: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
-    input: str | Annotated[list[str | int | Tokens], Field(min_length=1, max_length=MAX_INPUTS)]
+    input: (
+        str
+        | Annotated[
+            list[str | int | Tokens], Field(fail_fast=True, min_length=1, max_length=MAX_INPUTS)
+        ]
+    )
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(None, ge=1, le=MAX_DIMENSIONS)
 

@@ -9,6 +9,9 @@ from api.routes.openai.body import refuse
 from api.routes.openai.images import MAX_IMAGES, image_of
 from api.runtime import Message, Role, ToolCall
 
+MAX_PARTS = 1000
+"""Of one turn."""
+
 
 class TextPart(BaseModel):
     """A part of a turn."""
@@ -65,8 +68,8 @@ class Turn(BaseModel):
     """One turn. A developer's is a system's."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
-    content: str | list[Part] | None = None
-    tool_calls: list[Call] | None = Field(None, max_length=128)
+    content: str | Annotated[list[Part], Field(fail_fast=True, max_length=MAX_PARTS)] | None = None
+    tool_calls: Annotated[list[Call], Field(fail_fast=True, max_length=128)] | None = None
     tool_call_id: str | None = Field(None, max_length=256)
     function_call: Any = None
 

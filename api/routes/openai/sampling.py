@@ -1,8 +1,9 @@
 """How to generate, as OpenAI's requests say it: what chat and completions have in common."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from api.runtime import Options
 
@@ -11,6 +12,16 @@ MAX_N = 8
 MAX_BIASES = 1024
 MAX_SEED = 2**32 - 2
 TokenId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,7}$")]
+
+
+def _few(biases: Any) -> Any:
+    """Counted before each of them is looked at."""
+    if isinstance(biases, dict) and len(biases) > MAX_BIASES:
+        raise PydanticCustomError("too_long", "", {"max_length": MAX_BIASES})
+    return biases
+
+
+Biases = Annotated[dict[TokenId, Annotated[float, Field(ge=-100, le=100)]], BeforeValidator(_few)]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -33,11 +44,9 @@ class Sampling(BaseModel):
     frequency_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
     presence_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
     repeat_penalty: float | None = Field(None, ge=0.1, le=10, allow_inf_nan=False)
-    logit_bias: dict[TokenId, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
-        None, max_length=MAX_BIASES
-    )
+    logit_bias: Biases | None = None
     seed: int | None = Field(None, ge=0, le=MAX_SEED)
-    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(fail_fast=True, max_length=16)] | None = None
     max_tokens: int | None = Field(None, ge=1, le=1_000_000)
 
     @property

@@ -5,10 +5,15 @@ from pathlib import Path
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
+from pydantic import ValidationError
 
+from api.routes.openai.chat import ChatRequest
+from api.routes.openai.completions import CompletionRequest
+from api.routes.openai.embeddings import EmbeddingsRequest
 from tests.routes.openai.conftest import sdk_over
 from tests.service import Service, open_service
 
+BIASES = {str(number): "much" for number in range(9999)}
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 
 
@@ -73,3 +78,24 @@ def test_a_defect_has_the_form_too(service: Service, sdk: openai.OpenAI) -> None
         sdk.chat.completions.create(model="demo", messages=HELLO)
     assert caught.value.type == "server_error"
     assert "nobody expects" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("path", "members", "param"),
+    [
+        ("chat/completions", {"messages": [{"role": "user", "content": [0] * 9999}]}, "messages.0"),
+        ("chat/completions", {"messages": HELLO, "logit_bias": {"x": 1} | BIASES}, "logit_bias"),
+        ("completions", {"prompt": [["x"] * 9999]}, "prompt.0"),
+        ("embeddings", {"input": [["x"] * 9999]}, "input.0"),
+    ],
+)
+def test_of_many_wrong_elements_few_are_told(
+    service: Service, path: str, members: dict[str, object], param: str
+) -> None:
+    answer = service.client.post(f"/v1/{path}", json={"model": "demo", **members})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"].startswith(param)
+    model = {"chat/completions": ChatRequest, "completions": CompletionRequest}.get(path)
+    with pytest.raises(ValidationError) as caught:
+        (model or EmbeddingsRequest).model_validate({"model": "demo", **members})
+    assert caught.value.error_count() < 10
