@@ -38,6 +38,8 @@ OURS = {"modelName": "model"}
 """Fields that are called otherwise here than on the customer's paths."""
 USELESS_TO_REPEAT = frozenset({409, 501, 507})
 """What the SDKs would send again by themselves, though it cannot succeed."""
+NOT_TO_REPEAT = frozenset({"invalid_call"})
+"""Codes of what a model was asked for and did not do: whether it is worth asking again is for people to say."""
 
 
 def is_openai(path: str) -> bool:
@@ -63,7 +65,7 @@ def openai_response(problem: Problem, headers: dict[str, str] | None = None) -> 
     problem = stamped(problem)
     status: int = problem["status"]
     said = dict(headers or {})
-    if status in USELESS_TO_REPEAT:
+    if status in USELESS_TO_REPEAT or problem.get("code") in NOT_TO_REPEAT:
         said["x-should-retry"] = "false"
     return JSONResponse(error_body(problem), STATUSES.get(status, status), headers=said)
 

@@ -105,16 +105,16 @@ class EventStream(Response):
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send(self, send: Send, chunk: bytes) -> None:
+    async def _send(self, send: Send, chunk: bytes, *, more: bool = True) -> None:
         async with self._sending:
             with anyio.move_on_after(self._send_seconds) as scope:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": chunk, "more_body": more})
         if scope.cancelled_caught:
             raise _Stalled
 
     async def _send_last(self, send: Send, error: ApiError) -> None:
-        chunk = _encoded(self._failed(error))
-        await send({"type": "http.response.body", "body": chunk, "more_body": False})
+        with contextlib.suppress(_Stalled):
+            await self._send(send, _encoded(self._failed(error)), more=False)
 
     async def _ping(self, send: Send) -> None:
         while True:

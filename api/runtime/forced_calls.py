@@ -8,9 +8,8 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
-from api.errors import BackEndFailed
+from api.errors import BackEndFailed, InvalidOption
 from api.runtime import (
     CallPiece,
     FinishReason,
@@ -21,7 +20,7 @@ from api.runtime import (
     Persona,
     Piece,
 )
-from api.runtime.schemas import placed, violation
+from api.runtime.schemas import CheckedSchema, placed, violation
 from api.runtime.threads import in_thread
 from api.runtime.tools import Tool, check_tools, made_id, name_of, parameters_of
 
@@ -58,8 +57,10 @@ async def chat(
             yield piece
 
 
-def call_schema(tools: Sequence[Tool]) -> dict[str, Any]:
-    """The schema of a call of one of them. The parameters stand aside, so that their references lead to themselves."""
+def call_schema(tools: Sequence[Tool]) -> CheckedSchema:
+    """The schema of a call of one of them, who were checked. The parameters stand aside, so that their references lead
+    to themselves; what they all are written in is what it is written in.
+    """
     calls = [
         {
             "type": "object",
@@ -75,7 +76,10 @@ def call_schema(tools: Sequence[Tool]) -> dict[str, Any]:
     definitions = {
         name_of(tool): placed(parameters_of(tool), f"#/$defs/{name_of(tool)}") for tool in tools
     }
-    return {"$defs": definitions, **(calls[0] if len(calls) == 1 else {"anyOf": calls})}
+    drafts = {parameters_of(tool).get("$schema") for tool in tools} - {None}
+    draft = {"$schema": drafts.pop()} if len(drafts) == 1 else {}
+    call = calls[0] if len(calls) == 1 else {"anyOf": calls}
+    return CheckedSchema({**draft, "$defs": definitions, **call})
 
 
 class CallReader:
@@ -159,31 +163,53 @@ async def _as_calls(
     grammar knows not all that schemas say.
     """
     reader = CallReader()
-    async with aclosing(answer) as pieces:
+    last: Piece | None = None
+    async with aclosing(
+        _about_tools(answer)
+    ) as pieces:  # closed before the check, which keeps no model
         async for piece in pieces:
             said = replace(piece, text="", logprobs=(), calls=tuple(reader.read(piece.text)))
-            if said.usage is None:
-                if said.calls or said.reasoning:
-                    yield said
-                continue
-            reason: FinishReason = "length"
-            if reader.is_whole or said.usage.finish_reason != "length":
-                await in_thread(_check, reader, tools)
-                reason = finished
-            yield replace(said, usage=replace(said.usage, finish_reason=reason))
-            return
+            if said.usage is not None:
+                last = said
+                break
+            if said.calls or said.reasoning:
+                yield said
+    if last is None or last.usage is None:
+        return
+    reason: FinishReason = "length"
+    if reader.is_whole or last.usage.finish_reason != "length":
+        await in_thread(_check, reader, tools)
+        reason = finished
+    yield replace(last, usage=replace(last.usage, finish_reason=reason))
+
+
+async def _about_tools(answer: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+    """The answer; a schema that is refused is that of the tools, for no other was sent."""
+    try:
+        async with aclosing(answer) as pieces:
+            async for piece in pieces:
+                yield piece
+    except InvalidOption as error:
+        if error.extra.get("where") != "response_format":
+            raise
+        raise InvalidOption(error.detail, where="tools") from error
 
 
 def _check(reader: CallReader, tools: Sequence[Tool]) -> None:
     """`BackEndFailed` for what is no call of one of them."""
     schemas = {name_of(tool): parameters_of(tool) for tool in tools}
     if not reader.is_whole or reader.name not in schemas:
-        raise BackEndFailed("The model was to call a function, and did not. Ask again.")
+        raise BackEndFailed(
+            "The model was to call a function, and did not. Ask again.", code="invalid_call"
+        )
     try:
-        fault = violation(schemas[reader.name], json.loads(reader.arguments))
-    except ValueError as error:
-        fault = f"they are no JSON ({error})"
+        arguments = json.loads(reader.arguments)
+    except (ValueError, RecursionError) as error:
+        fault: str | None = f"they are no JSON ({error})"
+    else:
+        fault = violation(schemas[reader.name], arguments)
     if fault:
         raise BackEndFailed(
-            f"The model's arguments for {reader.name} do not hold their schema: {fault}. Ask again."
+            f"The model's arguments for {reader.name} do not hold their schema: {fault}. Ask again.",
+            code="invalid_call",
         )

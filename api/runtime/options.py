@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from api.errors import InvalidOption
 from api.runtime import Options
-from api.runtime.schemas import check_schema
+from api.runtime.schemas import CheckedSchema, check_schema
 from api.runtime.tools import check_tools
 
 MAX_SEED = 2**32 - 2  # the number above means "random" to llama.cpp
@@ -39,9 +39,10 @@ def check_options(options: Options, trained_context: int) -> None:
     stops = options.stop or ()
     if len(stops) > MAX_STOPS or not all(0 < len(s) <= MAX_STOP_CHARACTERS for s in stops):
         raise InvalidOption(
-            f"stop: at most {MAX_STOPS} texts of 1 to {MAX_STOP_CHARACTERS} characters."
+            f"stop: at most {MAX_STOPS} texts of 1 to {MAX_STOP_CHARACTERS} characters.",
+            where="stop",
         )
-    if options.json_schema is not None:
+    if not isinstance(options.json_schema, CheckedSchema | None):
         check_schema(options.json_schema, "json_schema", "response_format")
 
 
@@ -53,7 +54,7 @@ def _within(name: str, value: float | None, least: float, most: float) -> None:
 def _within_context(name: str, value: int | None, least: int, trained: int) -> None:
     if value is not None and value > trained:
         raise InvalidOption(
-            f"{name}: {value} is more than the model's context of {trained} tokens."
+            f"{name}: {value} is more than the model's context of {trained} tokens.", where=name
         )
     _within(name, value, least, trained)
 

@@ -4,56 +4,113 @@ Nothing is fetched, and no pattern is run: patterns are the grammar's business, 
 """
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
 from jsonschema.exceptions import SchemaError, ValidationError, best_match
-from jsonschema.validators import Draft202012Validator, validator_for
+from jsonschema.validators import (
+    Draft4Validator,
+    Draft6Validator,
+    Draft7Validator,
+    Draft201909Validator,
+    Draft202012Validator,
+    extend,
+)
 from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from api.errors import InvalidOption
 
 MAX_SCHEMA_CHARACTERS = 32_768
+MAX_STEPS = 10_000
+"""References that are followed for one value; thirty levels of `oneOf` with two each would be a thousand million."""
 Schema = Mapping[str, Any]
 _OF_SCHEMAS = ("properties", "$defs", "definitions", "dependentSchemas")
 """Members whose own members are named by people."""
 _OF_VALUES = ("const", "enum", "default", "examples", "required")
 """Members that hold no schema."""
 _OF_A_WHOLE = frozenset({"$schema", "$id"})
-_PATTERNS = frozenset({"$id", "pattern", "patternProperties"})
+_PATTERNS = frozenset({"pattern", "patternProperties"})
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_HERE = ("not", "if", "then", "else")
+_EACH_HERE = ("allOf", "anyOf", "oneOf")
+_BY_MEMBER = ("dependentSchemas", "dependencies")
+"""Members that hold schemas for the same value."""
+
+
+def _called(draft: str) -> str:
+    return draft.rstrip("#").removeprefix("https://").removeprefix("http://")
+
+
+_DRAFTS: Mapping[str, Any] = {
+    _called(one.META_SCHEMA["$schema"]): one
+    for one in (
+        Draft4Validator,
+        Draft6Validator,
+        Draft7Validator,
+        Draft201909Validator,
+        Draft202012Validator,
+    )
+}
+
+
+class _Endless(Exception):
+    """Too many references are followed."""
+
+
+class _LeadsNowhere(Exception):
+    """A reference that cannot be followed; the message says why."""
+
+
+class CheckedSchema(dict[str, Any]):
+    """A schema that was made of checked ones, and need not be checked itself."""
 
 
 def check_schema(schema: Any, name: str, where: str) -> None:
     """`InvalidOption` that says what is wrong with a schema, as part of what is called `name` and `where` it stands."""
+    if why := _fault(schema):
+        raise InvalidOption(f"{name}: {why}", where=where)
 
-    def refuse(why: str) -> InvalidOption:
-        return InvalidOption(f"{name}: {why}", where=where)
 
-    def within(reference: str) -> str:
-        if not reference.startswith("#"):
-            raise refuse(
-                f"$ref {reference[:80]!r} leads out of the schema; only #/... is followed."
-            )
-        if not _leads_to_a_schema(schema, reference):
-            raise refuse(f"$ref {reference[:80]!r} leads to nothing.")
-        return reference
-
+def _fault(schema: Any) -> str | None:
     try:
         size = len(json.dumps(schema, allow_nan=False))
         if size > MAX_SCHEMA_CHARACTERS:
-            raise refuse(f"{size} characters; {MAX_SCHEMA_CHARACTERS} are allowed.")
+            return f"{size} characters; {MAX_SCHEMA_CHARACTERS} are allowed."
         if not isinstance(schema, Mapping):
-            raise refuse("this is no JSON schema, which is an object.")
-        validator_for(schema, Draft202012Validator).check_schema(schema)
-        _mapped(schema, within)
+            return "this is no JSON schema, which is an object."
+        _draft(schema).check_schema(schema)
+        _follow_references(schema)
     except SchemaError as error:
-        raise refuse(f"at {error.json_path}, {error.message[:200]}.") from None
-    except (TypeError, ValueError):
-        raise refuse("this is no JSON.") from None
+        return f"at {error.json_path}, {error.message[:200]}."
+    except KeyError:
+        return f"$schema is none of {', '.join(_DRAFTS)}."
+    except _LeadsNowhere as error:
+        return str(error)
+    except (TypeError, ValueError, AttributeError):
+        return "this is no JSON schema."
     except RecursionError:
-        raise refuse("it is too deep.") from None
+        return "it is too deep."
+    return None
+
+
+def _follow_references(schema: Schema) -> None:
+    known: dict[int, float] = {}
+
+    def follow(reference: str) -> str:
+        told = f"$ref {reference[:80]!r} leads"
+        if not reference.startswith("#"):
+            raise _LeadsNowhere(f"{told} out of the schema; only #/... is followed.")
+        found = _part(schema, reference)
+        if not isinstance(found, Mapping | bool):
+            raise _LeadsNowhere(f"{told} to nothing.")
+        if _steps(found, schema, known) > MAX_STEPS:
+            raise _LeadsNowhere(f"{told} on to too many others, or to itself.")
+        return reference
+
+    _mapped(schema, follow)
 
 
 def placed(schema: Schema, place: str) -> Any:
@@ -63,19 +120,59 @@ def placed(schema: Schema, place: str) -> Any:
 
 def violation(schema: Schema, value: Any) -> str | None:
     """What of a value the schema does not allow, apart from patterns."""
-    validator = validator_for(schema, Draft202012Validator)
-    bare = _mapped(schema, lambda reference: reference, _PATTERNS)
     try:
+        validator = _counting(_draft(schema))
+        bare = _mapped(schema, lambda reference: reference, _PATTERNS | _OF_A_WHOLE)
         fault: ValidationError | None = best_match(
             validator(bare, registry=Registry()).iter_errors(value)
         )
-    except (Unresolvable, RecursionError) as error:
-        return f"it cannot be followed ({type(error).__name__})"
+    except Exception as error:  # whatever a foreign schema brings the library to
+        return f"the schema cannot be followed ({type(error).__name__.lstrip('_')})"
     return fault and f"at {fault.json_path}, {fault.message[:200]}"
 
 
-def _leads_to_a_schema(schema: Any, reference: str) -> bool:
-    """Whether a reference within a schema leads to a part of it."""
+def _draft(schema: Schema) -> Any:
+    """What a schema is written in; `KeyError` for what nobody knows."""
+    said = schema.get("$schema", Draft202012Validator.META_SCHEMA["$schema"])
+    return _DRAFTS[_called(str(said))]
+
+
+def _counting(validator: Any) -> Any:
+    """A validator that gives up after `MAX_STEPS`."""
+    steps = count(1)
+
+    def counted(follow: Callable[..., Any]) -> Callable[..., Any]:
+        def followed(*where: Any) -> Iterator[ValidationError]:
+            if next(steps) > MAX_STEPS:
+                raise _Endless
+            yield from follow(*where) or ()
+
+        return followed
+
+    known = validator.VALIDATORS
+    changed = {name: counted(known[name]) for name in _REFERENCES if name in known}
+    return extend(validator, changed)
+
+
+def _steps(schema: Any, whole: Schema, known: dict[int, float]) -> float:
+    """Schemas that one value is held against, without what is inside of it; infinite where a schema leads to itself."""
+    if not isinstance(schema, Mapping):
+        return 1
+    if id(schema) not in known:
+        known[id(schema)] = math.inf
+        held = [schema[name] for name in _HERE if name in schema]
+        held += [one for name in _EACH_HERE for one in schema.get(name, ())]
+        held += [one for name in _BY_MEMBER for one in schema.get(name, {}).values()]
+        if isinstance(reference := schema.get("$ref"), str):
+            held.append(_part(whole, reference))
+        known[id(schema)] = 1 + sum(_steps(one, whole, known) for one in held)
+    return known[id(schema)]
+
+
+def _part(schema: Any, reference: str) -> Any:
+    """Where a reference within a schema leads, None where to nothing."""
+    if reference != "#" and not reference.startswith("#/"):
+        return None
     for step in unquote(reference).split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
         if isinstance(schema, list) and name.isdecimal() and int(name) < len(schema):
@@ -83,8 +180,8 @@ def _leads_to_a_schema(schema: Any, reference: str) -> bool:
         elif isinstance(schema, Mapping) and name in schema:
             schema = schema[name]
         else:
-            return False
-    return isinstance(schema, Mapping | bool)
+            return None
+    return schema
 
 
 def _mapped(

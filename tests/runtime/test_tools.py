@@ -11,6 +11,7 @@ from api.runtime import CallPiece, Message, Options, ToolCall
 from api.runtime.forced_calls import CallReader, call_schema
 from api.runtime.llama_cpp.chat import require_literal
 from api.runtime.llama_cpp.chunks import read_chunk
+from api.runtime.options import check_options
 from api.runtime.schemas import check_schema, violation
 from api.runtime.tools import Calls, check_tools, in_plain_words, shows_tools
 from tests.runtime.scripted_ollama import lines, runtime_over, scripted_ollama
@@ -172,3 +173,47 @@ async def test_ollama_is_offered_tools_and_its_calls_and_thoughts_come_through()
     usage = pieces[-1].usage
     assert usage is not None
     assert usage.finish_reason == "tool_calls"
+
+
+def doubling(levels: int) -> dict[str, Any]:
+    """A schema that each level asks twice."""
+    twice = {f"d{n}": {"oneOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
+    return {"$defs": {**twice, f"d{levels}": {}}, "properties": {"a": {"$ref": "#/$defs/d0"}}}
+
+
+def test_a_schema_that_leads_on_for_ever_is_refused_and_given_up() -> None:
+    check_schema(doubling(5), "it", "place")
+    check_schema(TREE, "it", "place")
+    for schema in (doubling(30), {"$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}}):
+        with pytest.raises(InvalidOption, match="too many others, or to itself"):
+            check_schema(schema, "it", "place")
+    assert "cannot be followed" in (violation(doubling(30), {"a": 1}) or "")
+
+
+@pytest.mark.parametrize("draft", [5, "http://[", "https://example.org/mine", None, ["x"]])
+def test_a_schema_in_what_nobody_knows_is_refused(draft: Any) -> None:
+    with pytest.raises(InvalidOption, match=r"it: \$schema is none of"):
+        check_schema({"$schema": draft}, "it", "place")
+
+
+def test_what_the_validator_cannot_do_is_a_fault_of_the_schema() -> None:
+    for schema, value in (
+        ({"multipleOf": 1e-300}, 10**400),
+        ({"x": {"type": "banana"}, "properties": {"a": {"$ref": "#/x"}}}, {"a": 1}),
+        ({"properties": {"a": {"$schema": "unknown", "type": "string"}}}, {"a": 1}),
+    ):
+        check_schema(schema, "it", "place")
+        assert violation(schema, value)
+    with pytest.raises(InvalidOption, match="leads to nothing"):
+        check_schema({"$ref": "#foo"}, "it", "place")
+
+
+def test_tools_may_be_long_together_and_written_in_an_older_draft() -> None:
+    pair = {"type": "array", "items": [{"type": "string"}, {"type": "integer"}]}
+    parameters = {"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"p": pair}}
+    parameters["description"] = "x" * 1000
+    tools = tuple(tool(f"t{number}", parameters) for number in range(40))
+    schema = call_schema(tools)
+    check_options(Options(tools=tools, tool_choice="required", json_schema=schema), 4096)
+    assert violation(schema, {"name": "t1", "arguments": {"p": ["a", 1]}}) is None
+    assert violation(schema, {"name": "t1", "arguments": {"p": [1, "a"]}})

@@ -1,5 +1,7 @@
 """POST /v1/chat/completions: a conversation to a model, whole or streamed, over documents or without."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Annotated
@@ -8,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
+from api.errors import InvalidOption
 from api.http.observe import seen
 from api.http.openai_errors import PREFIX
 from api.http.request import ServicesDep
@@ -93,9 +96,24 @@ async def create(
     if request.stream:
         events = merged([services.answers.stream(one) for one in questions])
         written = chunks(head, events, len(questions), wants_usage=request.wants_usage)
-        return await event_stream(http, written)
-    answers = together([partial(services.answers.whole, one) for one in questions])
-    return JSONResponse(completion(head, await while_connected(http, answers)))
+        with _as_sent(request):
+            return await event_stream(http, written)
+    works = together([partial(services.answers.whole, one) for one in questions])
+    with _as_sent(request):
+        answers = await while_connected(http, works)
+    return JSONResponse(completion(head, answers))
+
+
+@contextmanager
+def _as_sent(request: ChatRequest) -> Iterator[None]:
+    """A refusal of the longest answer names the member that was sent."""
+    try:
+        yield
+    except InvalidOption as error:
+        if error.extra.get("where") != "max_tokens" or not request.max_completion_tokens:
+            raise
+        _, _, why = error.detail.partition(": ")
+        raise refuse("max_completion_tokens", why) from error
 
 
 async def _questions(request: ChatRequest, services: Services) -> list[Question]:

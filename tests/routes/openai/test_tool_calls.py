@@ -122,3 +122,27 @@ def test_a_schema_reaches_the_model(service: Service, sdk: openai.OpenAI) -> Non
     )
     assert answer.choices[0].message.content == '{"years": 3}'
     assert service.runtime.history[-1].options.json_schema == schema
+
+
+def test_a_call_that_does_not_hold_is_not_asked_for_again(
+    service: Service, sdk: openai.OpenAI
+) -> None:
+    service.runtime.will_answer('{"name": "weather", "arguments": {"city": 4}}')
+    with pytest.raises(openai.InternalServerError) as caught:
+        sdk.chat.completions.create(
+            model="demo", messages=ASKED, tools=[WEATHER], tool_choice="required"
+        )
+    assert (caught.value.status_code, caught.value.code) == (502, "invalid_call")
+    assert caught.value.response.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_an_answer_longer_than_the_context_is_named_as_it_was_sent(
+    sdk: openai.OpenAI, name: str, stream: bool
+) -> None:
+    longest: Any = {name: 900_000}
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.chat.completions.create(model="demo", messages=ASKED, stream=stream, **longest)
+    assert caught.value.param == name
+    assert caught.value.message.count(name) == 1
