@@ -91,7 +91,7 @@ def create_app(
     try:
         sweep(settings)
         store = open_store(settings.database_path)
-        auth = open_auth(store)
+        auth = open_auth(store, keeps_admin=settings.api_key is None)
     except BaseException:
         folder.release()
         raise

@@ -94,6 +94,8 @@ class Keyring:
                 await anyio.to_thread.run_sync(self.look, limiter=self._limiter)
             except ApiError as error:
                 LOGGER.warning("the keys could not be read: %s", error.detail)
+            except Exception:
+                LOGGER.exception("the keys could not be read; it is tried again")
             await asyncio.sleep(LOOK_SECONDS)
 
 

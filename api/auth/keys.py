@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
-from api.auth.callers import Caller, Scope, hash_of
-from api.auth.refusals import KeyNotFound
+from api.auth.callers import FIRST_ADMIN, Caller, Scope, hash_of
+from api.auth.refusals import AdminNeeded, KeyNotFound
 from api.errors import InvalidOption
 from api.names import FOR_ALL, MAX_NAME_CHARACTERS, WORKSPACE, valid_workspace
 from api.store.keys import Key
@@ -18,6 +18,7 @@ START = "sk-llm-"
 RANDOM_BYTES = 32
 SHOWN_AT_START = len(START) + 4
 MOST_ALIAS_CHARACTERS = 100
+MOST_GRACE_SECONDS = 30 * 86_400
 MOST = 10**9
 """Of what a limit may be."""
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -48,14 +49,21 @@ class KeyCatalog:
     Its methods ask the database and block.
     """
 
-    def __init__(self, store: StoredKeys, workspace: str | None = None) -> None:
-        """`workspace`: that one's only; None: all."""
+    def __init__(
+        self, store: StoredKeys, workspace: str | None = None, *, keeps_admin: bool = False
+    ) -> None:
+        """`workspace`: that one's only; None: all. `keeps_admin`: from the first key on, one that may manage all of
+        them is there, else `refusals.AdminNeeded`.
+        """
         self._store = store
         self._workspace = workspace
+        self._keeps_admin = keeps_admin
 
     def of(self, caller: Caller) -> "KeyCatalog":
         """What a caller may manage."""
-        return self if caller.workspace == WORKSPACE else KeyCatalog(self._store, caller.workspace)
+        if caller.workspace == WORKSPACE:
+            return self
+        return KeyCatalog(self._store, caller.workspace, keeps_admin=self._keeps_admin)
 
     def all(self) -> list[Key]:
         """Every key, the oldest first."""
@@ -76,16 +84,28 @@ class KeyCatalog:
         nothing = dict.fromkeys(one.name for one in fields(Key))
         drawn = {"id": f"key_{secrets.token_hex(8)}", "created_at": _now().isoformat()}
         key = Key(**{**nothing, **defaults, **_of_text(text), **drawn, **values})
+        if self._keeps_admin and not _administers(key) and not self._store.all():
+            raise AdminNeeded(
+                "The first key must be able to manage the others, or nobody could: make it with the scope 'admin' in "
+                f"the workspace {WORKSPACE!r}, or set LLM_FASTAPI_API_KEY."
+            )
         self._store.put(key)
         return key, text
 
     def change(self, id: str, wanted: Wanted) -> Key:
         """Change what `wanted` names; the text of the key stays."""
         values = self._values(replace(wanted, workspace=None), may_lack_alias=True)
-        return self._changed(self.get(id), **values) if values else self.get(id)
+        key = self.get(id)
+        if _administers(key) and not _administers(replace(key, **values)):
+            self._require_another_admin(key)
+        return self._changed(key, **values) if values else key
 
     def rotate(self, id: str, grace_seconds: int) -> tuple[Key, str]:
         """The same key with a new text; the one of before opens for so many seconds more."""
+        if not 0 <= grace_seconds <= MOST_GRACE_SECONDS:
+            raise _invalid(
+                "grace_seconds", f"Between 0 and {MOST_GRACE_SECONDS}, which is 30 days."
+            )
         key, text = self.get(id), _new_text()
         until = _as_text(_now() + timedelta(seconds=grace_seconds)) if grace_seconds else None
         former = {"former_hash": key.hash if until else None, "former_until": until}
@@ -94,8 +114,18 @@ class KeyCatalog:
     def revoke(self, id: str) -> Key:
         """Delete a key; what was used with it stays known."""
         key = self.get(id)
+        if _administers(key):
+            self._require_another_admin(key)
         self._store.remove(key.id)
         return key
+
+    def _require_another_admin(self, key: Key) -> None:
+        others = (one for one in self._store.all() if one.id != key.id)
+        if self._keeps_admin and not any(map(_administers, others)):
+            raise AdminNeeded(
+                f"{key.alias!r} is the last key that may manage all keys. Make another one with the scope 'admin' in "
+                f"the workspace {WORKSPACE!r} first, or set LLM_FASTAPI_API_KEY; `llm-fastapi keys` does it anyhow."
+            )
 
     def _changed(self, key: Key, **values: Any) -> Key:
         changed = self._store.change(key.id, **values)
@@ -129,6 +159,14 @@ class KeyCatalog:
         return workspace
 
 
+def _administers(key: Key) -> bool:
+    """Whether it opens, and may manage the keys of all workspaces."""
+    has_ended = key.expires_at is not None and datetime.fromisoformat(key.expires_at) <= _now()
+    return (
+        key.workspace == WORKSPACE and "admin" in key.scopes and not key.blocked and not has_ended
+    )
+
+
 def expiry(text: str, now: datetime) -> str | None:
     """When a key ends, as ISO 8601 in UTC; None for `never`. A time without a zone is one in UTC."""
     if text.strip().lower() == "never":
@@ -158,6 +196,10 @@ def _alias(text: str) -> str:
             f"A name of 1 to {MOST_ALIAS_CHARACTERS} printable characters says whose key it is."
         )
         raise _invalid("alias", reason)
+    if alias.upper() == FIRST_ADMIN.alias:
+        raise _invalid(
+            "alias", f"{FIRST_ADMIN.alias} is what the log calls the key of the settings."
+        )
     return alias
 
 
@@ -170,7 +212,9 @@ def _scopes(given: Sequence[str]) -> list[str]:
 
 
 def _models(given: Sequence[str]) -> list[str] | None:
-    if not given or FOR_ALL in given:
+    if not given:
+        raise _invalid("models", f"Name at least one, or {FOR_ALL!r} for all.")
+    if FOR_ALL in given:
         return None
     if max(map(len, given)) > MAX_NAME_CHARACTERS:
         raise _invalid("models", f"A name has at most {MAX_NAME_CHARACTERS} characters.")

@@ -46,11 +46,15 @@ class Auth:
             await self.usage.write()
 
 
-def open_auth(store: Store) -> Auth:
-    """Over a store; a key that cannot be read yet opens nothing."""
+def open_auth(store: Store, *, keeps_admin: bool = False) -> Auth:
+    """Over a store; a key that cannot be read yet opens nothing. `keeps_admin` as in `KeyCatalog`: with no key in the
+    settings, requests may not leave the service without an admin.
+    """
     keyring = Keyring(store)
     try:
         keyring.read()
     except ApiError as error:
         LOGGER.error("the keys could not be read: %s", error.detail)
-    return Auth(store, keyring, KeyCatalog(store.keys), Limits(), Usage(store.keys))
+    return Auth(
+        store, keyring, KeyCatalog(store.keys, keeps_admin=keeps_admin), Limits(), Usage(store.keys)
+    )

@@ -4,12 +4,13 @@ ApiError
 |- KeyRefused 401          KeyNeeded, WrongKey, KeyExpired, KeyBlocked
 |- ScopeMissing 403
 |- NotFound 404            KeyNotFound
+|- Conflict 409            AdminNeeded
 `- TooManyRequests 429     RateLimited
 """
 
 from collections.abc import Mapping
 
-from api.errors import ApiError, NotFound, TooManyRequests
+from api.errors import ApiError, Conflict, NotFound, TooManyRequests
 
 
 class KeyRefused(ApiError):
@@ -54,6 +55,12 @@ class KeyNotFound(NotFound):
     """No key of that id."""
 
     title = "Key not found"
+
+
+class AdminNeeded(Conflict):
+    """No key would be left that may manage the keys."""
+
+    title = "Admin needed"
 
 
 class RateLimited(TooManyRequests):

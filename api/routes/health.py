@@ -5,6 +5,8 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from api.http.request import CallerDep
+from api.names import WORKSPACE
 from api.readiness import Readiness
 
 router = APIRouter(tags=["health"])
@@ -42,8 +44,11 @@ async def healthz() -> HealthResponse:
         }
     },
 )
-async def readyz(request: Request, response: Response) -> ReadyResponse:
-    """Each back end by name (`ready`, or what is the matter), and hints for the operator."""
+async def readyz(request: Request, caller: CallerDep, response: Response) -> ReadyResponse:
+    """Each back end by name (`ready`, or what is the matter), and hints for the operator.
+
+    What is the matter may name what is another workspace's, so that it is told to the first one alone.
+    """
     readiness: Readiness = request.app.state.readiness
     checks, hints = await readiness.ask()
     embedder = await readiness.embedder()
@@ -51,6 +56,9 @@ async def readyz(request: Request, response: Response) -> ReadyResponse:
     if not ready:
         response.status_code = 503
         response.headers["Retry-After"] = "2"
+    if caller.workspace != WORKSPACE:
+        hints = []
+        checks = {name: "ready" if one == "ready" else "not ready" for name, one in checks.items()}
     return ReadyResponse(
         status="ready" if ready else "not ready", checks=checks, hints=hints, embedder=embedder
     )

@@ -3,8 +3,10 @@
 import anyio.to_thread
 from fastapi import APIRouter, Response
 
-from api.http.request import ServicesDep
+from api.auth.refusals import ScopeMissing
+from api.http.request import CallerDep, ServicesDep
 from api.metrics import CONTENT_TYPE
+from api.names import WORKSPACE
 
 router = APIRouter(tags=["health"])
 
@@ -21,8 +23,16 @@ router = APIRouter(tags=["health"])
         }
     },
 )
-async def metrics(services: ServicesDep) -> Response:
-    """Answers that run and wait, times to the first token and between tokens, tokens, jobs, documents."""
+async def metrics(services: ServicesDep, caller: CallerDep) -> Response:
+    """Answers that run and wait, times to the first token and between tokens, tokens, jobs, documents.
+
+    They are those of all workspaces, so that only a key of the first one reads them.
+    """
+    if caller.workspace != WORKSPACE:
+        raise ScopeMissing(
+            f"The figures are those of all workspaces: ask with a key of {WORKSPACE!r}.",
+            scope="metrics",
+        )
     store = services.workspaces.store
     jobs = await anyio.to_thread.run_sync(store.jobs.counts)
     documents = await anyio.to_thread.run_sync(store.documents.counts)

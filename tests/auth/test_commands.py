@@ -38,10 +38,12 @@ def test_a_key_is_made_listed_rotated_and_revoked(capsys: pytest.CaptureFixture[
 
 
 def test_what_is_wrong_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    (id,) = re.findall(r"key_\w{16}", said(capsys, "create", "a"))
     assert main(["keys", "revoke", "key_0"]) == 1
     assert main(["keys", "create", "a", "--expires", "soon"]) == 1
     assert main(["keys", "create", "a", "--workspace", "No Such"]) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 3
+    assert main(["keys", "rotate", id, "--grace", str(10**12)]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 4
 
 
 def test_the_running_service_learns_of_it(

@@ -1,9 +1,11 @@
 """Keys over a real database: what is stored of them, and which open."""
 
+import asyncio
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from api.auth.refusals import KeyBlocked, KeyExpired, KeyNotFound, WrongKey
 from api.auth.usage import Usage
 from api.errors import ApiError, InvalidOption
 from api.store import Store, open_store
-from api.store.keys import Use
+from api.store.keys import Key, Use
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 PAST = "2020-01-01T00:00:00+00:00"
@@ -203,6 +205,48 @@ def test_a_change_leaves_what_it_does_not_name(catalog: KeyCatalog) -> None:
         "tokens_per_minute": None,
         "scopes": ["admin"],
     }
+
+
+class Failing:
+    """Keys that cannot be read or written until they can, and not for a reason that anyone foresaw."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.fails = True
+
+    def all(self) -> list[Key]:
+        if self.fails:
+            raise ValueError("a defect")
+        return self._store.keys.all()
+
+    def record(self, *what: Any) -> None:
+        if self.fails:
+            raise ValueError("a defect")
+        self._store.keys.record(*what)
+
+
+@pytest.mark.anyio
+async def test_who_follows_outlives_a_defect_and_loses_nothing(
+    store: Store, catalog: KeyCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.auth.usage.WRITE_SECONDS", 0.01)
+    monkeypatch.setattr("api.auth.keyring.LOOK_SECONDS", 0.01)
+    key, text = catalog.create(Wanted(alias="n8n"))
+    failing = Failing(store)
+    usage, keyring = Usage(failing), Keyring(replace(store, keys=failing))  # type: ignore[arg-type]
+    usage.add(Caller(key.id, "n8n", "default", frozenset({"use"})), "demo", 10, 5)
+    tasks = [asyncio.create_task(one.follow()) for one in (usage, keyring)]
+    await asyncio.sleep(0.1)
+    failing.fails = False
+    async with asyncio.timeout(30):
+        while not keyring.is_known or not store.keys.used("2000-01-01"):
+            await asyncio.sleep(0.01)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert keyring.find(text).caller.key_id == key.id
+    (use,) = store.keys.used("2000-01-01")
+    assert (use.requests, use.prompt_tokens, use.completion_tokens) == (1, 10, 5)
 
 
 @pytest.mark.anyio

