@@ -105,7 +105,7 @@ def test_probabilities_are_told_with_what_might_have_been(sdk: openai.OpenAI) ->
     told = answer.choices[0].logprobs
     assert told
     assert told.content
-    assert "".join(one.token for one in told.content) == ASKED[0]["content"]  # type: ignore[typeddict-item]
+    assert "".join(one.token for one in told.content) == ASKED[0]["content"]
     assert {len(one.top_logprobs) for one in told.content} == {2}
 
 
