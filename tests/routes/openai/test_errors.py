@@ -5,7 +5,7 @@ from pathlib import Path
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from api.routes.openai.chat import ChatRequest
 from api.routes.openai.completions import CompletionRequest
@@ -95,7 +95,11 @@ def test_of_many_wrong_elements_few_are_told(
     answer = service.client.post(f"/v1/{path}", json={"model": "demo", **members})
     assert answer.status_code == 400
     assert answer.json()["error"]["param"].startswith(param)
-    model = {"chat/completions": ChatRequest, "completions": CompletionRequest}.get(path)
+    requests: dict[str, type[BaseModel]] = {
+        "chat/completions": ChatRequest,
+        "completions": CompletionRequest,
+        "embeddings": EmbeddingsRequest,
+    }
     with pytest.raises(ValidationError) as caught:
-        (model or EmbeddingsRequest).model_validate({"model": "demo", **members})
+        requests[path].model_validate({"model": "demo", **members})
     assert caught.value.error_count() < 10
