@@ -84,6 +84,15 @@ class Place:
     _counted: _Counted
     _has_left: bool = False
 
+    def expect(self, tokens: int) -> None:
+        """It is larger than it was held for: hold so much, and no more than is let out in a minute."""
+        bucket = self._counted.buckets.get("tokens")
+        more = (min(tokens, bucket.limit) if bucket else tokens) - self.held
+        if more > 0 and not self._has_left:
+            self.held += more
+            if bucket:
+                bucket.level -= more
+
     def leave(self, tokens: int) -> None:
         """It has ended, in whatever way, and took so many tokens."""
         if self._has_left:

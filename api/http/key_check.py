@@ -59,6 +59,8 @@ class KeyCheck:
             await self._app(scope, receive, send)
             return
         try:
+            if _is_text(headers) and "content-length" not in headers:
+                receive = _measured(receive, place)
             await self._app(scope, receive, _with_headers(send, place.headers))
         finally:
             self._settle(caller, place, scope)
@@ -89,7 +91,7 @@ class KeyCheck:
         self._auth.let_in(caller)
         if scope["method"] in READING:
             return None
-        tokens = estimated_tokens(_size(scope, headers), _type(headers) != "multipart/form-data")
+        tokens = estimated_tokens(_size(scope, headers), _is_text(headers))
         return self._auth.limits.enter(caller.key_id, allowed, tokens, time.monotonic())
 
     def _settle(self, caller: Caller, place: Place, scope: Scope) -> None:
@@ -109,8 +111,10 @@ def _keys_in(headers: Headers) -> list[str]:
     return [key.strip() for scheme, _, key in pairs if scheme.lower() == "bearer"]
 
 
-def _type(headers: Headers) -> str:
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
+def _is_text(headers: Headers) -> bool:
+    """Whether its body is a prompt, and not files."""
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type != "multipart/form-data"
 
 
 def _size(scope: Scope, headers: Headers) -> int:
@@ -118,6 +122,20 @@ def _size(scope: Scope, headers: Headers) -> int:
     return len(scope["query_string"]) + (
         int(length) if length.isascii() and length.isdigit() else 0
     )
+
+
+def _measured(receive: Receive, place: Place) -> Receive:
+    """Holds tokens for a body that did not say how long it is, as it comes."""
+    received = 0
+
+    async def receiving() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        place.expect(estimated_tokens(received, is_text=True))
+        return message
+
+    return receiving
 
 
 def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:

@@ -32,14 +32,18 @@ async def auth(tmp_path: Path) -> AsyncIterator[Auth]:
 
 
 async def call(
-    app: Gate | Observe, text: str, length: int = 0, type: bytes = b"application/json"
+    app: Gate | Observe,
+    text: str,
+    length: int | None = 0,
+    type: bytes = b"application/json",
+    body: bytes = b"",
 ) -> list[Message]:
     """What the app sends to a request with that key."""
     headers = [
         (b"host", b"localhost"),
         (b"authorization", f"Bearer {text}".encode()),
         (b"content-type", type),
-        (b"content-length", str(length).encode()),
+        *([] if length is None else [(b"content-length", str(length).encode())]),
     ]
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/x", "query_string": b""}
     sent: list[Message] = []
@@ -48,7 +52,7 @@ async def call(
         sent.append(message)
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b""}
+        return {"type": "http.request", "body": body}
 
     await app({**scope, "headers": headers}, receive, send)
     return sent
@@ -139,6 +143,22 @@ async def test_a_client_gone_counts_as_estimated_and_a_strange_type_is_no_file(
     gate = Observe(Gate(gone, Settings(data_dir=tmp_path), auth), lambda _: Response())
     await call(gate, text, length=4000, type=b"multipart/x")
     assert status(await call(gate, text, length=4000)) == 429
+
+
+async def test_a_body_that_does_not_say_its_length_is_measured(auth: Auth, tmp_path: Path) -> None:
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        raise asyncio.CancelledError
+
+    key, text = auth.catalog.create(Wanted(alias="a", tokens_per_minute=1000))
+    await auth.keyring.refresh()
+    gate = Gate(reading, Settings(data_dir=tmp_path), auth)
+    with pytest.raises(asyncio.CancelledError):
+        await call(gate, text, length=None, body=b"x" * 8000)
+    assert status(await call(gate, text, length=4000)) == 429
+    await auth.usage.write()
+    (use,) = auth.store.keys.used("2000-01-01", key.id)
+    assert use.prompt_tokens == 1000  # as much as it may take in a minute
 
 
 async def test_keys_that_cannot_be_read_open_nothing(auth: Auth, tmp_path: Path) -> None:
