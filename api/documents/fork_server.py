@@ -6,15 +6,20 @@ says how the child has ended; it ends the child when we close that one first. `r
 """
 
 import asyncio
+import logging
 import socket
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from api import child_process
+from api.errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 PIECE_BYTES = 2**18
+WORDS_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +39,30 @@ class ForkServer:
         self._starting = asyncio.Lock()
         self._line: socket.socket | None = None  # to the one that takes requests
         self._processes: list[Process] = []
+        self._words: asyncio.Task[bytes] | None = None
 
     async def run(self, request: bytes, seconds: float) -> Ended:
         """What a child makes of the request. Raises `TimeoutError` when it is not there in time, and ends it.
 
-        It begins once more where the server is ended meanwhile.
+        It begins once more where the server is ended meanwhile; `errors.Unavailable` where it is ended again.
         """
         for _ in range(2):
             line = await self._running()
-            async with asyncio.timeout(seconds):
-                ended = await _asked(line, request)
+            try:
+                async with asyncio.timeout(seconds):
+                    ended = await _asked(line, request)
+            except TimeoutError:
+                self._retire(line)  # it may be the server that hangs
+                raise
             if ended is None or ended.code < 0:
                 self._retire(line)  # by crashes nobody learns where things are in the next child
             if ended:
                 return ended
-        raise ChildProcessError("The process that forks others was ended twice.")
+        log.error("The process that reads documents was ended twice: %s", await self._last_words())
+        raise Unavailable(
+            "The process that reads documents does not start; the log says why. It is tried again.",
+            retry_after_seconds=5,
+        )
 
     async def close(self) -> None:
         """End the server. Its children end with it."""
@@ -58,6 +72,8 @@ class ForkServer:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        if self._words:
+            await asyncio.wait([self._words], timeout=1)
 
     async def _running(self) -> socket.socket:
         async with self._starting:
@@ -74,10 +90,20 @@ class ForkServer:
             env=self._env,
             stdin=DEVNULL,
             stdout=DEVNULL,
-            stderr=DEVNULL,
+            stderr=PIPE,
             pass_fds=(line,),
         )
+        assert process.stderr  # noqa: S101
+        self._words = asyncio.create_task(_end_of(process.stderr))
         self._processes = [one for one in self._processes if one.returncode is None] + [process]
+
+    async def _last_words(self) -> str:
+        """The last line that the newest server has said, if it is gone."""
+        if self._words is None:
+            return "nothing"
+        await asyncio.wait([self._words], timeout=1)
+        said = self._words.result() if self._words.done() else b""
+        return (said.decode(errors="replace").strip().splitlines() or ["nothing"])[-1]
 
     def _retire(self, line: socket.socket) -> None:
         """The next request starts another server; this one ends after its last child."""
@@ -103,6 +129,14 @@ async def _asked(line: socket.socket, request: bytes) -> Ended | None:
             said = await _all_of(answer)
         code = await _all_of(control)
     return Ended(int(code), said) if code else None
+
+
+async def _end_of(stream: asyncio.StreamReader) -> bytes:
+    """The last of what comes until the other side is closed."""
+    end = b""
+    while part := await stream.read(PIECE_BYTES):
+        end = (end + part)[-WORDS_BYTES:]
+    return end
 
 
 async def _all_of(end: socket.socket) -> bytes:

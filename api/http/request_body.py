@@ -26,7 +26,7 @@ MAX_PAIRS = 1000
 MAX_DEPTH = 32
 MAX_VALUES = 200_000
 """Values and names that JSON may have; an image or a document is one."""
-BYTES_BESIDE = 2**20
+BYTES_BESIDE = 2**16
 """JSON of more is read beside the event loop."""
 PATIENCE_SECONDS = 60.0
 """Time a body may take, and one second more for each `SLOWEST_BYTES_PER_SECOND` that have come."""

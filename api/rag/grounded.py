@@ -18,6 +18,7 @@ from api.rag.receipt import (
     Receipt,
     Refused,
     Token,
+    Unanswered,
     UsedPassage,
     done,
     left_out,
@@ -216,7 +217,7 @@ def _unanswered(
 ) -> Iterator[AnswerEvent]:
     """The answer where the documents hold none: the model is not asked."""
     usage = Usage("stop", 0, 0)
-    yield Token(REFUSAL)
+    yield Unanswered(REFUSAL)
     yield replace(
         plain_receipt(asked, usage),
         queries=queries.texts,

@@ -24,6 +24,11 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Unanswered(Token):
+    """What is said, whole, where no model is asked, for the documents do not hold the answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reasoning:
     """A piece of what the model thinks before it answers."""
 

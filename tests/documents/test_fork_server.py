@@ -15,7 +15,7 @@ import pytest
 
 from api.documents.extract import Bounds, extract, open_server
 from api.documents.fork_server import ForkServer
-from api.errors import DocumentUnusable
+from api.errors import DocumentUnusable, Unavailable
 from tests.documents.pdfs import pdf
 from tests.finetune.jobs import wait_for
 
@@ -103,7 +103,15 @@ async def test_a_child_that_takes_too_long_is_ended_and_the_next_is_not(
     quick = Bounds(20, 10_000, 0.3, 512 * 2**20)
     with pytest.raises(DocumentUnusable, match="too long"):
         await extract(server, stuck(tmp_path), quick, "txt")
-    wait_for(lambda: not running().children())
+    wait_for(lambda: not psutil.Process().children(recursive=True))
+    assert (await extract(server, written(tmp_path), BOUNDS)).pages
+
+
+async def test_a_server_that_hangs_is_not_asked_again(server: ForkServer, tmp_path: Path) -> None:
+    assert (await extract(server, written(tmp_path), BOUNDS)).pages
+    running().suspend()
+    with pytest.raises(DocumentUnusable, match="too long"):
+        await extract(server, written(tmp_path), Bounds(20, 10_000, 0.3, 512 * 2**20))
     assert (await extract(server, written(tmp_path), BOUNDS)).pages
 
 
@@ -132,11 +140,15 @@ async def test_documents_are_read_once_more_when_the_server_is_ended(
     assert (await task).pages[0].text == "Two fish."
 
 
-async def test_a_server_that_cannot_start_is_told() -> None:
-    server = ForkServer(["/does/not/exist"], {})
-    with pytest.raises(ChildProcessError):
+async def test_a_server_that_cannot_start_is_told_and_can_be_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = ForkServer([sys.executable, "-c", "import nothing_of_the_kind"], {})
+    with pytest.raises(Unavailable) as caught:
         await server.run(json.dumps({}).encode(), 9)
     await server.close()
+    assert caught.value.retry_after_seconds
+    assert "No module named 'nothing_of_the_kind'" in caplog.text
 
 
 PARENT = """

@@ -89,8 +89,8 @@ def test_the_python_sdk_is_at_home(served: Server) -> None:
         assert call.type == "function"
         assert set(json.loads(call.function.arguments)) == {"city"}
         with pytest.raises(openai.BadRequestError) as caught:
-            sdk.chat.completions.create(model="demo", messages=HELLO, reasoning_effort="low")
-        assert caught.value.param == "reasoning_effort"
+            sdk.chat.completions.create(model="demo", messages=HELLO, verbosity="low")
+        assert caught.value.param == "verbosity"
 
 
 def test_the_node_sdk_hears_the_same(served: Server, node_sdk: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
@@ -38,7 +38,6 @@ UNSUPPORTED = {
     "functions": Unsupported("Send `tools`, each as {type: function, function: ...}.", ([],)),
     "modalities": Unsupported("Models answer in text alone.", (["text"], [])),
     "prediction": Unsupported("An expected answer saves no time here. Leave it out."),
-    "reasoning_effort": Unsupported("How much a model thinks cannot be set. Leave it out."),
     "verbosity": Unsupported("Ask for it in the messages, or set max_tokens.", ("medium",)),
     "web_search_options": Unsupported("Only documents are searched: name `documents`."),
 }
@@ -61,6 +60,7 @@ class ChatRequest(Sampling):
     )
     tool_choice: Choice | None = None
     parallel_tool_calls: bool | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     documents: Annotated[list[Name], Field(fail_fast=True)] = Field(
         default_factory=list, max_length=1000
     )
@@ -71,6 +71,7 @@ class ChatRequest(Sampling):
         if self.top_logprobs is not None and not self.logprobs:
             raise refuse("top_logprobs", "Set `logprobs` too.")
         tools, choice = chosen(self.tools, self.tool_choice)
+        effort = self.reasoning_effort
         return replace(
             self.sampled(),
             max_tokens=self.max_completion_tokens or self.max_tokens,
@@ -79,6 +80,7 @@ class ChatRequest(Sampling):
             tools=tools,
             tool_choice=choice,
             parallel_tool_calls=self.parallel_tool_calls if tools else None,
+            think=None if effort is None else effort not in ("none", "minimal"),
         )
 
 
@@ -93,15 +95,23 @@ async def create(
     """One answer, or `n`. Citations and receipt stand beside its content, or in the last delta of a stream."""
     questions = await _questions(request, services)
     head = Head(questions[0].model.name, new_id("chatcmpl"))
+    has_form = _has_form(questions[0].options)
     if request.stream:
         events = merged([services.answers.stream(one) for one in questions])
-        written = chunks(head, events, len(questions), wants_usage=request.wants_usage)
+        written = chunks(
+            head, events, len(questions), wants_usage=request.wants_usage, has_form=has_form
+        )
         with _as_sent(request):
             return await event_stream(http, written)
     works = together([partial(services.answers.whole, one) for one in questions])
     with _as_sent(request):
         answers = await while_connected(http, works)
-    return JSONResponse(completion(head, answers))
+    return JSONResponse(completion(head, answers, has_form=has_form))
+
+
+def _has_form(options: Options) -> bool:
+    """Whether an answer must be JSON or a call, which a refusal in words is not."""
+    return options.json_schema is not None or options.tool_choice not in (None, "auto", "none")
 
 
 @contextmanager

@@ -9,11 +9,22 @@ from typing import Any
 
 from api.http.observe import seen
 from api.http.sse import ServerEvent
-from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Reasoning, Receipt, Token
+from api.rag.receipt import (
+    Answer,
+    AnswerEvent,
+    Citation,
+    Done,
+    Reasoning,
+    Receipt,
+    Token,
+    Unanswered,
+)
 from api.routes.openai.streams import DONE
 from api.runtime import CallPiece, TokenLogprob, ToolCall
 
 JSON = dict[str, Any]
+NOT_ASKED = ("nothing found", "not relevant")
+"""Why a question over documents was put to no model."""
 
 
 def new_id(kind: str) -> str:
@@ -35,11 +46,11 @@ class Head:
         return {**said, **members}
 
 
-def completion(head: Head, answers: Sequence[Answer]) -> JSON:
-    """The whole answers to one question."""
+def completion(head: Head, answers: Sequence[Answer], *, has_form: bool = False) -> JSON:
+    """The whole answers to one question; where they must have a form, one that no model gave is a `refusal`."""
     usage = _usage([answer.done for answer in answers])
     seen().add_tokens(usage["prompt_tokens"], usage["completion_tokens"])
-    choices = [_choice(number, answer) for number, answer in enumerate(answers)]
+    choices = [_choice(number, answer, has_form) for number, answer in enumerate(answers)]
     return head.of("chat.completion", choices=choices, usage=usage)
 
 
@@ -49,12 +60,14 @@ async def chunks(
     number: int,
     *,
     wants_usage: bool,
+    has_form: bool = False,
 ) -> AsyncGenerator[ServerEvent, None]:
     """The events of so many answers as chunks: of each the role first and the finish reason last, then the usage if it
     is wanted.
     """
     written = [
-        _Chunks(head, index, {"usage": None} if wants_usage else {}) for index in range(number)
+        _Chunks(head, index, {"usage": None} if wants_usage else {}, has_form)
+        for index in range(number)
     ]
     ended: list[Done] = []
     async with aclosing(events):
@@ -74,10 +87,11 @@ async def chunks(
 class _Chunks:
     """Writes the chunks of one answer; citations wait for the last one, as the receipt does."""
 
-    def __init__(self, head: Head, index: int, beside: JSON) -> None:
+    def __init__(self, head: Head, index: int, beside: JSON, has_form: bool) -> None:
         self._head = head
         self._index = index
         self._beside = beside
+        self._has_form = has_form
         self._has_begun = False
         self._cited: list[Citation] = []
         self._told: JSON = {}
@@ -88,6 +102,8 @@ class _Chunks:
             self._has_begun = True
             yield self._chunk({"role": "assistant", "content": ""})
         match event:
+            case Unanswered() if self._has_form:
+                yield self._chunk({"refusal": event.text})
             case Token():
                 yield self._chunk({"content": event.text}, logprobs=_logprobs(event.logprobs))
             case Reasoning():
@@ -113,8 +129,10 @@ class _Chunks:
         return self._head.of("chat.completion.chunk", choices=[choice], **self._beside)
 
 
-def _choice(number: int, answer: Answer) -> JSON:
+def _choice(number: int, answer: Answer, has_form: bool) -> JSON:
     message: JSON = {"role": "assistant", "content": answer.message, "refusal": None}
+    if has_form and answer.receipt.refused_because in NOT_ASKED:
+        message |= {"content": None, "refusal": answer.message}
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     if answer.calls:

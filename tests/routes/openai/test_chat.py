@@ -160,7 +160,7 @@ def test_a_developer_speaks_as_the_system(service: Service, sdk: openai.OpenAI) 
         ("functions", [{"name": "f"}], "functions"),
         ("function_call", "auto", "function_call"),
         ("modalities", ["text", "audio"], "modalities"),
-        ("reasoning_effort", "low", "reasoning_effort"),
+        ("reasoning_effort", "much", "reasoning_effort"),
         ("n", 9, "n"),
         ("stop", [7], "stop.0"),
         ("tool_choice", "now", "tool_choice"),

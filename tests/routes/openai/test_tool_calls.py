@@ -7,6 +7,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
+from api.rag.prompts import REFUSAL
 from tests.fake_answers import Said
 from tests.service import Service
 
@@ -146,3 +147,20 @@ def test_an_answer_longer_than_the_context_is_named_as_it_was_sent(
         sdk.chat.completions.create(model="demo", messages=ASKED, stream=stream, **longest)
     assert caught.value.param == name
     assert caught.value.message.count(name) == 1
+
+
+def test_where_a_form_is_asked_for_what_documents_do_not_hold_is_a_refusal(
+    sdk: openai.OpenAI,
+) -> None:
+    everywhere = {"documents": ["*"]}  # there are none
+    forced: Any = {"tools": [WEATHER], "tool_choice": "required"}
+    for form in (forced, {"response_format": {"type": "json_object"}}):
+        asked: Any = {"model": "demo", "messages": ASKED, "extra_body": everywhere, **form}
+        message = sdk.chat.completions.create(**asked).choices[0].message
+        assert (message.content, message.refusal) == (None, REFUSAL)
+        with sdk.chat.completions.stream(**asked) as stream:
+            message = stream.get_final_completion().choices[0].message
+        assert message.refusal == REFUSAL
+        assert not message.content
+    plain = sdk.chat.completions.create(model="demo", messages=ASKED, extra_body=everywhere)
+    assert (plain.choices[0].message.content, plain.choices[0].message.refusal) == (REFUSAL, None)

@@ -85,3 +85,8 @@ def test_probabilities_and_biases_are_told() -> None:
     assert (said.logprobs, said.logit_bias) == (3, {17: -100.0})
     assert options(logprobs=True).logprobs == 0
     assert options(logprobs=False).logprobs is None
+
+
+@pytest.mark.parametrize(("effort", "thinks"), [(None, None), ("minimal", False), ("low", True)])
+def test_an_effort_is_whether_a_model_thinks(effort: str | None, thinks: bool | None) -> None:
+    assert options(reasoning_effort=effort).think is thinks
