@@ -33,6 +33,8 @@ _OF_VALUES = ("const", "enum", "default", "examples", "required")
 """Members that hold no schema."""
 _OF_A_WHOLE = frozenset({"$schema", "$id"})
 _PATTERNS = frozenset({"pattern", "patternProperties"})
+_BESIDE_PATTERNS = frozenset({"additionalProperties", "unevaluatedProperties"})
+"""Members that are about what no pattern names."""
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _HERE = ("not", "if", "then", "else")
 _EACH_HERE = ("allOf", "anyOf", "oneOf")
@@ -193,8 +195,11 @@ def _mapped(
     if not isinstance(schema, Mapping):
         return schema
     made: dict[str, Any] = {}
+    left_out = without
+    if "patternProperties" in without & schema.keys():
+        left_out |= _BESIDE_PATTERNS
     for key, value in schema.items():
-        if key in without:
+        if key in left_out:
             continue
         if key == "$ref" and isinstance(value, str):
             made[key] = reference(value)

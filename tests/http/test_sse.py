@@ -115,6 +115,12 @@ async def test_a_client_that_never_reads_is_given_up() -> None:
     assert source.closed
 
 
+async def test_nor_does_a_failure_wait_for_it() -> None:
+    source, client = Source(then=BackEndFailed("The child died.")), Client(reads=False)
+    await serve(EventStream(source.events(), send_seconds=0.01), client)
+    assert source.closed
+
+
 async def test_an_idle_stream_is_kept_alive() -> None:
     source, client = Source("one", waits=True), Client()
     stream = EventStream(source.events(), ping_seconds=0.01)

@@ -49,6 +49,8 @@ def test_a_member_may_be_called_like_a_word_of_schemas() -> None:
     check_schema(schema, "s", "s")
     assert violation(schema, {"pattern": "x"})
     assert violation({"type": "string", "pattern": "^(a+)+$"}, "a" * 40 + "b") is None  # not run
+    named = {"patternProperties": {"^x": {}}, "additionalProperties": False}
+    assert violation(named, {"x1": 1}) is None
 
 
 @pytest.mark.parametrize(

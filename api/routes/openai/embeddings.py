@@ -92,5 +92,6 @@ def _answer(model: str, embedded: Embedded, form: str) -> JSONResponse:
 
 def _written(vector: npt.NDArray[np.float32], form: str) -> list[float] | str:
     if form == "float":
-        return vector.tolist()
+        numbers: list[float] = vector.tolist()
+        return numbers
     return base64.b64encode(vector.astype("<f4").tobytes()).decode()
