@@ -3,6 +3,9 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
+
+from anyio.to_thread import run_sync
 
 from api.errors import BackEndFailed, InvalidOption
 from api.models.bundled import BundledModels
@@ -91,7 +94,7 @@ class Answers:
     async def stream(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Tokens, then citations, the receipt, the end. Closing it cancels the generation."""
         messages = question.messages
-        asked = self._settled(question)
+        asked = await self._settled(question)
         if not question.names:
             events = chat(self._runtime, asked, messages)
         else:
@@ -112,7 +115,7 @@ class Answers:
         """One whole answer a document, by its name; the question is rephrased once for all. A document whose name is
         another one's too goes by `NAME (ID)`: the model's own comes first.
         """
-        asked = self._settled(question)
+        asked = await self._settled(question)
         scope = await self._grounded.scope(asked.model.name, question.collection)
         selected = await self._grounded.select(scope, question.names)
         if selected is None:
@@ -164,11 +167,14 @@ class Answers:
         """Hints for the operator."""
         return await self._grounded.check()
 
-    def _settled(self, question: Question) -> Asked:
-        over_documents = bool(question.names)
-        return settled(
-            question.model, question.options, self._limits, over_documents=over_documents
+    async def _settled(self, question: Question) -> Asked:
+        """Beside the event loop where there are schemas to be checked: those of many tools take a second."""
+        options, over_documents = question.options, bool(question.names)
+        settle = partial(
+            settled, question.model, options, self._limits, over_documents=over_documents
         )
+        has_schemas = options.tools or options.json_schema is not None
+        return await run_sync(settle) if has_schemas else settle()
 
     def _require_few(self, documents: Sequence[Document]) -> None:
         most = self._limits.max_answers

@@ -6,6 +6,7 @@ Nothing is fetched, and no pattern is run: patterns are the grammar's business, 
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from itertools import count
 from typing import Any
 from urllib.parse import unquote
@@ -78,9 +79,21 @@ def check_schema(schema: Any, name: str, where: str) -> None:
 
 def _fault(schema: Any) -> str | None:
     try:
-        size = len(json.dumps(schema, allow_nan=False))
-        if size > MAX_SCHEMA_CHARACTERS:
-            return f"{size} characters; {MAX_SCHEMA_CHARACTERS} are allowed."
+        text = json.dumps(schema, allow_nan=False)
+    except (TypeError, ValueError):
+        return "this is no JSON."
+    except RecursionError:
+        return "it is too deep."
+    if len(text) > MAX_SCHEMA_CHARACTERS:
+        return f"{len(text)} characters; {MAX_SCHEMA_CHARACTERS} are allowed."
+    return _fault_of(text)
+
+
+@lru_cache(maxsize=256)
+def _fault_of(text: str) -> str | None:
+    """Remembered, for each request is checked at several doors, and many ask with the same tools."""
+    try:
+        schema = json.loads(text)
         if not isinstance(schema, Mapping):
             return "this is no JSON schema, which is an object."
         _draft(schema).check_schema(schema)
