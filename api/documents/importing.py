@@ -192,8 +192,9 @@ class Importer:
         while True:
             try:
                 return await self._steps(document, running.password)
-            except DocumentNotFound:
-                raise  # deleted meanwhile
+            except DocumentNotFound:  # deleted meanwhile
+                async with self._beginning:  # who gave it up has said so when that is over
+                    raise
             except Exception as error:
                 passes = isinstance(error, DeviceInUse if running.is_waited_for else Unavailable)
                 if not isinstance(error, Unavailable) or not passes:
