@@ -123,6 +123,20 @@ class EventStream(Response):
                 await self._send(send, KEEPALIVE_COMMENT)
 
 
+async def begun(
+    http: Request,
+    events: AsyncGenerator[ServerEvent, None],
+    failed: Callable[[ApiError], ServerEvent] = problem_event,
+) -> EventStream:
+    """A stream whose first event is there before the response starts, so that a refusal keeps its status."""
+    try:
+        first = await while_connected(http, anext(events))
+    except BaseException:
+        await events.aclose()
+        raise
+    return EventStream(events, first, failed=failed)
+
+
 async def while_connected(request: Request, work: Awaitable[T]) -> T:
     """The result of `work`; `errors.ClientGone`, and `work` is cancelled, when the client goes away before."""
     result: list[T] = []

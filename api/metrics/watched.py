@@ -20,7 +20,7 @@ class WatchedRuntime(RuntimeOver):
         self._figures = figures
         self._clock = clock
 
-    async def chat(
+    def chat(
         self,
         model: ModelRef,
         messages: Sequence[Message],
@@ -33,18 +33,13 @@ class WatchedRuntime(RuntimeOver):
         pieces = super().chat(
             model, messages, options, least_tokens=least_tokens, prompt_tokens=prompt_tokens
         )
-        async with aclosing(self._watched(name_of(model), pieces)) as watched:
-            async for piece in watched:
-                yield piece
+        return self._watched(name_of(model), pieces)
 
-    async def complete(
+    def complete(
         self, model: ModelRef, prompt: str, options: Options
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces."""
-        pieces = super().complete(model, prompt, options)
-        async with aclosing(self._watched(name_of(model), pieces)) as watched:
-            async for piece in watched:
-                yield piece
+        return self._watched(name_of(model), super().complete(model, prompt, options))
 
     async def _watched(
         self, model: str, pieces: AsyncGenerator[Piece, None]

@@ -159,7 +159,7 @@ class FairRuntime(RuntimeOver):
         super().__init__(runtime)
         self._turns = turns
 
-    async def chat(
+    def chat(
         self,
         model: ModelRef,
         messages: Sequence[Message],
@@ -169,33 +169,25 @@ class FairRuntime(RuntimeOver):
         prompt_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces, when its turn has come; `errors.TooManyRequests` when too many wait."""
-        async with (
-            self._turns.of(name_of(model), ASKING.get()),
-            aclosing(
-                super().chat(
-                    model,
-                    messages,
-                    options,
-                    least_tokens=least_tokens,
-                    prompt_tokens=prompt_tokens,
-                )
-            ) as pieces,
-        ):
-            async for piece in pieces:
-                yield piece
+        pieces = super().chat(
+            model, messages, options, least_tokens=least_tokens, prompt_tokens=prompt_tokens
+        )
+        return self._in_turn(model, pieces)
 
     async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text, when its turn has come."""
         async with self._turns.of(name_of(model), ASKING.get()):
             return await super().embed(model, texts)
 
-    async def complete(
+    def complete(
         self, model: ModelRef, prompt: str, options: Options
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces, in the same way."""
-        async with (
-            self._turns.of(name_of(model), ASKING.get()),
-            aclosing(super().complete(model, prompt, options)) as pieces,
-        ):
+        return self._in_turn(model, super().complete(model, prompt, options))
+
+    async def _in_turn(
+        self, model: ModelRef, pieces: AsyncGenerator[Piece, None]
+    ) -> AsyncGenerator[Piece, None]:
+        async with self._turns.of(name_of(model), ASKING.get()), aclosing(pieces):
             async for piece in pieces:
                 yield piece

@@ -1,6 +1,6 @@
 """A JSON body as OpenAI's clients send it: unknown members are ignored, a null is as left out."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from fastapi import Request
@@ -27,13 +27,13 @@ class Unsupported(NamedTuple):
 
 def json_body(
     model: type[M], unsupported: Mapping[str, Unsupported] | None = None, *, more_bytes: int = 0
-) -> Callable[[Request], AsyncIterator[Any]]:
+) -> Callable[[Request], Awaitable[M]]:
     """A dependency that gives `model`; 400 names the member that is wrong, or `unsupported`.
 
     `more_bytes` is the room beyond that of other bodies.
     """
 
-    async def read(request: Request) -> AsyncIterator[Any]:
+    async def read(request: Request) -> M:
         most = get_services(request).settings.max_body_bytes + more_bytes
         body = await read_body(request, max_bytes=most)
         await body.close()  # a form has no place here, nor have its files
@@ -45,7 +45,7 @@ def json_body(
             raise RequestValidationError(_in_our_words(error, members)) from None
         seen().named = getattr(values, "model", None)
         require_models(get_caller(request), getattr(values, "model", None))
-        yield values
+        return values
 
     return read
 

@@ -48,7 +48,7 @@ class Head:
 
 def completion(head: Head, answers: Sequence[Answer], *, has_form: bool = False) -> JSON:
     """The whole answers to one question; where they must have a form, one that no model gave is a `refusal`."""
-    usage = _usage([answer.done for answer in answers])
+    usage = usage_of([answer.done for answer in answers], len(answers))
     seen().add_tokens(usage["prompt_tokens"], usage["completion_tokens"])
     choices = [_choice(number, answer, has_form) for number, answer in enumerate(answers)]
     return head.of("chat.completion", choices=choices, usage=usage)
@@ -79,7 +79,7 @@ async def chunks(
             for one in written[index].of(event):
                 yield ServerEvent("", one)
     if wants_usage:
-        usage = _usage(ended)
+        usage = usage_of(ended, number)
         yield ServerEvent("", head.of("chat.completion.chunk", choices=[], usage=usage))
     yield DONE
 
@@ -152,9 +152,9 @@ def _provenance(citations: Sequence[Citation], receipt: Receipt) -> JSON:
     return {"citations": [asdict(one) for one in citations], "receipt": asdict(receipt)}
 
 
-def _usage(ended: Sequence[Done]) -> dict[str, int]:
-    """What the answers to one question took; the question counts once, as with OpenAI."""
-    prompt = ended[0].prompt_tokens
+def usage_of(ended: Sequence[Done], n: int) -> dict[str, int]:
+    """What the answers took, `n` to each prompt one after the other; a prompt counts once, as with OpenAI."""
+    prompt = sum(done.prompt_tokens for done in ended[::n])
     said = sum(done.completion_tokens for done in ended)
     return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
 

@@ -7,7 +7,7 @@ from api.http.observe import seen
 from api.http.sse import ServerEvent
 from api.rag.completion import Completion
 from api.rag.receipt import Done, Token
-from api.routes.openai.chat_answers import JSON, Head
+from api.routes.openai.chat_answers import JSON, Head, usage_of
 from api.routes.openai.streams import DONE
 from api.runtime import TokenLogprob
 
@@ -20,7 +20,7 @@ def completion(head: Head, texts: Sequence[Completion], n: int) -> JSON:
         _choice(number, one.text, one.done.finish_reason, _logprobs(one.logprobs, 0))
         for number, one in enumerate(texts)
     ]
-    usage = _usage([one.done for one in texts], n)
+    usage = usage_of([one.done for one in texts], n)
     seen().add_tokens(usage["prompt_tokens"], usage["completion_tokens"])
     return head.of(KIND, choices=choices, usage=usage)
 
@@ -51,20 +51,13 @@ async def completion_chunks(
                 choice = _choice(index, event.text, None, logprobs)
             yield ServerEvent("", head.of(KIND, choices=[choice], **beside))
     if wants_usage:
-        usage = _usage([ended[index] for index in sorted(ended)], n)
+        usage = usage_of([ended[index] for index in sorted(ended)], n)
         yield ServerEvent("", head.of(KIND, choices=[], usage=usage))
     yield DONE
 
 
 def _choice(index: int, text: str, finish_reason: str | None, logprobs: JSON | None) -> JSON:
     return {"index": index, "text": text, "finish_reason": finish_reason, "logprobs": logprobs}
-
-
-def _usage(ended: Sequence[Done], n: int) -> JSON:
-    """What all texts took; each prompt counts once."""
-    prompt = sum(done.prompt_tokens for done in ended[::n])
-    said = sum(done.completion_tokens for done in ended)
-    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
 
 
 def _logprobs(tokens: Sequence[TokenLogprob], start: int) -> JSON | None:

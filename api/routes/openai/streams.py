@@ -11,7 +11,7 @@ from fastapi import Request
 from api.errors import ApiError
 from api.http.openai_errors import error_body
 from api.http.problems import stamped
-from api.http.sse import EventStream, ServerEvent, while_connected
+from api.http.sse import EventStream, ServerEvent, begun
 
 T = TypeVar("T")
 
@@ -24,13 +24,8 @@ def failure(error: ApiError) -> ServerEvent:
 
 
 async def event_stream(http: Request, events: AsyncGenerator[ServerEvent, None]) -> EventStream:
-    """The first event is there before the response starts, so that a refusal keeps its status."""
-    try:
-        first = await while_connected(http, anext(events))
-    except BaseException:
-        await events.aclose()
-        raise
-    return EventStream(events, first, failed=failure)
+    """Begun as every stream, with failures as the SDKs read them."""
+    return await begun(http, events, failure)
 
 
 def merged(streams: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[tuple[int, T], None]:

@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from api.http.observe import seen
-from api.http.sse import EventStream, ServerEvent, while_connected
+from api.http.sse import EventStream, ServerEvent, begun
 from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Reasoning, Receipt, Token
 from api.runtime import CallPiece
 
@@ -44,14 +44,8 @@ def answers_by_name(answers: Mapping[str, Answer]) -> dict[str, Any]:
 
 
 async def answer_stream(http: Request, answer: AsyncGenerator[AnswerEvent, None]) -> EventStream:
-    """The first event is there before the response starts, so that a refusal keeps its status."""
-    events = _written(answer)
-    try:
-        first = await while_connected(http, anext(events))
-    except BaseException:
-        await events.aclose()
-        raise
-    return EventStream(events, first)
+    """One answer, event by event."""
+    return await begun(http, _written(answer))
 
 
 async def _written(
