@@ -92,6 +92,13 @@ class Models:
             row = connection.execute(query).mappings().first()
             return self._record(row) if row else None
 
+    def made_by(self, job_id: str) -> ModelRecord | None:
+        """The record of the model that a job has made."""
+        with self._database.read() as connection:
+            query = select(models).where(models.c.job_id == job_id, self._mine)
+            row = connection.execute(query).mappings().first() if job_id else None
+            return self._record(row) if row else None
+
     def root_of(self, name: str) -> str:
         """The base model below a model, which is that one where it is a base itself."""
         record = self.get(name)

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.http.openai_errors import PREFIX, is_openai, openai_response
 from api.http.problems import DEFECT, Problem, install_problem_handlers
 from api.routes.openai import chat, completions, embeddings, models
+from api.routes.openai.body import plain_path
 from api.routes.scopes import require_scope
 
 ROOMS = (chat, completions, embeddings, models)
@@ -38,7 +39,7 @@ def create_openai_app(state: State) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(require_scope)],
+        dependencies=[Depends(plain_path), Depends(require_scope)],
     )
     app.state = state
     install_problem_handlers(app, openai_response)

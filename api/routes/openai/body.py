@@ -5,14 +5,16 @@ from typing import Any, NamedTuple, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from api.errors import InvalidOption
 from api.http.observe import seen
-from api.http.request import get_caller, get_services, require_models
+from api.http.request import get_caller, get_callers_services, get_services, require_models
 from api.http.request_body import read_body
 from api.http.wording import in_our_words
+from api.models.aliases import plain_name
+from api.names import MAX_NAME_CHARACTERS
 
 ERRORS_TOLD = 20
 M = TypeVar("M", bound=BaseModel)
@@ -39,15 +41,52 @@ def json_body(
         await body.close()  # a form has no place here, nor have its files
         members = {name: value for name, value in body.members.items() if value is not None}
         _refuse(members, unsupported or {})
-        try:
-            values = model.model_validate(members)
-        except ValidationError as error:
-            raise RequestValidationError(_in_our_words(error, members)) from None
+        values = await with_plain_name(request, validated(model, members))
         seen().named = getattr(values, "model", None)
         require_models(get_caller(request), getattr(values, "model", None))
         return values
 
     return read
+
+
+async def with_plain_name(request: Request, values: M) -> M:
+    """A body that names a model by an alias, with its plain name instead."""
+    named = getattr(values, "model", None)
+    if not isinstance(named, str):
+        return values
+    plain = await plain_name(get_callers_services(request).store, named)
+    return values if plain == named else values.model_copy(update={"model": plain})
+
+
+async def plain_path(request: Request) -> None:
+    """A dependency before all others: the same of a model that is named in the path."""
+    if named := request.path_params.get("model"):
+        store = get_callers_services(request).store
+        request.path_params["model"] = await plain_name(store, named)
+
+
+class Page(BaseModel):
+    """Which part of a list: `limit` of it, behind the thing with the id `after`."""
+
+    after: str | None = Field(None, max_length=MAX_NAME_CHARACTERS)
+    limit: int = Field(20, ge=1, le=100)
+
+
+def query(model: type[M]) -> Callable[[Request], M]:
+    """A dependency that gives `model` from the query, where unknown names are ignored too."""
+
+    def read(request: Request) -> M:
+        return validated(model, request.query_params)
+
+    return read
+
+
+def validated(model: type[M], members: Mapping[str, Any]) -> M:
+    """`model` of what was sent; 400 names what is wrong."""
+    try:
+        return model.model_validate(dict(members))
+    except ValidationError as error:
+        raise RequestValidationError(_in_our_words(error, members)) from None
 
 
 def refuse(param: str, why: str) -> InvalidOption:
