@@ -26,7 +26,7 @@ from api.http.spelling import Spelling
 from api.jobs.opening import clear_leftovers
 from api.opening import open_services, prepare
 from api.readiness import Readiness
-from api.routes import docs, health, metrics
+from api.routes import docs, health, mcp, metrics
 from api.routes.openai import OpenAI
 from api.routes.original import (
     adapters,
@@ -149,6 +149,7 @@ def create_app(
             usage,
             health,
             metrics,
+            mcp,
         )
     ]
     for router in routers:

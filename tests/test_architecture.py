@@ -34,6 +34,8 @@ OWNERS = {
     "onnxruntime": ("api/runtime/onnx/server.py",),
     "tokenizers": ("api/runtime/ollama/tokens.py", "api/runtime/onnx/server.py", "finetune/"),
     "prometheus_client": ("api/metrics/",),
+    "mcp": ("api/routes/mcp/server.py",),
+    "mcp_types": ("api/routes/mcp/server.py",),
     "langchain_core": ("api/rag/prompts.py",),
     "uvicorn": ("api/__main__.py", "api/http/protocol.py", "api/http/forwarded.py"),
     "trl": ("finetune/training/",),
@@ -314,7 +316,7 @@ def test_the_api_loads_no_heavy_library() -> None:
     program = (
         "import sys, api.app;"
         "heavy = {'torch', 'transformers', 'ray', 'xllamacpp', 'llama_cpp', 'chromadb', 'ollama',"
-        "'tokenizers', 'trl', 'peft', 'lxml', 'openpyxl', 'markdown_it'};"
+        "'tokenizers', 'trl', 'peft', 'lxml', 'openpyxl', 'markdown_it', 'mcp'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run(

@@ -110,16 +110,18 @@ def install_problem_handlers(app: FastAPI, respond: Respond = problem_response) 
     """Answer every failure that is no defect with a problem, in the form that `respond` writes."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
-        if isinstance(error, ModelNotFound):
-            error = _without_hidden(error, getattr(request.state, CALLER, ANYONE))
+        if isinstance(error, ApiError):
+            error = for_caller(error, getattr(request.state, CALLER, ANYONE))
         return respond(*problem_of(error))
 
     for kind in (ApiError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
 
 
-def _without_hidden(error: ModelNotFound, caller: Caller) -> ModelNotFound:
-    """It names the models that there are: to a caller those that its key may use."""
+def for_caller(error: ApiError, caller: Caller) -> ApiError:
+    """One that names the models that there are names to a caller those that its key may use."""
+    if not isinstance(error, ModelNotFound):
+        return error
     return ModelNotFound(error.name, [name for name in error.created if caller.may_use(name)])
 
 

@@ -35,6 +35,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "/generate": "use",
     "/search": "use",
     "/evaluations": "use",
+    "/mcp": "use",
     "/v1": "use",
 }
 """The scope of all that is below a path; None: any key, or none where the gate lets everybody in."""

@@ -116,6 +116,19 @@ def files(kind: str, path: str, field: str, name: str) -> Case:
     return Case(kind, lambda client, it: client.post(path, params={field: it}, files={name: TEXT}))
 
 
+def called(kind: str, tool: str, field: str, **others: Any) -> Case:
+    """The thing stands among the arguments of a tool; in a list where the field ends with []."""
+
+    def ask(client: TestClient, it: str) -> Answer:
+        value: Any = [it] if field.endswith("[]") else it
+        arguments = {**others, field.removesuffix("[]"): value}
+        params = {"name": tool, "arguments": arguments}
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        return client.post("/mcp", json=message, headers={"Accept": "application/json"})
+
+    return Case(kind, ask)
+
+
 ASKED = {"user_prompt": "Where?", "model_name": DEMO}
 TURN = [{"role": "user", "content": "Where?"}]
 SWEPT = {"model_name": "swept", "parameters": {"seed": [1, 2]}, "method": "grid"}
@@ -281,12 +294,24 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /v1/embeddings": (body("model", "/v1/embeddings", "model", input="Once"),),
     "GET /v1/models/{model:path}": (of("model", "GET", "/v1/models/{}"),),
     "DELETE /v1/models/{model:path}": (of("model", "DELETE", "/v1/models/{}"),),
+    "POST /mcp": (
+        called("collection", "search", "collection", query="zeppelin"),
+        called("name", "search", "collection", query="zeppelin"),
+        called("document", "search", "documents[]", query="zeppelin", model=DEMO),
+        called("model", "ask", "model", question="Where?"),
+        called("collection", "ask", "collection", question="Where?"),
+        called("file", "ask", "documents[]", question="Where?", model=DEMO),
+        called("collection", "list_collections", "after"),
+        called("name", "list_documents", "collection"),
+        called("document", "list_documents", "after"),
+    ),
 }
 """By route what may be asked with a name or an id of another workspace. A new route gets a case here."""
 
 NOT_404 = {
     "POST /evaluations/retrieval": 422,  # questions about documents that are not there
     "GET /evaluations/retrieval": 200,  # measurements of a collection: none
+    "POST /mcp": 200,  # a refusal is told to the model that called
 }
 """Where what is not there is answered otherwise."""
 
