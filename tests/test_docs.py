@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from api.settings import Settings, settings_table
+from api.settings import Settings
+from api.settings.page import settings_table
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

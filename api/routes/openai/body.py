@@ -1,6 +1,7 @@
 """A JSON body as OpenAI's clients send it: unknown members are ignored, a null is as left out."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from fastapi import Request
@@ -92,6 +93,19 @@ def validated(model: type[M], members: Mapping[str, Any]) -> M:
 def refuse(param: str, why: str) -> InvalidOption:
     """A member that is known and cannot be honoured."""
     return InvalidOption(f"{param}: {why}", where=param)
+
+
+@contextmanager
+def as_sent(names: Mapping[str, str]) -> Iterator[None]:
+    """A refusal of an option names the member by which the request has it."""
+    try:
+        yield
+    except InvalidOption as error:
+        name = names.get(error.extra.get("where", ""))
+        if name is None:
+            raise
+        _, _, why = error.detail.partition(": ")
+        raise refuse(name, why or error.detail) from error
 
 
 def _refuse(members: Mapping[str, Any], unsupported: Mapping[str, Unsupported]) -> None:

@@ -1,28 +1,25 @@
 """POST /v1/chat/completions: a conversation to a model, whole or streamed, over documents or without."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
-from api.errors import InvalidOption
 from api.http.observe import seen
 from api.http.openai_errors import PREFIX
 from api.http.request import ServicesDep
 from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
 from api.rag import Question
-from api.routes.openai.body import Unsupported, json_body, refuse
+from api.routes.openai.body import Unsupported, as_sent, json_body, refuse
 from api.routes.openai.chat_answers import Head, chunks, completion, new_id
 from api.routes.openai.formats import ResponseFormat, schema_of
 from api.routes.openai.images import ROOM_BYTES
 from api.routes.openai.messages import Turn, conversation
-from api.routes.openai.sampling import Sampling
+from api.routes.openai.sampling import Choices, Effort, thinks
 from api.routes.openai.streams import event_stream, merged, together
 from api.routes.openai.tools import MAX_TOOLS, Choice, Tool, chosen
 from api.runtime import Message, Options
@@ -44,7 +41,7 @@ UNSUPPORTED = {
 """What changes no answer is ignored instead: `store`, `metadata`, `user`, `service_tier` and the like."""
 
 
-class ChatRequest(Sampling):
+class ChatRequest(Choices):
     """A conversation, how to answer it, and, as fields of ours, the documents to answer it from."""
 
     model: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
@@ -60,7 +57,7 @@ class ChatRequest(Sampling):
     )
     tool_choice: Choice | None = None
     parallel_tool_calls: bool | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    reasoning_effort: Effort | None = None
     documents: Annotated[list[Name], Field(fail_fast=True)] = Field(
         default_factory=list, max_length=1000
     )
@@ -71,7 +68,6 @@ class ChatRequest(Sampling):
         if self.top_logprobs is not None and not self.logprobs:
             raise refuse("top_logprobs", "Set `logprobs` too.")
         tools, choice = chosen(self.tools, self.tool_choice)
-        effort = self.reasoning_effort
         return replace(
             self.sampled(),
             max_tokens=self.max_completion_tokens or self.max_tokens,
@@ -80,7 +76,7 @@ class ChatRequest(Sampling):
             tools=tools,
             tool_choice=choice,
             parallel_tool_calls=self.parallel_tool_calls if tools else None,
-            think=None if effort is None else effort not in ("none", "minimal"),
+            think=thinks(self.reasoning_effort),
         )
 
 
@@ -96,15 +92,16 @@ async def create(
     questions = await _questions(request, services)
     head = Head(questions[0].model.name, new_id("chatcmpl"))
     has_form = _has_form(questions[0].options)
+    names = {"max_tokens": "max_completion_tokens"} if request.max_completion_tokens else {}
     if request.stream:
         events = merged([services.answers.stream(one) for one in questions])
         written = chunks(
             head, events, len(questions), wants_usage=request.wants_usage, has_form=has_form
         )
-        with _as_sent(request):
+        with as_sent(names):
             return await event_stream(http, written)
     works = together([partial(services.answers.whole, one) for one in questions])
-    with _as_sent(request):
+    with as_sent(names):
         answers = await while_connected(http, works)
     return JSONResponse(completion(head, answers, has_form=has_form))
 
@@ -112,18 +109,6 @@ async def create(
 def _has_form(options: Options) -> bool:
     """Whether an answer must be JSON or a call, which a refusal in words is not."""
     return options.json_schema is not None or options.tool_choice not in (None, "auto", "none")
-
-
-@contextmanager
-def _as_sent(request: ChatRequest) -> Iterator[None]:
-    """A refusal of the longest answer names the member that was sent."""
-    try:
-        yield
-    except InvalidOption as error:
-        if error.extra.get("where") != "max_tokens" or not request.max_completion_tokens:
-            raise
-        _, _, why = error.detail.partition(": ")
-        raise refuse("max_completion_tokens", why) from error
 
 
 async def _questions(request: ChatRequest, services: Services) -> list[Question]:

@@ -16,7 +16,7 @@ from api.names import MAX_NAME_CHARACTERS
 from api.routes.openai.body import Unsupported, json_body, refuse
 from api.routes.openai.chat_answers import Head, new_id
 from api.routes.openai.completion_answers import completion, completion_chunks
-from api.routes.openai.sampling import Sampling
+from api.routes.openai.sampling import Choices
 from api.routes.openai.streams import event_stream, merged, together
 from api.runtime import Options
 
@@ -32,7 +32,7 @@ UNSUPPORTED = {
 Ids = Annotated[list[int], Field(fail_fast=True)]
 
 
-class CompletionRequest(Sampling):
+class CompletionRequest(Choices):
     """One prompt or several, and how to go on with them."""
 
     model: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
@@ -54,9 +54,8 @@ class CompletionRequest(Sampling):
         """As the runtimes take them, for one of the texts."""
         if self.best_of is not None and self.best_of != self.n:
             raise refuse("best_of", "All that are written are given: set `n` alone.")
-        options = self.sampled()
-        longest = options.max_tokens or USUAL_TOKENS
-        return replace(options, max_tokens=longest, logprobs=self.logprobs)
+        longest = self.max_tokens or USUAL_TOKENS
+        return replace(self.sampled(), max_tokens=longest, logprobs=self.logprobs)
 
 
 @router.post("", operation_id="createCompletion")

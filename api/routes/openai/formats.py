@@ -1,4 +1,4 @@
-"""`response_format`: the form that an answer must have, which a grammar holds the model to."""
+"""The form that an answer must have, which a grammar holds the model to: `response_format`, and `text.format`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -38,14 +38,23 @@ class BySchema(BaseModel):
     json_schema: Schema
 
 
+class FlatSchema(Schema):
+    """JSON by a schema, as responses name it."""
+
+    type: Literal["json_schema"]
+
+
+TextFormat = Annotated[PlainText | AnyObject | FlatSchema, Field(discriminator="type")]
 ResponseFormat = Annotated[PlainText | AnyObject | BySchema, Field(discriminator="type")]
 
 
-def schema_of(form: ResponseFormat | None) -> Mapping[str, Any] | None:
+def schema_of(form: ResponseFormat | TextFormat | None) -> Mapping[str, Any] | None:
     """The schema that the answer must match."""
     match form:
         case AnyObject():
             return ANY_OBJECT
         case BySchema():
             return form.json_schema.schema_ or ANY_OBJECT
+        case FlatSchema():
+            return form.schema_ or ANY_OBJECT
     return None

@@ -1,6 +1,6 @@
-"""How to generate, as OpenAI's requests say it: what chat and completions have in common."""
+"""How to generate, as OpenAI's requests say it: what chat, completions and responses have in common."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -23,6 +23,12 @@ def _few(biases: Any) -> Any:
 
 Biases = Annotated[dict[TokenId, Annotated[float, Field(ge=-100, le=100)]], BeforeValidator(_few)]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+
+
+def thinks(effort: Effort | None) -> bool | None:
+    """Whether a model that can thinks before it answers; how long is its own choice."""
+    return None if effort is None else effort not in ("none", "minimal")
 
 
 class StreamOptions(BaseModel):
@@ -34,9 +40,7 @@ class StreamOptions(BaseModel):
 class Sampling(BaseModel):
     """Each may be left out: the persona's own holds then, else the runtime's default."""
 
-    n: int = Field(1, ge=1, le=MAX_N)
     stream: bool = False
-    stream_options: StreamOptions | None = None
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     top_k: int | None = Field(None, ge=0, le=1_000_000)
@@ -47,12 +51,6 @@ class Sampling(BaseModel):
     logit_bias: Biases | None = None
     seed: int | None = Field(None, ge=0, le=MAX_SEED)
     stop: Stop | Annotated[list[Stop], Field(fail_fast=True, max_length=16)] | None = None
-    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
-
-    @property
-    def wants_usage(self) -> bool:
-        """Whether a stream ends with what it took."""
-        return bool(self.stream_options and self.stream_options.include_usage)
 
     def sampled(self) -> Options:
         """As the runtimes take them."""
@@ -68,8 +66,20 @@ class Sampling(BaseModel):
             logit_bias=bias or None,
             seed=self.seed,
             stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()) or None,
-            max_tokens=self.max_tokens,
         )
+
+
+class Choices(Sampling):
+    """Several answers to one request, each no longer than `max_tokens`."""
+
+    n: int = Field(1, ge=1, le=MAX_N)
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with what it took."""
+        return bool(self.stream_options and self.stream_options.include_usage)
 
     def seed_of(self, number: int) -> int | None:
         """The seed of one of the answers, so that those of one request differ and can be had again."""

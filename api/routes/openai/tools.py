@@ -64,6 +64,13 @@ Choice = (
 )
 
 
+class Offered(NamedTuple):
+    """A function, and where in the request it stands."""
+
+    where: str
+    function: Function
+
+
 class Chosen(NamedTuple):
     """The tools that the model is told, and the choice as the runtimes take it."""
 
@@ -73,38 +80,55 @@ class Chosen(NamedTuple):
 
 def chosen(tools: Sequence[Tool], choice: Choice | None) -> Chosen:
     """What may be called and what must; no tools at all are as none told, a choice of one of them is refused."""
-    known = _by_name(tools)
+    known = known_functions(
+        [Offered(f"tools.{n}.function", one.function) for n, one in enumerate(tools)]
+    )
     match choice:
         case NamedTool():
-            name = choice.function.name
-            _require_known(name, known, "tool_choice.function.name")
-            return Chosen(tuple(known.values()), name)
+            return named(known, choice.function.name, "tool_choice.function.name")
         case AllowedChoice():
-            allowed = choice.allowed_tools
-            for number, tool in enumerate(allowed.tools):
-                where = f"tool_choice.allowed_tools.tools.{number}.function.name"
-                _require_known(tool.function.name, known, where)
-            names = {tool.function.name for tool in allowed.tools}
-            return Chosen(tuple(known[name] for name in known if name in names), allowed.mode)
+            places = "tool_choice.allowed_tools.tools"
+            names = {
+                f"{places}.{n}.function.name": tool.function.name
+                for n, tool in enumerate(choice.allowed_tools.tools)
+            }
+            return allowed(known, names, choice.allowed_tools.mode)
+    return of_all(known, choice)
+
+
+def known_functions(functions: Sequence[Offered]) -> dict[str, Mapping[str, Any]]:
+    """The functions as the runtimes take them, by their names; one that is no function is refused."""
+    known: dict[str, Mapping[str, Any]] = {}
+    for where, function in functions:
+        if function.name in known:
+            raise refuse(f"{where}.name", f"{function.name!r} is given twice.")
+        parameters = function.parameters or NO_PARAMETERS
+        if parameters.get("type") != "object":
+            raise refuse(f"{where}.parameters", "A schema of `type: object` is needed.")
+        said = function.model_dump(include={*Function.model_fields}, exclude_none=True)
+        known[function.name] = {"type": "function", "function": {**said, "parameters": parameters}}
+    return known
+
+
+def of_all(known: Mapping[str, Mapping[str, Any]], choice: str | None) -> Chosen:
+    """All of them, and `none`, `auto` or `required`."""
     if choice == "required" and not known:
         raise refuse("tool_choice", "A call is required, and `tools` names none.")
     return Chosen(tuple(known.values()), choice) if known else Chosen(None, None)
 
 
-def _by_name(tools: Sequence[Tool]) -> dict[str, Mapping[str, Any]]:
-    known: dict[str, Mapping[str, Any]] = {}
-    for number, tool in enumerate(tools):
-        function = tool.function
-        if function.name in known:
-            raise refuse(f"tools.{number}.function.name", f"{function.name!r} is given twice.")
-        parameters = function.parameters or NO_PARAMETERS
-        if parameters.get("type") != "object":
-            raise refuse(
-                f"tools.{number}.function.parameters", "A schema of `type: object` is needed."
-            )
-        said = {**function.model_dump(exclude_none=True), "parameters": parameters}
-        known[function.name] = {"type": "function", "function": said}
-    return known
+def named(known: Mapping[str, Mapping[str, Any]], name: str, where: str) -> Chosen:
+    """All of them, and the one that must be called."""
+    _require_known(name, known, where)
+    return Chosen(tuple(known.values()), name)
+
+
+def allowed(known: Mapping[str, Mapping[str, Any]], names: Mapping[str, str], mode: str) -> Chosen:
+    """Some of them, named at these places of the request."""
+    for where, name in names.items():
+        _require_known(name, known, where)
+    kept = {*names.values()}
+    return Chosen(tuple(known[name] for name in known if name in kept), mode)
 
 
 def _require_known(name: str, known: Mapping[str, Any], where: str) -> None:
