@@ -19,6 +19,7 @@ from api.errors import ApiError
 from api.evaluation.evaluations import AtWork
 from api.evaluation.opening import open_evaluations, open_measurements
 from api.evaluation.retrieval_proposals import Proposals
+from api.files.opening import open_files
 from api.index import Index
 from api.index.opening import open_index
 from api.jobs.files import JobFiles
@@ -207,6 +208,7 @@ class Once:
             reembedder=self.reembedder,
             bundled=bundled,
             datasets=datasets,
+            files=open_files(settings, datasets, id),
             jobs=jobs,
             evaluations=open_evaluations(settings, store, answers, datasets, self.at_work, id),
             measurements=open_measurements(settings, store, answers, id),

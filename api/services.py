@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from api.evaluation.evaluations import Evaluations
     from api.evaluation.retrieval import Measurements
     from api.evaluation.retrieval_proposals import Proposals
+    from api.files.files import Files
     from api.index import Index
     from api.jobs.files import JobFiles
     from api.jobs.queue import JobQueue
@@ -58,6 +59,7 @@ class Services:
     reembedder: Reembedder
     bundled: BundledModels
     datasets: Datasets
+    files: Files
     jobs: JobQueue
     evaluations: Evaluations
     measurements: Measurements

@@ -71,6 +71,7 @@ FLOORS = (
     ("api.store", "api.runtime", "api.runners"),
     ("api.index", "api.models", "api.metrics", "api.auth"),
     ("api.datasets",),
+    ("api.files",),
     ("api.documents", "api.rag", "api.jobs"),
     (
         "api.evaluation",

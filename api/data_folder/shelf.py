@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ GROWING = ".new-"
 """Beginning of the name of a thing that is not whole yet."""
 OWNER = "workspace"
 """The field of a card that says whose a thing is; without it the first workspace's."""
+KEPT_UNTIL = "kept_until"
+"""The field of a card that says when a thing goes, in ISO 8601 with its zone; from then on it is as not there."""
 
 
 class Shelf:
@@ -83,7 +86,7 @@ class Shelf:
         """The directory of a thing; `errors.NotFound`, also for what is no id, or another workspace's."""
         folder = self.path / id
         is_there = self._name.fullmatch(id) and self._card(folder).is_file()
-        if not is_there or not self._is_mine(read_json(self._card(folder))):
+        if not is_there or not self._is_there(read_json(self._card(folder))):
             raise NotFound(f"No {self._what} {id!r}.")
         return folder
 
@@ -101,7 +104,7 @@ class Shelf:
         for path in folders_made(self.path, self._name):
             with contextlib.suppress(FileNotFoundError):  # it goes just now
                 card, age = read_json(self._card(path)), path.stat().st_ctime_ns
-                if isinstance(card, dict) and self._is_mine(card):
+                if isinstance(card, dict) and self._is_there(card):
                     card.pop(OWNER, None)
                     found.append((str(card.get("created_at", "")), age, path.name, card))
         found.sort(key=lambda one: one[:3], reverse=True)
@@ -125,7 +128,10 @@ class Shelf:
 
     def remove(self, id: str) -> None:
         """Take a thing away: first its name, then its files."""
-        gone = self.find(id).rename(self.path / f"{GROWING}{id}")
+        self._take_away(self.find(id))
+
+    def _take_away(self, folder: Path) -> None:
+        gone = folder.rename(self.path / f"{GROWING}{folder.name}")
         sync_folder(self.path)
         shutil.rmtree(gone, ignore_errors=True)
 
@@ -135,8 +141,19 @@ class Shelf:
         for path in folders_made(self.path, half):
             shutil.rmtree(path, ignore_errors=True)
 
+    def expire(self, now: datetime) -> None:
+        """Remove what has its end behind it."""
+        for path in folders_made(self.path, self._name):
+            card = read_json(self._card(path))
+            if self._is_mine(card) and _is_over(card, now):
+                with contextlib.suppress(FileNotFoundError):  # it goes just now
+                    self._take_away(path)
+
     def _is_mine(self, card: object) -> bool:
         return self._workspace in (None, _owner(card))
+
+    def _is_there(self, card: object) -> bool:
+        return self._is_mine(card) and not _is_over(card, datetime.now(UTC))
 
     def _write(self, folder: Path, card: Mapping[str, Any], owner: str) -> None:
         whose = {} if owner == WORKSPACE else {OWNER: owner}
@@ -148,3 +165,11 @@ class Shelf:
 
 def _owner(card: object) -> str:
     return str(card.get(OWNER, WORKSPACE)) if isinstance(card, dict) else WORKSPACE
+
+
+def _is_over(card: object, now: datetime) -> bool:
+    end = card.get(KEPT_UNTIL) if isinstance(card, dict) else None
+    try:
+        return end is not None and datetime.fromisoformat(end) <= now
+    except (TypeError, ValueError):  # nobody can say when
+        return False

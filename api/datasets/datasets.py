@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from api.data_folder.shelf import Shelf
+from api.data_folder.shelf import KEPT_UNTIL, Shelf
 from api.datasets.receiving import Upload, Wanted, read_rows_of, receive
 from api.errors import NotFound
 from api.models.bases import BaseModels
@@ -53,7 +53,15 @@ class Datasets:
         self._default_base = default_base
         self._most_rows = most_rows
 
-    async def add(self, upload: Upload, name: str | None, base: str | None, wish: Wish) -> Dataset:
+    async def add(
+        self,
+        upload: Upload,
+        name: str | None,
+        base: str | None,
+        wish: Wish,
+        *,
+        expires_at: datetime | None = None,
+    ) -> Dataset:
         """Take a file in, read it to its end, and have the linter look at it as the base reads it."""
         wanted = base or self._default_base
         reader = await anyio.to_thread.run_sync(self._base_models.find, wanted)
@@ -64,6 +72,8 @@ class Datasets:
             report = await lint(files, base=reader.folder)
             card |= {"name": name or upload.name or id, "base_model": reader.name}
             card |= {"report": report.model_dump(), "first_rows": _first_rows(files["train"])}
+            if expires_at:
+                card[KEPT_UNTIL] = expires_at.isoformat()
             await anyio.to_thread.run_sync(self._shelf.place, folder, id, card)
         return Dataset(id, card)
 
@@ -104,6 +114,24 @@ class Datasets:
     def find(self, id: str) -> Dataset:
         """The same as `get`, in a thread."""
         return Dataset(id, self._shelf.card(id))
+
+    def has(self, id: str) -> bool:
+        """Whether an id is that of a dataset that is there; blocking."""
+        try:
+            self._shelf.find(id)
+        except NotFound:
+            return False
+        return True
+
+    def all(self) -> list[Dataset]:
+        """Each one, the newest first; blocking."""
+        return [Dataset(id, card) for id, card in self._shelf.all().items()]
+
+    def source(self, id: str) -> Path:
+        """The file as it was sent; `errors.NotFound`, blocking."""
+        for path in self._shelf.find(id).glob(f"{SOURCE}.*"):
+            return path
+        raise NotFound(f"The file of dataset {id!r} is gone.")
 
     def link_rows(self, id: str, targets: Mapping[Fold, Path]) -> None:
         """Give a job its rows, by fold, without a second copy of them."""

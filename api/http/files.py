@@ -6,15 +6,21 @@ from fastapi import Request
 from fastapi.responses import FileResponse, Response
 
 from api.errors import RangeUnsatisfiable
-from api.http.problems import problem_response
+from api.http.problems import Respond, problem_response
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
 
 
 def file_response(
-    request: Request, path: str, name: str, size: int, sha256: str | None
+    request: Request,
+    path: str,
+    name: str,
+    size: int,
+    sha256: str | None,
+    respond: Respond = problem_response,
 ) -> Response:
-    """The file, a part of it (206), that it is the known one (304), or that there is no such part (416).
+    """The file, a part of it (206), that it is the known one (304), or that there is no such part (416, as `respond`
+    writes it).
 
     A range that cannot be read, or that asks for several parts, is as not sent, which RFC 9110 allows.
     """
@@ -32,9 +38,7 @@ def file_response(
             refused = RangeUnsatisfiable(
                 f"The file has {size} bytes, and no part of it is {wished.strip()[:100]}."
             )
-            return problem_response(
-                refused.as_problem(), headers | {"Content-Range": f"bytes */{size}"}
-            )
+            return respond(refused.as_problem(), headers | {"Content-Range": f"bytes */{size}"})
     return FileResponse(path, filename=name, headers=headers)
 
 

@@ -32,7 +32,7 @@ CODES = {
     "Wrong key": "invalid_api_key",
 }
 """What clients tell refusals apart by; a refusal without a code of its own has none."""
-STATUSES = {422: 400}
+STATUSES = {415: 400, 422: 400}
 """What clients catch as a bad request is one here."""
 OURS = {"modelName": "model"}
 """Fields that are called otherwise here than on the customer's paths."""

@@ -21,6 +21,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "/jobs": "train",
     "/sweeps": "train",
     "/v1/fine_tuning": "train",
+    "/v1/files": None,
     "/createModel": "use",
     "/list_models": "use",
     "/show_model": "use",

@@ -52,6 +52,7 @@ MADE_UP = {
     "evaluation": "ev_0123456789abcdef",
     "measurement": "me_0123456789abcdef",
     "sweep": "sw_0123456789abcdef",
+    "sent": "file_0123456789abcdef",
 }
 """Of each kind of thing one that nobody has."""
 
@@ -60,6 +61,7 @@ SHELVES = {
     "evaluation": ("evaluations", "ev", "evaluation"),
     "measurement": ("evaluations", "me", "measurement"),
     "sweep": ("sweeps", "sw", "sweep"),
+    "sent": ("files", "file", "file"),
 }
 
 WITHOUT = {
@@ -67,6 +69,7 @@ WITHOUT = {
     "GET /readyz",
     "POST /collections",
     "POST /datasets",
+    "POST /v1/files",
     "GET /v1/models",
     "GET /list_models",
 }
@@ -292,6 +295,22 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "POST /v1/completions": (body("model", "/v1/completions", "model", prompt="Once"),),
     "POST /v1/embeddings": (body("model", "/v1/embeddings", "model", input="Once"),),
+    "GET /v1/files": (
+        query("sent", "GET", "/v1/files", "after"),
+        query("dataset", "GET", "/v1/files", "after"),
+    ),
+    "GET /v1/files/{file_id}": (
+        of("sent", "GET", "/v1/files/{}"),
+        of("dataset", "GET", "/v1/files/{}"),
+    ),
+    "GET /v1/files/{file_id}/content": (
+        of("sent", "GET", "/v1/files/{}/content"),
+        of("dataset", "GET", "/v1/files/{}/content"),
+    ),
+    "DELETE /v1/files/{file_id}": (
+        of("sent", "DELETE", "/v1/files/{}"),
+        of("dataset", "DELETE", "/v1/files/{}"),
+    ),
     "GET /v1/models/{model:path}": (of("model", "GET", "/v1/models/{}"),),
     "DELETE /v1/models/{model:path}": (of("model", "DELETE", "/v1/models/{}"),),
     "POST /mcp": (
@@ -437,6 +456,7 @@ def test_lists_and_searches_over_all_find_nothing_of_another_workspace(
     lists = {
         "/list_models?details=true",
         "/v1/models",
+        "/v1/files",
         "/collections",
         "/list_documents?modelName=demo",
         "/jobs",

@@ -12,11 +12,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.openai_errors import PREFIX, is_openai, openai_response
 from api.http.problems import DEFECT, Problem, install_problem_handlers
-from api.routes.openai import chat, completions, embeddings, models
+from api.routes.openai import chat, completions, embeddings, files, models
 from api.routes.openai.body import plain_path
 from api.routes.scopes import require_scope
 
-ROOMS = (chat, completions, embeddings, models)
+ROOMS = (chat, completions, embeddings, files, models)
 
 
 class OpenAI:

@@ -1,0 +1,215 @@
+"""What can be done with files: take one in, list them, look at one, have its bytes, delete one.
+
+A file to fine-tune on is a dataset: it is read to its end when it comes, and stands in both lists under one id.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import anyio.to_thread
+
+from api.data_folder.shelf import KEPT_UNTIL, Shelf
+from api.datasets.datasets import FIELD, Dataset, Datasets
+from api.datasets.receiving import Upload
+from api.errors import NotFound, Unusable
+from finetune.data.mapping import Wish
+
+Sent = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+"""What a file can be sent for."""
+Made = Literal["batch_output", "fine-tune-results"]
+"""What the service makes files for itself."""
+Purpose = Sent | Made
+Order = Literal["asc", "desc"]
+CONTENT = "content"
+COPY_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file; its bytes lie at `path`, named for nothing."""
+
+    id: str
+    name: str
+    purpose: str
+    size_bytes: int
+    sha256: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class Files:
+    """The files of a workspace. Every method that takes an id raises `errors.NotFound`."""
+
+    def __init__(self, shelf: Shelf, datasets: Datasets) -> None:
+        self._shelf = shelf
+        self._datasets = datasets
+
+    async def receive(
+        self, upload: Upload, purpose: Sent, *, expires_after_seconds: int | None = None
+    ) -> File:
+        """Keep a file that somebody sends.
+
+        `errors.Unusable` for an empty one; to fine-tune on also `errors.DatasetUnusable` with row and reason, and
+        `errors.UnsupportedMediaType` for what is no table.
+        """
+        expires_at = _end(expires_after_seconds)
+        if purpose == "fine-tune":
+            added = await self._datasets.add(upload, None, None, Wish(), expires_at=expires_at)
+            return _of_dataset(added)
+        name, pieces = upload.name or "", _pieces(upload.file)
+        return await self._keep(purpose, name, pieces, expires_at, may_be_empty=False)
+
+    async def write(
+        self,
+        purpose: Made,
+        name: str,
+        pieces: Iterable[bytes],
+        *,
+        expires_after_seconds: int | None = None,
+    ) -> File:
+        """Keep what the service makes itself; `pieces` are taken in a thread, and may be an open file."""
+        return await self._keep(purpose, name, pieces, _end(expires_after_seconds))
+
+    async def _keep(
+        self,
+        purpose: Purpose,
+        name: str,
+        pieces: Iterable[bytes],
+        expires_at: datetime | None,
+        *,
+        may_be_empty: bool = True,
+    ) -> File:
+        def kept() -> File:
+            id = self._shelf.new_id()
+            with self._shelf.growing(id) as folder:
+                sha256, size_bytes = _written(folder / CONTENT, pieces)
+                if not size_bytes and not may_be_empty:
+                    raise Unusable("The file is empty.", where=FIELD)
+                card: dict[str, Any] = {
+                    "version": 1,
+                    "name": name or id,
+                    "purpose": purpose,
+                    "size_bytes": size_bytes,
+                    "sha256": sha256,
+                    "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+                }
+                if expires_at:
+                    card[KEPT_UNTIL] = expires_at.isoformat()
+                self._shelf.place(folder, id, card)
+            return _of_card(id, card)
+
+        return await anyio.to_thread.run_sync(kept)
+
+    async def page(
+        self,
+        after: str | None = None,
+        limit: int = 10_000,
+        *,
+        order: Order = "desc",
+        purposes: Collection[str] | None = None,
+    ) -> tuple[list[File], bool]:
+        """At most `limit` of those of some purposes, behind the file `after`, and whether there are more; newest first
+        unless ascending.
+        """
+
+        def all() -> list[File]:
+            kept = [_of_card(id, card) for id, card in self._shelf.all().items()]
+            found = [*kept, *map(_of_dataset, self._datasets.all())]
+            return sorted(found, key=lambda one: one.created_at, reverse=True)
+
+        found = await anyio.to_thread.run_sync(all)
+        if order == "asc":
+            found.reverse()
+        begin = 0
+        if after is not None:
+            ids = [one.id for one in found]
+            if after not in ids:
+                raise NotFound(f"No file {after!r}.")
+            begin = ids.index(after) + 1
+        wanted = [one for one in found[begin:] if purposes is None or one.purpose in purposes]
+        return wanted[:limit], len(wanted) > limit
+
+    async def get(self, id: str) -> File:
+        """One file."""
+        return await anyio.to_thread.run_sync(self.find, id)
+
+    def find(self, id: str) -> File:
+        """The same as `get`, in a thread."""
+        if self._is_dataset(id):
+            return _of_dataset(self._datasets.find(id))
+        return _of_card(id, self._shelf.card(id))
+
+    def path(self, id: str) -> Path:
+        """Where its bytes lie, which never change; blocking."""
+        if self._is_dataset(id):
+            return self._datasets.source(id)
+        return self._shelf.find(id) / CONTENT
+
+    async def delete(self, id: str) -> File:
+        """Delete one; who made something of it has made it already."""
+        file = await self.get(id)
+        if self._is_dataset(id):
+            await self._datasets.delete(id)
+        else:
+            await anyio.to_thread.run_sync(self._shelf.remove, id)
+        return file
+
+    def _is_dataset(self, id: str) -> bool:
+        """What is no id of either is looked for among the files."""
+        return self._datasets.has(id)
+
+
+def _end(after_seconds: int | None) -> datetime | None:
+    if after_seconds is None:
+        return None
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=after_seconds)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0)
+    while piece := file.read(COPY_BYTES):
+        yield piece
+
+
+def _written(path: Path, pieces: Iterable[bytes]) -> tuple[str, int]:
+    """Its hash and size; `Shelf.place` makes it last."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        for piece in pieces:
+            digest.update(piece)
+            size += file.write(piece)
+    return digest.hexdigest(), size
+
+
+def _of_card(id: str, card: Mapping[str, Any]) -> File:
+    return File(
+        id=id,
+        name=str(card["name"]),
+        purpose=str(card["purpose"]),
+        size_bytes=int(card["size_bytes"]),
+        sha256=str(card["sha256"]),
+        created_at=datetime.fromisoformat(card["created_at"]),
+        expires_at=_time(card.get(KEPT_UNTIL)),
+    )
+
+
+def _of_dataset(dataset: Dataset) -> File:
+    """A dataset as the file that it came as."""
+    card = dataset.card
+    return File(
+        id=dataset.id,
+        name=str(card.get("file_name") or card["name"]),
+        purpose="fine-tune",
+        size_bytes=int(card["size_bytes"]),
+        sha256=dataset.sha256,
+        created_at=datetime.fromisoformat(card["created_at"]),
+        expires_at=_time(card.get(KEPT_UNTIL)),
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
