@@ -15,10 +15,12 @@ from api.auth.opening import open_auth
 from api.data_folder import DataFolder
 from api.data_folder.leftovers import sweep
 from api.errors import ApiError
+from api.http.anthropic_errors import is_anthropic
 from api.http.forwarded import Forwarded
 from api.http.gate import AllowedOrigins, Gate
 from api.http.head import Head
 from api.http.observe import Fields, Observe
+from api.http.openai_errors import is_openai
 from api.http.openapi import describe_answers
 from api.http.problems import install_problem_handlers
 from api.http.refusals import defect_response
@@ -27,7 +29,9 @@ from api.jobs.opening import clear_leftovers
 from api.opening import open_services, prepare
 from api.readiness import Readiness
 from api.routes import docs, health, mcp, metrics
-from api.routes.openai import OpenAI
+from api.routes.anthropic import create_anthropic_app
+from api.routes.door import Door
+from api.routes.openai import create_openai_app
 from api.routes.original import (
     adapters,
     collections,
@@ -158,7 +162,8 @@ def create_app(
     docs.add_swagger_page(app)
     docs.describe_gate(app, settings, auth)
     app.add_middleware(Spelling, paths=paths)
-    app.add_middleware(OpenAI, state=app.state)
+    app.add_middleware(Door, behind=create_openai_app(app.state), has=is_openai)
+    app.add_middleware(Door, behind=create_anthropic_app(app.state), has=is_anthropic)
     app.add_middleware(Head)
     app.add_middleware(Gate, settings=settings, auth=auth)
     if settings.allowed_origins:

@@ -107,8 +107,10 @@ class KeyCheck:
 
 
 def _keys_in(headers: Headers) -> list[str]:
+    """As everybody sends it, and as Anthropic's clients do."""
     pairs = (value.partition(" ") for value in headers.getlist("authorization"))
-    return [key.strip() for scheme, _, key in pairs if scheme.lower() == "bearer"]
+    bearers = [key.strip() for scheme, _, key in pairs if scheme.lower() == "bearer"]
+    return bearers + [key.strip() for key in headers.getlist("x-api-key")]
 
 
 def _is_text(headers: Headers) -> bool:

@@ -1,5 +1,6 @@
 """Answers to a conversation, from documents or plain, and search alone: what every route asks, whatever its manners."""
 
+import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class Question:
     """What is asked of a model; the last message asks. Over the documents (names or ids, `*` for all of the model's),
     or plain chat when none is named. With a `collection` (name or id) over its documents, all when none is named.
     `documents_of` is the model whose documents are meant where it is another one. `expand`: it is searched with the
-    model's rephrasings too.
+    model's rephrasings too. `may_end_early`: the answer may have less than `max_tokens` where the context leaves less.
     """
 
     model: ModelInfo
@@ -50,6 +51,7 @@ class Question:
     collection: str = ""
     documents_of: str = ""
     expand: bool = True
+    may_end_early: bool = False
 
     @property
     def names(self) -> Sequence[str]:
@@ -128,6 +130,18 @@ class Answers:
             answers[_name(document, answers)] = await _whole(events)
         return answers
 
+    async def count_tokens(self, question: Question) -> int:
+        """Tokens of the conversation as the model reads it, persona and template included; those of tools by the length
+        of what is told of them.
+        """
+        asked = await self._settled(question)
+        count = await self._runtime.count_tokens(asked.model, question.messages, asked.context)
+        if not asked.options.tools:
+            return count.number
+        told = json.dumps(asked.options.tools, ensure_ascii=False)
+        lengths = await self._runtime.tokenize_lengths(asked.model, [told], asked.context)
+        return count.number + sum(lengths)
+
     def completed(
         self, model: ModelInfo, prompt: str, options: Options
     ) -> AsyncGenerator[Token | Done, None]:
@@ -171,7 +185,12 @@ class Answers:
         """Beside the event loop where there are schemas to be checked: those of many tools take a second."""
         options, over_documents = question.options, bool(question.names)
         settle = partial(
-            settled, question.model, options, self._limits, over_documents=over_documents
+            settled,
+            question.model,
+            options,
+            self._limits,
+            over_documents=over_documents,
+            may_end_early=question.may_end_early,
         )
         has_schemas = options.tools or options.json_schema is not None
         return await run_sync(settle) if has_schemas else settle()

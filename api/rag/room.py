@@ -56,15 +56,24 @@ class Fitted:
 
 
 def settled(
-    model: ModelInfo, options: Options, limits: Limits, *, over_documents: bool = False
+    model: ModelInfo,
+    options: Options,
+    limits: Limits,
+    *,
+    over_documents: bool = False,
+    may_end_early: bool = False,
 ) -> Asked:
     """The context and the longest answer of a request; `errors.InvalidOption` for what is out of range.
 
-    An answer that the request gives a length to must have all of it. Else plain chat answers in what the prompt leaves;
-    over documents, which fill what they get, a quarter of the context is kept (for a persona's own length up to half).
+    An answer that the request gives a length to must have all of it, unless it `may_end_early`. Else plain chat answers
+    in what the prompt leaves; over documents, which fill what they get, a quarter of the context is kept (for a
+    persona's own length up to half).
     """
     persona = model.persona.parameters
     trained = model.context_length or limits.context_length  # of a damaged model nothing is known
+    if may_end_early and options.max_tokens:
+        persona = replace(persona, max_tokens=min(options.max_tokens, trained))
+        options = replace(options, max_tokens=None)
     chosen = options.over(persona)
     check_options(chosen, trained)
     context = chosen.num_ctx or min(limits.context_length, trained)

@@ -134,6 +134,7 @@ def called(kind: str, tool: str, field: str, **others: Any) -> Case:
 
 ASKED = {"user_prompt": "Where?", "model_name": DEMO}
 TURN = [{"role": "user", "content": "Where?"}]
+MESSAGE = {"model": DEMO, "max_tokens": 9, "messages": TURN}
 SWEPT = {"model_name": "swept", "parameters": {"seed": [1, 2]}, "method": "grid"}
 
 CASES: dict[str, tuple[Case, ...]] = {
@@ -311,6 +312,14 @@ CASES: dict[str, tuple[Case, ...]] = {
         of("sent", "DELETE", "/v1/files/{}"),
         of("dataset", "DELETE", "/v1/files/{}"),
     ),
+    "POST /v1/messages": (
+        body("model", "/v1/messages", "model", max_tokens=9, messages=TURN),
+        body("collection", "/v1/messages", "collection", **MESSAGE),
+        body("document", "/v1/messages", "documents[]", **MESSAGE),
+    ),
+    "POST /v1/messages/count_tokens": (
+        body("model", "/v1/messages/count_tokens", "model", messages=TURN),
+    ),
     "GET /v1/models/{model:path}": (of("model", "GET", "/v1/models/{}"),),
     "DELETE /v1/models/{model:path}": (of("model", "DELETE", "/v1/models/{}"),),
     "POST /mcp": (
@@ -390,7 +399,7 @@ def furnished(service: Service, owner: str) -> dict[str, str]:
 
 def told(answer: Answer, it: str) -> tuple[int, str]:
     """Status and body of an answer, whatever the thing is called that was asked for."""
-    text = re.sub("urn:request:[0-9a-f]+", "urn:request", answer.text)
+    text = re.sub('(urn:request:|"request_id":")[0-9a-f]+', r"\1", answer.text)
     return answer.status_code, text.replace(it, "IT")
 
 

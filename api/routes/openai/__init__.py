@@ -8,10 +8,10 @@ from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.http.openai_errors import PREFIX, is_openai, openai_response
-from api.http.problems import DEFECT, Problem, install_problem_handlers
+from api.http.openai_errors import PREFIX, openai_response
+from api.http.problems import Problem
+from api.routes.door import open_door
 from api.routes.openai import chat, completions, embeddings, files, models
 from api.routes.openai.body import plain_path
 from api.routes.scopes import require_scope
@@ -19,40 +19,12 @@ from api.routes.scopes import require_scope
 ROOMS = (chat, completions, embeddings, files, models)
 
 
-class OpenAI:
-    """ASGI middleware: what is below `/v1` goes through this door, all else to the app behind it."""
-
-    def __init__(self, app: ASGIApp, state: State) -> None:
-        self._app = app
-        self._openai = create_openai_app(state)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on by its path."""
-        is_ours = scope["type"] == "http" and is_openai(scope["path"])
-        await (self._openai if is_ours else self._app)(scope, receive, send)
-
-
 def create_openai_app(state: State) -> FastAPI:
     """The routes below `/v1` over the services of `state`."""
-    app = FastAPI(
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        dependencies=[Depends(plain_path), Depends(require_scope)],
-    )
-    app.state = state
-    install_problem_handlers(app, openai_response)
+    rules = [Depends(plain_path), Depends(require_scope)]
+    app = open_door(state, [room.router for room in ROOMS], openai_response, rules)
     app.add_exception_handler(404, _no_such_path)
-    app.add_exception_handler(Exception, _defect)
-    for room in ROOMS:
-        app.include_router(room.router)
     return app
-
-
-async def _defect(_: Request, __: Exception) -> JSONResponse:
-    """What nobody caught, which is then raised on, for the log."""
-    return openai_response(DEFECT)
 
 
 async def _no_such_path(request: Request, error: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Each member of each request, as its model declares it, in every wrong shape: never a 5xx, always OpenAI's form."""
+"""Each member of each request, as its model declares it, in every wrong shape: never a 5xx, always in form."""
 
 import copy
 import json
@@ -9,6 +9,8 @@ import pytest
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 
+from api.http.anthropic_errors import is_anthropic
+from api.routes.anthropic.messages import MessagesRequest
 from api.routes.openai.chat import ChatRequest
 from api.routes.openai.completions import CompletionRequest
 from api.routes.openai.embeddings import EmbeddingsRequest
@@ -25,6 +27,11 @@ ENDPOINTS: list[tuple[str, type[BaseModel], JSON]] = [
     ),
     ("/v1/completions", CompletionRequest, {"model": "demo", "prompt": "Hello"}),
     ("/v1/embeddings", EmbeddingsRequest, {"model": "all-minilm-l6-v2-int8", "input": "Hello"}),
+    (
+        "/v1/messages",
+        MessagesRequest,
+        {"model": "demo", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]},
+    ),
 ]
 DEEP = "a deep list"
 HOSTILE: list[Any] = [
@@ -113,13 +120,14 @@ def requests(model: type[BaseModel], base: JSON) -> Iterator[tuple[str, bytes]]:
 
 
 def is_in_form(client: TestClient, path: str, body: bytes) -> str:
-    """What is wrong with the answer, nothing where it is one or is refused as OpenAI refuses."""
+    """What is wrong with the answer, nothing where it is one or is refused in the path's form."""
     answer = client.post(path, content=body, headers={"content-type": "application/json"})
     if answer.status_code == 200:
         return ""
     error = answer.json().get("error", {})
     is_refused = 400 <= answer.status_code < 500
-    has_form = set(error) == {"message", "type", "param", "code"}
+    form = {"message", "type"} if is_anthropic(path) else {"message", "type", "param", "code"}
+    has_form = set(error) == form
     return "" if is_refused and has_form else f"{answer.status_code} {answer.text[:200]}"
 
 
