@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# All tests, in the repository's own environment.
+# All tests, in the repository's own environment, as many files at once as there are cores (at most four).
 #
-# Arguments go to pytest; --soak adds the long ones, --stack runs those that need a Docker engine and built images
-# (docker compose build) instead.
+# Arguments go to pytest (-n 0: one after the other); --soak adds the long ones, --stack runs those that need a Docker
+# engine and built images (docker compose build) instead.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/install.sh
 scripts/install_browser.sh
+export OMP_NUM_THREADS=1 # tiny models: threads that wait for each other would cost more than they do
 selection=(-m "not soak and not stack")
+beside=(--numprocesses logical --maxprocesses 4 --dist loadfile)
 arguments=()
 for argument in "$@"; do
     case $argument in
-    --soak) selection=(-m "not stack") ;;
-    --stack) selection=(-m stack tests/stack) ;;
+    --soak) selection=(-m "not stack") beside=() ;;
+    --stack) selection=(-m stack tests/stack) beside=() ;;
     *) arguments+=("$argument") ;;
     esac
 done
-exec .venv/bin/python -m pytest "${selection[@]}" "${arguments[@]}"
+exec .venv/bin/python -m pytest "${beside[@]}" "${selection[@]}" "${arguments[@]}"

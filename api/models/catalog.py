@@ -13,6 +13,7 @@ import anyio.to_thread
 from api.errors import (
     ApiError,
     BackEndFailed,
+    Conflict,
     InvalidOption,
     ModelDamaged,
     ModelInUse,
@@ -141,9 +142,18 @@ class ModelCatalog:
             self._store.models.put_back(dataclasses.replace(record, collection=collection))
 
     async def collection_of(self, name: str) -> str:
-        """The id of the collection from which a model answers clients that know only its name; mostly none."""
+        """The id of the collection from which a model answers clients that know only its name; mostly none.
+
+        `errors.Conflict` when that was deleted: an answer from nothing would look like one from it.
+        """
         record = await anyio.to_thread.run_sync(self._store.models.get, name)
-        return record.collection if record else ""
+        if record is None or not record.collection:
+            return ""
+        if not await anyio.to_thread.run_sync(self._store.collections.present, [record.collection]):
+            raise Conflict(
+                f"The collection of {name!r} was deleted. Create it again, with another or none (`replace`)."
+            )
+        return record.collection
 
     async def take_in_all(self) -> None:
         """Bring the base models that wait as GGUF files into the runtime; one that fails goes on waiting."""

@@ -229,6 +229,9 @@ def test_a_persona_answers_from_its_collection(service: Service, sdk: openai.Ope
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.chat.completions.create(model="ada", messages=asked, n=2)
     assert caught.value.param == "n"
+    client.delete("/collections/handbook").raise_for_status()
+    with pytest.raises(openai.ConflictError, match="Create it again"):
+        sdk.chat.completions.create(model="ada", messages=asked)
     client.post("/createModel/ada", json={"replace": True}).raise_for_status()
     assert "collection" not in client.get("/show_model/ada").json()
 
