@@ -34,6 +34,7 @@ from api.models.bundled import BundledModels, install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
 from api.models.workspaces import Workspaces
 from api.names import WORKSPACE, valid_workspace
+from api.rag.kept import Responses
 from api.rag.opening import open_answers
 from api.runners import JobRunner
 from api.runners.opening import open_runner
@@ -191,6 +192,7 @@ class Once:
             figures=self.figures,
             models=models,
             answers=answers,
+            responses=Responses(store, settings),
             collections=CollectionCatalog(
                 settings,
                 store,

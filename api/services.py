@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from api.models.catalog import ModelCatalog
     from api.models.workspaces import Workspaces
     from api.rag import Answers
+    from api.rag.kept import Responses
     from api.runtime import ModelRuntime
     from api.runtime.fair import Turns
     from api.settings import Settings
@@ -52,6 +53,7 @@ class Services:
     figures: Figures
     models: ModelCatalog
     answers: Answers
+    responses: Responses
     collections: CollectionCatalog
     index: Index
     importer: Importer

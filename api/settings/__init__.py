@@ -219,6 +219,14 @@ class Settings(BaseSettings):
         ge=1,
         description="Most answers that one `per_document` request may ask for, one a document.",
     )
+    kept_responses: int = Field(
+        10_000,
+        ge=1,
+        description="Most responses of `/v1/responses` that a workspace keeps; those that were used last stay.",
+    )
+    kept_responses_days: float = Field(
+        30, gt=0, description="Days after its last use that a response is forgotten."
+    )
 
     runner: Literal["local", "worker"] = Field(
         "local",

@@ -20,6 +20,7 @@ from api.store.keys import Keys
 from api.store.models import Models
 from api.store.reembeddings import Reembeddings
 from api.store.replacements import Replacements
+from api.store.responses import Responses
 from api.store.vectors import Vectors
 
 
@@ -40,6 +41,7 @@ class Store:
     jobs: Jobs
     installation: Installation
     keys: Keys
+    responses: Responses
 
     def of(self, workspace: str) -> "Store":
         """What is that workspace's; nothing of another one's is found in it, by name or by id."""
@@ -50,6 +52,7 @@ class Store:
             documents=Documents(database, workspace),
             models=Models(database, workspace),
             jobs=Jobs(database, workspace),
+            responses=Responses(database, workspace),
         )
 
     def workspaces(self) -> set[str]:
@@ -79,4 +82,5 @@ def open_store(path: Path) -> Store:
         Jobs(database),
         Installation(database),
         Keys(database),
+        Responses(database),
     )

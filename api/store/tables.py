@@ -2,6 +2,7 @@
 
 collections --< documents >-- contents --< pages
                                   |------< chunks --< vectors (one an embedder)
+responses --< response_items
 """
 
 from sqlalchemy import (
@@ -257,6 +258,29 @@ usage = Table(  # outlives its key
     Column("completion_tokens", Integer, nullable=False),
 )
 Index("usage_by_day", usage.c.day)
+
+responses = Table(
+    "responses",
+    metadata,
+    Column("id", String, primary_key=True),
+    _workspace(),
+    Column("previous", String, nullable=False, server_default=""),
+    Column("made_at", Float, nullable=False),
+    Column("used_at", Float, nullable=False),
+    Column("response", JSON, nullable=False),
+    Index("responses_by_use", "workspace", "used_at"),
+)
+
+response_items = Table(
+    "response_items",
+    metadata,
+    Column("response_id", String, ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("item_id", String, nullable=False),
+    Column("is_output", Boolean, nullable=False),
+    Column("item", JSON, nullable=False),
+    Index("items_by_id", "item_id"),
+)
 
 
 def within(table: Table, workspace: str | None) -> ColumnElement[bool]:

@@ -53,6 +53,8 @@ MADE_UP = {
     "measurement": "me_0123456789abcdef",
     "sweep": "sw_0123456789abcdef",
     "sent": "file_0123456789abcdef",
+    "response": "resp_0123456789abcdef",
+    "item": "msg_0123456789abcdef",
 }
 """Of each kind of thing one that nobody has."""
 
@@ -320,6 +322,22 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /v1/messages/count_tokens": (
         body("model", "/v1/messages/count_tokens", "model", messages=TURN),
     ),
+    "POST /v1/responses": (
+        body("model", "/v1/responses", "model", input="Once"),
+        body("response", "/v1/responses", "previous_response_id", model=DEMO, input="Once"),
+        Case(
+            "item",
+            lambda client, it: client.post(
+                "/v1/responses", json={"model": DEMO, "input": [{"id": it}]}
+            ),
+        ),
+    ),
+    "GET /v1/responses/{response_id}": (of("response", "GET", "/v1/responses/{}"),),
+    "DELETE /v1/responses/{response_id}": (of("response", "DELETE", "/v1/responses/{}"),),
+    "POST /v1/responses/{response_id}/cancel": (of("response", "POST", "/v1/responses/{}/cancel"),),
+    "GET /v1/responses/{response_id}/input_items": (
+        of("response", "GET", "/v1/responses/{}/input_items"),
+    ),
     "GET /v1/models/{model:path}": (of("model", "GET", "/v1/models/{}"),),
     "DELETE /v1/models/{model:path}": (of("model", "DELETE", "/v1/models/{}"),),
     "POST /mcp": (
@@ -339,6 +357,7 @@ CASES: dict[str, tuple[Case, ...]] = {
 NOT_404 = {
     "POST /evaluations/retrieval": 422,  # questions about documents that are not there
     "GET /evaluations/retrieval": 200,  # measurements of a collection: none
+    "POST /v1/responses": 400,  # a previous response, as OpenAI refuses it
     "POST /mcp": 200,  # a refusal is told to the model that called
 }
 """Where what is not there is answered otherwise."""
@@ -376,12 +395,16 @@ def furnished(service: Service, owner: str) -> dict[str, str]:
         for where in ({"collection": "statutes"}, {"modelName": "zora"}, {}):
             came = client.post("/importDocument", params=where, files={"file": TEXT})
             assert came.status_code == 201, came.text
+        said = client.post("/v1/responses", json={"model": DEMO, "input": "Once"}).json()
+        item = client.get(f"/v1/responses/{said['id']}/input_items").json()["data"][0]
     things = {
         "model": "zora",
         "name": "statutes",
         "collection": made.json()["id"],
         "document": came.json()["id"],
         "file": TEXT[0],
+        "response": said["id"],
+        "item": item["id"],
         "job": service.store.of(owner).jobs.add(new_job_id(), "tuned", "base", {}).id,
     }
     (settings.jobs_dir / things["job"]).mkdir(parents=True)

@@ -16,7 +16,7 @@ from api.names import MAX_NAME_CHARACTERS
 from api.rag import Question
 from api.routes.openai.body import Unsupported, as_sent, json_body, refuse
 from api.routes.openai.chat_answers import Head, chunks, completion, new_id
-from api.routes.openai.formats import ResponseFormat, schema_of
+from api.routes.openai.formats import ResponseFormat, must_have_form, schema_of
 from api.routes.openai.images import ROOM_BYTES
 from api.routes.openai.messages import Turn, conversation
 from api.routes.openai.sampling import Choices, Effort, thinks
@@ -91,7 +91,7 @@ async def create(
     """One answer, or `n`. Citations and receipt stand beside its content, or in the last delta of a stream."""
     questions = await _questions(request, services)
     head = Head(questions[0].model.name, new_id("chatcmpl"))
-    has_form = _has_form(questions[0].options)
+    has_form = must_have_form(questions[0].options)
     names = {"max_tokens": "max_completion_tokens"} if request.max_completion_tokens else {}
     if request.stream:
         events = merged([services.answers.stream(one) for one in questions])
@@ -104,11 +104,6 @@ async def create(
     with as_sent(names):
         answers = await while_connected(http, works)
     return JSONResponse(completion(head, answers, has_form=has_form))
-
-
-def _has_form(options: Options) -> bool:
-    """Whether an answer must be JSON or a call, which a refusal in words is not."""
-    return options.json_schema is not None or options.tool_choice not in (None, "auto", "none")
 
 
 async def _questions(request: ChatRequest, services: Services) -> list[Question]:

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.runtime import Options
+
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
 
@@ -58,3 +60,8 @@ def schema_of(form: ResponseFormat | TextFormat | None) -> Mapping[str, Any] | N
         case FlatSchema():
             return form.schema_ or ANY_OBJECT
     return None
+
+
+def must_have_form(options: Options) -> bool:
+    """Whether an answer must be JSON or a call, which a refusal in words is not."""
+    return options.json_schema is not None or options.tool_choice not in (None, "auto", "none")

@@ -1,0 +1,158 @@
+"""/v1/responses: a model answers what is said, or goes on with what was said before; what it answered is kept."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from api.errors import BadRequest, NotFound
+from api.http.observe import seen
+from api.http.openai_errors import PREFIX
+from api.http.request import ServicesDep
+from api.http.sse import ServerEvent, begun, while_connected
+from api.rag import Question
+from api.routes.openai.body import Page, as_sent, json_body, query, refuse
+from api.routes.openai.formats import must_have_form
+from api.routes.openai.images import ROOM_BYTES
+from api.routes.openai.pages import page as list_of
+from api.routes.openai.responses.events import Writer
+from api.routes.openai.responses.items import (
+    MessageItem,
+    OtherItem,
+    Placed,
+    ReferenceItem,
+    conversation,
+    kept,
+    read,
+)
+from api.routes.openai.responses.request import SENT_AS, UNSUPPORTED, ResponseRequest
+from api.runtime import Message
+from api.services import Services
+
+JSON = dict[str, Any]
+router = APIRouter(prefix=PREFIX + "/responses")
+
+
+@router.post("", operation_id="createResponse")
+async def create(
+    http: Request,
+    request: Annotated[
+        ResponseRequest, Depends(json_body(ResponseRequest, UNSUPPORTED, more_bytes=ROOM_BYTES))
+    ],
+    services: ServicesDep,
+) -> Response:
+    """One response, whole or event by event."""
+    own = await _items(request, services)
+    question = await _question(request, own, services)
+    writer = Writer(request.said_again(question.model), has_form=must_have_form(question.options))
+
+    async def keep(response: JSON) -> bool:
+        said = [kept(one.item) for one in own]
+        previous = request.previous_response_id or ""
+        body = {name: value for name, value in response.items() if name != "output"}
+        return await services.responses.keep(
+            response["id"], previous, body, said, response["output"]
+        )
+
+    events = writer.written(services.answers.stream(question), keep)
+    with as_sent(SENT_AS):
+        if request.stream:
+            return await begun(http, events, writer.failure)
+        await while_connected(http, _drained(events))
+    return JSONResponse(writer.response)
+
+
+@router.get("/{response_id}", operation_id="retrieveResponse")
+async def retrieve(
+    response_id: str, services: ServicesDep, stream: Annotated[bool, Query()] = False
+) -> JSON:
+    """A response that is kept."""
+    if stream:
+        raise refuse("stream", "Only the request that makes a response streams it.")
+    found = await services.responses.get(response_id)
+    return {**found.response, "output": found.output}
+
+
+@router.delete("/{response_id}", operation_id="deleteResponse")
+async def delete(response_id: str, services: ServicesDep) -> JSON:
+    """Forget a response, and what went into it."""
+    await services.responses.delete(response_id)
+    return {"id": response_id, "object": "response", "deleted": True}
+
+
+@router.post("/{response_id}/cancel", operation_id="cancelResponse")
+async def cancel(response_id: str, services: ServicesDep) -> None:
+    """Nothing that is kept is still being made: `errors.BadRequest`."""
+    await services.responses.get(response_id)
+    raise BadRequest("It is not made in the background, and has ended. Nothing is to be cancelled.")
+
+
+class ItemsPage(Page):
+    """Which part of the items, and from which end."""
+
+    order: Literal["asc", "desc"] = "desc"
+
+
+@router.get("/{response_id}/input_items", operation_id="listInputItems")
+async def input_items(
+    response_id: str,
+    services: ServicesDep,
+    page: Annotated[ItemsPage, Depends(query(ItemsPage))],
+) -> JSON:
+    """What was said in the request for a response, the last first; what was said before is that of the one before."""
+    items = list((await services.responses.get(response_id)).input)
+    if page.order == "desc":
+        items.reverse()
+    ids = [one["id"] for one in items]
+    if page.after and page.after not in ids:
+        raise NotFound(f"Item with id {page.after!r} not found.", where="after")
+    start = ids.index(page.after) + 1 if page.after else 0
+    part = items[start : start + page.limit]
+    return list_of(part, has_more=start + len(part) < len(items))
+
+
+async def _drained(events: AsyncGenerator[ServerEvent, None]) -> None:
+    """For who waits for the whole response, which is the same."""
+    async with aclosing(events):
+        async for _ in events:
+            pass
+
+
+async def _items(request: ResponseRequest, services: Services) -> list[Placed]:
+    """What the request says, those items that are kept in the place of their ids."""
+    if isinstance(request.input, str):
+        return [Placed("input", MessageItem(role="user", content=request.input))]
+    named = [one.id for one in request.input if isinstance(one, ReferenceItem)]
+    known = await services.responses.items(named)
+    placed = []
+    for number, item in enumerate(request.input):
+        where = f"input.{number}"
+        if isinstance(item, OtherItem):
+            raise refuse(f"{where}.type", f"There is no {item.type[:80]!r} here.")
+        if isinstance(item, ReferenceItem):
+            if item.id not in known:
+                raise NotFound(f"Item with id {item.id!r} not found.", where=f"{where}.id")
+            (item,) = read([known[item.id]])
+        placed.append(Placed(where, item))
+    return placed
+
+
+async def _question(
+    request: ResponseRequest, own: Sequence[Placed], services: Services
+) -> Question:
+    """What is asked of the model: all that was said before, and what is said now."""
+    plan = request.plan()
+    options = request.options(plan)
+    if plan.search:
+        raise refuse("tools", "There is no file_search yet.")
+    model = await services.answers.model(request.model, over_documents=bool(plan.search))
+    seen().model = model.name
+    previous = request.previous_response_id
+    before = read(await services.responses.before(previous)) if previous else []
+    placed = [*(Placed("previous_response_id", one) for one in before), *own]
+    messages = conversation(placed, sees="images" in model.capabilities)
+    if request.instructions:
+        messages.insert(0, Message("system", request.instructions))
+    return Question(model, messages, options=options)

@@ -1,0 +1,80 @@
+"""Responses are kept by their last use, each with all that was said before it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.store import Store, open_store
+from api.store.responses import MOST_TURNS, Kept, KeptResponse, Responses
+
+ROOM = 10_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """As it is opened."""
+    store = open_store(tmp_path / "state.sqlite3")
+    yield store
+    store.close()
+
+
+def put(rows: Responses, id: str, previous: str = "", now: float = 0, **kept: Any) -> None:
+    said = [{"id": f"said_{id}", "text": f"to {id}"}]
+    came = [{"id": f"came_{id}", "text": f"of {id}"}]
+    one = KeptResponse(id, previous, {"id": id}, said, came)
+    rows.put(one, now, Kept(**{"most": ROOM, "since": -1, **kept}))
+
+
+def texts(rows: Responses, id: str, since: float = 0) -> list[str]:
+    return [item["text"] for item in rows.chain(id, since, ROOM).items]
+
+
+def test_a_chain_is_all_that_was_said_in_its_order(store: Store) -> None:
+    rows = store.of("default").responses
+    for id, previous in (("a", ""), ("b", "a"), ("c", "b"), ("other", "a")):
+        put(rows, id, previous)
+    assert texts(rows, "c") == ["to a", "of a", "to b", "of b", "to c", "of c"]
+    assert rows.items(["said_b", "came_c", "made up"], 0).keys() == {"said_b", "came_c"}
+    assert rows.chain("c", 0, 40).is_too_long
+    rows.remove("a")
+    assert rows.chain("c", 0, ROOM).missing == "a"
+    assert rows.chain("made up", 0, ROOM).missing == "made up"
+
+
+def test_what_is_gone_on_with_stays_and_the_least_used_go_first(store: Store) -> None:
+    rows = store.of("default").responses
+    put(rows, "long", now=1)
+    put(rows, "lonely", now=2)
+    put(rows, "goes on", "long", now=3, most=2)
+    assert rows.get("lonely", 0) is None
+    assert texts(rows, "goes on", since=3) == ["to long", "of long", "to goes on", "of goes on"]
+    put(rows, "late", now=9, since=4)
+    assert rows.get("long", 0) is None
+    assert rows.items(["said_long"], 0) == {}
+    assert store.responses.forget_old(10) == 1
+
+
+def test_a_workspace_has_its_own_and_its_own_bound(store: Store) -> None:
+    first, team = store.of("default").responses, store.of("team").responses
+    put(first, "a", now=1)
+    put(team, "b", "a", now=2, most=1)
+    assert first.get("a", 0)
+    assert team.get("a", 0) is None
+    assert team.chain("b", 0, ROOM).missing == "a"
+    assert team.items(["said_a"], 0) == {}
+    assert not team.remove("a")
+
+
+def test_a_chain_has_an_end(store: Store) -> None:
+    rows = store.of("default").responses
+    with store.database.write() as connection:
+        for turn in range(MOST_TURNS + 1):
+            values = (str(turn), str(turn - 1) if turn else "", "default", 0, 0, "{}")
+            connection.exec_driver_sql(
+                "INSERT INTO responses (id, previous, workspace, made_at, used_at, response) VALUES (?,?,?,?,?,?)",
+                values,
+            )
+    assert rows.chain(str(MOST_TURNS), 0, ROOM).is_too_long
+    assert not rows.chain(str(MOST_TURNS - 1), 0, ROOM).is_too_long
