@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import anyio.to_thread
 
 from api.data_folder.contents import DocumentFiles, JobFolders, ModelFiles
+from api.data_folder.expiry import Expiry
 from api.data_folder.guarded import Folders, Guarded
 from api.data_folder.lost import Lost
 from api.datasets.opening import open_datasets
@@ -19,7 +20,7 @@ from api.errors import ApiError
 from api.evaluation.evaluations import AtWork
 from api.evaluation.opening import open_evaluations, open_measurements
 from api.evaluation.retrieval_proposals import Proposals
-from api.files.opening import open_files
+from api.files.opening import open_files, open_uploads
 from api.index import Index
 from api.index.opening import open_index
 from api.jobs.files import JobFiles
@@ -135,10 +136,14 @@ async def services_over(
         AtWork(),
         turns,
         figures,
+        Expiry(),
     )
     services = await anyio.to_thread.run_sync(once.services_of, WORKSPACE)
     stack.push_async_callback(services.sweeps.close)
     stack.push_async_callback(services.evaluations.close)
+    stack.push_async_callback(services.expiry.close)
+    services.expiry.add(services.files.expire)
+    services.expiry.add(services.uploads.expire)
     return services
 
 
@@ -159,6 +164,7 @@ class Once:
     at_work: AtWork
     turns: Turns
     figures: Figures
+    expiry: Expiry
 
     def services_of(self, workspace: str, first: Services | None = None) -> Services:
         """All that a workspace sees; `first` are the services of the first one, in any other."""
@@ -166,6 +172,7 @@ class Once:
         settings, index, bundled = self.settings, self.index, self.bundled
         bases = BaseModels(settings.base_models_dir, store.models)
         datasets = open_datasets(settings, bases, id)
+        files = open_files(settings, datasets, id)
         jobs_folder = self.folders.jobs
         submitter = open_submitter(
             settings, store, runtime, bases, self.runner, jobs_folder, datasets
@@ -210,7 +217,9 @@ class Once:
             reembedder=self.reembedder,
             bundled=bundled,
             datasets=datasets,
-            files=open_files(settings, datasets, id),
+            files=files,
+            uploads=open_uploads(settings, files, id),
+            expiry=self.expiry,
             jobs=jobs,
             evaluations=open_evaluations(settings, store, answers, datasets, self.at_work, id),
             measurements=open_measurements(settings, store, answers, id),
@@ -264,6 +273,7 @@ async def prepare(services: Services) -> None:
     with _noted("Taking in base models"):
         await services.models.take_in_all()
     services.evaluations.start(lambda workspace: services.of(workspace).evaluations)
+    services.expiry.start()
 
 
 @contextlib.contextmanager

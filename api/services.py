@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from api.data_folder.expiry import Expiry
     from api.data_folder.guarded import Folders
     from api.datasets.datasets import Datasets
     from api.documents.collections import CollectionCatalog
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from api.evaluation.retrieval import Measurements
     from api.evaluation.retrieval_proposals import Proposals
     from api.files.files import Files
+    from api.files.uploads import Uploads
     from api.index import Index
     from api.jobs.files import JobFiles
     from api.jobs.queue import JobQueue
@@ -62,6 +64,8 @@ class Services:
     bundled: BundledModels
     datasets: Datasets
     files: Files
+    uploads: Uploads
+    expiry: Expiry
     jobs: JobQueue
     evaluations: Evaluations
     measurements: Measurements

@@ -58,16 +58,23 @@ class Shelf:
         """An empty directory that goes at the end, unless it was placed. A full disk is `errors.OutOfSpace`."""
         folder = self.path / f"{GROWING}{id}"
         try:
-            folder.mkdir(parents=True)
-            yield folder
+            with self.writing():
+                folder.mkdir(parents=True)
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Something is written here: a full disk is `errors.OutOfSpace`."""
+        try:
+            yield
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
             raise OutOfSpace(
                 f"The disk is full: no {self._what} was made. Free some space."
             ) from error
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def place(self, folder: Path, id: str, card: Mapping[str, Any]) -> Path:
         """Write its card, last of all, and give it its name."""

@@ -115,6 +115,10 @@ class Datasets:
         """The same as `get`, in a thread."""
         return Dataset(id, self._shelf.card(id))
 
+    async def expire(self, now: datetime) -> None:
+        """Remove what was to be kept until then, in all workspaces."""
+        await anyio.to_thread.run_sync(self._shelf.of(None).expire, now)
+
     def has(self, id: str) -> bool:
         """Whether an id is that of a dataset that is there; blocking."""
         try:

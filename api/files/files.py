@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from api.data_folder.shelf import KEPT_UNTIL, Shelf
 from api.datasets.datasets import FIELD, Dataset, Datasets
-from api.datasets.receiving import Upload
+from api.datasets.receiving import COPY_BYTES, Upload
 from api.errors import NotFound, Unusable
 from finetune.data.mapping import Wish
 
@@ -25,7 +25,8 @@ Made = Literal["batch_output", "fine-tune-results"]
 Purpose = Sent | Made
 Order = Literal["asc", "desc"]
 CONTENT = "content"
-COPY_BYTES = 2**20
+MAX_NAME_CHARACTERS = 255
+"""As file systems have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,26 @@ class Files:
         self._datasets = datasets
 
     async def receive(
-        self, upload: Upload, purpose: Sent, *, expires_after_seconds: int | None = None
+        self,
+        upload: Upload,
+        purpose: Sent,
+        *,
+        base: str | None = None,
+        expires_after_seconds: int | None = None,
     ) -> File:
-        """Keep a file that somebody sends.
+        """Keep a file that somebody sends; `base` reads the rows of one to fine-tune on, else the default one.
 
-        `errors.Unusable` for an empty one; to fine-tune on also `errors.DatasetUnusable` with row and reason, and
-        `errors.UnsupportedMediaType` for what is no table.
+        `errors.Unusable` for an empty one or too long a name; to fine-tune on also `errors.DatasetUnusable` with row
+        and reason, and `errors.UnsupportedMediaType` for what is no table.
         """
+        if len(upload.name or "") > MAX_NAME_CHARACTERS:
+            what = f"The name of a file may have {MAX_NAME_CHARACTERS} characters."
+            raise Unusable(what, where=FIELD)
         expires_at = _end(expires_after_seconds)
         if purpose == "fine-tune":
-            added = await self._datasets.add(upload, None, None, Wish(), expires_at=expires_at)
+            added = await self._datasets.add(upload, None, base, Wish(), expires_at=expires_at)
             return _of_dataset(added)
-        name, pieces = upload.name or "", _pieces(upload.file)
+        name, pieces = upload.name or "", pieces_of(upload.file)
         return await self._keep(purpose, name, pieces, expires_at, may_be_empty=False)
 
     async def write(
@@ -158,6 +167,11 @@ class Files:
             await anyio.to_thread.run_sync(self._shelf.remove, id)
         return file
 
+    async def expire(self, now: datetime) -> None:
+        """Remove what was to be kept until then, in all workspaces."""
+        await anyio.to_thread.run_sync(self._shelf.of(None).expire, now)
+        await self._datasets.expire(now)
+
     def _is_dataset(self, id: str) -> bool:
         """What is no id of either is looked for among the files."""
         return self._datasets.has(id)
@@ -169,7 +183,8 @@ def _end(after_seconds: int | None) -> datetime | None:
     return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=after_seconds)
 
 
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
+def pieces_of(file: BinaryIO) -> Iterator[bytes]:
+    """All of a file, some at a time."""
     file.seek(0)
     while piece := file.read(COPY_BYTES):
         yield piece

@@ -22,6 +22,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "/sweeps": "train",
     "/v1/fine_tuning": "train",
     "/v1/files": None,
+    "/v1/uploads": None,
     "/createModel": "use",
     "/list_models": "use",
     "/show_model": "use",

@@ -55,6 +55,7 @@ MADE_UP = {
     "sent": "file_0123456789abcdef",
     "response": "resp_0123456789abcdef",
     "item": "msg_0123456789abcdef",
+    "upload": "upload_0123456789abcdef",
 }
 """Of each kind of thing one that nobody has."""
 
@@ -64,6 +65,7 @@ SHELVES = {
     "measurement": ("evaluations", "me", "measurement"),
     "sweep": ("sweeps", "sw", "sweep"),
     "sent": ("files", "file", "file"),
+    "upload": ("files", "upload", "upload"),
 }
 
 WITHOUT = {
@@ -72,6 +74,7 @@ WITHOUT = {
     "POST /collections",
     "POST /datasets",
     "POST /v1/files",
+    "POST /v1/uploads",
     "GET /v1/models",
     "GET /list_models",
 }
@@ -338,6 +341,13 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /v1/responses/{response_id}/input_items": (
         of("response", "GET", "/v1/responses/{}/input_items"),
     ),
+    "POST /v1/uploads/{upload_id}/parts": (
+        of("upload", "POST", "/v1/uploads/{}/parts", files={"data": TEXT}),
+    ),
+    "POST /v1/uploads/{upload_id}/complete": (
+        of("upload", "POST", "/v1/uploads/{}/complete", json={"part_ids": ["part_1"]}),
+    ),
+    "POST /v1/uploads/{upload_id}/cancel": (of("upload", "POST", "/v1/uploads/{}/cancel"),),
     "GET /v1/models/{model:path}": (of("model", "GET", "/v1/models/{}"),),
     "DELETE /v1/models/{model:path}": (of("model", "DELETE", "/v1/models/{}"),),
     "POST /mcp": (

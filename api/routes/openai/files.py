@@ -14,7 +14,8 @@ from api.datasets.receiving import Upload as SentFile
 from api.files.files import File, Purpose, Sent
 from api.http.files import file_response
 from api.http.openai_errors import PREFIX, openai_response
-from api.http.request import CallerDep, ServicesDep, Upload
+from api.http.request import CallerDep, ServicesDep, Upload, require_models
+from api.names import MAX_NAME_CHARACTERS
 from api.routes.openai.body import Page, query
 from api.routes.openai.forms import form_body
 from api.routes.openai.pages import page
@@ -35,10 +36,11 @@ class ExpiresAfter(BaseModel):
 
 
 class FileRequest(BaseModel):
-    """What a file is for."""
+    """What a file is for; `base_model` is ours, and reads the rows of one to fine-tune on."""
 
     purpose: Sent
     expires_after: ExpiresAfter | None = None
+    base_model: str | None = Field(None, min_length=1, max_length=MAX_NAME_CHARACTERS)
 
 
 class FilesRequest(Page):
@@ -58,9 +60,11 @@ async def create(
     """A file to fine-tune on is read to its end and refused with row and reason; the others are kept as they are."""
     values, sent = request.values, request.files[FIELD]
     require_purpose(caller, values.purpose)
+    require_models(caller, values.base_model)
     received = await services.files.receive(
         SentFile(sent.file, sent.filename),
         values.purpose,
+        base=values.base_model,
         expires_after_seconds=values.expires_after.seconds if values.expires_after else None,
     )
     return file_object(received)

@@ -27,3 +27,11 @@ def sdk_over(client: TestClient, key: str = "none", *, strict: bool = True) -> o
 def sdk(service: Service) -> openai.OpenAI:
     """OpenAI's client over the service."""
     return sdk_over(service.client)
+
+
+@pytest.fixture
+def trainable(service: Service) -> None:
+    """The service has a base to fine-tune, whose template nobody can read."""
+    base = service.app.state.services.settings.base_models_dir / "demo"
+    base.mkdir(parents=True)
+    (base / "config.json").write_text("{}")
