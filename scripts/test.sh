@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/install.sh
-scripts/install_browser.sh
+scripts/install_debian_packages.sh
 export OMP_NUM_THREADS=1 # tiny models: threads that wait for each other would cost more than they do
 selection=(-m "not soak and not stack")
 beside=(--numprocesses logical --maxprocesses 4 --dist loadfile)

@@ -232,6 +232,11 @@ class Importer:
         async with self._beginning:
             return await run_sync(part, self._store, self.files, document, embedder.model)
 
+    def figures(self) -> tuple[int, int]:
+        """How many imports run, and how many wait for their turn to be read."""
+        waiting = self._reader.waiting
+        return max(0, len(self._running) - waiting), waiting
+
     def content(self, content_id: str) -> anyio.Lock:
         """Whoever fills a content holds this."""
         return self._contents.setdefault(content_id, anyio.Lock())

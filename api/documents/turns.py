@@ -1,5 +1,7 @@
 """Documents are read a few at a time: a small one does not wait for big ones, nor any for what is read off pictures."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +27,13 @@ class Reader:
         self._parsing = anyio.Semaphore(PARSERS)
         self._parsing_small = anyio.Semaphore(1)
         self._recognising = anyio.Semaphore(1)
+        self.waiting = 0
+        """Documents that wait for their turn."""
 
     async def read(self, file: Path, kind: str, password: str, size_bytes: int) -> Extracted:
         """The pages; `errors.DocumentUnusable` says why it cannot be used."""
         found = None
-        async with self._turn(size_bytes):
+        async with self._waited(self._turn(size_bytes)):
             try:
                 plain = replace(self._bounds, recogniser=None)
                 found = await extract(self._server, file, plain, kind, password=password)
@@ -38,12 +42,24 @@ class Reader:
                     raise
         if found and not (self._bounds.recogniser and kind == "pdf" and _holds_back(found)):
             return found
-        async with self._recognising:
+        async with self._waited(self._recognising):
             return await extract(self._server, file, self._bounds, kind, password=password)
 
     async def close(self) -> None:
         """End the process that reads."""
         await self._server.close()
+
+    @asynccontextmanager
+    async def _waited(self, turn: anyio.Semaphore) -> AsyncIterator[None]:
+        self.waiting += 1
+        try:
+            await turn.acquire()
+        finally:
+            self.waiting -= 1
+        try:
+            yield
+        finally:
+            turn.release()
 
     def _turn(self, size_bytes: int) -> anyio.Semaphore:
         is_small = size_bytes <= SMALL_BYTES

@@ -3,11 +3,20 @@
 No label tells a user or a key; a model's name is one, so that the page is as confidential as the list of models.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from api.metrics.gpus import Gpu
 from api.runtime import Usage
 
 PREFIX = "llm_fastapi"
@@ -25,15 +34,36 @@ WHOLE = tuple(0.01 * 2**n for n in range(14))
 Counts = Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What is counted when the page is read, of all workspaces."""
+
+    answers: Mapping[str, tuple[int, int]]
+    """By model how many run and how many wait."""
+    imports: tuple[int, int]
+    """How many run and how many wait."""
+    jobs: Counts
+    documents: Counts
+    """By status."""
+    gpus: Sequence[Gpu] = ()
+
+
 class Figures:
     """The counters and clocks of one service."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         self._running = self._gauge("num_requests_running", "Answers being written.", "model_name")
         self._waiting = self._gauge(
             "num_requests_waiting", "Answers that wait for a place.", "model_name"
         )
+        self._importing = self._gauge("num_imports_running", "Documents being imported.")
+        self._imports_waiting = self._gauge(
+            "num_imports_waiting", "Documents that wait for their turn to be read."
+        )
+        self._gpu_used = self._gauge("gpu_memory_used_bytes", "Memory in use.", "gpu")
+        self._gpu_total = self._gauge("gpu_memory_total_bytes", "Memory there is.", "gpu")
         self._jobs = self._gauge("jobs", "Fine-tuning jobs by status.", "status")
         self._documents = self._gauge("documents", "Documents by status.", "status")
         self._prompt = self._counter("prompt_tokens", "Tokens read.", "model_name")
@@ -83,16 +113,22 @@ class Figures:
         """A request was answered."""
         self._requests.labels(route, str(status or 0)).inc()
 
-    def page(self, turns: Mapping[str, tuple[int, int]], jobs: Counts, documents: Counts) -> bytes:
-        """The page, with what is counted now: answers that run and that wait by model, jobs and documents by status."""
-        for gauge in (self._running, self._waiting, self._jobs, self._documents):
+    def page(self, now: Now) -> bytes:
+        """The page, with what is counted now."""
+        self._importing.set(now.imports[0])
+        self._imports_waiting.set(now.imports[1])
+        told: dict[Gauge, Mapping[str, float]] = {
+            self._running: {model: running for model, (running, _) in now.answers.items()},
+            self._waiting: {model: waiting for model, (_, waiting) in now.answers.items()},
+            self._jobs: now.jobs,
+            self._documents: now.documents,
+            self._gpu_used: {gpu.number: gpu.used for gpu in now.gpus},
+            self._gpu_total: {gpu.number: gpu.total for gpu in now.gpus},
+        }
+        for gauge, values in told.items():
             gauge.clear()
-        for model, (running, waiting) in turns.items():
-            self._running.labels(model).set(running)
-            self._waiting.labels(model).set(waiting)
-        for gauge, counts in ((self._jobs, jobs), (self._documents, documents)):
-            for status, count in counts.items():
-                gauge.labels(status).set(count)
+            for label, value in values.items():
+                gauge.labels(label).set(value)
         return generate_latest(self._registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:

@@ -5,7 +5,8 @@ from fastapi import APIRouter, Response
 
 from api.auth.refusals import ScopeMissing
 from api.http.request import CallerDep, ServicesDep
-from api.metrics import CONTENT_TYPE
+from api.metrics import CONTENT_TYPE, Now
+from api.metrics.gpus import gpus
 from api.names import WORKSPACE
 
 router = APIRouter(tags=["health"])
@@ -24,7 +25,8 @@ router = APIRouter(tags=["health"])
     },
 )
 async def metrics(services: ServicesDep, caller: CallerDep) -> Response:
-    """Answers that run and wait, times to the first token and between tokens, tokens, jobs, documents.
+    """Answers and imports that run and wait, times to the first token and between tokens, tokens, jobs, documents, the
+    memory of GPUs.
 
     They are those of all workspaces, so that only a key of the first one reads them.
     """
@@ -34,7 +36,11 @@ async def metrics(services: ServicesDep, caller: CallerDep) -> Response:
             scope="metrics",
         )
     store = services.workspaces.store
-    jobs = await anyio.to_thread.run_sync(store.jobs.counts)
-    documents = await anyio.to_thread.run_sync(store.documents.counts)
-    page = services.figures.page(services.turns.figures(), jobs, documents)
-    return Response(page, media_type=CONTENT_TYPE)
+    now = Now(
+        answers=services.turns.figures(),
+        imports=services.importer.figures(),
+        jobs=await anyio.to_thread.run_sync(store.jobs.counts),
+        documents=await anyio.to_thread.run_sync(store.documents.counts),
+        gpus=await anyio.to_thread.run_sync(gpus),
+    )
+    return Response(services.figures.page(now), media_type=CONTENT_TYPE)

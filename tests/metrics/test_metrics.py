@@ -1,10 +1,19 @@
 """The page that Prometheus reads, over real requests."""
 
+import os
+import time
+from pathlib import Path
+
+import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.errors import BackEndFailed
+from api.store.jobs import new_job_id
+from tests.routes.test_isolation import within
 from tests.service import Service
+
+GIB = 2**30
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -56,3 +65,51 @@ def test_what_strangers_ask_for_makes_no_label(service: Service, path: str) -> N
     service.client.get(path)
     routes = {dict(labels).get("route", "") for _, labels in samples(service)}
     assert not any("nothing" in route for route in routes)
+
+
+def put_nvidia_smi(folder: Path, *lines: str) -> None:
+    """NVIDIA's tool, which tells these lines."""
+    tool = folder / "nvidia-smi"
+    tool.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    tool.chmod(0o755)
+
+
+def test_the_memory_of_gpus_is_told_where_there_are_some(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert not [name for name, _ in samples(service) if "gpu" in name]
+    put_nvidia_smi(tmp_path, "0, 1024, 81920", "1, [N/A], [N/A]", "No devices were found")
+    told = {one: value for one, value in samples(service).items() if "gpu" in one[0]}
+    first = (("gpu", "0"),)
+    assert told == {
+        ("llm_fastapi_gpu_memory_used_bytes", first): GIB,
+        ("llm_fastapi_gpu_memory_total_bytes", first): 80 * GIB,
+    }
+    put_nvidia_smi(tmp_path, "0, 1024, 81920' >&2; exit 9 #")
+    assert not [name for name, _ in samples(service) if "gpu" in name]
+
+
+def test_what_all_workspaces_have_is_counted(service: Service) -> None:
+    team = service.app.state.services.of("team")
+    files = {"file": ("orlo.txt", "Orlo is a light.", "text/plain")}
+    with within(service, "team") as client:
+        client.post("/importDocument", files=files).raise_for_status()
+    team.store.jobs.add(new_job_id(), "tuned", "base", {})
+    found = samples(service)
+    assert found["llm_fastapi_documents", (("status", "ready"),)] == 1
+    assert found["llm_fastapi_jobs", (("status", "queued"),)] == 1
+
+
+def test_imports_that_run_and_wait_are_counted(service: Service) -> None:
+    importer = service.app.state.services.importer
+    none = ("llm_fastapi_num_imports_running", ())
+    assert samples(service)[none] == 0
+    importer._reader._parsing_small = importer._reader._parsing = anyio.Semaphore(0)
+    files = {"file": ("orlo.txt", "Orlo is a light.", "text/plain")}
+    service.client.post("/importDocument?wait=false", files=files).raise_for_status()
+    deadline = time.monotonic() + 5
+    while samples(service)["llm_fastapi_num_imports_waiting", ()] != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert samples(service)[none] == 0
