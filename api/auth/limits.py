@@ -1,7 +1,8 @@
 """Requests and tokens a minute, and requests at once, of each key: counted in memory, refused before work starts.
 
 An allowance refills evenly, as OpenAI's do: of 60 a minute one comes back each second, and 60 may come at once. The
-clock is passed in, in seconds. What a request takes is held as an estimate and counted when it has ended.
+clock is passed in, in seconds. What a request takes is held as an estimate and counted when it has ended. What nobody
+waits for takes of an allowance's upper half alone, and is none of the requests at once: it runs behind all others.
 """
 
 import math
@@ -21,6 +22,8 @@ RATE_LIMIT_HEADERS = tuple(
     for what in ("limit", "remaining", "reset")
 )
 PARALLEL_RETRY_SECONDS = 1
+LEFT_BY_BACKGROUND = 0.5
+"""The part of an allowance that is left to requests that somebody waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Place:
     held: int
     """Tokens that it is expected to take."""
     _counted: _Counted
+    _in_background: bool = False
     _has_left: bool = False
 
     def expect(self, tokens: int) -> None:
@@ -98,7 +102,7 @@ class Place:
         if self._has_left:
             return
         self._has_left = True
-        self._counted.running -= 1
+        self._counted.running -= not self._in_background
         bucket = self._counted.buckets.get("tokens")
         if bucket is not None:
             bucket.level += self.held - tokens
@@ -110,7 +114,15 @@ class Limits:
     def __init__(self) -> None:
         self._keys: dict[str, _Counted] = {}
 
-    def enter(self, key_id: str, allowed: Allowed, tokens: int, now: float) -> Place:
+    def enter(
+        self,
+        key_id: str,
+        allowed: Allowed,
+        tokens: int,
+        now: float,
+        *,
+        in_background: bool = False,
+    ) -> Place:
         """Take a place for a request of about so many tokens; `refusals.RateLimited` when there is none."""
         counted = self._keys.setdefault(key_id, _Counted())
         most = allowed.tokens_per_minute
@@ -127,19 +139,20 @@ class Limits:
         }
         headers = _headers({name: bucket for name, (bucket, _) in takes.items()})
         at_once = allowed.parallel_requests
-        if at_once is not None and counted.running >= at_once:
+        if at_once is not None and counted.running >= at_once and not in_background:
             text = f"{at_once} requests of this key run already, and it may have no more at once."
             raise RateLimited(text, PARALLEL_RETRY_SECONDS, headers)
         for name, (bucket, amount) in takes.items():
-            if (seconds := bucket.seconds_until(amount)) > 0:
+            left = bucket.limit * LEFT_BY_BACKGROUND if in_background else 0
+            if (seconds := bucket.seconds_until(amount + left)) > 0:
                 later = math.ceil(seconds)
                 text = f"This key may take {bucket.limit} {name} a minute. Try again in {later} s."
                 raise RateLimited(text, later, headers)
         for bucket, amount in takes.values():
             bucket.level -= amount
-        counted.running += 1
-        left = _headers({name: bucket for name, (bucket, _) in takes.items()})
-        return Place(left, tokens, counted)
+        counted.running += not in_background
+        said = _headers({name: bucket for name, (bucket, _) in takes.items()})
+        return Place(said, tokens, counted, in_background)
 
 
 def estimated_tokens(content_length: int, is_text: bool) -> int:

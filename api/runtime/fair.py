@@ -1,8 +1,9 @@
 """Answers in turn: a model answers so many at once, and the keys that wait for it do not hold each other up.
 
 One key's five hundred requests do not hold up another's first: the keys that wait take turns, and each key's own
-requests keep their order. Work that nobody waits for comes after all that somebody does. Whoever goes away gives the
-place back at once. When as many wait as may, the key that waits most makes room for another.
+requests keep their order. Work that nobody waits for comes after all that somebody does, and leaves one of several
+places free, so that who asks in between is answered at once. Whoever goes away gives the place back at once. When as
+many wait as may, the key that waits most makes room for another.
 """
 
 import asyncio
@@ -87,7 +88,8 @@ class Turns:
         return {name: (queue.running, queue.length) for name, queue in self._queues.items()}
 
     async def _take(self, queue: _Queue, asking: Asking) -> None:
-        if queue.running < self._places and not queue.length:
+        before = queue.length if asking.in_background else len(queue.ahead)
+        if not before and queue.running < _places(self._places, asking.in_background):
             queue.running += 1
             return
         if queue.length >= self._most_waiting:
@@ -106,11 +108,15 @@ class Turns:
             raise
 
 
+def _places(places: int, in_background: bool) -> int:
+    """How many of the places work of that kind may have."""
+    return max(1, places - 1) if in_background else places
+
+
 def _serve(queue: _Queue, places: int) -> None:
     """Give the free places to those that wait, a key after the other."""
-    while queue.running < places:
-        waiting = queue.ahead or queue.behind
-        if not waiting:
+    while waiting := queue.ahead or queue.behind:
+        if queue.running >= _places(places, waiting is queue.behind):
             return
         key, turns = next(iter(waiting.items()))
         turn = turns.popleft()

@@ -85,6 +85,26 @@ def test_a_limit_that_was_changed_holds_at_once() -> None:
     limits.enter(KEY, Allowed(), 0, 0)
 
 
+def test_what_nobody_waits_for_leaves_half_of_an_allowance_and_is_none_of_those_at_once() -> None:
+    limits, allowed = Limits(), Allowed(requests_per_minute=4, parallel_requests=1)
+    batch = [limits.enter(KEY, allowed, 0, 0, in_background=True) for _ in range(2)]
+    with pytest.raises(RateLimited) as caught:
+        limits.enter(KEY, allowed, 0, 0, in_background=True)
+    assert caught.value.retry_after_seconds == 15
+    waited_for = limits.enter(KEY, allowed, 0, 0)
+    for place in batch:
+        place.leave(0)
+    assert "1 requests of this key run" in refused(limits, allowed, 0, 0).detail
+    waited_for.leave(0)
+    limits.enter(KEY, allowed, 0, 0)
+
+
+def test_an_allowance_of_one_is_enough_for_what_nobody_waits_for() -> None:
+    limits, allowed = Limits(), Allowed(requests_per_minute=1, tokens_per_minute=10)
+    limits.enter(KEY, allowed, 10, 0, in_background=True).leave(10)
+    limits.enter(KEY, allowed, 10, 60, in_background=True)
+
+
 def test_files_are_no_prompts() -> None:
     assert estimated_tokens(4000, is_text=True) == 1000
     assert estimated_tokens(10**9, is_text=False) == estimated_tokens(0, is_text=True) == 32

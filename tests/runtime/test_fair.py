@@ -59,6 +59,16 @@ async def test_what_nobody_waits_for_comes_last() -> None:
     assert asker.served == ["batch", "a", "a", "batch"]
 
 
+async def test_what_nobody_waits_for_leaves_one_of_several_places_free() -> None:
+    asker = Asker(Turns(3, 100))
+    tasks = await asker.begin(*["batch"] * 4, in_background=True)
+    assert asker.turns.figures() == {"demo": (2, 2)}
+    tasks += await asker.begin("a", "a")
+    assert (asker.served, asker.turns.figures()) == (["batch", "batch", "a"], {"demo": (3, 3)})
+    await asker.end_all(tasks)
+    assert asker.served == ["batch", "batch", "a", "a", "batch", "batch"]
+
+
 async def test_one_more_than_may_wait_is_refused() -> None:
     asker = Asker(Turns(2, 1))
     tasks = await asker.begin("a", "a", "a")
