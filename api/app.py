@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from api.auth.opening import open_auth
+from api.batches.values import Ask
 from api.data_folder import DataFolder
 from api.data_folder.leftovers import sweep
 from api.errors import ApiError
@@ -19,6 +20,7 @@ from api.http.anthropic_errors import is_anthropic
 from api.http.forwarded import Forwarded
 from api.http.gate import AllowedOrigins, Gate
 from api.http.head import Head
+from api.http.key_check import KeyCheck
 from api.http.observe import Fields, Observe
 from api.http.openai_errors import is_openai
 from api.http.openapi import describe_answers
@@ -32,6 +34,7 @@ from api.routes import docs, health, mcp, metrics
 from api.routes.anthropic import create_anthropic_app
 from api.routes.door import Door
 from api.routes.openai import create_openai_app
+from api.routes.openai.inside import asking
 from api.routes.original import (
     adapters,
     collections,
@@ -106,7 +109,7 @@ def create_app(
             stack.callback(folder.release)
             stack.callback(store.close)
             await stack.enter_async_context(auth.following())
-            opening = asyncio.create_task(_open(app, settings, store, stack, open, prepare))
+            opening = asyncio.create_task(_open(app, settings, store, stack, open, prepare, ask))
             try:
                 yield
             finally:
@@ -162,7 +165,10 @@ def create_app(
     docs.add_swagger_page(app)
     docs.describe_gate(app, settings, auth)
     app.add_middleware(Spelling, paths=paths)
-    app.add_middleware(Door, behind=create_openai_app(app.state), has=is_openai)
+    openai = create_openai_app(app.state)
+    on_end = functools.partial(_count, app)
+    ask = asking(Observe(KeyCheck(openai, settings, auth), defect_response, on_end))
+    app.add_middleware(Door, behind=openai, has=is_openai)
     app.add_middleware(Door, behind=create_anthropic_app(app.state), has=is_anthropic)
     app.add_middleware(Head)
     app.add_middleware(Gate, settings=settings, auth=auth)
@@ -170,7 +176,7 @@ def create_app(
         app.add_middleware(AllowedOrigins, settings=settings)
     app.add_middleware(Forwarded, settings=settings)
     app.add_middleware(  # the last one added is the outermost
-        Observe, on_defect=defect_response, on_end=functools.partial(_count, app)
+        Observe, on_defect=defect_response, on_end=on_end
     )
     return app
 
@@ -189,6 +195,7 @@ async def _open(
     stack: contextlib.AsyncExitStack,
     open: Open,
     prepare: Prepare,
+    ask: Ask,
 ) -> None:
     readiness: Readiness = app.state.readiness
     try:
@@ -199,6 +206,7 @@ async def _open(
         await anyio.to_thread.run_sync(clear_leftovers, services.folders.jobs, store)
         readiness.services = app.state.services = services
         await prepare(services)
+        services.batches.start(lambda workspace: services.of(workspace).files, ask)
     except ApiError as error:
         readiness.opening, readiness.has_failed = error.detail, True
         LOGGER.error("not ready: %s", error.detail)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import anyio.to_thread
 
+from api.batches.opening import open_batch_runner, open_batches
+from api.batches.runner import BatchRunner
 from api.data_folder.contents import DocumentFiles, JobFolders, ModelFiles
 from api.data_folder.expiry import Expiry
 from api.data_folder.guarded import Folders, Guarded
@@ -120,6 +122,8 @@ async def services_over(
     workspaces = Workspaces(store, runtime)
     supervisor = open_supervisor(settings, workspaces, runner, folders.jobs)
     stack.push_async_callback(supervisor.close)
+    batch_runner = await anyio.to_thread.run_sync(open_batch_runner, settings)
+    stack.push_async_callback(batch_runner.close)
     pinned = await anyio.to_thread.run_sync(store.collections.pinned)
     bundled = open_bundled(settings, runtime, pinned)
     once = Once(
@@ -133,6 +137,7 @@ async def services_over(
         bundled,
         runner,
         supervisor,
+        batch_runner,
         AtWork(),
         turns,
         figures,
@@ -161,6 +166,7 @@ class Once:
     bundled: BundledModels
     runner: JobRunner
     supervisor: Supervisor
+    batch_runner: BatchRunner
     at_work: AtWork
     turns: Turns
     figures: Figures
@@ -220,6 +226,7 @@ class Once:
             files=files,
             uploads=open_uploads(settings, files, id),
             expiry=self.expiry,
+            batches=open_batches(settings, files, self.batch_runner, id),
             jobs=jobs,
             evaluations=open_evaluations(settings, store, answers, datasets, self.at_work, id),
             measurements=open_measurements(settings, store, answers, id),

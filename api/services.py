@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from api.batches.batches import Batches
     from api.data_folder.expiry import Expiry
     from api.data_folder.guarded import Folders
     from api.datasets.datasets import Datasets
@@ -66,6 +67,7 @@ class Services:
     files: Files
     uploads: Uploads
     expiry: Expiry
+    batches: Batches
     jobs: JobQueue
     evaluations: Evaluations
     measurements: Measurements

@@ -50,6 +50,7 @@ OWNERS = {
 
 PURE = (
     "api/auth/",
+    "api/batches/",
     "api/datasets/",
     "api/documents/",
     "api/evaluation/",
@@ -74,6 +75,7 @@ FLOORS = (
     ("api.files",),
     ("api.documents", "api.rag", "api.jobs"),
     (
+        "api.batches",
         "api.evaluation",
         "api.sweeps",
     ),

@@ -60,6 +60,18 @@ class Keyring:
         held = (self._held or {}).get(hash_of(text))
         if held is None:
             raise WrongKey("The key in `Authorization` is none of this service, or is no more.")
+        return self._open(held)
+
+    def find_by_id(self, id: str) -> Held:
+        """The key of an id, for work that was begun with it; the same refusals."""
+        for held in (
+            self._held or {}
+        ).values():  # of a key that was rotated the newer text comes first
+            if held.caller.key_id == id:
+                return self._open(held)
+        raise WrongKey("The key that this was begun with was revoked.")
+
+    def _open(self, held: Held) -> Held:
         if held.blocked:
             raise KeyBlocked("The key is blocked; an admin can let it in again.")
         if held.ends is not None and held.ends <= datetime.now(UTC):

@@ -28,9 +28,9 @@ class Auth:
     limits: Limits
     usage: Usage
 
-    def let_in(self, caller: Caller) -> None:
-        """A request begins: it waits for a model among those of its key."""
-        ASKING.set(Asking(caller.key_id))
+    def let_in(self, caller: Caller, *, in_background: bool = False) -> None:
+        """A request begins: it waits for a model among those of its key, behind others where nobody waits for it."""
+        ASKING.set(Asking(caller.key_id, in_background))
         self.usage.saw(caller)
 
     @contextlib.asynccontextmanager

@@ -78,10 +78,18 @@ class Files:
         name: str,
         pieces: Iterable[bytes],
         *,
+        id: str | None = None,
         expires_after_seconds: int | None = None,
     ) -> File:
-        """Keep what the service makes itself; `pieces` are taken in a thread, and may be an open file."""
-        return await self._keep(purpose, name, pieces, _end(expires_after_seconds))
+        """Keep what the service makes itself; `pieces` are taken in a thread, and may be an open file.
+
+        `id` is one of `new_id`, for who wants to know it before.
+        """
+        return await self._keep(purpose, name, pieces, _end(expires_after_seconds), id=id)
+
+    def new_id(self) -> str:
+        """An id that nothing has."""
+        return self._shelf.new_id()
 
     async def _keep(
         self,
@@ -90,10 +98,12 @@ class Files:
         pieces: Iterable[bytes],
         expires_at: datetime | None,
         *,
+        id: str | None = None,
         may_be_empty: bool = True,
     ) -> File:
+        id = id or self._shelf.new_id()
+
         def kept() -> File:
-            id = self._shelf.new_id()
             with self._shelf.growing(id) as folder:
                 sha256, size_bytes = _written(folder / CONTENT, pieces)
                 if not size_bytes and not may_be_empty:

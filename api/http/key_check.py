@@ -24,6 +24,10 @@ READY_PATH = "/readyz"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 """What only reads is neither limited nor counted: who follows a job takes nothing from who asks."""
 UNLIMITED = Allowed()
+INSIDE = "inside"
+"""Name in the state of a request that this process sends itself: the id of the key that it is sent for. It runs behind
+what comes over the wire, where nobody can set it.
+"""
 
 
 class KeyCheck:
@@ -43,8 +47,11 @@ class KeyCheck:
         """Let the request through or answer it."""
         headers = Headers(scope=scope)
         try:
-            caller, allowed = self._opened(headers, scope["path"])
-            scope.setdefault("state", {})[CALLER] = caller
+            state = scope.setdefault("state", {})
+            key_id = state.get(INSIDE)
+            opened = self._opened(headers, scope["path"]) if key_id is None else self._held(key_id)
+            caller, allowed = opened
+            state[CALLER] = caller
             seen().key = caller.alias or None
             place = self._enter(caller, allowed, scope, headers)
         except ApiError as error:
@@ -71,10 +78,9 @@ class KeyCheck:
         if self._first and any(hmac.compare_digest(hash_of(one), self._first) for one in texts):
             return FIRST_ADMIN, UNLIMITED
         keyring = self._auth.keyring if self._auth else None
-        if keyring is not None and not keyring.is_known and path != READY_PATH:
-            raise NotReady("The keys cannot be read yet; `/readyz` says what is wrong.")
-        is_empty = keyring is None or keyring.is_empty
-        if is_empty and not self._first:
+        if path != READY_PATH:
+            self._require_known()
+        if self._is_open():
             return ANYONE, UNLIMITED
         if not texts:
             raise KeyNeeded("Send the header `Authorization: Bearer KEY`.")
@@ -83,16 +89,40 @@ class KeyCheck:
         held = keyring.find(texts[0])
         return held.caller, held.allowed
 
+    def _held(self, key_id: str) -> tuple[Caller, Allowed]:
+        """The same of a key that let somebody in before: whether it still would."""
+        self._require_known()
+        if key_id == FIRST_ADMIN.key_id and self._first:
+            return FIRST_ADMIN, UNLIMITED
+        if key_id == ANYONE.key_id and self._is_open():
+            return ANYONE, UNLIMITED
+        if key_id == ANYONE.key_id:
+            raise KeyNeeded("This was begun without a key, and one is needed since.")
+        if self._auth is None:
+            raise WrongKey("The key that this was begun with was revoked.")
+        held = self._auth.keyring.find_by_id(key_id)
+        return held.caller, held.allowed
+
+    def _require_known(self) -> None:
+        if self._auth is not None and not self._auth.keyring.is_known:
+            raise NotReady("The keys cannot be read yet; `/readyz` says what is wrong.")
+
+    def _is_open(self) -> bool:
+        """Whether there is no key at all."""
+        return not self._first and (self._auth is None or self._auth.keyring.is_empty)
+
     def _enter(
         self, caller: Caller, allowed: Allowed, scope: Scope, headers: Headers
     ) -> Place | None:
         if self._auth is None:
             return None
-        self._auth.let_in(caller)
+        is_inside = INSIDE in scope["state"]
+        self._auth.let_in(caller, in_background=is_inside)
         if scope["method"] in READING:
             return None
         tokens = estimated_tokens(_size(scope, headers), _is_text(headers))
-        return self._auth.limits.enter(caller.key_id, allowed, tokens, time.monotonic())
+        enter, now = self._auth.limits.enter, time.monotonic()
+        return enter(caller.key_id, allowed, tokens, now, in_background=is_inside)
 
     def _settle(self, caller: Caller, place: Place, scope: Scope) -> None:
         """Count what it took. Of an answer that was cut short nobody knows: the estimate and what was sent stand."""

@@ -289,6 +289,11 @@ class Settings(BaseSettings):
         return self.data_dir / "datasets"
 
     @property
+    def batches_dir(self) -> Path:
+        """Batches, a directory each."""
+        return self.data_dir / "batches"
+
+    @property
     def evaluations_dir(self) -> Path:
         """Evaluations, a directory each."""
         return self.data_dir / "evaluations"

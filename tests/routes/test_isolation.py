@@ -56,6 +56,7 @@ MADE_UP = {
     "response": "resp_0123456789abcdef",
     "item": "msg_0123456789abcdef",
     "upload": "upload_0123456789abcdef",
+    "batch": "batch_0123456789abcdef",
 }
 """Of each kind of thing one that nobody has."""
 
@@ -66,6 +67,7 @@ SHELVES = {
     "sweep": ("sweeps", "sw", "sweep"),
     "sent": ("files", "file", "file"),
     "upload": ("files", "upload", "upload"),
+    "batch": ("batches", "batch", "batch"),
 }
 
 WITHOUT = {
@@ -301,6 +303,18 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "POST /v1/completions": (body("model", "/v1/completions", "model", prompt="Once"),),
     "POST /v1/embeddings": (body("model", "/v1/embeddings", "model", input="Once"),),
+    "POST /v1/batches": (
+        body(
+            "sent",
+            "/v1/batches",
+            "input_file_id",
+            endpoint="/v1/embeddings",
+            completion_window="24h",
+        ),
+    ),
+    "GET /v1/batches": (query("batch", "GET", "/v1/batches", "after"),),
+    "GET /v1/batches/{batch_id}": (of("batch", "GET", "/v1/batches/{}"),),
+    "POST /v1/batches/{batch_id}/cancel": (of("batch", "POST", "/v1/batches/{}/cancel"),),
     "GET /v1/files": (
         query("sent", "GET", "/v1/files", "after"),
         query("dataset", "GET", "/v1/files", "after"),
@@ -499,6 +513,7 @@ def test_lists_and_searches_over_all_find_nothing_of_another_workspace(
         "/list_models?details=true",
         "/v1/models",
         "/v1/files",
+        "/v1/batches",
         "/collections",
         "/list_documents?modelName=demo",
         "/jobs",

@@ -12,11 +12,20 @@ from starlette.responses import JSONResponse
 from api.http.openai_errors import PREFIX, openai_response
 from api.http.problems import Problem
 from api.routes.door import open_door
-from api.routes.openai import chat, completions, embeddings, files, models, responses, uploads
+from api.routes.openai import (
+    batches,
+    chat,
+    completions,
+    embeddings,
+    files,
+    models,
+    responses,
+    uploads,
+)
 from api.routes.openai.body import plain_path
 from api.routes.scopes import require_scope
 
-ROOMS = (chat, completions, embeddings, files, models, responses, uploads)
+ROOMS = (batches, chat, completions, embeddings, files, models, responses, uploads)
 
 
 def create_openai_app(state: State) -> FastAPI:

@@ -91,8 +91,10 @@ def _require(reference: str, value: Any) -> None:
 
 def _as_specified(value: Any) -> Any:
     """What the service itself sends otherwise than its specification says: a piece of a completion has a null for
-    its finish reason and its usage, and a vector may be base64.
+    its finish reason and its usage, a batch has one for what has not come, and a vector may be base64.
     """
+    if value.get("object") == "batch":
+        value = {name: one for name, one in value.items() if one is not None}
     if value.get("object") == "text_completion":
         choices = [
             {**one, "finish_reason": one["finish_reason"] or "stop"} for one in value["choices"]
@@ -100,6 +102,7 @@ def _as_specified(value: Any) -> Any:
         value = {name: one for name, one in value.items() if one is not None}
         return {**value, "choices": choices}
     if value.get("object") == "list":
-        data = [{**one, "embedding": [0.0]} if "embedding" in one else one for one in value["data"]]
+        data = [_as_specified(one) for one in value["data"]]
+        data = [{**one, "embedding": [0.0]} if "embedding" in one else one for one in data]
         return {**value, "data": data}
     return value

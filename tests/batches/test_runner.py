@@ -1,0 +1,107 @@
+"""Which batches run: of each key some, so that many of one key hold up none of another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from api.batches.batches import Batches, Wanted
+from api.batches.cards import Cards
+from api.batches.runner import AT_ONCE, BatchRunner
+from api.batches.values import Answer, Ask, Batch
+from api.data_folder.shelf import Shelf
+from api.datasets.opening import open_datasets
+from api.datasets.receiving import Upload
+from api.files.files import Files
+from api.files.opening import open_files
+from api.models.bases import BaseModels
+from api.names import WORKSPACE
+from api.settings import Settings
+from api.store import open_store
+from tests.batches.test_rows import GOOD, URL, written
+
+pytestmark = pytest.mark.anyio
+DONE = Answer(200, "req_1", b"{}")
+
+
+@pytest.fixture
+async def files(tmp_path: Path) -> AsyncIterator[Files]:
+    settings, store = Settings(data_dir=tmp_path), open_store(tmp_path / "state.sqlite3")
+    bases = BaseModels(settings.base_models_dir, store.models)
+    yield open_files(settings, open_datasets(settings, bases))
+    store.close()
+
+
+@pytest.fixture
+async def runner(tmp_path: Path) -> AsyncIterator[BatchRunner]:
+    shelf = Shelf(tmp_path / "batches", "batch", "batch")
+    runner = BatchRunner(Cards(shelf), rows_at_once=2, retry_seconds=0.01)
+    yield runner
+    await runner.close()
+
+
+async def begun(files: Files, runner: BatchRunner, ask: Ask) -> tuple[Batches, Wanted]:
+    """Batches that are brought on, and what one of a single row is."""
+    batches = Batches(runner.cards.shelf.of(WORKSPACE), files, runner)
+    batches.start(lambda _: files, ask)
+    with written(runner.cards.shelf.path.with_name("rows.jsonl"), GOOD).open("rb") as file:
+        sent = await files.receive(Upload(file, "rows.jsonl"), "batch")
+    return batches, Wanted(sent.id, URL)
+
+
+async def ended(batches: Batches, batch: Batch) -> Batch:
+    async with asyncio.timeout(10):
+        while not (batch := await batches.get(batch.id)).is_over:
+            await asyncio.sleep(0.01)
+    return batch
+
+
+async def test_many_batches_of_one_key_do_not_hold_up_the_first_of_another(
+    files: Files, runner: BatchRunner
+) -> None:
+    asked: list[str] = []
+    let_go = asyncio.Event()
+
+    async def ask(key: str, path: str, body: bytes) -> Answer:
+        asked.append(key)
+        if key == "many":
+            await let_go.wait()
+        return DONE
+
+    batches, wanted = await begun(files, runner, ask)
+    many = [await batches.create(wanted, "many") for _ in range(AT_ONCE + 2)]
+    few = await batches.create(wanted, "few")
+    assert (await ended(batches, few)).status == "completed"
+    assert asked.count("many") == AT_ONCE
+    assert runner.length("many") == AT_ONCE + 2
+    let_go.set()
+    for one in many:
+        assert (await ended(batches, one)).status == "completed"
+
+
+async def test_a_batch_that_breaks_off_is_brought_on_again(
+    files: Files, runner: BatchRunner
+) -> None:
+    failures: list[Exception] = [RuntimeError("nobody expects this"), OSError(28, "Disk full")]
+
+    async def ask(key: str, path: str, body: bytes) -> Answer:
+        if failures:
+            raise failures.pop()
+        return DONE
+
+    batches, wanted = await begun(files, runner, ask)
+    batch = await ended(batches, await batches.create(wanted, "a"))
+    assert (batch.status, batch.counts.completed) == ("completed", 1)
+
+
+async def test_its_own_bytes_are_asked_when_the_file_is_deleted_meanwhile(
+    files: Files, runner: BatchRunner
+) -> None:
+    async def ask(key: str, path: str, body: bytes) -> Answer:
+        await files.delete(wanted.input_file)
+        return DONE
+
+    batches, wanted = await begun(files, runner, ask)
+    batch = await ended(batches, await batches.create(wanted, "a"))
+    assert (batch.status, batch.counts.completed) == ("completed", 1)
