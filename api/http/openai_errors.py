@@ -20,6 +20,7 @@ TYPES = {
     429: "rate_limit_error",
 }
 CODES = {
+    "Base model not trainable": "model_not_found",
     "Invalid option": "unsupported_value",
     "Key blocked": "invalid_api_key",
     "Key expired": "invalid_api_key",

@@ -1,6 +1,7 @@
 """What callers can do about jobs: queue one, look at them, follow one, wish that it ends or goes on, delete it."""
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,8 @@ from api.errors import WrongState
 from api.jobs.choosing import checkpoints, choose
 from api.jobs.deleting import delete_job
 from api.jobs.following import StatusIs, follow
+from api.jobs.history import Kept, kept_checkpoints, newest_events
+from api.jobs.outlook import seconds_left, trained_tokens
 from api.jobs.submit import Plan, Submission, Submitter
 from api.jobs.supervise import Supervisor
 from api.models.naming import require_free
@@ -27,7 +30,8 @@ from finetune.preflight.record import read_parts, shown
 class JobState:
     """One job with all that is known of it; `queue_position` counts the jobs that run before it, `checkpoints` are
     those that it has kept, `verification` is what was measured of its files, `comparison` how it is beside its base,
-    `preflight` what was predicted and what it really took.
+    `preflight` what was predicted and what it really took. `seconds_left` is known while it runs, `trained_tokens` when
+    it has trained.
     """
 
     job: Job
@@ -37,6 +41,8 @@ class JobState:
     verification: dict[str, Any]
     preflight: dict[str, Any] | None
     comparison: dict[str, Any]
+    seconds_left: float | None
+    trained_tokens: int | None
 
 
 class JobQueue:
@@ -50,6 +56,10 @@ class JobQueue:
         self._submitter = submitter
         self._supervisor = supervisor
 
+    async def tuned_from(self, model: str) -> str:
+        """The base of a fine-tune, of any other model nothing; `errors.BaseModelNotTrainable` without a base."""
+        return await anyio.to_thread.run_sync(self._submitter.tuned_from, model)
+
     async def plan(self, submission: Submission) -> Plan:
         """Check a submission and say what it would run; nothing is kept."""
         return await self._submitter.plan(submission)
@@ -61,32 +71,51 @@ class JobQueue:
         return job
 
     async def page(
-        self, statuses: tuple[JobStatus, ...], after: str | None, limit: int
+        self,
+        statuses: tuple[JobStatus, ...],
+        after: str | None,
+        limit: int,
+        is_wanted: Callable[[Job], bool] = lambda _: True,
     ) -> tuple[list[Job], bool]:
-        """At most `limit` jobs in these states (without any: in all), newest first, behind job `after`; and whether
-        there are more.
+        """At most `limit` jobs that are wanted, in these states (without any: in all), newest first, behind job
+        `after`; and whether there are more.
         """
         read = self._store.jobs.page
-        return await anyio.to_thread.run_sync(read, statuses, after, limit)
+        return await anyio.to_thread.run_sync(read, statuses, after, limit, is_wanted)
+
+    async def states(self, jobs: Sequence[Job]) -> list[JobState]:
+        """All that is known of each."""
+        return await anyio.to_thread.run_sync(lambda: [self._state(job) for job in jobs])
 
     async def show(self, job_id: str) -> JobState:
         """One job, its place in the queue and its progress."""
+        return await anyio.to_thread.run_sync(lambda: self._state(self._store.jobs.get(job_id)))
 
-        def read() -> JobState:
-            job = self._store.jobs.get(job_id)
-            place = self._store.jobs.queue_position(job) if job.status == "queued" else None
-            directory = self._supervisor.directory(job.id)
-            return JobState(
-                job,
-                place,
-                directory.progress(),
-                checkpoints(directory),
-                report_of(directory),
-                shown(read_parts(directory)),
-                comparison_of(directory),
-            )
+    def _state(self, job: Job) -> JobState:
+        place = self._store.jobs.queue_position(job) if job.status == "queued" else None
+        directory = self._supervisor.directory(job.id)
+        progress = directory.progress()
+        return JobState(
+            job,
+            place,
+            progress,
+            checkpoints(directory),
+            report_of(directory),
+            shown(read_parts(directory)),
+            comparison_of(directory),
+            seconds_left(directory, progress) if job.status == "running" else None,
+            trained_tokens(directory, job.spec.get("epochs", 1)),
+        )
 
-        return await anyio.to_thread.run_sync(read)
+    async def events(self, job_id: str, before: int | None, limit: int) -> tuple[list[Event], bool]:
+        """At most `limit` events before number `before` (None: all), newest first; and whether there are more."""
+        directory = self.directory((await self._row(job_id)).id)
+        return await anyio.to_thread.run_sync(newest_events, directory, before, limit)
+
+    async def kept(self, job_id: str) -> list[Kept]:
+        """The checkpoints that the job has kept, newest first."""
+        directory = self.directory((await self._row(job_id)).id)
+        return await anyio.to_thread.run_sync(kept_checkpoints, directory)
 
     async def follow(self, job_id: str, after: int) -> AsyncIterator[Event | StatusIs]:
         """The job's events from number `after` + 1 on, and its status at each change."""
@@ -100,13 +129,17 @@ class JobQueue:
             self._supervisor.directory(job.id).log_tail, characters
         )
 
-    async def cancel(self, job_id: str) -> Job:
-        """End a queued job, or ask a running one to stop."""
-        return await self._supervisor.cancel((await self._row(job_id)).id)
+    async def cancel(self, job_id: str, detail: str = "It was cancelled.") -> Job:
+        """End a queued job, or ask a running one to stop; `detail` is what its events say of that."""
+        job = await self._supervisor.cancel((await self._row(job_id)).id)
+        await self._say(job, "cancelled", detail)
+        return job
 
     async def resume(self, job_id: str) -> Job:
         """Queue an ended or a trained job again."""
-        return await self._supervisor.resume((await self._row(job_id)).id)
+        job = await self._supervisor.resume((await self._row(job_id)).id)
+        await self._say(job, "resumed", "It goes on behind the last stage that is done.")
+        return job
 
     async def publish(
         self,
@@ -159,6 +192,14 @@ class JobQueue:
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator: what keeps queued jobs from running."""
         return await self._supervisor.check()
+
+    async def _say(self, job: Job, type: str, detail: str) -> None:
+        """Tell in its events what a caller did about it."""
+        directory = self.directory(job.id)
+        with contextlib.suppress(OSError):  # the wish has been granted, whether it is told or not
+            await anyio.to_thread.run_sync(
+                lambda: directory.append_event("job", type, detail=detail)
+            )
 
     async def _row(self, job_id: str) -> Job:
         return await anyio.to_thread.run_sync(self._store.jobs.get, job_id)

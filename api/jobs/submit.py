@@ -51,9 +51,11 @@ NO_PAGES = PagesOf(())
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a caller asks for. `parameters` are fields of `FineTuneSpec`; the rest is default."""
+    """What a caller asks for. `parameters` are fields of `FineTuneSpec`; the rest is default. Without a name the model
+    gets the job's id for one.
+    """
 
-    model_name: str
+    model_name: str | None
     base_model: str | None
     parameters: Mapping[str, Any]
     datasets: Given
@@ -112,6 +114,11 @@ class Submitter:
         self._trains_here = trains_here
         self._adding = asyncio.Lock()
 
+    def tuned_from(self, model: str) -> str:
+        """The base of a fine-tune, of any other model nothing; `errors.BaseModelNotTrainable` without a base."""
+        base, record = self._base_models.find(model), self._store.models.get(model)
+        return base.name if record and record.kind == "fine-tune" else ""
+
     async def plan(self, submission: Submission) -> Plan:
         """Check a submission and say what it would run; nothing is kept."""
         job_id = new_job_id()
@@ -133,7 +140,7 @@ class Submitter:
                 return await anyio.to_thread.run_sync(self._add, folder, job_id, spec)
 
     async def _spec(self, submission: Submission, job_id: str) -> FineTuneSpec:
-        name = valid_model_name(submission.model_name)
+        name = valid_model_name(submission.model_name or job_id)
         wanted = self._default_base if submission.base_model is None else submission.base_model
         submission.require_base(wanted)
         base = await anyio.to_thread.run_sync(self._base_models.find, wanted)

@@ -12,7 +12,10 @@ from finetune.job.directory import JobDirectory
 from finetune.job.locks import read_json
 from finetune.job.spec import DatasetOrigin, FineTuneSpec, parse_spec
 
-NO_SETTINGS = {"version", "model_name", "base_model", "base_model_folder", "datasets"}
+NO_SETTINGS = {"version", "model_name", "base_model", "base_model_folder", "datasets"} | {
+    "suffix",
+    "metadata",
+}
 
 
 class Lineage(BaseModel):

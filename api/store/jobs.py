@@ -2,9 +2,10 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, tuple_, update
@@ -109,14 +110,17 @@ class Jobs:
             return [_job(row) for row in connection.execute(query).mappings()]
 
     def page(
-        self, statuses: Sequence[JobStatus], after: str | None, limit: int
+        self,
+        statuses: Sequence[JobStatus],
+        after: str | None,
+        limit: int,
+        is_wanted: Callable[[Job], bool] = lambda _: True,
     ) -> tuple[list[Job], bool]:
-        """At most `limit` jobs in one of these states (without any: all), newest first, behind the job `after`; and
-        whether there are more. `errors.JobNotFound` when that one is gone.
+        """At most `limit` jobs that are wanted, in one of these states (without any: all), newest first, behind the
+        job `after`; and whether there are more. `errors.JobNotFound` when that one is gone.
         """
         order = (jobs.c.created_at, jobs.c.queued_at, jobs.c.id)
         query = select(jobs).where(self._mine).order_by(*(column.desc() for column in order))
-        query = query.limit(limit + 1)
         if statuses:
             query = query.where(jobs.c.status.in_(statuses))
         with self._database.read() as connection:
@@ -124,8 +128,9 @@ class Jobs:
                 _one(connection, after, self._workspace)
                 place = select(*order).where(jobs.c.id == after)
                 query = query.where(tuple_(*order) < place.scalar_subquery())
-            rows = connection.execute(query).mappings().all()
-        return [_job(row) for row in rows[:limit]], len(rows) > limit
+            rows = connection.execute(query).mappings()
+            found = list(islice(filter(is_wanted, map(_job, rows)), limit + 1))
+        return found[:limit], len(found) > limit
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in which state."""

@@ -63,6 +63,10 @@ class FineTuneSpec(TrainingParameters, Checking):
     datasets: dict[Fold, DatasetOrigin] = Field(
         default_factory=dict, description="What is learned, and what judges it, as it was given."
     )
+    suffix: str | None = Field(None, description="What its owner calls it, in any words.")
+    metadata: dict[str, str] = Field(
+        default_factory=dict, description="What its owner has noted about it."
+    )
 
     @property
     def has_rows_of_ours(self) -> bool:

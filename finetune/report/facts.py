@@ -16,7 +16,9 @@ from finetune.job.spec import FineTuneSpec, parse_spec, stages_of
 
 MOST_POINTS = 300
 """A loss curve has at most so many points; each is the mean of the steps that it stands for."""
-NOT_SETTINGS = frozenset({"version", "model_name", "base_model", "base_model_folder"})
+NOT_SETTINGS = frozenset(
+    {"version", "model_name", "base_model", "base_model_folder", "suffix", "metadata"}
+)
 FOUND_IN = {
     "lint": "dataset/lint.json",
     "predicted": "preflight.json",

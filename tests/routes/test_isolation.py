@@ -362,6 +362,25 @@ CASES: dict[str, tuple[Case, ...]] = {
         of("upload", "POST", "/v1/uploads/{}/complete", json={"part_ids": ["part_1"]}),
     ),
     "POST /v1/uploads/{upload_id}/cancel": (of("upload", "POST", "/v1/uploads/{}/cancel"),),
+    "POST /v1/fine_tuning/jobs": (
+        body("model", "/v1/fine_tuning/jobs", "model", training_file="ds_0000000000000000"),
+        body("dataset", "/v1/fine_tuning/jobs", "training_file", model=DEMO),
+        body("sent", "/v1/fine_tuning/jobs", "training_file", model=DEMO),
+    ),
+    "GET /v1/fine_tuning/jobs": (query("job", "GET", "/v1/fine_tuning/jobs", "after"),),
+    "GET /v1/fine_tuning/jobs/{job_id}": (of("job", "GET", "/v1/fine_tuning/jobs/{}"),),
+    **{
+        f"POST /v1/fine_tuning/jobs/{{job_id}}/{act}": (
+            of("job", "POST", f"/v1/fine_tuning/jobs/{{}}/{act}"),
+        )
+        for act in ("cancel", "pause", "resume")
+    },
+    **{
+        f"GET /v1/fine_tuning/jobs/{{job_id}}/{what}": (
+            of("job", "GET", f"/v1/fine_tuning/jobs/{{}}/{what}"),
+        )
+        for what in ("events", "checkpoints")
+    },
     "GET /v1/models/{model:path}": (of("model", "GET", "/v1/models/{}"),),
     "DELETE /v1/models/{model:path}": (of("model", "DELETE", "/v1/models/{}"),),
     "POST /mcp": (
@@ -514,6 +533,7 @@ def test_lists_and_searches_over_all_find_nothing_of_another_workspace(
         "/v1/models",
         "/v1/files",
         "/v1/batches",
+        "/v1/fine_tuning/jobs",
         "/collections",
         "/list_documents?modelName=demo",
         "/jobs",

@@ -18,6 +18,7 @@ from api.routes.openai import (
     completions,
     embeddings,
     files,
+    fine_tuning,
     models,
     responses,
     uploads,
@@ -25,7 +26,7 @@ from api.routes.openai import (
 from api.routes.openai.body import plain_path
 from api.routes.scopes import require_scope
 
-ROOMS = (batches, chat, completions, embeddings, files, models, responses, uploads)
+ROOMS = (batches, chat, completions, embeddings, files, fine_tuning, models, responses, uploads)
 
 
 def create_openai_app(state: State) -> FastAPI:

@@ -16,20 +16,22 @@ PREFIX = "/v1"
 
 @functools.cache
 def specification() -> dict[str, Any]:
-    """The document, with `nullable` written as JSON schema does; 3 MB, read once."""
+    """The document, with `nullable` and `exclusiveMinimum` written as JSON schema does; 3 MB, read once."""
     path = load_spec_path("openai", "official")
     assert path
     loaded = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
-    read: dict[str, Any] = _with_nulls(loaded)
+    read: dict[str, Any] = _as_json_schema(loaded)
     return read
 
 
-def _with_nulls(node: Any) -> Any:
+def _as_json_schema(node: Any) -> Any:
     if isinstance(node, list):
-        return [_with_nulls(one) for one in node]
+        return [_as_json_schema(one) for one in node]
     if not isinstance(node, dict):
         return node
-    read = {name: _with_nulls(one) for name, one in node.items() if name != "nullable"}
+    read = {name: _as_json_schema(one) for name, one in node.items() if name != "nullable"}
+    if read.get("exclusiveMinimum") is True:
+        read["exclusiveMinimum"] = read.pop("minimum")
     return {"anyOf": [read, {"type": "null"}]} if node.get("nullable") is True else read
 
 

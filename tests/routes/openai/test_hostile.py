@@ -14,6 +14,7 @@ from api.routes.anthropic.messages import MessagesRequest
 from api.routes.openai.chat import ChatRequest
 from api.routes.openai.completions import CompletionRequest
 from api.routes.openai.embeddings import EmbeddingsRequest
+from api.routes.openai.fine_tuning.request import CreateJobRequest
 from api.routes.openai.responses.request import ResponseRequest
 from api.routes.openai.sampling import Sampling
 from tests.service import Service
@@ -149,3 +150,17 @@ def test_nothing_hostile_is_a_defect(
             wrong.append(f"{where} {body[:120]!r}: {found}")
     assert not wrong, wrong[:10]
     assert count > 10 * len(model.model_fields.keys() - Sampling.model_fields.keys())
+
+
+def test_nothing_hostile_is_a_defect_of_a_job_whose_base_is_missing(service: Service) -> None:
+    """Of the hyperparameters, which are many and stand in three places, a third in one of these."""
+    base = {"model": "nobody", "training_file": "ds_0123456789abcdef"}
+    path = "/v1/fine_tuning/jobs"
+    every = list(requests(CreateJobRequest, base))
+    some = [one for one in every if ".hyperparameters." not in one[0]]
+    wrong = [
+        f"{where} {body[:120]!r}: {found}"
+        for where, body in some[::3]
+        if (found := is_in_form(service.client, path, body))
+    ]
+    assert not wrong, wrong[:10]
