@@ -1,6 +1,7 @@
 """Opens everything the service works with, and prepares it: for the app, for `doctor` and for `clean`."""
 
 import contextlib
+import functools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ from api.services import Services
 from api.settings import Settings
 from api.store import Store
 from api.sweeps.opening import open_sweeps
+from api.vector_stores.attaching import Attaching
+from api.vector_stores.expiry import expire as expire_stores
+from api.vector_stores.opening import open_vector_stores
 
 LOGGER = logging.getLogger("api")
 
@@ -126,6 +130,8 @@ async def services_over(
     stack.push_async_callback(batch_runner.close)
     pinned = await anyio.to_thread.run_sync(store.collections.pinned)
     bundled = open_bundled(settings, runtime, pinned)
+    attaching = Attaching(store, index, importer, deleter, bundled, settings.uploads_dir)
+    stack.push_async_callback(attaching.close)
     once = Once(
         settings,
         workspaces,
@@ -134,6 +140,7 @@ async def services_over(
         importer,
         deleter,
         reembedder,
+        attaching,
         bundled,
         runner,
         supervisor,
@@ -144,11 +151,13 @@ async def services_over(
         Expiry(),
     )
     services = await anyio.to_thread.run_sync(once.services_of, WORKSPACE)
+    attaching.files_of = lambda workspace: services.of(workspace).files
     stack.push_async_callback(services.sweeps.close)
     stack.push_async_callback(services.evaluations.close)
     stack.push_async_callback(services.expiry.close)
     services.expiry.add(services.files.expire)
     services.expiry.add(services.uploads.expire)
+    services.expiry.add(functools.partial(expire_stores, store, deleter, attaching))
     return services
 
 
@@ -163,6 +172,7 @@ class Once:
     importer: Importer
     deleter: Deleter
     reembedder: Reembedder
+    attaching: Attaching
     bundled: BundledModels
     runner: JobRunner
     supervisor: Supervisor
@@ -193,6 +203,7 @@ class Once:
             first.models if first else None,
         )
         answers = open_answers(settings, store, runtime, index, models, bundled)
+        files = open_files(settings, datasets, id)
         return Services(
             workspace=id,
             views=first.views if first else Views(self),
@@ -227,6 +238,9 @@ class Once:
             uploads=open_uploads(settings, files, id),
             expiry=self.expiry,
             batches=open_batches(settings, files, self.batch_runner, id),
+            vector_stores=open_vector_stores(
+                store, files, self.attaching, self.deleter, models, answers
+            ),
             jobs=jobs,
             evaluations=open_evaluations(settings, store, answers, datasets, self.at_work, id),
             measurements=open_measurements(settings, store, answers, id),
@@ -273,6 +287,7 @@ async def prepare(services: Services) -> None:
         await services.deleter.resume()
     with _noted("Going on with imports"):
         await services.importer.resume()
+    services.vector_stores.files.resume()
     with _noted("Going on with embedding anew"):
         await services.reembedder.resume()
     with contextlib.suppress(ApiError, OSError):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from api.settings import Settings
     from api.store import Store
     from api.sweeps.sweeps import Sweeps
+    from api.vector_stores.stores import VectorStores
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Services:
     uploads: Uploads
     expiry: Expiry
     batches: Batches
+    vector_stores: VectorStores
     jobs: JobQueue
     evaluations: Evaluations
     measurements: Measurements

@@ -60,6 +60,7 @@ PURE = (
     "api/store/",
     "api/runtime/",
     "api/sweeps/",
+    "api/vector_stores/",
 )
 """Folders that know nothing of HTTP."""
 
@@ -78,6 +79,7 @@ FLOORS = (
         "api.batches",
         "api.evaluation",
         "api.sweeps",
+        "api.vector_stores",
     ),
     ("api.services",),
     ("api.opening", "api.readiness", "api.http"),

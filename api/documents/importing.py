@@ -81,6 +81,7 @@ class Importer:
         wait: bool = True,
         password: str = "",
         replace: bool = False,
+        file_id: str = "",
     ) -> "Outcome":
         """The document, and whether it or its content is new.
 
@@ -92,12 +93,16 @@ class Importer:
 
         With `replace` a ready document of that name keeps its id and is found as it was until the new content takes
         the place of the old one; without waiting it is returned as it is. The last one that was asked for counts.
+        `file_id` is the file of the collection that the document comes from.
         """
         async with self._beginning:  # a deletion comes before all of this, or after
             embedder = self._index.embedder_of(collection).model
             wanted = (file, name, collection, sha256, size_bytes, embedder, kind)
-            begin = partial(bring, self._store, self.files, *wanted, replace=replace)
+            begin = partial(
+                bring, self._store, self.files, *wanted, replace=replace, file_id=file_id
+            )
             document, is_new, _, given_up = await run_sync(begin)
+            await run_sync(self._store.collection_cards.touch, [collection.id])
             self._tell_needless(given_up)
             self.discard(given_up)
             if document.status == "importing" and document.id not in self._running:

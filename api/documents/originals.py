@@ -27,12 +27,20 @@ def bring(
     kind: str,
     *,
     replace: bool,
+    file_id: str,
 ) -> Added:
     """Give a received file a row and its place; afterwards `file` is moved or gone, whatever happens."""
     try:
         with files.guarded.adding():
             added = store.documents.add(
-                name, collection, sha256, size_bytes, embedder, kind, replace=replace
+                name,
+                collection,
+                sha256,
+                size_bytes,
+                embedder,
+                kind,
+                replace=replace,
+                file_id=file_id,
             )
             faults.point("import_row_added")
             if added.is_new:

@@ -38,6 +38,22 @@ async def receive(source: BinaryIO, filename: str, folder: Path) -> Received:
     return await anyio.to_thread.run_sync(_copy, source, name, folder)
 
 
+def linked(source: Path, filename: str, sha256: str, folder: Path) -> Received:
+    """The same of a file that is kept elsewhere and never changes: a link, where the file system can. Blocking;
+    `errors.InvalidName` for its name.
+    """
+    name = valid_document_name(filename)
+    with source.open("rb") as file:
+        kind = kind_of(file, name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{INCOMING}{secrets.token_hex(8)}"
+            path.hardlink_to(source)
+        except OSError:  # another disk, or one that knows no links
+            return _copy(file, name, folder)
+    return Received(path, name, sha256, source.stat().st_size, kind)
+
+
 def _copy(source: BinaryIO, name: str, folder: Path) -> Received:
     kind = kind_of(source, name)
     source.seek(0)

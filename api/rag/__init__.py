@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from anyio.to_thread import run_sync
 
@@ -18,6 +19,7 @@ from api.rag.grounded import ALL, Grounded
 from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Reasoning, Receipt, Token
 from api.rag.retrieve import Hit, pages
 from api.rag.room import Asked, Limits, settled
+from api.rag.sources import Sources
 from api.runtime import (
     CallPiece,
     Message,
@@ -30,7 +32,7 @@ from api.runtime import (
 )
 from api.store.documents import Document
 
-__all__ = ["Answers", "Question"]
+__all__ = ["Answers", "Question", "Searched", "Sources"]
 
 RESERVED = ("citations", "receipts")
 """Names that stand beside those of documents where answers are listed by document."""
@@ -40,8 +42,9 @@ RESERVED = ("citations", "receipts")
 class Question:
     """What is asked of a model; the last message asks. Over the documents (names or ids, `*` for all of the model's),
     or plain chat when none is named. With a `collection` (name or id) over its documents, all when none is named.
-    `documents_of` is the model whose documents are meant where it is another one. `expand`: it is searched with the
-    model's rephrasings too. `may_end_early`: the answer may have less than `max_tokens` where the context leaves less.
+    `documents_of` is the model whose documents are meant where it is another one. `sources` stand in the place of all
+    three. `expand`: it is searched with the model's rephrasings too. `may_end_early`: the answer may have less than
+    `max_tokens` where the context leaves less.
     """
 
     model: ModelInfo
@@ -52,11 +55,19 @@ class Question:
     documents_of: str = ""
     expand: bool = True
     may_end_early: bool = False
+    sources: Sources | None = None
 
     @property
     def names(self) -> Sequence[str]:
         """The documents to answer from, none for plain chat."""
-        return self.documents or ([ALL] if self.collection else ())
+        return self.documents or ([ALL] if self.collection or self.sources else ())
+
+
+class Searched(NamedTuple):
+    """The best passages, and what was searched for them."""
+
+    hits: list[Hit]
+    queries: tuple[str, ...]
 
 
 class Answers:
@@ -101,10 +112,11 @@ class Answers:
             events = chat(self._runtime, asked, messages)
         else:
             whose = question.documents_of or asked.model.name
-            scope = await self._grounded.scope(whose, question.collection)
-            selected = await self._grounded.select(scope, question.names)
+            sources = question.sources or await self._grounded.sources(
+                whose, question.names, question.collection
+            )
             queries = await self._grounded.queries(asked, messages, expand=question.expand)
-            events = self._grounded.answer(asked, messages, scope, selected, queries)
+            events = self._grounded.answer(asked, messages, sources, queries)
         async with aclosing(events):
             async for event in events:
                 yield event
@@ -126,7 +138,8 @@ class Answers:
         queries = await self._grounded.queries(asked, question.messages, expand=question.expand)
         answers: dict[str, Answer] = {}
         for document in sorted(selected, key=lambda one: one.is_for_all):
-            events = self._grounded.answer(asked, question.messages, scope, [document], queries)
+            one = Sources(scope, [document])
+            events = self._grounded.answer(asked, question.messages, one, queries)
             answers[_name(document, answers)] = await _whole(events)
         return answers
 
@@ -167,15 +180,30 @@ class Answers:
 
         A model is needed where no collection is named, and to rephrase.
         """
-        scope = await self._grounded.scope(model.name if model else "", collection)
-        selected = await self._grounded.select(scope, documents or [ALL])
-        queries: Sequence[str] = [query]
+        names = documents or [ALL]
+        sources = await self._grounded.sources(model.name if model else "", names, collection)
         if model is None:
-            self._grounded.look_again(scope)
-        if rephrase and model:
-            asked = settled(model, Options(), self._limits)
-            queries = (await self._grounded.queries(asked, [Message("user", query)])).texts
-        return pages((await self._grounded.hits(scope, queries, selected)).hits, limit)
+            self.look_again(sources)
+        searched = await self.passages(sources, [query], limit, model if rephrase else None)
+        return searched.hits
+
+    def look_again(self, sources: Sources) -> None:
+        """Have the embedding models asked for anew, before a search for which no other model is asked."""
+        self._grounded.look_again(sources.scope)
+
+    async def passages(
+        self, sources: Sources, queries: Sequence[str], limit: int, rephrase_by: ModelInfo | None
+    ) -> Searched:
+        """The same of these sources, for several queries, of which the first matters most, and a model's rephrasings of
+        that one.
+        """
+        texts = tuple(queries)
+        if rephrase_by:
+            asked = settled(rephrase_by, Options(), self._limits)
+            rephrased = await self._grounded.queries(asked, [Message("user", texts[0])])
+            texts = (*rephrased.texts, *texts[1:])
+        found = await self._grounded.hits(sources, texts)
+        return Searched(pages(found.hits, limit), texts)
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator."""

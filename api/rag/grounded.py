@@ -37,6 +37,7 @@ from api.rag.relevance import (
 from api.rag.rerank import Reranked, Reranker
 from api.rag.retrieve import Hit
 from api.rag.room import Asked, Fitted, Limits, fit, shares
+from api.rag.sources import Sources
 from api.rag.vocabulary import related
 from api.runtime import Message, ModelRuntime, Options, Usage
 from api.store import Store
@@ -73,13 +74,24 @@ class Grounded:
 
     async def scope(self, model: str, collection: str = "") -> Scope:
         """Where to look: in that collection alone, or where the model looks; `errors.CollectionNotFound`."""
-        return await anyio.to_thread.run_sync(self._store.collections.scope, model, collection)
+
+        def used() -> Scope:
+            scope = self._store.collections.scope(model, collection)
+            self._store.collection_cards.touch(scope.ids)
+            return scope
+
+        return await anyio.to_thread.run_sync(used)
 
     async def select(self, scope: Scope, names: Sequence[str]) -> list[Document] | None:
         """The named documents; None for all. `errors.DocumentNotFound` names the missing."""
         if ALL in names:
             return None
         return await anyio.to_thread.run_sync(self._store.documents.find, scope, names)
+
+    async def sources(self, model: str, names: Sequence[str], collection: str = "") -> Sources:
+        """The named documents where that model looks, or of that collection."""
+        scope = await self.scope(model, collection)
+        return Sources(scope, await self.select(scope, names))
 
     async def all(self, scope: Scope) -> list[Document]:
         """Every document there that can be searched."""
@@ -104,13 +116,15 @@ class Grounded:
         for collection in scope.collections:
             self._index.embedder_of(collection).look_again()
 
-    async def hits(
-        self, scope: Scope, queries: Sequence[str], documents: list[Document] | None
-    ) -> Reranked:
+    async def hits(self, sources: Sources, queries: Sequence[str]) -> Reranked:
         """The passages that fit, best first."""
         weight = self._limits.dense_weight
-        found = await retrieve.hits(self._index, self._store, scope, queries, documents, weight)
-        return await self._reranker.reranked(queries[0], found)
+        searched = (sources.scope, queries, sources.documents)
+        found = await retrieve.hits(self._index, self._store, *searched, weight)
+        found = [hit for hit in found if hit.score >= sources.least]
+        return (
+            await self._reranker.reranked(queries[0], found) if sources.rerank else Reranked(found)
+        )
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator."""
@@ -120,15 +134,14 @@ class Grounded:
         self,
         asked: Asked,
         messages: Sequence[Message],
-        scope: Scope,
-        documents: list[Document] | None,
+        sources: Sources,
         queries: Queries,
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Tokens, then citations, the receipt, the end. Closing it cancels the generation."""
-        most = self._limits.passages
-        every = await self.hits(scope, queries.texts, documents)
+        most = sources.most or self._limits.passages
+        every = await self.hits(sources, queries.texts)
         found = retrieve.different(every.hits, most + LEFT_OUT_SHOWN)
-        judged = await self._judged(scope, documents, every.hits[:LOOKED_AT])
+        judged = await self._judged(sources, every.hits[:LOOKED_AT])
         if judged.refused:
             for event in _unanswered(asked, queries, found, judged, every.by):
                 yield event
@@ -164,16 +177,11 @@ class Grounded:
         )
         yield done(usage)
 
-    async def _judged(
-        self,
-        scope: Scope,
-        documents: list[Document] | None,
-        found: Sequence[Hit],
-    ) -> "Judged":
+    async def _judged(self, sources: Sources, found: Sequence[Hit]) -> "Judged":
         """Whether what was found is worth asking a model, by the query that it fits best."""
         if not found:
             return Judged("nothing found", 0.0)
-        searched = await self._index.likeness(scope, documents)
+        searched = await self._index.likeness(sources.scope, sources.documents)
         calibration = calibration_of(searched[0], self._calibrated) if searched else None
         is_foreign = any(hit.language not in LANGUAGES for hit in found[:BEST])
         if searched is None or calibration is None or is_foreign:

@@ -38,6 +38,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "/search": "use",
     "/evaluations": "use",
     "/mcp": "use",
+    "/v1/vector_stores": "use",
     "/v1": "use",
 }
 """The scope of all that is below a path; None: any key, or none where the gate lets everybody in."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from api.names import WORKSPACE, in_workspace
 from api.store.changes import Changes
 from api.store.chunks import Chunks
+from api.store.collection_cards import CollectionCards
+from api.store.collection_files import CollectionFiles
 from api.store.collections import Collections
 from api.store.contents import Contents
 from api.store.database import Database, open_database
@@ -30,6 +32,8 @@ class Store:
 
     database: Database
     collections: Collections
+    collection_cards: CollectionCards
+    collection_files: CollectionFiles
     documents: Documents
     replacements: Replacements
     reembeddings: Reembeddings
@@ -49,6 +53,8 @@ class Store:
         return replace(
             self,
             collections=Collections(database, workspace),
+            collection_cards=CollectionCards(database, workspace),
+            collection_files=CollectionFiles(database, workspace),
             documents=Documents(database, workspace),
             models=Models(database, workspace),
             jobs=Jobs(database, workspace),
@@ -71,6 +77,8 @@ def open_store(path: Path) -> Store:
     return Store(
         database,
         Collections(database),
+        CollectionCards(database),
+        CollectionFiles(database),
         Documents(database),
         Replacements(database),
         Reembeddings(database),

@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     and_,
     delete,
     func,
@@ -63,7 +62,7 @@ class Scope:
         return tuple(one.id for one in self.collections)
 
 
-_COLUMNS = [collections.c[field.name] for field in fields(Collection)]
+COLUMNS = [collections.c[field.name] for field in fields(Collection)]
 
 
 class Collections:
@@ -74,6 +73,7 @@ class Collections:
 
     def __init__(self, database: Database, workspace: str | None = None) -> None:
         self._database = database
+        self._asked_for = workspace
         self._workspace = workspace or WORKSPACE
         self._mine = within(collections, workspace)
 
@@ -84,7 +84,7 @@ class Collections:
     def create(self, name: str, embedder: str = "") -> Collection:
         """A new one; `errors.NameTaken`."""
         with self._database.write() as connection:
-            if found := self._named(connection, name):
+            if found := named_collection(connection, self._workspace, name):
                 raise NameTaken(f"A collection named {found.name!r} exists ({found.id}).")
             return self._insert(connection, name, embedder)
 
@@ -95,7 +95,7 @@ class Collections:
         with self._database.write() as connection:
             open = collections.c.passage_template.is_(None)
             connection.execute(update(collections).where(mine, open).values(**values))
-            return _collection(connection.execute(select(*_COLUMNS).where(mine)).one())
+            return collection_of(connection.execute(select(*COLUMNS).where(mine)).one())
 
     def pinned(self) -> set[str]:
         """The names of all embedding models that collections have."""
@@ -110,13 +110,14 @@ class Collections:
     def named(self, name: str, embedder: str = "") -> Collection:
         """The one of that name, whatever embeds it; made, with that embedding model, when there is none."""
         with self._database.write() as connection:
-            return self._named(connection, name) or self._insert(connection, name, embedder)
+            found = named_collection(connection, self._workspace, name)
+            return found or self._insert(connection, name, embedder)
 
     def scope_of(self, model: str) -> Scope:
         """Where a model looks: in its own collection and in that for all, as far as they are there."""
         with self._database.read() as connection:
             names = (model, FOR_ALL) if model not in ("", FOR_ALL) else (FOR_ALL,)
-            found = [self._named(connection, name) for name in names]
+            found = [named_collection(connection, self._workspace, name) for name in names]
         return Scope(f"model {model!r}", tuple(one for one in found if one))
 
     def scope(self, model: str, collection: str = "") -> Scope:
@@ -128,25 +129,20 @@ class Collections:
 
     def find(self, id_or_name: str) -> Collection:
         """One by id or name; `errors.CollectionNotFound` names those there are."""
-        by_id = and_(collections.c.id == id_or_name, self._mine)
-        named = or_(by_id, _has_name(self._workspace, id_or_name))
         with self._database.read() as connection:
-            row = connection.execute(select(*_COLUMNS).where(IS_FOUND, named)).first()
-            if row is None:
-                raise _missing(connection, id_or_name, self._workspace)
-            return _collection(row)
+            return find_collection(connection, self._asked_for, id_or_name)
 
     def present(self, ids: Sequence[str]) -> list[Collection]:
         """Those of the ids that are there, in their order, as they are now."""
-        query = select(*_COLUMNS).where(IS_FOUND, among(collections.c.id, ids))
+        query = select(*COLUMNS).where(IS_FOUND, among(collections.c.id, ids))
         with self._database.read() as connection:
-            found = [_collection(row) for row in connection.execute(query).all()]
+            found = [collection_of(row) for row in connection.execute(query).all()]
         return sorted(found, key=lambda one: ids.index(one.id))
 
     def page(self, limit: int | None, after: str | None = None) -> list[Collection]:
         """The next `limit` (None: all) in the order of their making, after that id or name (None: from the first)."""
         order = (collections.c.created_at, collections.c.id)
-        query = select(*_COLUMNS).where(IS_FOUND, self._mine).order_by(*order)
+        query = select(*COLUMNS).where(IS_FOUND, self._mine).order_by(*order)
         if after is not None:
             last = self.find(after)
             is_later = collections.c.created_at > last.created_at
@@ -155,7 +151,7 @@ class Collections:
             )
             query = query.where(or_(is_later, is_beside))
         with self._database.read() as connection:
-            return [_collection(row) for row in connection.execute(query.limit(limit))]
+            return [collection_of(row) for row in connection.execute(query.limit(limit))]
 
     def counts(self, ids: Sequence[str]) -> dict[str, int]:
         """How many documents of each can be searched; those without any are left out."""
@@ -177,22 +173,40 @@ class Collections:
                 for row in connection.execute(query.where(collections.c.id.in_(some)))
             }
 
-    def _named(self, connection: Connection, name: str) -> Collection | None:
-        query = select(*_COLUMNS).where(IS_FOUND, _has_name(self._workspace, name))
-        row = connection.execute(query).first()
-        return _collection(row) if row else None
-
     def _insert(self, connection: Connection, name: str, embedder: str) -> Collection:
-        made = Collection(
-            f"col_{secrets.token_hex(8)}",
-            name,
-            embedder,
-            datetime.now(UTC).isoformat(timespec="microseconds"),
-            workspace=self._workspace,
-        )
-        values = {name: getattr(made, name) for name in Collection.__slots__}
-        connection.execute(insert(collections).values(**values, name_key=collection_key(name)))
-        return made
+        at = datetime.now(UTC).isoformat(timespec="microseconds")
+        made = Collection(new_collection_id(), name, embedder, at, workspace=self._workspace)
+        return insert_collection(connection, made)
+
+
+def new_collection_id() -> str:
+    """An id that no collection has."""
+    return f"col_{secrets.token_hex(8)}"
+
+
+def insert_collection(connection: Connection, made: Collection, **noted: Any) -> Collection:
+    """Keep a new one, with more of its columns."""
+    values = {name: getattr(made, name) for name in Collection.__slots__}
+    key = collection_key(made.name)
+    connection.execute(insert(collections).values(**values, **noted, name_key=key))
+    return made
+
+
+def named_collection(connection: Connection, workspace: str, name: str) -> Collection | None:
+    """The one of that name in a workspace."""
+    row = connection.execute(select(*COLUMNS).where(IS_FOUND, _has_name(workspace, name))).first()
+    return collection_of(row) if row else None
+
+
+def find_collection(connection: Connection, workspace: str | None, id_or_name: str) -> Collection:
+    """One by id or name; without a workspace an id of any, a name of the first. `errors.CollectionNotFound`."""
+    names_of = workspace or WORKSPACE
+    by_id = and_(collections.c.id == id_or_name, within(collections, workspace))
+    named = or_(by_id, _has_name(names_of, id_or_name))
+    row = connection.execute(select(*COLUMNS).where(IS_FOUND, named)).first()
+    if row is None:
+        raise _missing(connection, id_or_name, names_of)
+    return collection_of(row)
 
 
 def pin_embedder(connection: Connection, collection_id: str, embedder: str) -> str:
@@ -241,5 +255,6 @@ def _missing(connection: Connection, wanted: str, workspace: str) -> CollectionN
     )
 
 
-def _collection(row: Row[Any]) -> Collection:
-    return Collection(**row._asdict())
+def collection_of(row: Sequence[Any]) -> Collection:
+    """The value of a row of `COLUMNS`."""
+    return Collection(*row)

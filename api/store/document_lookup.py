@@ -1,12 +1,20 @@
 """What is asked about documents: by name or id within a scope, by state, by content."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from api.errors import AmbiguousName, DocumentNotFound
-from api.names import ENDINGS, document_ending, document_key, is_document_id
+from api.names import (
+    ENDINGS,
+    MAX_NAME_CHARACTERS,
+    bare_name,
+    document_ending,
+    document_key,
+    is_document_id,
+)
 from api.store.collections import Collection, Scope
 from api.store.database import Database, among, batches
 from api.store.document_rows import (
@@ -24,6 +32,8 @@ from api.store.tables import IS_KEPT, IS_LIVE, STANDS_ALONE, documents, within
 
 NAMES_SHOWN = 100
 """Documents that an error names."""
+NUMBER_CHARACTERS = 10
+"""Room for the number behind a name that another document has."""
 
 
 class DocumentLookup:
@@ -70,6 +80,23 @@ class DocumentLookup:
         if after is not None:
             query = query.where(self._is_behind(scope, after))
         return self._found(query)
+
+    def ready_among(self, scope: Scope, ids: Iterable[str]) -> list[Document]:
+        """Those of the ids that can be searched there; nobody minds what is not."""
+        return self._found(ready_in_scope(scope).where(among(documents.c.id, ids)))
+
+    def free_name(self, collection_id: str, name: str) -> str:
+        """That name where no document there has it, else the first `NAME (2)`, `NAME (3)` ... that none has."""
+        ending = document_ending(name)
+        stem = bare_name(name)[: MAX_NAME_CHARACTERS - len(ending) - NUMBER_CHARACTERS]
+        begins = documents.c.name_key.startswith(document_key(stem), autoescape=True)
+        query = select(documents.c.name_key).where(
+            documents.c.collection_id == collection_id, documents.c.status != "deleting", begins
+        )
+        with self._database.read() as connection:
+            taken = set(connection.execute(query).scalars())
+        names = (f"{stem} ({number}){ending}" for number in itertools.count(2))
+        return next(one for one in itertools.chain([name], names) if document_key(one) not in taken)
 
     def find(self, scope: Scope, names_or_ids: Sequence[str]) -> list[Document]:
         """Ready documents there by name or id.

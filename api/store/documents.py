@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from api.errors import NameTaken
 from api.names import document_key
+from api.store.collection_files import attach_file, let_wait_again
 from api.store.collections import (
     Collection,
     drop_emptied,
@@ -63,14 +64,15 @@ class Documents(DocumentLookup):
         kind: str = "pdf",
         *,
         replace: bool = False,
+        file_id: str = "",
     ) -> Added:
         """A document being imported, or the collection's live one with the same bytes.
 
         Its content is one that another live document of the workspace has for this embedding model, or a new one. A
         collection that has no embedding model yet has this one from now on. `errors.NameTaken` when other bytes have
         that name here; with `replace` it is to take the place of a document of that name that is ready, and of all
-        else that was imported under it. An earlier failure under the name makes room. `errors.CollectionNotFound` when
-        the collection was deleted.
+        else that was imported under it. An earlier failure under the name makes room. `file_id` is the file of the
+        collection that becomes one with it. `errors.CollectionNotFound` when the collection was deleted.
         """
         with self._database.write() as connection:
             require_found(connection, collection.id)
@@ -79,6 +81,8 @@ class Documents(DocumentLookup):
                 if replace:
                     _require_name(same, named, name)
                 earlier = [one for one in named if replace and _waits(one) and one.id != same.id]
+                if file_id:
+                    attach_file(connection, same, file_id, is_new=False)
                 return Added(same, False, False, _give_up(connection, earlier))
             replaced = _make_room(connection, named, name, replace=replace)
             earlier = _give_up(connection, [one for one in named if one.status == "importing"])
@@ -110,7 +114,10 @@ class Documents(DocumentLookup):
                     replaces=replaced,
                 )
             )
-            return Added(one_document(connection, identifier), True, is_new, earlier)
+            made = one_document(connection, identifier)
+            if file_id:
+                attach_file(connection, made, file_id, is_new=True)
+            return Added(made, True, is_new, earlier)
 
     def give_content(self, document_id: str, content_id: str, embedder: str) -> Document:
         """Another content of the same bytes, of which nothing is read yet, for another embedding model."""
@@ -246,6 +253,7 @@ def _remove(connection: Connection, document_id: str) -> None:
     row = connection.execute(select(documents.c.content_id).where(mine)).first()
     if row is None:
         return
+    let_wait_again(connection, document_id)
     connection.execute(delete(documents).where(mine))
     empty_unless_needed(connection, row.content_id)
     left = select(documents.c.id).where(documents.c.content_id == row.content_id)

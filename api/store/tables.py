@@ -1,7 +1,8 @@
 """The schema as it is now. `migrations/` brings older files here; a test compares the two.
 
 collections --< documents >-- contents --< pages
-                                  |------< chunks --< vectors (one an embedder)
+            |       |             |------< chunks --< vectors (one an embedder)
+            |---< collection_files (a document's files, and what is to become one)
 responses --< response_items
 """
 
@@ -45,6 +46,10 @@ collections = Table(
     Column("created_at", String, nullable=False),
     Column("query_template", Text),
     Column("passage_template", Text),
+    Column("title", Text),
+    Column("metadata", JSON, nullable=False, server_default="{}"),
+    Column("expires_after_days", Integer),
+    Column("last_active_at", String),
 )
 STANDS = text("status = 'ready'")
 IS_FOUND = collections.c.status == "ready"
@@ -118,6 +123,39 @@ Index(
 Index("documents_in_a_collection", documents.c.collection_id, documents.c.name, documents.c.id)
 Index("documents_of_a_content", documents.c.content_id)
 Index("documents_that_replace", documents.c.replaces)
+
+collection_files = Table(
+    "collection_files",
+    metadata,
+    Column(
+        "collection_id", String, ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("file_id", String, primary_key=True),
+    Column("document_id", String, ForeignKey("documents.id", ondelete="CASCADE")),
+    Column("name", Text, nullable=False),
+    Column("status", String, nullable=False),
+    Column("attributes", JSON, nullable=False, server_default="{}"),
+    Column("error", JSON(none_as_null=True)),
+    Column("created_at", String, nullable=False),
+    Column("kept_until", String),
+    Index("files_of_a_document", "document_id"),
+    Index("files_by_status", "status", "created_at"),
+    Index("collections_of_a_file", "file_id"),
+    Index("files_by_end", "kept_until"),
+)
+
+file_batches = Table(
+    "file_batches",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column(
+        "collection_id", String, ForeignKey("collections.id", ondelete="CASCADE"), nullable=False
+    ),
+    Column("file_ids", JSON, nullable=False),
+    Column("is_cancelled", Boolean, nullable=False, server_default=false()),
+    Column("created_at", String, nullable=False),
+    Index("batches_of_a_collection", "collection_id"),
+)
 
 pages = Table(
     "pages",

@@ -19,6 +19,7 @@ import api.routes
 from api.auth.callers import ANYONE, CALLER
 from api.data_folder.shelf import Shelf
 from api.http.request import get_callers_services
+from api.store.collection_files import NewFile
 from api.store.jobs import new_job_id
 from tests.routes.test_adapters import adapter, zipped
 from tests.service import Service, open_service
@@ -57,6 +58,7 @@ MADE_UP = {
     "item": "msg_0123456789abcdef",
     "upload": "upload_0123456789abcdef",
     "batch": "batch_0123456789abcdef",
+    "file_batch": "vsfb_0123456789abcdef",
 }
 """Of each kind of thing one that nobody has."""
 
@@ -137,6 +139,28 @@ def called(kind: str, tool: str, field: str, **others: Any) -> Case:
         return client.post("/mcp", json=message, headers={"Accept": "application/json"})
 
     return Case(kind, ask)
+
+
+def in_store(kind: str, method: str, path: str, **more: Any) -> Case:
+    """The thing stands in the path, below a vector store of who asks."""
+
+    def ask(client: TestClient, it: str) -> Answer:
+        return client.request(method, f"{own_store(client)}{path.format(it)}", **more)
+
+    return Case(kind, ask)
+
+
+def in_store_body(kind: str, path: str, field: str) -> Case:
+    """The thing stands in a field of what is sent below a vector store of who asks."""
+    return Case(
+        kind, lambda client, it: body(kind, own_store(client) + path, field).ask(client, it)
+    )
+
+
+def own_store(client: TestClient) -> str:
+    """The path of a new vector store."""
+    made = client.post("/v1/vector_stores", json={}).json()
+    return f"/v1/vector_stores/{made['id']}"
 
 
 ASKED = {"user_prompt": "Where?", "model_name": DEMO}
@@ -381,6 +405,62 @@ CASES: dict[str, tuple[Case, ...]] = {
         )
         for what in ("events", "checkpoints")
     },
+    "POST /v1/vector_stores": (
+        body("sent", "/v1/vector_stores", "file_ids[]"),
+        body("dataset", "/v1/vector_stores", "file_ids[]"),
+    ),
+    "GET /v1/vector_stores": (
+        query("collection", "GET", "/v1/vector_stores", "after"),
+        query("collection", "GET", "/v1/vector_stores", "before"),
+    ),
+    "GET /v1/vector_stores/{vector_store_id}": (
+        of("collection", "GET", "/v1/vector_stores/{}"),
+        of("name", "GET", "/v1/vector_stores/{}"),
+    ),
+    "POST /v1/vector_stores/{vector_store_id}": (
+        of("collection", "POST", "/v1/vector_stores/{}", json={"name": "mine"}),
+    ),
+    "DELETE /v1/vector_stores/{vector_store_id}": (
+        of("collection", "DELETE", "/v1/vector_stores/{}"),
+    ),
+    "POST /v1/vector_stores/{vector_store_id}/search": (
+        of("collection", "POST", "/v1/vector_stores/{}/search", json={"query": "zeppelin"}),
+    ),
+    "POST /v1/vector_stores/{vector_store_id}/files": (
+        of("collection", "POST", "/v1/vector_stores/{}/files", json={"file_id": "x"}),
+        in_store_body("sent", "/files", "file_id"),
+    ),
+    "GET /v1/vector_stores/{vector_store_id}/files": (
+        of("collection", "GET", "/v1/vector_stores/{}/files"),
+        in_store("document", "GET", "/files?after={}"),
+    ),
+    "GET /v1/vector_stores/{vector_store_id}/files/{file_id}": (
+        of("collection", "GET", "/v1/vector_stores/{}/files/x"),
+        in_store("document", "GET", "/files/{}"),
+    ),
+    "POST /v1/vector_stores/{vector_store_id}/files/{file_id}": (
+        in_store("document", "POST", "/files/{}", json={"attributes": {}}),
+    ),
+    "DELETE /v1/vector_stores/{vector_store_id}/files/{file_id}": (
+        in_store("document", "DELETE", "/files/{}"),
+    ),
+    "GET /v1/vector_stores/{vector_store_id}/files/{file_id}/content": (
+        in_store("document", "GET", "/files/{}/content"),
+    ),
+    "POST /v1/vector_stores/{vector_store_id}/file_batches": (
+        in_store_body("sent", "/file_batches", "file_ids[]"),
+        of("collection", "POST", "/v1/vector_stores/{}/file_batches", json={"file_ids": ["x"]}),
+    ),
+    "GET /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}": (
+        of("collection", "GET", "/v1/vector_stores/{}/file_batches/x"),
+        in_store("file_batch", "GET", "/file_batches/{}"),
+    ),
+    "POST /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel": (
+        in_store("file_batch", "POST", "/file_batches/{}/cancel"),
+    ),
+    "GET /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/files": (
+        in_store("file_batch", "GET", "/file_batches/{}/files"),
+    ),
     "GET /v1/models/{model:path}": (of("model", "GET", "/v1/models/{}"),),
     "DELETE /v1/models/{model:path}": (of("model", "DELETE", "/v1/models/{}"),),
     "POST /mcp": (
@@ -449,7 +529,10 @@ def furnished(service: Service, owner: str) -> dict[str, str]:
         "response": said["id"],
         "item": item["id"],
         "job": service.store.of(owner).jobs.add(new_job_id(), "tuned", "base", {}).id,
+        "file_batch": f"vsfb_{owner}",
     }
+    files = [NewFile(things["document"], TEXT[0], {})]
+    service.store.collection_files.add(things["collection"], files, things["file_batch"])
     (settings.jobs_dir / things["job"]).mkdir(parents=True)
     base = settings.base_models_dir / DEMO
     base.mkdir(parents=True, exist_ok=True)
@@ -534,6 +617,7 @@ def test_lists_and_searches_over_all_find_nothing_of_another_workspace(
         "/v1/files",
         "/v1/batches",
         "/v1/fine_tuning/jobs",
+        "/v1/vector_stores",
         "/collections",
         "/list_documents?modelName=demo",
         "/jobs",

@@ -22,11 +22,25 @@ from api.routes.openai import (
     models,
     responses,
     uploads,
+    vector_store_files,
+    vector_stores,
 )
 from api.routes.openai.body import plain_path
 from api.routes.scopes import require_scope
 
-ROOMS = (batches, chat, completions, embeddings, files, fine_tuning, models, responses, uploads)
+ROOMS = (
+    batches,
+    chat,
+    completions,
+    embeddings,
+    files,
+    fine_tuning,
+    models,
+    responses,
+    uploads,
+    vector_stores,
+    vector_store_files,
+)
 
 
 def create_openai_app(state: State) -> FastAPI:
@@ -41,7 +55,9 @@ async def _no_such_path(request: Request, error: Exception) -> JSONResponse:
     """People give the address of a route as their client's base URL: say which one is right."""
     assert isinstance(error, HTTPException)  # noqa: S101  Starlette's handlers are typed by Exception
     path = request.url.path
-    doubled = any(path.startswith(f"{room.router.prefix}/") for room in ROOMS)
+    rooms = [room.router.prefix for room in ROOMS]
+    ends = [room.removeprefix(PREFIX) for room in rooms]
+    doubled = any(path.startswith(f"{room}{end}") for room in rooms for end in ends)
     advice = (
         f" The client's base URL is too long: let it end with {PREFIX}."
         if doubled or path.startswith(f"{PREFIX}{PREFIX}")

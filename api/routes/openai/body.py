@@ -1,6 +1,6 @@
 """A JSON body as OpenAI's clients send it: unknown members are ignored, a null is as left out."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -29,18 +29,23 @@ class Unsupported(NamedTuple):
 
 
 def json_body(
-    model: type[M], unsupported: Mapping[str, Unsupported] | None = None, *, more_bytes: int = 0
+    model: type[M],
+    unsupported: Mapping[str, Unsupported] | None = None,
+    *,
+    more_bytes: int = 0,
+    nulls: Collection[str] = (),
 ) -> Callable[[Request], Awaitable[M]]:
     """A dependency that gives `model`; 400 names the member that is wrong, or `unsupported`.
 
-    `more_bytes` is the room beyond that of other bodies.
+    `more_bytes` is the room beyond that of other bodies. A null of the members `nulls` says something.
     """
 
     async def read(request: Request) -> M:
         most = get_services(request).settings.max_body_bytes + more_bytes
         body = await read_body(request, max_bytes=most)
         await body.close()  # a form has no place here, nor have its files
-        members = {name: value for name, value in body.members.items() if value is not None}
+        said = body.members.items()
+        members = {name: value for name, value in said if value is not None or name in nulls}
         _refuse(members, unsupported or {})
         values = await with_plain_name(request, validated(model, members))
         seen().named = getattr(values, "model", None)

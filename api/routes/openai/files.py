@@ -97,8 +97,9 @@ async def retrieve(file_id: str, services: ServicesDep, caller: CallerDep) -> di
 
 @router.delete("/{file_id}", operation_id="deleteFile")
 async def delete(file_id: str, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
-    """Delete a file; what was made of it stays."""
+    """Delete a file, and take it out of all vector stores; what else was made of it stays."""
     require_purpose(caller, (await services.files.get(file_id)).purpose)
+    await services.vector_stores.files.remove_everywhere(file_id)
     gone = await services.files.delete(file_id)
     return {"id": gone.id, "object": "file", "deleted": True}
 

@@ -93,10 +93,14 @@ def _require(reference: str, value: Any) -> None:
 
 def _as_specified(value: Any) -> Any:
     """What the service itself sends otherwise than its specification says: a piece of a completion has a null for
-    its finish reason and its usage, a batch has one for what has not come, and a vector may be base64.
+    its finish reason and its usage, a batch has one for what has not come, and a vector may be base64. What is found in
+    a vector store may have more members.
     """
     if value.get("object") == "batch":
         value = {name: one for name, one in value.items() if one is not None}
+    if value.get("object") == "vector_store.search_results.page":
+        names = ("file_id", "filename", "score", "attributes", "content")
+        return {**value, "data": [{name: one[name] for name in names} for one in value["data"]]}
     if value.get("object") == "text_completion":
         choices = [
             {**one, "finish_reason": one["finish_reason"] or "stop"} for one in value["choices"]

@@ -1,0 +1,1 @@
+"""Vector stores, as OpenAI's clients know them, over collections: files come by their ids, and have attributes."""

@@ -1,0 +1,90 @@
+"""Filters over the attributes of files, with which a search begins."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, model_validator
+
+from api.names import MAX_NAME_CHARACTERS
+
+MOST_VALUES = 1000
+MOST_FILTERS = 100
+DEEPEST = 10
+"""How many filters stand in one another."""
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Value = StrictBool | Number | StrictStr
+Attributes = Mapping[str, Value]
+ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
+
+
+class Comparison(BaseModel):
+    """One attribute against a value, or against several with `in` and `nin`. Texts, numbers and booleans are never
+    equal to one another, and only values of one kind have an order: texts by their characters, so that dates in ISO
+    form can be compared. A file without the attribute holds for `ne` and `nin` alone.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"] = "eq"
+    key: str = Field(max_length=MAX_NAME_CHARACTERS)
+    value: Value | Annotated[list[Value], Field(max_length=MOST_VALUES)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Comparison":
+        wants_list = self.type in ("in", "nin")
+        if isinstance(self.value, list) != wants_list:
+            raise ValueError(f"{self.type} needs {'a list' if wants_list else 'one value'}")
+        return self
+
+    def holds(self, attributes: Attributes) -> bool:
+        """Whether a file with these attributes is meant."""
+        found = attributes.get(self.key)
+        values = self.value if isinstance(self.value, list) else [self.value]
+        if self.type in ORDERED:
+            return _are_alike(found, values[0]) and ORDERED[self.type](found, values[0])
+        is_among = any(_are_alike(found, one) and found == one for one in values)
+        return is_among == (self.type in ("eq", "in"))
+
+
+class Compound(BaseModel):
+    """All, or any, of several filters."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["and", "or"]
+    filters: list["Comparison | Compound"] = Field(max_length=MOST_FILTERS)
+
+    @model_validator(mode="after")
+    def _is_shallow(self) -> "Compound":
+        if depth_of(self) > DEEPEST:
+            raise ValueError(f"at most {DEEPEST} filters stand in one another")
+        return self
+
+    def holds(self, attributes: Attributes) -> bool:
+        """Whether a file with these attributes is meant."""
+        each = (one.holds(attributes) for one in self.filters)
+        return all(each) if self.type == "and" else any(each)
+
+
+Filter = Comparison | Compound
+
+
+def depth_of(filter: Filter) -> int:
+    """How many filters stand in one another."""
+    if isinstance(filter, Comparison):
+        return 1
+    return 1 + max(map(depth_of, filter.filters), default=0)
+
+
+def _are_alike(one: object, other: object) -> bool:
+    """Both booleans, both numbers or both texts."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return isinstance(one, bool) and isinstance(other, bool)
+    return any(isinstance(one, kind) and isinstance(other, kind) for kind in ((int, float), str))
