@@ -25,7 +25,8 @@ from api.http.gate import require_safe_listening
 from api.http.observe import log_handler
 from api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
 from api.http.starting import Starting
-from api.settings import Settings, unknown_variables, unreadable_lines
+from api.settings import Settings
+from api.settings.environment import unknown_variables, unreadable_lines
 from api.settings.page import settings_table
 
 PREFIX = "LLM_FASTAPI_"

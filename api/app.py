@@ -27,6 +27,7 @@ from api.http.openapi import describe_answers
 from api.http.problems import install_problem_handlers
 from api.http.refusals import defect_response
 from api.http.spelling import Spelling
+from api.http.traced import Traced
 from api.jobs.opening import clear_leftovers
 from api.opening import open_services, prepare
 from api.readiness import Readiness
@@ -57,6 +58,7 @@ from api.routes.scopes import require_scope
 from api.services import Services
 from api.settings import Settings
 from api.store import Store, open_store
+from api.tracing.opening import open_tracer
 
 LOGGER = logging.getLogger("api")
 
@@ -99,6 +101,7 @@ def create_app(
         sweep(settings)
         store = open_store(settings.database_path)
         auth = open_auth(store, keeps_admin=settings.api_key is None)
+        tracer = open_tracer(settings)
     except BaseException:
         folder.release()
         raise
@@ -108,6 +111,8 @@ def create_app(
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(folder.release)
             stack.callback(store.close)
+            if tracer:
+                stack.push_async_callback(anyio.to_thread.run_sync, tracer.close)
             await stack.enter_async_context(auth.following())
             opening = asyncio.create_task(_open(app, settings, store, stack, open, prepare, ask))
             try:
@@ -175,6 +180,8 @@ def create_app(
     if settings.allowed_origins:
         app.add_middleware(AllowedOrigins, settings=settings)
     app.add_middleware(Forwarded, settings=settings)
+    if tracer:
+        app.add_middleware(Traced, tracer=tracer)
     app.add_middleware(  # the last one added is the outermost
         Observe, on_defect=defect_response, on_end=on_end
     )

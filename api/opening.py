@@ -45,6 +45,7 @@ from api.runners.opening import open_runner
 from api.runtime import ModelRuntime
 from api.runtime.fair import FairRuntime, Turns
 from api.runtime.opening import open_runtime
+from api.runtime.traced import TracedRuntime
 from api.services import Services
 from api.settings import Settings
 from api.store import Store
@@ -95,6 +96,8 @@ async def open_services(
         one.may_sweep &= sweeps
     runtime = await anyio.to_thread.run_sync(open_runtime, settings, folders.models)
     stack.push_async_callback(runtime.close)
+    if settings.otlp_endpoint:
+        runtime = TracedRuntime(runtime, settings.runtime)
     index = await anyio.to_thread.run_sync(open_index, settings, store, runtime)
     stack.callback(index.close)
     runner = open_runner(settings)

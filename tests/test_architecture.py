@@ -33,6 +33,7 @@ OWNERS = {
     "onnx": ("api/runtime/onnx/server.py", "finetune/encoders/"),
     "onnxruntime": ("api/runtime/onnx/server.py",),
     "tokenizers": ("api/runtime/ollama/tokens.py", "api/runtime/onnx/server.py", "finetune/"),
+    "opentelemetry": ("api/tracing/otlp.py",),
     "prometheus_client": ("api/metrics/",),
     "mcp": ("api/routes/mcp/server.py",),
     "mcp_types": ("api/routes/mcp/server.py",),
@@ -69,7 +70,7 @@ FLOORS = (
     ("finetune",),
     ("api.errors", "api.faults", "api.settings"),
     ("api.names", "api.child_process", "api.zip_files"),
-    ("api.data_folder",),
+    ("api.data_folder", "api.tracing"),
     ("api.store", "api.runtime", "api.runners"),
     ("api.index", "api.models", "api.metrics", "api.auth"),
     ("api.datasets",),
@@ -199,7 +200,7 @@ def test_only_settings_reads_the_environment() -> None:
         for path in FILES
         if relative(path).startswith("api/") and "os.environ" in path.read_text(encoding="utf-8")
     }
-    assert readers == {"api/settings/__init__.py", "api/faults.py"}, (
+    assert readers == {"api/settings/environment.py", "api/faults.py"}, (
         "the fault points of the tests are no settings"
     )
 
@@ -293,6 +294,7 @@ def is_value(name: str) -> bool:
 
 def test_http_knows_no_domain_but_the_services_and_values() -> None:
     known = ("api.http", "api.errors", "api.names", "api.settings", "api.services", "api.auth")
+    known += ("api.tracing",)
     guilty = [
         (file, name)
         for file, names in IMPORTS.items()
@@ -321,7 +323,7 @@ def test_the_api_loads_no_heavy_library() -> None:
     program = (
         "import sys, api.app;"
         "heavy = {'torch', 'transformers', 'ray', 'xllamacpp', 'llama_cpp', 'chromadb', 'ollama',"
-        "'tokenizers', 'trl', 'peft', 'lxml', 'openpyxl', 'markdown_it', 'mcp'};"
+        "'tokenizers', 'trl', 'peft', 'lxml', 'openpyxl', 'markdown_it', 'mcp', 'grpc'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run(

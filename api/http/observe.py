@@ -174,7 +174,7 @@ def _watched(send: Send, now: Seen) -> Send:
 
 def _fields(now: Seen, scope: Scope, seconds: float) -> Fields:
     fields = {
-        "route": getattr(scope.get("route"), "path_format", "") or scope.get("root_path") or "-",
+        "route": route_of(scope),
         "status": now.status,
         "duration_ms": round(seconds * 1000),
         "id": now.id,
@@ -187,6 +187,11 @@ def _fields(now: Seen, scope: Scope, seconds: float) -> Fields:
         "cut_short": None if now.is_whole else "yes",
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def route_of(scope: Scope) -> str:
+    """The template of the route that was found, never what was asked for; `-` where none was."""
+    return getattr(scope.get("route"), "path_format", "") or scope.get("root_path") or "-"
 
 
 def model_of(now: Seen, scope: Scope) -> str | None:

@@ -44,6 +44,7 @@ from api.store import Store
 from api.store.collections import Scope
 from api.store.contents import Page
 from api.store.documents import Document
+from api.tracing import span
 
 ALL = "*"
 """In place of documents' names: all that the model can be asked about."""
@@ -120,11 +121,18 @@ class Grounded:
         """The passages that fit, best first."""
         weight = self._limits.dense_weight
         searched = (sources.scope, queries, sources.documents)
-        found = await retrieve.hits(self._index, self._store, *searched, weight)
-        found = [hit for hit in found if hit.score >= sources.least]
-        return (
-            await self._reranker.reranked(queries[0], found) if sources.rerank else Reranked(found)
-        )
+        where = ",".join(sources.scope.ids)
+        with span("retrieval", where, {"gen_ai.data_source.id": where}) as part:
+            if part.tells_content:
+                part.tell({"gen_ai.retrieval.query.text": queries[0]})
+            found = await retrieve.hits(self._index, self._store, *searched, weight)
+            found = [hit for hit in found if hit.score >= sources.least]
+            part.tell({"llm_fastapi.retrieval.passages": len(found)})
+            return (
+                await self._reranker.reranked(queries[0], found)
+                if sources.rerank
+                else Reranked(found)
+            )
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator."""

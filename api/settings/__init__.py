@@ -1,14 +1,11 @@
-"""Every knob of the service, typed and frozen; the only reader of the environment.
+"""Every knob of the service, typed and frozen; read from the environment here alone.
 
 `docs/settings.md` is generated from these descriptions (`python -m api settings`) and a test compares the two.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from dotenv import dotenv_values
-from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -76,6 +73,13 @@ class Settings(BaseSettings):
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(
         "info", description="Least level that is logged."
+    )
+    otlp_endpoint: str = Field(
+        "",
+        description="OpenTelemetry collector for traces (gRPC), such as `http://127.0.0.1:4317`.",
+    )
+    trace_content: bool = Field(
+        False, description="Traces tell prompts, passages and answers, too."
     )
 
     bind: str | None = Field(
@@ -327,19 +331,3 @@ class Settings(BaseSettings):
     def database_path(self) -> Path:
         """The truth about documents, chunks, models and jobs."""
         return self.data_dir / "state.sqlite3"
-
-
-def unknown_variables() -> list[str]:
-    """Variables of the environment and `.env` that look like settings and are none."""
-    known = {f"LLM_FASTAPI_{name.upper()}" for name in (*Settings.model_fields, "fault")}
-    said = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
-    return sorted(name for name in said - known if name.startswith("LLM_FASTAPI_"))
-
-
-def unreadable_lines() -> list[int]:
-    """Numbers of the lines of `.env` with which something begins that is no `NAME=VALUE`, and is left out."""
-    try:
-        with open(".env", encoding="utf-8") as file:
-            return [one.original.line for one in parse_stream(file) if one.error]
-    except FileNotFoundError:
-        return []

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from api.__main__ import main
-from api.settings import Settings, unknown_variables, unreadable_lines
+from api.settings import Settings
+from api.settings.environment import unknown_variables, unreadable_lines
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,112 @@
+"""A ModelRuntime whose answers and vectors are parts of the running request's trace."""
+
+import json
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from api.runtime import Message, ModelRef, ModelRuntime, Options, Piece, name_of
+from api.runtime.over import RuntimeOver
+from api.tracing import Attributes, span
+
+
+class TracedRuntime(RuntimeOver):
+    """`ModelRuntime` that traces what takes long; `provider` is what runs the models."""
+
+    def __init__(self, runtime: ModelRuntime, provider: str) -> None:
+        super().__init__(runtime)
+        self._provider = provider
+
+    def chat(
+        self,
+        model: ModelRef,
+        messages: Sequence[Message],
+        options: Options,
+        *,
+        least_tokens: int | None = None,
+        prompt_tokens: int | None = None,
+    ) -> AsyncGenerator[Piece, None]:
+        """Answer in pieces."""
+        pieces = super().chat(
+            model, messages, options, least_tokens=least_tokens, prompt_tokens=prompt_tokens
+        )
+        return self._traced("chat", name_of(model), options, messages, pieces)
+
+    def complete(
+        self, model: ModelRef, prompt: str, options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Go on with a text in pieces."""
+        pieces = super().complete(model, prompt, options)
+        told = [Message("user", prompt)]
+        return self._traced("text_completion", name_of(model), options, told, pieces)
+
+    async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
+        """One vector a text."""
+        name = name_of(model)
+        with span("embeddings", name, self._asked(name)) as part:
+            vectors = await super().embed(model, texts)
+            part.tell({"gen_ai.embeddings.dimension.count": len(vectors[0]) if vectors else None})
+            return vectors
+
+    async def _traced(
+        self,
+        operation: str,
+        model: str,
+        options: Options,
+        messages: Sequence[Message],
+        pieces: AsyncGenerator[Piece, None],
+    ) -> AsyncGenerator[Piece, None]:
+        began, text, is_first = time.monotonic(), "", True
+        with span(operation, model, self._asked(model) | _sampling(options)) as part:
+            if part.tells_content:
+                part.tell({"gen_ai.input.messages": _told(messages)})
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    if is_first:
+                        is_first = False
+                        waited = time.monotonic() - began
+                        part.tell({"gen_ai.response.time_to_first_chunk": waited})
+                    text += piece.text if part.tells_content else ""
+                    if piece.usage:
+                        part.tell(_ended(model, piece))
+                        if part.tells_content:
+                            part.tell(
+                                {"gen_ai.output.messages": _told([Message("assistant", text)])}
+                            )
+                    yield piece
+
+    def _asked(self, model: str) -> dict[str, str]:
+        return {"gen_ai.provider.name": self._provider, "gen_ai.request.model": model}
+
+
+def _sampling(options: Options) -> dict[str, Any]:
+    said = {
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "top_k": options.top_k,
+        "max_tokens": options.max_tokens,
+        "seed": options.seed,
+        "frequency_penalty": options.frequency_penalty,
+        "presence_penalty": options.presence_penalty,
+    }
+    return {f"gen_ai.request.{name}": value for name, value in said.items()}
+
+
+def _ended(model: str, piece: Piece) -> Attributes:
+    usage = piece.usage
+    assert usage  # noqa: S101  the last piece has it
+    return {
+        "gen_ai.response.model": model,
+        "gen_ai.response.finish_reasons": [usage.finish_reason],
+        "gen_ai.usage.input_tokens": usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": usage.completion_tokens,
+    }
+
+
+def _told(messages: Sequence[Message]) -> str:
+    """Turns as the conventions write them, as JSON."""
+    said = [
+        {"role": one.role, "parts": [{"type": "text", "content": one.content}]} for one in messages
+    ]
+    return json.dumps(said, ensure_ascii=False)
