@@ -4,6 +4,7 @@ Only what has a name that the service gives is looked at; links are never follow
 not seen, so that nothing happens to it.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -50,9 +51,11 @@ def files_made(folder: Path, name: re.Pattern[str]) -> Iterator[Path]:
 
 def folders_made(folder: Path, name: re.Pattern[str]) -> Iterator[Path]:
     """Folders of that kind of name, in order."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if name.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-            yield path
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as found:  # which tells folders without a look at each
+        folders = [one.name for one in found if one.is_dir(follow_symlinks=False)]
+    yield from (folder / one for one in sorted(folders) if name.fullmatch(one))
 
 
 def remove_made(folder: Path, name: re.Pattern[str]) -> None:

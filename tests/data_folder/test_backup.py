@@ -13,6 +13,7 @@ from anyio.to_thread import run_sync
 
 from api.__main__ import main
 from api.backup import Copied, back_up, copy_models
+from api.data_folder import SHELVES
 from api.errors import CannotStart
 from tests.data_folder.place import MORE, Place
 from tests.documents.pdfs import pdf
@@ -31,10 +32,17 @@ async def test_a_backup_of_a_service_that_rests_is_all_of_it(place: Place, tmp_p
     await place.add(0)
     await place.add(1)
     with_a_model(place)
+    for shelf in SHELVES:
+        for name in ("th_0123456789abcdef", ".new-th_0123456789abcdee"):
+            (place.folder / shelf / name).mkdir(parents=True)
+            (place.folder / shelf / name / "content").write_text(shelf)
     before = place.kept()
     assert back_up(place.settings, tmp_path / "copy") == Copied(documents=2, jobs=2, models=1)
     names = {path.name for path in (tmp_path / "copy").iterdir()}
-    assert names == {"state.sqlite3", "documents", "jobs", "models", "base_models"}
+    assert names == {"state.sqlite3", "documents", "jobs", "models", "base_models", *SHELVES}
+    for shelf in SHELVES:
+        (copied,) = (tmp_path / "copy" / shelf).iterdir()
+        assert (copied.name, (copied / "content").read_text()) == ("th_0123456789abcdef", shelf)
     place = restored(place, tmp_path / "copy")
     async with place.start() as (house, shop):
         assert not place.notes

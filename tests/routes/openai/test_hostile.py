@@ -17,6 +17,7 @@ from api.routes.openai.embeddings import EmbeddingsRequest
 from api.routes.openai.fine_tuning.request import CreateJobRequest
 from api.routes.openai.responses.request import ResponseRequest
 from api.routes.openai.sampling import Sampling
+from api.routes.openai.uploads import UploadRequest
 from api.routes.openai.vector_stores import NotedRequest, StoreSearchRequest, VectorStoreRequest
 from tests.service import Service
 
@@ -40,6 +41,11 @@ ENDPOINTS: list[tuple[str, type[BaseModel], JSON]] = [
         {"model": "demo", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]},
     ),
     ("/v1/responses", ResponseRequest, {"model": "demo", "input": "Hello"}),
+    (
+        "/v1/uploads",
+        UploadRequest,
+        {"bytes": 1, "filename": "a.txt", "mime_type": "text/plain", "purpose": "vision"},
+    ),
 ]
 DEEP = "a deep list"
 HOSTILE: list[Any] = [

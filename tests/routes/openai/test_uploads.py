@@ -92,6 +92,12 @@ def test_what_is_called_off_takes_no_more(sdk: openai.OpenAI, service: Service) 
         with pytest.raises(openai.BadRequestError) as refused:
             begun(sdk, **wrong)
         assert refused.value.param == param
+    path = f"/v1/uploads/{begun(sdk).id}/complete"
+    for hostile in (None, "x", [], [1], [None], ["x" * 10**5], [["x"]], {}, ["x"] * 10_001):
+        for body in ({"part_ids": hostile}, {"part_ids": ["x"], "md5": hostile or 1}):
+            answer = service.client.post(path, json=body)
+            assert answer.status_code == 400, (body, answer.text)
+            assert answer.json()["error"]["param"].partition(".")[0] in body
     rows = begun(sdk, 9, purpose="fine-tune", filename="rows.jsonl")
     (part,) = parts_of(sdk, rows.id, b'{"a": 1}\n')
     with pytest.raises(openai.BadRequestError) as refused:
