@@ -70,6 +70,10 @@ class DatasetSummary(BaseModel):
     sha256: str = Field(description="Of the file as it was sent.")
     size_bytes: int
     created_at: str
+    kept_until: str | None = Field(
+        None,
+        description="When it goes by itself; null unless a client of `/v1/files` asked for it.",
+    )
 
 
 class DatasetResponse(DatasetSummary):

@@ -67,6 +67,7 @@ def test_a_file_to_fine_tune_on_is_a_dataset(
     assert 3595 <= file.expires_at - file.created_at <= 3600
     (dataset,) = service.client.get("/datasets").json()["datasets"]
     assert (dataset["dataset_id"], dataset["rows"]["train"]) == (file.id, 12)
+    assert datetime.fromisoformat(dataset["kept_until"]).timestamp() == file.expires_at
     assert sdk.files.content(file.id).content == content
     other = service.client.post("/datasets", files={"file": ("mine.csv", TABLE)}).json()
     listed = {one.id: one.filename for one in sdk.files.list(purpose="fine-tune")}
