@@ -31,6 +31,8 @@ from bench_servers import cpu_seconds_of_all, processor, service, wait_for
 HERE = Path(__file__).parent
 MODEL = "stand-in"
 MIB = 2**20
+OPEN = {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
+"""Without a key, as the service beside it."""
 HEALTH_SECONDS = 0.1
 SLOW_SECONDS = 2.0
 """Between two reads of a slow reader."""
@@ -114,7 +116,7 @@ def litellm(program: Path, back_end: Way) -> Iterator[Way]:
         file.write(config)
         file.flush()
         command = [str(program), f"--config={file.name}", f"--port={port}", "--host=127.0.0.1"]
-        with child(command, url, "/health/liveliness", LITELLM_LOG="ERROR") as process:
+        with child(command, url, "/health/liveliness", LITELLM_LOG="ERROR", **OPEN) as process:
             yield Way(f"{url}/v1", process.pid)
 
 

@@ -58,12 +58,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         url = f"http://127.0.0.1:{port}"
         keys = {"first": ADMIN, "wrong": "sk-llm-wrong"}
         with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN}"}) as admin:
-            for alias, more in {
+            kinds: dict[str, dict[str, object]] = {
                 "team": {"workspace": "team"},
                 "slow": {"requests_per_minute": 3},
                 "narrow": {"models": ["other"]},
                 "train": {"scopes": ["train"]},
-            }.items():
+            }
+            for alias, more in kinds.items():
                 made = admin.post("/keys", json={"alias": alias, **more}).raise_for_status()
                 keys[alias] = made.json()["key"]
             admin.post("/collections", json={"name": "handbooks"}).raise_for_status()

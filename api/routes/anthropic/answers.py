@@ -75,8 +75,8 @@ class _Blocks:
                 yield self._delta("thinking_delta", thinking=event.text)
             case CallPiece():
                 self._has_called = True
-                begun = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
-                yield from self._begin(event.index, begun)
+                called = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
+                yield from self._begin(event.index, called)
                 yield self._delta("input_json_delta", partial_json=event.arguments)
             case Citation():
                 yield from self._begin("text", {"type": "text", "text": ""})

@@ -48,7 +48,7 @@ def sdk_over(service: Service, key: str = KEY) -> anthropic.Anthropic:
     return anthropic.Anthropic(
         api_key=key,
         base_url=ADDRESS,
-        http_client=service.client,  # type: ignore[arg-type]
+        http_client=service.client,
         max_retries=0,
         _strict_response_validation=True,
     )
@@ -223,7 +223,11 @@ def test_the_results_of_calls_stand_before_what_the_user_says(
 
 
 def test_an_answer_keeps_to_a_schema(sdk: anthropic.Anthropic) -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    schema: dict[str, object] = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}},
+        "required": ["n"],
+    }
     answer = sdk.messages.create(
         model="demo",
         max_tokens=50,
