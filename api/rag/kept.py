@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -72,9 +73,9 @@ class Responses:
         """Those of the items that are kept, by their ids."""
         return await run_sync(self._rows.items, ids, self._since) if ids else {}
 
-    async def sweep(self) -> int:
-        """Forget what was not used for so long, in every workspace; how many those were."""
-        return await run_sync(self._rows.forget_old, self._since)
+    async def expire(self, now: datetime) -> None:
+        """Forget what was not used for so long, in every workspace."""
+        await run_sync(self._rows.forget_old, now.timestamp() - self._seconds)
 
     @property
     def _since(self) -> float:

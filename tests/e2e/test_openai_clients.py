@@ -88,6 +88,14 @@ def test_the_python_sdk_is_at_home(served: Server) -> None:
         [call] = called.choices[0].message.tool_calls or []
         assert call.type == "function"
         assert set(json.loads(call.function.arguments)) == {"city"}
+        said = sdk.responses.create(
+            model="demo", input="Hello", temperature=0, max_output_tokens=12
+        )
+        assert said.output_text == text
+        on: dict[str, Any] = {"model": "demo", "previous_response_id": said.id, "input": "Again"}
+        events = list(sdk.responses.create(**on, max_output_tokens=4, stream=True))
+        assert events[0].type == "response.created"
+        assert events[-1].type in ("response.completed", "response.incomplete")
         with pytest.raises(openai.BadRequestError) as caught:
             sdk.chat.completions.create(model="demo", messages=HELLO, verbosity="low")
         assert caught.value.param == "verbosity"
