@@ -160,6 +160,7 @@ async def services_over(
     stack.push_async_callback(services.expiry.close)
     services.expiry.add(services.files.expire)
     services.expiry.add(services.uploads.expire)
+    services.expiry.add(services.responses.expire)
     services.expiry.add(functools.partial(expire_stores, store, deleter, attaching))
     return services
 

@@ -17,6 +17,7 @@ from api.rag.receipt import (
     AnswerEvent,
     Receipt,
     Refused,
+    Retrieved,
     Token,
     Unanswered,
     UsedPassage,
@@ -150,17 +151,22 @@ class Grounded:
         every = await self.hits(sources, queries.texts)
         found = retrieve.different(every.hits, most + LEFT_OUT_SHOWN)
         judged = await self._judged(sources, every.hits[:LOOKED_AT])
+        different = [hit for hit in found if not hit.is_duplicate][:most]
+        retrieved: Retrieved | None = Retrieved(queries.texts, tuple(different))
         if judged.refused:
+            yield Retrieved(queries.texts, tuple(different))
             for event in _unanswered(asked, queries, found, judged, every.by):
                 yield event
             return
-        different = [hit for hit in found if not hit.is_duplicate][:most]
         fitted = await fit(self._runtime, asked, messages, different)
         greedy = replace(asked, options=asked.options.over(GREEDY))
         text = ""
         pieces = said(self._runtime, greedy, fitted.messages, fitted.tokens.number)
         async with aclosing(pieces):
             async for piece in pieces:
+                if retrieved:
+                    yield retrieved  # when a model has begun: until then it may refuse
+                    retrieved = None
                 if isinstance(piece, Usage):
                     usage = piece
                     continue

@@ -1,4 +1,4 @@
-"""What an answer is made of, in the order it is told: tokens, citations, the receipt, the end."""
+"""What an answer is made of, in the order it is told: what was retrieved, tokens, citations, the receipt, the end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +13,14 @@ from api.runtime import CallPiece, FinishReason, TokenLogprob, ToolCall, Usage
 
 Reason = Literal["rank", "no room", "duplicate", "not relevant"]
 Refused = Literal["nothing found", "not relevant", "by the model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What was searched, and the best passages that it found; told before the first piece of an answer."""
+
+    queries: tuple[str, ...]
+    hits: tuple[Hit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +148,7 @@ class Done:
     completion_tokens: int
 
 
-AnswerEvent = Token | Reasoning | CallPiece | Citation | Receipt | Done
+AnswerEvent = Retrieved | Token | Reasoning | CallPiece | Citation | Receipt | Done
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pytest
 
 from api.errors import BackEndFailed, DocumentNotFound, ModelNotFound, PromptTooLong
 from api.rag.prompts import REFUSAL
-from api.rag.receipt import Citation, Done, Receipt, Token
+from api.rag.receipt import Citation, Done, Receipt, Retrieved, Token
 from api.runtime import ExistingModel, Message, Options, Persona
 from tests.fakes import BreaksOff
 from tests.rag.conftest import ASKED, HANDBOOK, Library
@@ -12,12 +12,17 @@ from tests.rag.conftest import ASKED, HANDBOOK, Library
 pytestmark = pytest.mark.anyio
 
 
-async def test_tokens_come_first_then_citations_the_receipt_and_the_end(library: Library) -> None:
+async def test_what_was_found_comes_first_then_tokens_citations_the_receipt_and_the_end(
+    library: Library,
+) -> None:
     await library.add("handbook.pdf", HANDBOOK)
     library.runtime.will_answer("How long is it covered?", "It is 24 months [1].")
     events = await library.events()
     kinds = [type(event) for event in events]
-    assert kinds == [Token] * 5 + [Citation, Receipt, Done]
+    assert kinds == [Retrieved] + [Token] * 5 + [Citation, Receipt, Done]
+    assert isinstance(events[0], Retrieved)
+    assert events[0].queries == (ASKED[0].content,)
+    assert {hit.document for hit in events[0].hits} == {"handbook.pdf"}
     assert "".join(e.text for e in events if isinstance(e, Token)) == "It is 24 months [1]."
 
 

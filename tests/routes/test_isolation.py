@@ -163,6 +163,11 @@ def own_store(client: TestClient) -> str:
     return f"/v1/vector_stores/{made['id']}"
 
 
+def searching(store: str) -> dict[str, Any]:
+    """The tool that searches a vector store."""
+    return {"type": "file_search", "vector_store_ids": [store]}
+
+
 ASKED = {"user_prompt": "Where?", "model_name": DEMO}
 TURN = [{"role": "user", "content": "Where?"}]
 MESSAGE = {"model": DEMO, "max_tokens": 9, "messages": TURN}
@@ -366,6 +371,13 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /v1/responses": (
         body("model", "/v1/responses", "model", input="Once"),
         body("response", "/v1/responses", "previous_response_id", model=DEMO, input="Once"),
+        Case(
+            "collection",
+            lambda client, it: client.post(
+                "/v1/responses",
+                json={"model": DEMO, "input": "Once", "tools": [searching(it)]},
+            ),
+        ),
         Case(
             "item",
             lambda client, it: client.post(

@@ -10,8 +10,19 @@ from pydantic import BaseModel
 
 from api.http.observe import seen
 from api.http.sse import EventStream, ServerEvent, begun
-from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Reasoning, Receipt, Token
+from api.rag.receipt import (
+    Answer,
+    AnswerEvent,
+    Citation,
+    Done,
+    Reasoning,
+    Receipt,
+    Retrieved,
+    Token,
+)
 from api.runtime import CallPiece
+
+Told = Token | Reasoning | CallPiece | Citation | Receipt | Done
 
 
 class GenerateResponse(BaseModel):
@@ -54,10 +65,11 @@ async def _written(
     async with aclosing(answer):
         async for event in answer:
             seen().pieces += isinstance(event, Token | Reasoning | CallPiece)
-            yield _on_the_wire(event)
+            if not isinstance(event, Retrieved):
+                yield _on_the_wire(event)
 
 
-def _on_the_wire(event: AnswerEvent) -> ServerEvent:
+def _on_the_wire(event: Told) -> ServerEvent:
     match event:
         case Token():
             return ServerEvent("token", {"text": event.text})

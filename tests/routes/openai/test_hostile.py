@@ -40,7 +40,7 @@ ENDPOINTS: list[tuple[str, type[BaseModel], JSON]] = [
         MessagesRequest,
         {"model": "demo", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]},
     ),
-    ("/v1/responses", ResponseRequest, {"model": "demo", "input": "Hello"}),
+    ("/v1/responses", ResponseRequest, {"model": "demo", "input": "Hello", "store": False}),
     (
         "/v1/uploads",
         UploadRequest,
@@ -48,6 +48,10 @@ ENDPOINTS: list[tuple[str, type[BaseModel], JSON]] = [
     ),
 ]
 DEEP = "a deep list"
+SHALLOW = 3
+"""How deep each value stands at each place; below, at every other place in turn."""
+FILTERS = ("Comparison", "Compound")
+"""Shapes that are tried where stores are searched, and not once more."""
 HOSTILE: list[Any] = [
     None,
     True,
@@ -122,13 +126,16 @@ def put(value: Any, path: Path, other: Any) -> Any:
 def requests(model: type[BaseModel], base: JSON) -> Iterator[tuple[str, bytes]]:
     """Where something is wrong, and the body."""
     schema = model.model_json_schema()
+    shared = () if model is StoreSearchRequest else FILTERS
+    known = {name: one for name, one in schema.get("$defs", {}).items() if name not in shared}
     seen: set[str] = set()
     for name, member in schema["properties"].items():
         if name in Sampling.model_fields and model is not ChatRequest:
             continue  # the same for all
-        for sample in samples(member, schema.get("$defs", {})):
-            for path in places(sample):
-                for hostile in HOSTILE:
+        for sample in samples(member, known):
+            for number, path in enumerate(places(sample)):
+                values = HOSTILE if len(path) <= SHALLOW else HOSTILE[number % 2 :: 2]
+                for hostile in values:
                     body = json.dumps({**base, name: put(sample, path, hostile)})
                     if body not in seen:
                         seen.add(body)

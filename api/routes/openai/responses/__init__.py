@@ -17,6 +17,7 @@ from api.routes.openai.body import Page, as_sent, json_body, query, refuse
 from api.routes.openai.formats import must_have_form
 from api.routes.openai.images import ROOM_BYTES
 from api.routes.openai.pages import page as list_of
+from api.routes.openai.responses.choices import Plan
 from api.routes.openai.responses.events import Writer
 from api.routes.openai.responses.items import (
     MessageItem,
@@ -28,6 +29,7 @@ from api.routes.openai.responses.items import (
     read,
 )
 from api.routes.openai.responses.request import SENT_AS, UNSUPPORTED, ResponseRequest
+from api.routes.openai.responses.searching import answered, files_of, sources_of, stores_of
 from api.runtime import Message
 from api.services import Services
 
@@ -45,8 +47,13 @@ async def create(
 ) -> Response:
     """One response, whole or event by event."""
     own = await _items(request, services)
-    question = await _question(request, own, services)
-    writer = Writer(request.said_again(question.model), has_form=must_have_form(question.options))
+    plan = request.plan()
+    question = await _question(request, plan, own, services)
+    writer = Writer(
+        request.said_again(question.model),
+        has_form=must_have_form(question.options),
+        shows_results="file_search_call.results" in request.include,
+    )
 
     async def keep(response: JSON) -> bool:
         said = [kept(one.item) for one in own]
@@ -56,7 +63,8 @@ async def create(
             response["id"], previous, body, said, response["output"]
         )
 
-    events = writer.written(services.answers.stream(question), keep)
+    files = files_of(question, plan, services)
+    events = writer.written(answered(question, services), files, keep)
     with as_sent(SENT_AS):
         if request.stream:
             return await begun(http, events, writer.failure)
@@ -140,14 +148,12 @@ async def _items(request: ResponseRequest, services: Services) -> list[Placed]:
 
 
 async def _question(
-    request: ResponseRequest, own: Sequence[Placed], services: Services
+    request: ResponseRequest, plan: Plan, own: Sequence[Placed], services: Services
 ) -> Question:
     """What is asked of the model: all that was said before, and what is said now."""
-    plan = request.plan()
     options = request.options(plan)
-    if plan.search:
-        raise refuse("tools", "There is no file_search yet.")
-    model = await services.answers.model(request.model, over_documents=bool(plan.search))
+    stores = await stores_of(plan, request.model, services)
+    model = await services.answers.model(request.model, over_documents=bool(stores))
     seen().model = model.name
     previous = request.previous_response_id
     before = read(await services.responses.before(previous)) if previous else []
@@ -155,4 +161,5 @@ async def _question(
     messages = conversation(placed, sees="images" in model.capabilities)
     if request.instructions:
         messages.insert(0, Message("system", request.instructions))
-    return Question(model, messages, options=options)
+    sources = await sources_of(stores, plan, messages, services)
+    return Question(model, messages, options=options, sources=sources)

@@ -17,6 +17,7 @@ from api.routes.openai.tools import (
     named,
     of_all,
 )
+from api.vector_stores.filters import Filter
 
 MAX_STORES = 20
 
@@ -43,7 +44,7 @@ class FileSearchTool(BaseModel):
     ] = Field(min_length=1, max_length=MAX_STORES)
     max_num_results: int | None = Field(None, ge=1, le=50)
     ranking_options: RankingOptions | None = None
-    filters: dict[str, Any] | None = None
+    filters: Filter | None = None
 
 
 class OtherTool(BaseModel):
@@ -54,7 +55,7 @@ class OtherTool(BaseModel):
 
 def _kind(value: Any) -> str:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return kind if kind in ("function", "file_search") else "other"
+    return kind if isinstance(kind, str) and kind in ("function", "file_search") else "other"
 
 
 Tool = Annotated[
@@ -100,6 +101,8 @@ class Plan(NamedTuple):
 
     search: FileSearchTool | None
     functions: Chosen
+    may_search: bool = True
+    """Also where no stores are named, and the model has a collection of its own."""
 
 
 NO_FUNCTIONS = Chosen(None, None)
@@ -119,7 +122,7 @@ def planned(tools: Sequence[Tool], choice: Choice | None) -> Plan:
     )
     match choice:
         case NamedFunction():
-            return Plan(None, named(known, choice.name, "tool_choice.name"))
+            return Plan(None, named(known, choice.name, "tool_choice.name"), may_search=False)
         case SearchChoice():
             _require_search(search, "tool_choice.type")
             return Plan(search, NO_FUNCTIONS)
@@ -134,9 +137,9 @@ def planned(tools: Sequence[Tool], choice: Choice | None) -> Plan:
                 _require_search(search, "tool_choice.tools")
             mode = "auto" if searches else choice.mode
             functions = allowed(known, names, mode) if names else NO_FUNCTIONS
-            return Plan(search if searches else None, functions)
+            return Plan(search if searches else None, functions, may_search=searches)
         case "none":
-            return Plan(None, of_all(known, choice))
+            return Plan(None, of_all(known, choice), may_search=False)
     return Plan(search, of_all(known, "auto" if search and choice else choice))
 
 

@@ -1,7 +1,7 @@
 """A response while it is made: what happens to an answer, as the events that tell a response to the SDKs."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
@@ -16,6 +16,7 @@ from api.rag.receipt import (
     Citation,
     Done,
     Receipt,
+    Retrieved,
     Token,
     Unanswered,
 )
@@ -29,25 +30,34 @@ from api.routes.openai.responses.objects import (
     Message,
     Reasoning,
     Refusal,
+    Search,
 )
 from api.runtime import CallPiece
+from api.store.collection_files import CollectionFile
 
 JSON = dict[str, Any]
 Keep = Callable[[JSON], Awaitable[bool]]
+Files = Mapping[str, CollectionFile]
+"""What documents are known by, by their ids."""
+Named = Callable[[Sequence[str]], Awaitable[Files]]
 CODES = {429: "rate_limit_exceeded"}
 """Why a response failed, in the few words that there are for it."""
 
 
 class Writer:
     """Writes one response: `head` is what it says of its request. Where an answer `has_form`, one that no model gave
-    is a refusal.
+    is a refusal. `shows_results`: the passages that a search found are told.
     """
 
-    def __init__(self, head: JSON, *, has_form: bool) -> None:
+    def __init__(self, head: JSON, *, has_form: bool, shows_results: bool) -> None:
         self._has_form = has_form
+        self._shows_results = shows_results
+        self._has_searched = False
+        self._files: Files = {}
         self._number = 0
         self._output: list[Growing] = []
-        self._open: list[Growing] = []
+        self._current: Growing | None = None
+        self._cited: Message | None = None
         self._characters = Characters()
         self.response: JSON = {
             "id": new_id("resp"),
@@ -62,7 +72,7 @@ class Writer:
         }
 
     async def written(
-        self, answer: AsyncGenerator[AnswerEvent, None], keep: Keep
+        self, answer: AsyncGenerator[AnswerEvent, None], named: Named, keep: Keep
     ) -> AsyncGenerator[ServerEvent, None]:
         """The events of a response, each numbered; the last has all of it, and is sent when it is kept."""
         has_begun = False
@@ -77,6 +87,8 @@ class Writer:
                     if isinstance(event, Done):  # before it is sent: a client may read no further
                         seen().add_tokens(event.prompt_tokens, event.completion_tokens)
                         ended = event
+                    if isinstance(event, Retrieved):
+                        self._files = await named([hit.document_id for hit in event.hits])
                     for kind, members in self._of(event):
                         yield self._event(f"response.{kind}", **members)
         except ApiError as error:
@@ -107,10 +119,11 @@ class Writer:
     def _of(self, event: AnswerEvent) -> Iterator[Event]:
         """What an event of an answer is in a response."""
         match event:
+            case Retrieved():
+                yield from self._searched(event)
             case Thought():
                 yield from self._thought(event.text)
             case Unanswered() if self._has_form:
-                yield from self._closed("completed")
                 refusal = Refusal(len(self._output))
                 yield from self._opened(refusal)
                 yield from refusal.grow(event.text)
@@ -119,59 +132,68 @@ class Writer:
             case CallPiece():
                 yield from self._called(event)
             case Citation():
-                yield from self._cited(event)
+                message = self._cited or self._current
+                if isinstance(message, Message):
+                    yield from message.cite(event, self._files.get(event.document_id))
             case Receipt():
                 self.response["receipt"] = asdict(event)
             case Done():
                 yield from self._finished(event)
 
+    def _searched(self, event: Retrieved) -> Iterator[Event]:
+        self._has_searched = True
+        search = Search(len(self._output))
+        yield from self._opened(search)
+        yield from search.found(event, self._files if self._shows_results else None)
+
     def _thought(self, text: str) -> Iterator[Event]:
         self._characters.thought += len(text)
-        item = self._open[-1] if self._open else None
+        item = self._current
         if not isinstance(item, Reasoning):
-            yield from self._closed("completed")
             item = Reasoning(len(self._output))
             yield from self._opened(item)
         yield from item.grow(text)
 
     def _said(self, token: Token) -> Iterator[Event]:
         self._characters.said += len(token.text)
-        item = self._open[-1] if self._open else None
+        item = self._current
         if not isinstance(item, Message):
-            yield from self._closed("completed")
             item = Message(len(self._output))
             yield from self._opened(item)
         if token.text or token.logprobs:
             yield from item.say(token.text, token.logprobs)
 
     def _called(self, piece: CallPiece) -> Iterator[Event]:
+        """What is cited of a message is known at the end alone: it stays open beside the calls then."""
         self._characters.said += len(piece.arguments)
-        item = self._open[-1] if self._open else None
+        item = self._current
+        if self._has_searched and isinstance(item, Message):
+            self._cited, self._current = item, None
         if piece.id or not isinstance(item, Call):
-            yield from self._closed("completed")
             item = Call(len(self._output), piece.id, piece.name)
             yield from self._opened(item)
         if piece.arguments:
             yield from item.grow(piece.arguments)
 
-    def _cited(self, citation: Citation) -> Iterator[Event]:
-        for item in self._open:
-            if isinstance(item, Message):
-                yield from item.cite(citation)
-
     def _finished(self, ended: Done) -> Iterator[Event]:
         if not any(isinstance(one, Message | Refusal | Call) for one in self._output):
             yield from self._said(Token(""))
-        yield from self._closed("incomplete" if ended.finish_reason == "length" else "completed")
+        status = "incomplete" if ended.finish_reason == "length" else "completed"
+        yield from self._closed(status)
+        if self._cited:
+            yield from self._cited.done("completed")
 
     def _opened(self, item: Growing) -> Iterator[Event]:
+        """The next item, when the one before it has ended."""
+        yield from self._closed("completed")
         self._output.append(item)
-        self._open.append(item)
+        self._current = item
         yield from item.added()
 
     def _closed(self, status: str) -> Iterator[Event]:
-        while self._open:
-            yield from self._open.pop().done(status)
+        if self._current:
+            yield from self._current.done(status)
+            self._current = None
 
     def _end(self, ended: Done) -> None:
         is_cut = ended.finish_reason == "length"

@@ -1,13 +1,15 @@
 """The object `response` and the items that come out of it, as they grow while a model writes."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from api.rag.receipt import Citation, Done
+from api.rag.receipt import Citation, Done, Retrieved
+from api.rag.retrieve import Hit
 from api.routes.openai.responses.items import new_id
 from api.runtime import TokenLogprob
+from api.store.collection_files import CollectionFile
 
 JSON = dict[str, Any]
 Event = tuple[str, JSON]
@@ -116,11 +118,20 @@ class Message(Part):
         for kind, members in self.grow(text):
             yield kind, {**members, "logprobs": said}
 
-    def cite(self, citation: Citation) -> Iterator[Event]:
-        """Where a marker of the text leads."""
+    def cite(self, citation: Citation, file: CollectionFile | None) -> Iterator[Event]:
+        """Where a marker of the text leads: to a file of a store, or to a document that came another way."""
         number = len(self._annotations)
         earlier = sum(one["n"] == citation.n for one in self._annotations)
-        self._annotations.append(_annotation(citation, _places(self.text, citation.n), earlier))
+        places = _places(self.text, citation.n)
+        self._annotations.append(
+            {
+                "type": "file_citation",
+                "file_id": file.file_id if file else citation.document_id,
+                "filename": file.name if file else citation.document,
+                "index": places[min(earlier, len(places) - 1)] if places else 0,
+                **asdict(citation),
+            }
+        )
         yield (
             "output_text.annotation.added",
             {**self._here, "annotation_index": number, "annotation": self._annotations[-1]},
@@ -156,6 +167,23 @@ class Call(Growing):
         yield from super().done(status)
 
 
+class Search(Growing):
+    """A search in documents."""
+
+    def __init__(self, place: int) -> None:
+        item = {"id": new_id("fs"), "type": "file_search_call", "status": "in_progress"}
+        super().__init__(place, {**item, "queries": [], "results": None})
+
+    def found(
+        self, retrieved: Retrieved, files: Mapping[str, CollectionFile] | None
+    ) -> Iterator[Event]:
+        """What was searched; and where they are asked for, the passages that it found, by their files."""
+        hits = None if files is None else [_result(one, files) for one in retrieved.hits]
+        self.item = {**self.item, "queries": list(retrieved.queries), "results": hits}
+        for step in ("in_progress", "searching", "completed"):
+            yield f"file_search_call.{step}", dict(self._here)
+
+
 @dataclass(slots=True)
 class Characters:
     """How much was thought and how much was said: of the tokens of both only the sum is known."""
@@ -176,15 +204,15 @@ class Characters:
         }
 
 
-def _annotation(citation: Citation, places: Sequence[int], earlier: int) -> JSON:
-    """`index` is where the marker stands in the text; page, quote and the rest are ours."""
-    index = places[min(earlier, len(places) - 1)] if places else 0
+def _result(hit: Hit, files: Mapping[str, CollectionFile]) -> JSON:
+    file = files.get(hit.document_id)
     return {
-        "type": "file_citation",
-        "file_id": citation.document_id,
-        "filename": citation.document,
-        "index": index,
-        **asdict(citation),
+        "file_id": file.file_id if file else hit.document_id,
+        "filename": file.name if file else hit.document,
+        "attributes": file.attributes if file else {},
+        "score": hit.score,
+        "text": hit.text,
+        "page": hit.page,
     }
 
 
