@@ -79,6 +79,10 @@ class Batches:
                 raise NotFound(f"No file {batch.input_file!r}.") from None
             self._shelf.place(folder, batch.id, batch.card())
 
+    def figures(self) -> tuple[int, int]:
+        """How many of all workspaces run and how many wait."""
+        return self._runner.figures()
+
     async def get(self, id: str) -> Batch:
         """One batch, with how far it is."""
         await run_sync(self._shelf.find, id)

@@ -65,6 +65,10 @@ class BatchRunner:
         """How many are on their way, of one key or of all."""
         return sum(key in (None, one) for one in (*self._waiting.values(), *self._begun.values()))
 
+    def figures(self) -> tuple[int, int]:
+        """How many are brought on now, and how many wait for another of their key to end."""
+        return len(self._begun), len(self._waiting)
+
     async def answered(self, id: str) -> tuple[int, int]:
         """How many rows of a batch that is on its way were answered, and how many refused."""
         running = self._running.get(id)

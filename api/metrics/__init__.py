@@ -41,6 +41,7 @@ class Now:
     answers: Mapping[str, tuple[int, int]]
     """By model how many run and how many wait."""
     imports: tuple[int, int]
+    batches: tuple[int, int]
     """How many run and how many wait."""
     jobs: Counts
     documents: Counts
@@ -57,6 +58,10 @@ class Figures:
         self._running = self._gauge("num_requests_running", "Answers being written.", "model_name")
         self._waiting = self._gauge(
             "num_requests_waiting", "Answers that wait for a place.", "model_name"
+        )
+        self._batches = self._gauge("num_batches_running", "Batches being answered.")
+        self._batches_waiting = self._gauge(
+            "num_batches_waiting", "Batches that wait for another of their key to end."
         )
         self._importing = self._gauge("num_imports_running", "Documents being imported.")
         self._imports_waiting = self._gauge(
@@ -117,6 +122,8 @@ class Figures:
         """The page, with what is counted now."""
         self._importing.set(now.imports[0])
         self._imports_waiting.set(now.imports[1])
+        self._batches.set(now.batches[0])
+        self._batches_waiting.set(now.batches[1])
         told: dict[Gauge, Mapping[str, float]] = {
             self._running: {model: running for model, (running, _) in now.answers.items()},
             self._waiting: {model: waiting for model, (_, waiting) in now.answers.items()},

@@ -39,6 +39,7 @@ async def metrics(services: ServicesDep, caller: CallerDep) -> Response:
     now = Now(
         answers=services.turns.figures(),
         imports=services.importer.figures(),
+        batches=services.batches.figures(),
         jobs=await anyio.to_thread.run_sync(store.jobs.counts),
         documents=await anyio.to_thread.run_sync(store.documents.counts),
         gpus=await anyio.to_thread.run_sync(gpus),

