@@ -16,7 +16,7 @@ ROWS = b"".join(json.dumps({"messages": TURNS}).encode() + b"\n" for _ in range(
 TABLE = b"prompt,completion\n" + b"Who?,Orlo.\n" * 12
 pytestmark = pytest.mark.usefixtures("trainable")
 
-HOUR = {"anchor": "created_at", "seconds": 3600}
+HOUR: Any = {"anchor": "created_at", "seconds": 3600}
 
 
 def sent(sdk: openai.OpenAI, name: str = "notes.txt", content: bytes = b"Some notes.") -> Any:
@@ -46,7 +46,7 @@ def test_a_file_is_kept_as_it_came_until_it_is_deleted(sdk: openai.OpenAI) -> No
 
 def test_pages_of_files_follow_each_other(sdk: openai.OpenAI) -> None:
     ids = [sent(sdk, f"{number}.txt").id for number in range(5)]
-    batch = sdk.files.create(file=("b.jsonl", b"{}"), purpose="batch", expires_after=HOUR)  # type: ignore[arg-type]
+    batch = sdk.files.create(file=("b.jsonl", b"{}"), purpose="batch", expires_after=HOUR)
     assert batch.expires_at == batch.created_at + 3600
     assert [one.id for one in sdk.files.list(limit=2)] == [batch.id, *reversed(ids)]
     assert [one.id for one in sdk.files.list(limit=2, order="asc", after=ids[1])] == [
@@ -62,7 +62,7 @@ def test_pages_of_files_follow_each_other(sdk: openai.OpenAI) -> None:
 def test_a_file_to_fine_tune_on_is_a_dataset(
     sdk: openai.OpenAI, service: Service, name: str, content: bytes
 ) -> None:
-    file = sdk.files.create(file=(name, content), purpose="fine-tune", expires_after=HOUR)  # type: ignore[arg-type]
+    file = sdk.files.create(file=(name, content), purpose="fine-tune", expires_after=HOUR)
     assert file.expires_at
     assert 3595 <= file.expires_at - file.created_at <= 3600
     (dataset,) = service.client.get("/datasets").json()["datasets"]
@@ -100,8 +100,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 
 def test_what_cannot_be_kept_is_refused_with_the_field_and_the_reason(sdk: openai.OpenAI) -> None:
     for wrong, param, said in REFUSED:
+        values: dict[str, Any] = {"file": ("a.txt", b"x"), "purpose": "user_data", **wrong}
         with pytest.raises(openai.BadRequestError) as refused:
-            sdk.files.create(**{"file": ("a.txt", b"x"), "purpose": "user_data", **wrong})
+            sdk.files.create(**values)
         assert (refused.value.param, refused.value.type) == (param, "invalid_request_error"), wrong
         assert said in refused.value.message
     with pytest.raises(openai.APIStatusError) as large:
@@ -170,8 +171,9 @@ def test_a_key_sees_files_as_it_sees_what_is_made_of_them(service: Service) -> N
 def test_what_is_over_goes_in_every_workspace(sdk: openai.OpenAI, service: Service) -> None:
     services = service.app.state.services
     stays = sent(sdk)
-    for purpose, content in (("vision", b"x"), ("fine-tune", ROWS)):
-        sdk.files.create(file=("a", content), purpose=purpose, expires_after=HOUR)  # type: ignore[arg-type]
+    passing: Any = {"vision": b"x", "fine-tune": ROWS}
+    for purpose, content in passing.items():
+        sdk.files.create(file=("a", content), purpose=purpose, expires_after=HOUR)
     upload = sdk.uploads.create(bytes=3, filename="a", mime_type="", purpose="vision")
     sdk.uploads.parts.create(upload.id, data=b"abc")
     assert service.client.portal

@@ -46,15 +46,15 @@ def test_parts_are_put_together_in_the_order_that_is_said(
     assert (upload.status, upload.file) == ("pending", None)
     assert upload.expires_at == upload.created_at + 3600
     second, _, first = parts_of(sdk, upload.id, b"def", b"again", b"abc")
-    for ids, more, param in (
-        ([first], {}, "part_ids"),
-        ([first, "part_0123456789abcdef"], {}, "part_ids"),
-        ([first, first], {}, "part_ids"),
-        ([first, "../upload.json"], {}, "part_ids"),
-        ([first, second], {"md5": "0" * 32}, "md5"),
+    for ids, param in (
+        ([first], "part_ids"),
+        ([first, "part_0123456789abcdef"], "part_ids"),
+        ([first, first], "part_ids"),
+        ([first, "../upload.json"], "part_ids"),
+        ([first, second], "md5"),
     ):
         with pytest.raises(openai.BadRequestError) as refused:
-            sdk.uploads.complete(upload.id, part_ids=ids, **more)  # type: ignore[arg-type]
+            sdk.uploads.complete(upload.id, part_ids=ids, md5="0" * 32)
         assert refused.value.param == param
     with pytest.raises(openai.BadRequestError, match="far more"):
         parts_of(sdk, upload.id, b"beyond")
@@ -83,17 +83,19 @@ def test_what_is_called_off_takes_no_more(sdk: openai.OpenAI, service: Service) 
         sdk.uploads.complete(upload.id, part_ids=ids)
     with pytest.raises(openai.ConflictError, match="cancelled"):
         parts_of(sdk, upload.id, b"x")
-    for wrong, param in (
+    refusals: list[tuple[dict[str, Any], str]] = [
         ({"size": 10**7}, "bytes"),
         ({"size": 0}, "bytes"),
         ({"filename": "n" * 300}, "filename"),
         ({"purpose": "batch_output"}, "purpose"),
-    ):
+    ]
+    for wrong, param in refusals:
         with pytest.raises(openai.BadRequestError) as refused:
             begun(sdk, **wrong)
         assert refused.value.param == param
     path = f"/v1/uploads/{begun(sdk).id}/complete"
-    for hostile in (None, "x", [], [1], [None], ["x" * 10**5], [["x"]], {}, ["x"] * 10_001):
+    hostiles: list[Any] = [None, "x", [], [1], [None], ["x" * 10**5], [["x"]], {}, ["x"] * 10_001]
+    for hostile in hostiles:
         for body in ({"part_ids": hostile}, {"part_ids": ["x"], "md5": hostile or 1}):
             answer = service.client.post(path, json=body)
             assert answer.status_code == 400, (body, answer.text)
