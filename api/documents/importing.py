@@ -147,6 +147,13 @@ class Importer:
             await self._stop(document.id)
             await run_sync(release, self._store, self.files, document)
 
+    def when_ended(self, document_id: str, act: Callable[[], None]) -> None:
+        """Do something as soon as nothing works on that document."""
+        if running := self._running.get(document_id):
+            running.task.add_done_callback(lambda _: act())
+        else:
+            act()
+
     async def settled(self) -> None:
         """Wait until no import is at work."""
         while self._running:

@@ -16,12 +16,17 @@ from api.store.database import Database, among
 from api.store.document_rows import Document
 from api.store.file_rows import (
     FILE,
+    STATUS,
+    STATUS_ALONE,
     Batch,
     CollectionFile,
     FileStatus,
     NewFile,
+    Shown,
     Waiting,
+    documents_alone,
     file_of,
+    files_by_id,
     one_file,
     shown_files,
 )
@@ -78,12 +83,14 @@ class CollectionFiles:
         ]
 
     def waiting(self, limit: int) -> list[Waiting]:
-        """The files that wait longest."""
+        """The files that wait longest, those of the collections in turns."""
+        order = (FILE.created_at, FILE.file_id)
+        turn = func.row_number().over(partition_by=FILE.collection_id, order_by=order)
         query = (
             select(FILE.collection_id, FILE.file_id, FILE.name, collections.c.workspace)
             .join(collections, collections.c.id == FILE.collection_id)
             .where(FILE.status == "waiting")
-            .order_by(FILE.created_at, FILE.file_id)
+            .order_by(turn, *order)
         )
         with self._database.read() as connection:
             return [Waiting(*row) for row in connection.execute(query.limit(limit))]
@@ -134,10 +141,8 @@ class CollectionFiles:
         file_ids: Sequence[str] | None = None,
     ) -> tuple[list[CollectionFile], bool]:
         """A part of those in that state, and of these ids, and whether there are more; `errors.NotFound`."""
-        shown = shown_files([collection_id]).subquery()
+        shown = shown_files(Shown([collection_id], file_ids))
         query = select(shown)
-        if file_ids is not None:
-            query = query.where(among(shown.c.file_id, file_ids))
         if status is not None:
             query = query.where(shown.c.status == status)
         with self._database.read() as connection:
@@ -155,19 +160,22 @@ class CollectionFiles:
         with self._database.read() as connection:
             return one_file(connection, collection_id, file_id)
 
-    def all(self, collection_ids: Sequence[str]) -> list[CollectionFile]:
-        """Every one, in the order in which they came."""
-        shown = shown_files(collection_ids).subquery()
-        query = select(shown).order_by(shown.c.created_at, shown.c.file_id)
+    def attributes(self, collection_ids: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
+        """Of each file that can be searched: its document, and its attributes."""
+        wanted = Shown(collection_ids)
+        is_ready = documents.c.status == "ready"
+        by_id = files_by_id(wanted, FILE.document_id, FILE.attributes).where(is_ready)
+        alone = documents_alone(wanted, documents.c.id).where(is_ready)
         with self._database.read() as connection:
-            return [file_of(row) for row in connection.execute(query)]
+            noted = [(row[0], row[1]) for row in connection.execute(by_id)]
+            return [*noted, *((row[0], {}) for row in connection.execute(alone))]
 
     def of_documents(
         self, collection_ids: Sequence[str], document_ids: Iterable[str]
     ) -> list[CollectionFile]:
         """Those that are one with these documents, in the order in which they came."""
-        shown = shown_files(collection_ids).subquery()
-        query = select(shown).where(among(shown.c.document_id, document_ids))
+        shown = shown_files(Shown(collection_ids, document_ids=list(document_ids)))
+        query = select(shown)
         with self._database.read() as connection:
             found = connection.execute(query.order_by(shown.c.created_at, shown.c.file_id))
             return [file_of(row) for row in found]
@@ -192,15 +200,16 @@ class CollectionFiles:
         self, collection_ids: Sequence[str], file_ids: Sequence[str] | None = None
     ) -> dict[str, dict[FileStatus, int]]:
         """How many files of each collection, of these ids only, are in which state."""
-        shown = shown_files(collection_ids).subquery()
-        query = select(shown.c.collection_id, shown.c.status, func.count())
-        if file_ids is not None:
-            query = query.where(among(shown.c.file_id, file_ids))
-        counts: dict[str, dict[FileStatus, int]] = defaultdict(dict)
+        wanted = Shown(collection_ids, file_ids)
+        counts: dict[str, dict[FileStatus, int]] = defaultdict(lambda: defaultdict(int))
         with self._database.read() as connection:
-            grouped = query.group_by(shown.c.collection_id, shown.c.status)
-            for collection_id, status, count in connection.execute(grouped):
-                counts[collection_id][status] = count
+            for query, of, status in (
+                (files_by_id, FILE.collection_id, STATUS),
+                (documents_alone, documents.c.collection_id, STATUS_ALONE),
+            ):
+                counted = query(wanted, of, status, func.count()).group_by(of, status)
+                for collection_id, name, count in connection.execute(counted):
+                    counts[collection_id][name] += count
         return counts
 
     def sizes(self, collection_ids: Sequence[str]) -> dict[str, int]:
@@ -258,9 +267,8 @@ def let_wait_again(connection: Connection, document_id: str) -> None:
 def _shown_of(
     connection: Connection, collection_id: str, files: Sequence[NewFile]
 ) -> list[CollectionFile]:
-    shown = shown_files([collection_id]).subquery()
-    mine = among(shown.c.file_id, [one.file_id for one in files])
-    return [file_of(row) for row in connection.execute(select(shown).where(mine))]
+    shown = shown_files(Shown([collection_id], [one.file_id for one in files]))
+    return [file_of(row) for row in connection.execute(select(shown))]
 
 
 def _is(collection_id: str, file_id: str) -> ColumnElement[bool]:

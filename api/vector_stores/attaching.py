@@ -1,6 +1,7 @@
-"""Files become documents of collections, one after the other in the order they came, whoever's they are.
+"""Files become documents of collections, those of the collections in turns, a few at a time.
 
-What waits stands in the database, so that a process which ends loses nothing: the next one goes on with it.
+What waits stands in the database, so that a process which ends loses nothing: the next one goes on with it. Of
+thousands that come together few are imported at once, so that a document which somebody waits for is not behind them.
 """
 
 import asyncio
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 AT_A_TIME = 20
 """Files that are looked for together."""
+AT_ONCE = 4
+"""Imported side by side."""
 RETRY_SECONDS = 5
 FilesOf = Callable[[str], Files]
 """The files of a workspace."""
@@ -63,6 +66,7 @@ class Attaching:
         self._uploads = uploads
         self.files_of: FilesOf | None = None
         """Until this is known every file waits."""
+        self._free = asyncio.Semaphore(AT_ONCE)
         self._task: asyncio.Task[None] | None = None
         self._is_woken = False
 
@@ -128,22 +132,29 @@ class Attaching:
     async def _take_all_in(self, files_of: FilesOf) -> None:
         while True:
             self._is_woken = False
-            found = await run_sync(self._store.collection_files.waiting, AT_A_TIME)
-            taken = [await self._is_taken_in(one, files_of) for one in found]
+            try:
+                found = await run_sync(self._store.collection_files.waiting, AT_A_TIME)
+                taken = [await self._is_taken_in(one, files_of) for one in found]
+            except ApiError as error:
+                log.warning("Files wait: %s", error.detail)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
             if found and not any(taken):
                 await asyncio.sleep(RETRY_SECONDS)
             elif not found and not self._is_woken:
                 return
 
     async def _is_taken_in(self, waiting: Waiting, files_of: FilesOf) -> bool:
-        """False where that has to wait."""
+        """False where that has to wait. Its place is free when its import has ended."""
+        await self._free.acquire()
         of_collection, file_id, name, workspace = waiting
         files = self._store.collection_files
+        document_id = ""
         try:
             collection = await run_sync(self._store.collections.find, of_collection)
             self._bundled.require(self._index.embedder_of(collection).model)
             received = await run_sync(self._link, files_of(workspace), file_id, name)
-            await self._take_in(collection, file_id, received)
+            document_id = await self._take_in(collection, file_id, received)
         except (Unavailable, NameTaken) as error:  # another document has taken the name just now
             log.warning("The file %s waits: %s", file_id, error.detail)
             return False
@@ -154,6 +165,8 @@ class Attaching:
                 log.exception("Taking in the file %s failed.", file_id)
                 error = ApiError("The import failed inside the service; its log says more.")
             await run_sync(files.end, of_collection, file_id, "failed", error.as_problem())
+        finally:
+            self._importer.when_ended(document_id, self._free.release)
         return True
 
     def _link(self, files: Files, file_id: str, name: str) -> Received:
@@ -163,25 +176,25 @@ class Attaching:
         except (NotFound, FileNotFoundError):
             raise Unusable(f"The file {file_id!r} was deleted before it was read.") from None
 
-    async def _take_in(self, collection: Collection, file_id: str, received: Received) -> None:
-        files = self._store.collection_files
+    async def _take_in(self, collection: Collection, file_id: str, received: Received) -> str:
+        """The document that is being imported under the file's name, or one that is free: several files may have one
+        name. Empty where the file was given up.
+        """
+        store = self._store
         try:
             async with self.changing:
-                if await run_sync(files.is_waiting, collection.id, file_id):
-                    await self._import(collection, file_id, received)
+                if not await run_sync(store.collection_files.is_waiting, collection.id, file_id):
+                    return ""
+                outcome = await self._importer.import_document(
+                    received.path,
+                    await run_sync(store.documents.free_name, collection.id, received.name),
+                    collection,
+                    received.sha256,
+                    received.size_bytes,
+                    kind=received.kind,
+                    wait=False,
+                    file_id=file_id,
+                )
+                return outcome.document.id
         finally:
             received.path.unlink(missing_ok=True)
-
-    async def _import(self, collection: Collection, file_id: str, received: Received) -> None:
-        """Under the file's name, or one that is free: several files may have one name."""
-        free_name = self._store.documents.free_name
-        await self._importer.import_document(
-            received.path,
-            await run_sync(free_name, collection.id, received.name),
-            collection,
-            received.sha256,
-            received.size_bytes,
-            kind=received.kind,
-            wait=False,
-            file_id=file_id,
-        )

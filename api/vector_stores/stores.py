@@ -107,7 +107,8 @@ class VectorStores:
             self._cards.touch(scope.ids)
             if filter is None:
                 return Sources(scope, None, most, least, rerank)
-            meant = [one.document_id for one in self._meant(scope, filter) if one.document_id]
+            noted = self._store.collection_files.attributes(scope.ids)
+            meant = [document for document, attributes in noted if filter.holds(attributes)]
             documents = self._store.documents.ready_among(scope, meant)
             return Sources(scope, documents, most, least, rerank)
 
@@ -152,10 +153,6 @@ class VectorStores:
         collection, card = self._cards.find(id)
         require_alive(collection, card)
         return collection
-
-    def _meant(self, scope: Scope, filter: Filter) -> Iterable[CollectionFile]:
-        files = self._store.collection_files.all(scope.ids)
-        return (one for one in files if filter.holds(one.attributes))
 
     def _all_told(self, found: Sequence[tuple[Collection, Card]]) -> list[VectorStore]:
         ids = [collection.id for collection, _ in found]

@@ -74,6 +74,24 @@ def base_url(server: Server) -> str:
     return f"{str(server.client.base_url).rstrip('/')}/v1"
 
 
+def test_a_vector_store_is_filled_from_a_pdf_and_searched(served: Server) -> None:
+    with openai.OpenAI(
+        base_url=base_url(served), api_key="none", max_retries=0, _strict_response_validation=True
+    ) as sdk:
+        store = sdk.vector_stores.create(name="Handbooks")
+        batch = sdk.vector_stores.file_batches.upload_and_poll(
+            store.id, files=[ROOT / "examples" / "handbook.pdf"], poll_interval_ms=100
+        )
+        assert batch.file_counts.completed == 1
+        (file,) = sdk.vector_stores.files.list(store.id)
+        found = sdk.vector_stores.search(
+            store.id, query="What does a parking pass cost?", max_num_results=1
+        ).data[0]
+        assert (found.file_id, found.filename) == (file.id, "handbook.pdf")
+        assert "parking" in found.content[0].text.lower()
+        assert (found.model_extra or {})["page"] > 0
+
+
 def test_the_python_sdk_is_at_home(served: Server) -> None:
     with openai.OpenAI(
         base_url=base_url(served), api_key="none", max_retries=0, _strict_response_validation=True

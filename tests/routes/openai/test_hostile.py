@@ -18,7 +18,7 @@ from api.routes.openai.fine_tuning.request import CreateJobRequest
 from api.routes.openai.responses.request import ResponseRequest
 from api.routes.openai.sampling import Sampling
 from api.routes.openai.uploads import UploadRequest
-from api.routes.openai.vector_stores import NotedRequest, StoreSearchRequest, VectorStoreRequest
+from api.routes.openai.vector_stores import StoreSearchRequest, VectorStoreRequest
 from tests.service import Service
 
 Path = tuple[str | int, ...]
@@ -33,7 +33,6 @@ ENDPOINTS: list[tuple[str, type[BaseModel], JSON]] = [
     ("/v1/completions", CompletionRequest, {"model": "demo", "prompt": "Hello"}),
     ("/v1/embeddings", EmbeddingsRequest, {"model": "all-minilm-l6-v2-int8", "input": "Hello"}),
     ("/v1/vector_stores", VectorStoreRequest, {}),
-    ("/v1/vector_stores/ours", NotedRequest, {}),
     ("/v1/vector_stores/ours/search", StoreSearchRequest, {"query": "Hello"}),
     (
         "/v1/messages",

@@ -12,12 +12,14 @@ import pytest
 
 from api.routes.openai.vector_store_files import AttributesRequest, BatchRequest
 from api.store.collection_files import NewFile
+from api.vector_stores.attaching import AT_ONCE
 from tests.routes.openai.conftest import sdk_over
 from tests.routes.openai.test_hostile import is_in_form, requests
 from tests.service import Service, open_service, settled
 
 TOWER = "The Harrow lighthouse has a tower of thirty metres and a red lantern."
 CANTEEN = "The canteen of the Marlow works opens at noon and closes at two."
+CHUNK_SIZE = "chunking_strategy.static.max_chunk_size_tokens"
 SDK = openai.OpenAI
 WAIT_SECONDS = 20
 
@@ -119,35 +121,27 @@ def test_what_is_noted_of_a_store_changes(sdk: SDK) -> None:
         sdk.vector_stores.retrieve(store.id)
 
 
-@pytest.mark.parametrize(
-    ("members", "param"),
-    [
+def test_what_cannot_be_noted_is_refused_by_its_member(sdk: SDK) -> None:
+    def static(**sizes: int) -> dict[str, Any]:
+        return {"chunking_strategy": {"type": "static", "static": sizes}}
+
+    life = {"anchor": "last_active_at", "days": 0}
+    for members, param in (
         ({"metadata": {"n": 1}}, "metadata.n"),
         ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),
-        ({"expires_after": {"anchor": "created_at", "days": 1}}, "expires_after.anchor"),
-        ({"expires_after": {"anchor": "last_active_at", "days": 0}}, "expires_after.days"),
-        (
-            {"chunking_strategy": {"type": "static", "static": {"max_chunk_size_tokens": 800}}},
-            "chunking_strategy.static.chunk_overlap_tokens",
-        ),
-        (
-            {
-                "chunking_strategy": {
-                    "type": "static",
-                    "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400},
-                }
-            },
-            "chunking_strategy",
-        ),
-    ],
-)
-def test_what_cannot_be_noted_is_refused_by_its_member(
-    sdk: SDK, members: dict[str, Any], param: str
-) -> None:
-    with pytest.raises(openai.BadRequestError) as caught:
-        sdk.vector_stores.create(extra_body=members)
-    assert caught.value.param == param
+        ({"expires_after": {**life, "anchor": "created_at"}}, "expires_after.anchor"),
+        ({"expires_after": life}, "expires_after.days"),
+        (static(max_chunk_size_tokens=800), "chunking_strategy.static.chunk_overlap_tokens"),
+        (static(max_chunk_size_tokens=800, chunk_overlap_tokens=400), "chunking_strategy"),
+        (static(max_chunk_size_tokens=99, chunk_overlap_tokens=8), CHUNK_SIZE),
+    ):
+        with pytest.raises(openai.BadRequestError) as caught:
+            sdk.vector_stores.create(extra_body=members)
+        assert caught.value.param == param
     assert sdk.vector_stores.list().data == []
+    assert sdk.vector_stores.create(
+        extra_body=static(max_chunk_size_tokens=800, chunk_overlap_tokens=8)
+    ).id
 
 
 def test_attributes_choose_what_is_searched_before_it_is_scored(sdk: SDK) -> None:
@@ -296,24 +290,23 @@ def test_a_batch_that_is_cancelled_keeps_what_has_come(sdk: SDK, service: Servic
     store = sdk.vector_stores.create().id
     ready = added(sdk, store, sent(sdk))
     service.runtime.available = False  # so that nothing can be embedded
-    late = sent(sdk, CANTEEN)
+    late = [sent(sdk, f"{CANTEEN} {number}") for number in range(AT_ONCE + 2)]
     batches = sdk.vector_stores.file_batches
-    batch = batches.create(store, file_ids=[ready.id, late])
+    batch = batches.create(store, file_ids=[ready.id, *late])
     assert batch.status == "in_progress"
     assert sdk.vector_stores.retrieve(store).status == "in_progress"
-    until(lambda: bool(service.store.documents.all("importing")))
+    until(lambda: len(service.store.documents.all("importing")) == AT_ONCE)
     with pytest.raises(openai.InternalServerError, match="still on its way"):
-        sdk.vector_stores.files.content(late, vector_store_id=store)
+        sdk.vector_stores.files.content(late[0], vector_store_id=store)
+    assert counts(sdk, store) == {"completed": 1, "in_progress": len(late)}
+    assert len(service.store.documents.all("importing")) == AT_ONCE
     batch = batches.cancel(batch.id, vector_store_id=store)
-    assert (batch.status, batch.file_counts.cancelled, batch.file_counts.completed) == (
-        "cancelled",
-        1,
-        1,
-    )
+    told = batch.file_counts
+    assert (batch.status, told.cancelled, told.completed) == ("cancelled", len(late), 1)
     service.runtime.available = True
     settled(service)
-    assert counts(sdk, store) == {"completed": 1, "cancelled": 1}
-    assert added(sdk, store, late).status == "completed"
+    assert counts(sdk, store) == {"completed": 1, "cancelled": len(late)}
+    assert added(sdk, store, late[0]).status == "completed"
 
 
 def test_files_that_waited_when_the_service_ended_come_after_its_next_start(tmp_path: Path) -> None:
