@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from api.jobs.choosing import checkpoints
 from finetune.job.directory import JobDirectory
@@ -35,11 +36,11 @@ def kept_checkpoints(job: JobDirectory) -> list[Kept]:
     losses: dict[int, float] = {}
     times: dict[int, str] = {}
     for event in _events(job, START):
-        step = event.fields.get("step")
+        step: Any = event.fields.get("step")
         if event.stage == "train" and event.type == "checkpoint":
-            times[step] = event.at  # type: ignore[index]
+            times[step] = event.at
         elif event.stage == "train" and event.fields.get("loss") is not None:
-            losses[step] = event.fields["loss"]  # type: ignore[index]
+            losses[step] = event.fields["loss"]
     kept = [
         Kept(
             point["step"],

@@ -1,12 +1,13 @@
 """The files of vector stores: they come, alone or in batches, are listed, looked at and taken out again."""
 
+import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from anyio.to_thread import run_sync
 
-from api.errors import NotReady, Unusable
+from api.errors import NotFound, NotReady, Unusable
 from api.files.files import Files
 from api.store import Store
 from api.store.collection_files import CollectionFile, FileStatus, NewFile
@@ -100,7 +101,10 @@ class StoreFiles:
     async def remove_everywhere(self, file_id: str) -> None:
         """Take a file out of every store of the workspace."""
         for store_id in await run_sync(self._rows.of_file, file_id):
-            await self._attaching.take_out(await run_sync(self._rows.find, store_id, file_id))
+            with contextlib.suppress(
+                NotFound
+            ):  # it is going already, with its store or its document
+                await self._attaching.take_out(await run_sync(self._rows.find, store_id, file_id))
 
     async def pages(self, store_id: str, file_id: str) -> list[Page]:
         """What was read of a file; `errors.NotReady` until it is, `errors.Unusable` where nothing could be."""

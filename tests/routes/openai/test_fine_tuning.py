@@ -89,6 +89,8 @@ async def test_a_job_is_created_polled_and_its_model_asked(
     shop: Workshop, sdk: openai.AsyncOpenAI
 ) -> None:
     rows, held_out = await uploaded(sdk), await uploaded(sdk, csv_file(4).getvalue())
+    chosen = {"n_epochs": 3, "batch_size": 2, "learning_rate_multiplier": 2.5, "rank": 8}
+    method: Any = {"type": "supervised", "supervised": {"hyperparameters": chosen}}
     created = await sdk.fine_tuning.jobs.create(
         model="demo",
         training_file=rows,
@@ -96,17 +98,7 @@ async def test_a_job_is_created_polled_and_its_model_asked(
         suffix="northwind",
         seed=7,
         metadata={"team": "red"},
-        method={
-            "type": "supervised",
-            "supervised": {
-                "hyperparameters": {
-                    "n_epochs": 3,
-                    "batch_size": 2,
-                    "learning_rate_multiplier": 2.5,
-                    "rank": 8,  # type: ignore[typeddict-unknown-key]  # ours
-                }
-            },
-        },
+        method=method,
     )
     assert created.status == "queued"
     assert (created.training_file, created.validation_file) == (rows, held_out)
@@ -336,7 +328,8 @@ async def test_what_cannot_be_had_is_refused_by_its_member(
 ) -> None:
     shop, sdk = waiting
     call = {"model": "demo", "training_file": await uploaded(sdk)}
-    found, before = [], shop.store.jobs.all()
+    found: list[Any] = []
+    before = shop.store.jobs.all()
     for members, _, _ in REFUSED:
         with pytest.raises(openai.APIStatusError) as caught:
             await sdk.fine_tuning.jobs.create(**{**call, **members})

@@ -221,6 +221,16 @@ def test_files_are_listed_by_state_and_taken_out_while_they_stay_files(sdk: SDK)
     assert added(sdk, store, files[0]).status == "completed"
 
 
+def test_a_file_is_deleted_though_a_store_that_has_it_is_going(sdk: SDK, service: Service) -> None:
+    store, file = sdk.vector_stores.create().id, sent(sdk)
+    assert added(sdk, store, file).status == "completed"
+    rows = service.store.of("default")
+    [had] = rows.collection_files.all([store])
+    assert had.document_id
+    rows.documents.mark_deleting([had.document_id])
+    assert sdk.files.delete(file).deleted
+
+
 def test_equal_bytes_are_read_and_embedded_once(sdk: SDK, service: Service) -> None:
     first, second = sent(sdk), sent(sdk, TOWER, "again.txt")
     store = sdk.vector_stores.create(file_ids=[first, second]).id

@@ -180,7 +180,7 @@ def _as_sent(request: CreateJobRequest) -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        where = error.extra.get("where")
+        where = str(error.extra.get("where"))
         if isinstance(error, BaseModelNotTrainable):
             error.extra = {**error.extra, "where": "model"}
         if where in DEFAULTS:

@@ -68,7 +68,7 @@ def hyperparameters_of(spec: Mapping[str, Any], steps: int | None) -> dict[str, 
     settled = {**DEFAULTS, **{name: one for name, one in spec.items() if name in DEFAULTS}}
     parts = settled["gradient_accumulation_steps"] or steps
     epochs = settled["epochs"]
-    told = {
+    told: dict[str, Any] = {
         "batch_size": settled["batch_size"] * parts if parts else AUTO,
         "learning_rate_multiplier": round(settled["learning_rate"] / LEARNING_RATE, 6),
     }
