@@ -91,16 +91,16 @@ async def create(
     """One answer, or `n`. Citations and receipt stand beside its content, or in the last delta of a stream."""
     questions = await _questions(request, services)
     head = Head(questions[0].model.name, new_id("chatcmpl"))
-    has_form = must_have_form(questions[0].options)
+    has_form, at_once = must_have_form(questions[0].options), services.settings.parallel_requests
     names = {"max_tokens": "max_completion_tokens"} if request.max_completion_tokens else {}
     if request.stream:
-        events = merged([services.answers.stream(one) for one in questions])
+        events = merged([services.answers.stream(one) for one in questions], at_once)
         written = chunks(
             head, events, len(questions), wants_usage=request.wants_usage, has_form=has_form
         )
         with as_sent(names):
             return await event_stream(http, written)
-    works = together([partial(services.answers.whole, one) for one in questions])
+    works = together([partial(services.answers.whole, one) for one in questions], at_once)
     with as_sent(names):
         answers = await while_connected(http, works)
     return JSONResponse(completion(head, answers, has_form=has_form))

@@ -73,11 +73,11 @@ async def create(
         for prompt in prompts
         for number in range(request.n)
     ]
-    head = Head(model.name, new_id("cmpl"))
+    head, at_once = Head(model.name, new_id("cmpl")), services.settings.parallel_requests
     if request.stream:
-        events = merged([services.answers.completed(model, *one) for one in asked])
+        events = merged([services.answers.completed(model, *one) for one in asked], at_once)
         written = completion_chunks(head, events, request.n, wants_usage=request.wants_usage)
         return await event_stream(http, written)
     works = [partial(services.answers.whole_completion, model, *one) for one in asked]
-    texts = await while_connected(http, together(works))
+    texts = await while_connected(http, together(works, at_once))
     return JSONResponse(completion(head, texts, request.n))

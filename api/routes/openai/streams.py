@@ -28,11 +28,13 @@ async def event_stream(http: Request, events: AsyncGenerator[ServerEvent, None])
     return await begun(http, events, failure)
 
 
-def merged(streams: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[tuple[int, T], None]:
-    """What several streams give, as it comes, each with its stream's number. The first failure ends all, and so does
-    closing it.
+def merged(
+    streams: Sequence[AsyncGenerator[T, None]], at_once: int
+) -> AsyncGenerator[tuple[int, T], None]:
+    """What several streams give, as it comes, each with its stream's number; `at_once` of them run at a time. The first
+    failure ends all, and so does closing it.
     """
-    return _only(streams[0]) if len(streams) == 1 else _all(streams)
+    return _only(streams[0]) if len(streams) == 1 else _all(streams, at_once)
 
 
 async def _only(stream: AsyncGenerator[T, None]) -> AsyncGenerator[tuple[int, T], None]:
@@ -43,11 +45,12 @@ async def _only(stream: AsyncGenerator[T, None]) -> AsyncGenerator[tuple[int, T]
 
 
 async def _all(
-    streams: Sequence[AsyncGenerator[T, None]],
+    streams: Sequence[AsyncGenerator[T, None]], at_once: int
 ) -> AsyncGenerator[tuple[int, T], None]:
     arrived: asyncio.Queue[tuple[int, T] | Exception | None] = asyncio.Queue(len(streams))
+    places = asyncio.Semaphore(at_once)
     tasks = [
-        asyncio.create_task(_forward(number, stream, arrived))
+        asyncio.create_task(_forward(number, stream, arrived, places))
         for number, stream in enumerate(streams)
     ]
     running = len(tasks)
@@ -70,10 +73,11 @@ async def _forward(
     number: int,
     stream: AsyncGenerator[T, None],
     arrived: asyncio.Queue[tuple[int, T] | Exception | None],
+    places: asyncio.Semaphore,
 ) -> None:
-    """All of one stream, and then how it ended: None, or why not."""
+    """All of one stream, when it has a place, and then how it ended: None, or why not."""
     try:
-        async with aclosing(stream):
+        async with places, aclosing(stream):
             async for one in stream:
                 await arrived.put((number, one))
     except Exception as error:
@@ -82,12 +86,16 @@ async def _forward(
         await arrived.put(None)
 
 
-async def together(works: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
-    """The results of all, in their order; the first failure ends all, and so does being cancelled."""
+async def together(works: Sequence[Callable[[], Awaitable[T]]], at_once: int) -> list[T]:
+    """The results of all, in their order; `at_once` of them run at a time. The first failure ends all, and so does
+    being cancelled.
+    """
     results: dict[int, T] = {}
+    places = anyio.Semaphore(at_once)
 
     async def run(number: int, work: Callable[[], Awaitable[T]]) -> None:
-        results[number] = await work()
+        async with places:
+            results[number] = await work()
 
     try:
         async with anyio.create_task_group() as group:

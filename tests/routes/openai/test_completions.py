@@ -1,12 +1,13 @@
 """completions as the stock SDK asks for them."""
 
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
 from tests.routes.openai.conftest import sdk_over
-from tests.service import Service
+from tests.service import Service, open_service
 
 
 def test_a_text_goes_on_as_it_stands(service: Service, sdk: openai.OpenAI) -> None:
@@ -27,6 +28,16 @@ def test_several_prompts_have_n_texts_each(service: Service, sdk: openai.OpenAI)
     assert answer.usage
     assert answer.usage.prompt_tokens == 2 + 3  # a message counts one
     assert answer.usage.completion_tokens == 6
+
+
+def test_one_request_takes_no_more_places_than_there_are(tmp_path: Path) -> None:
+    """Nobody may wait for a place here: what asks for too many at once is refused."""
+    with open_service(tmp_path, parallel_requests=2, waiting_requests=0) as service:
+        asked = {"model": "demo", "prompt": ["one two", "three"] * 4, "n": 2}
+        sdk = sdk_over(service.client, strict=False)
+        assert len(sdk.completions.create(**asked).choices) == 16
+        pieces = [piece.choices[0] for piece in sdk.completions.create(**asked, stream=True)]
+        assert len({choice.index for choice in pieces if choice.finish_reason}) == 16
 
 
 def test_a_stream_ends_each_text_with_its_reason(service: Service) -> None:
