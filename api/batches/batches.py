@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from anyio.to_thread import run_sync
 
+from api import faults
 from api.batches.runner import BatchRunner, FilesOf
 from api.batches.running import INPUT
 from api.batches.values import WINDOW_TIME, Ask, Batch, Counts, Endpoint, from_card, now
@@ -78,6 +79,7 @@ class Batches:
             except FileNotFoundError:
                 raise NotFound(f"No file {batch.input_file!r}.") from None
             self._shelf.place(folder, batch.id, batch.card())
+        faults.point("batch_placed")
 
     def figures(self) -> tuple[int, int]:
         """How many of all workspaces run and how many wait."""

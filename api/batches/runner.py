@@ -61,9 +61,9 @@ class BatchRunner:
         if id in self._running:
             self._running[id].interrupt()
 
-    def length(self, key: str | None = None) -> int:
-        """How many are on their way, of one key or of all."""
-        return sum(key in (None, one) for one in (*self._waiting.values(), *self._begun.values()))
+    def length(self, key: str) -> int:
+        """How many of a key are on their way."""
+        return [*self._waiting.values(), *self._begun.values()].count(key)
 
     def figures(self) -> tuple[int, int]:
         """How many are brought on now, and how many wait for another of their key to end."""

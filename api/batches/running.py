@@ -4,6 +4,7 @@ Whatever ends it before, another one goes on from its directory: no row is writt
 """
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path
 import anyio
 from anyio.to_thread import run_sync
 
+from api import faults
 from api.batches import rows
 from api.batches.cards import Cards
 from api.batches.outcomes import ERRORS, OUTPUT, Outcomes, Part
@@ -27,7 +29,8 @@ ENDS: dict[Status, Status] = {"finalizing": "completed", "cancelling": "cancelle
 """What a batch of that status ends as, whatever came of its rows."""
 STOPPED = frozenset({401, 403})
 """Answers that every other row would get too: the key does not open any more, or may not ask any more."""
-AGAIN = frozenset({429, 503})
+UNAVAILABLE = 503
+AGAIN = frozenset({429, UNAVAILABLE})
 """Answers that are others later."""
 RETRY_SECONDS = 5.0
 MOST_RETRY_SECONDS = 60.0
@@ -72,16 +75,18 @@ class Running:
     async def _validated(self, batch: Batch, folder: Path) -> Batch:
         try:
             path = await run_sync(self._input, batch, folder)
-            total, faults = await run_sync(rows.check, path, batch.endpoint)
+            total, found = await run_sync(rows.check, path, batch.endpoint)
         except NotFound as error:
-            total, faults = 0, (Fault("input_file_missing", error.detail, "input_file_id"),)
+            total, found = 0, (Fault("input_file_missing", error.detail, "input_file_id"),)
 
         def to(batch: Batch) -> Batch:
-            if faults:
-                return batch.at("failed", faults=faults)
+            if found:
+                return batch.at("failed", faults=found)
             return batch.at("in_progress", counts=Counts(total))
 
-        return await self._cards.change(self._id, {"validating"}, to)
+        batch = await self._cards.change(self._id, {"validating"}, to)
+        faults.point("batch_checked")
+        return batch
 
     def _input(self, batch: Batch, folder: Path) -> Path:
         """Its rows; a copy of the data folder that was made just when it ended has lost its own file of them."""
@@ -91,7 +96,7 @@ class Running:
         return path
 
     async def _asked(self, batch: Batch, folder: Path) -> Status:
-        """Ask what was not asked yet; how the batch ends, unless it is cancelled."""
+        """Ask what was not asked yet; how the batch ends where its card does not say it by now."""
         assert self.outcomes  # noqa: S101  opened by `to_end`
         try:
             path = await run_sync(self._input, batch, folder)
@@ -125,6 +130,7 @@ class Running:
                 return
             async with self._writing:
                 await run_sync(self.outcomes.add, row, answer)
+            faults.point("batch_row_written")
 
     async def _next(self, left: Iterator[Row]) -> Row | None:
         async with self._reading:
@@ -132,12 +138,16 @@ class Running:
 
     async def _answered(self, batch: Batch, row: Row) -> Answer:
         """The answer; what is refused for now is asked again."""
-        while True:
+        for tries in itertools.count(1):
             answer = await self._ask(batch.key, batch.endpoint, row.body)
             if answer.status not in AGAIN:
-                return answer
+                break
             later = answer.retry_after_seconds
-            await anyio.sleep(min(RETRY_SECONDS if later is None else later, MOST_RETRY_SECONDS))
+            later = RETRY_SECONDS if later is None else later
+            if answer.status == UNAVAILABLE:  # nobody knows when, where 429 does
+                later *= tries
+            await anyio.sleep(min(later, MOST_RETRY_SECONDS))
+        return answer
 
     def _give_up(self, left: Iterator[Row]) -> None:
         assert self.outcomes  # noqa: S101  opened by `to_end`
@@ -155,16 +165,19 @@ class Running:
             return replace(batch, output_file=output, error_file=errors)
 
         batch = await self._cards.change(self._id, UNFINISHED, with_files)
+        faults.point("batch_files_named")
         await self._make(batch, batch.output_file, OUTPUT, outcomes.output)
         await self._make(batch, batch.error_file, ERRORS, outcomes.errors)
         counts = Counts(batch.counts.total, outcomes.completed, outcomes.failed)
 
         def to(batch: Batch) -> Batch:
             status = ENDS.get(batch.status, otherwise)
-            faults = (self._fault,) if self._fault and status == "failed" else ()
-            return batch.at(status, counts=counts, faults=faults)
+            why = (self._fault,) if self._fault and status == "failed" else ()
+            return batch.at(status, counts=counts, faults=why)
 
-        return await self._cards.change(self._id, UNFINISHED, to)
+        batch = await self._cards.change(self._id, UNFINISHED, to)
+        faults.point("batch_ended")
+        return batch
 
     async def _make(self, batch: Batch, id: str | None, name: str, part: Part) -> None:
         if id is None:
@@ -180,6 +193,7 @@ class Running:
                     id=id,
                     expires_after_seconds=batch.files_kept_seconds,
                 )
+            faults.point("batch_file_made")
 
 
 def discard(folder: Path) -> None:

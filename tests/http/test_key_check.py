@@ -10,14 +10,17 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from api.auth.callers import ANYONE, FIRST_ADMIN
 from api.auth.keyring import Keyring
 from api.auth.keys import Wanted
 from api.auth.opening import Auth, open_auth
 from api.http.gate import Gate
+from api.http.key_check import INSIDE, KeyCheck
 from api.http.observe import Observe, seen
 from api.rag.receipt import Done, Token
 from api.routes.openai.chat_answers import Head, chunks
 from api.routes.openai.completion_answers import completion_chunks
+from api.runtime.fair import ASKING, Asking
 from api.settings import Settings
 from api.store import open_store
 
@@ -32,13 +35,14 @@ async def auth(tmp_path: Path) -> AsyncIterator[Auth]:
 
 
 async def call(
-    app: Gate | Observe,
+    app: Gate | KeyCheck | Observe,
     text: str,
     length: int | None = 0,
     type: bytes = b"application/json",
     body: bytes = b"",
+    **state: str,
 ) -> list[Message]:
-    """What the app sends to a request with that key."""
+    """What the app sends to a request with that key; `state` is what the service says of it."""
     headers = [
         (b"host", b"localhost"),
         (b"authorization", f"Bearer {text}".encode()),
@@ -46,6 +50,7 @@ async def call(
         *([] if length is None else [(b"content-length", str(length).encode())]),
     ]
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/x", "query_string": b""}
+    scope["state"] = state
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -171,3 +176,30 @@ async def test_keys_that_cannot_be_read_open_nothing(auth: Auth, tmp_path: Path)
     guarded = Gate(inner, Settings.model_validate({"data_dir": tmp_path, "api_key": "k"}), unread)
     assert status(await call(guarded, "k")) == 200
     assert status(await call(guarded, "other")) == 503
+
+
+async def test_what_the_service_asks_itself_has_its_key_and_comes_behind(
+    auth: Auth, tmp_path: Path
+) -> None:
+    asked: list[Asking] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(ASKING.get())
+        await Response()(scope, receive, send)
+
+    check = KeyCheck(app, Settings(data_dir=tmp_path), auth)
+    assert status(await call(check, "", **{INSIDE: ANYONE.key_id})) == 200
+    key, text = auth.catalog.create(Wanted(alias="a", requests_per_minute=4))
+    await auth.keyring.refresh()
+    answers = [status(await call(check, "", **{INSIDE: key.id})) for _ in range(3)]
+    answers.append(status(await call(check, text)))
+    assert answers == [200, 200, 429, 200]
+    assert asked[1:] == [Asking(key.id, True), Asking(key.id, True), Asking(key.id)]
+    for gone in (ANYONE.key_id, FIRST_ADMIN.key_id, "key_0"):
+        assert status(await call(check, text, **{INSIDE: gone})) == 401
+    auth.catalog.rotate(key.id, 0)  # its id stays
+    await auth.keyring.refresh()
+    assert status(await call(check, "", **{INSIDE: key.id})) == 429
+    auth.catalog.revoke(key.id)
+    await auth.keyring.refresh()
+    assert status(await call(check, "", **{INSIDE: key.id})) == 401

@@ -153,6 +153,7 @@ def test_rows_are_answered_as_a_client_would_be(served: Service, sdk: openai.Ope
     [
         ("/v1/embeddings", {"model": EMBEDDER, "input": "one"}),
         ("/v1/completions", {"model": "demo", "prompt": "one"}),
+        ("/v1/responses", {"model": "demo", "input": "one"}),
     ],
 )
 def test_other_endpoints_answer_too(sdk: openai.OpenAI, endpoint: str, body: Any) -> None:
