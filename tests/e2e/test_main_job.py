@@ -1,9 +1,12 @@
 """The main job over a real server: persona, document, cited answer, fine-tune, tuned answer."""
 
+import csv
 import json
 from pathlib import Path
 
+import openai
 import pytest
+from openai.types.fine_tuning import FineTuningJob
 from pypdf import PdfReader
 
 from tests.e2e.conftest import ROOT, Server
@@ -80,21 +83,36 @@ def test_the_stream_is_the_whole_answer_in_pieces(ada: Server) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_a_fine_tune_learns_what_its_base_did_not_know(server: Server) -> None:
+def test_a_fine_tune_by_the_openai_sdk_learns_what_its_base_did_not_know(server: Server) -> None:
     question = QUESTIONS["fine_tune"][0]
     ask = {"user_prompt": question["question"], "temperature": 0}
     before = server.client.post("/generate", json={"modelName": "demo", **ask}).json()
     assert question["value"] not in before["message"]
 
-    parameters = {**QUESTIONS["fine_tune_parameters"], "bits": 4}  # the default
-    submitted = _fine_tune(server, "tuned", parameters)
-    assert submitted.status_code == 202, submitted.text
-    job_id = submitted.json()["job_id"]
-    assert submitted.headers["Location"] == f"/jobs/{job_id}"
-    events = server.events("GET", f"/jobs/{job_id}/events", timeout=380)
-    assert {"stage_started", "progress", "stage_done"} <= {kind for kind, _ in events}
-    job = server.client.get(f"/jobs/{job_id}").json()
-    assert job["status"] == "succeeded", (job, server.log())
+    url = f"{str(server.client.base_url).rstrip('/')}/v1"
+    with openai.OpenAI(
+        base_url=url, api_key="none", max_retries=0, _strict_response_validation=True
+    ) as sdk:
+        job = _fine_tuned(sdk)
+        events = server.events("GET", f"/jobs/{job.id}/events", timeout=380)
+        assert {"stage_started", "progress", "stage_done"} <= {kind for kind, _ in events}
+        job = sdk.fine_tuning.jobs.retrieve(job.id)
+        assert job.status == "succeeded", (job, server.log())
+        assert job.trained_tokens
+        assert job.fine_tuned_model
+        told = list(sdk.fine_tuning.jobs.list_events(job.id))
+        assert told[0].message == "The fine-tuned model has been created"
+        assert len(told) == len([kind for kind, _ in events if kind != "status"])
+        assert any(event.type == "metrics" for event in told)
+        kept = sdk.fine_tuning.jobs.checkpoints.list(job.id).data
+        assert all(one.metrics.train_loss and one.metrics.valid_loss for one in kept)
+        assert [one.fine_tuned_model_checkpoint for one in kept].count(job.fine_tuned_model) == 1
+        answer = sdk.chat.completions.create(
+            model=job.fine_tuned_model,
+            messages=[{"role": "user", "content": question["question"]}],
+            temperature=0,
+        )
+        assert question["value"] in (answer.choices[0].message.content or "")
 
     after = server.client.post("/generate", json={"modelName": "tuned", **ask}).json()
     assert question["value"] in after["message"]
@@ -106,12 +124,27 @@ def test_a_fine_tune_learns_what_its_base_did_not_know(server: Server) -> None:
     assert server.client.get("/list_models").json()["All Created Models"] == ["demo"]
 
 
-def _fine_tune(server: Server, name: str, parameters: dict[str, str]):  # type: ignore[no-untyped-def]
-    with (EXAMPLES / "train.csv").open("rb") as train, (EXAMPLES / "eval.csv").open("rb") as held:
-        return server.client.post(
-            f"/fine_tune_model/{name}",
-            params={"baseModel": "demo", **parameters},
-            files={"train_dataset": ("train.csv", train), "eval_dataset": ("eval.csv", held)},
+def _fine_tuned(sdk: openai.OpenAI) -> FineTuningJob:
+    """A job over the example's rows as JSON Lines, with the default of four bits."""
+    ids = [
+        sdk.files.create(file=(f"{name}.jsonl", _json_lines(name)), purpose="fine-tune").id
+        for name in ("train", "eval")
+    ]
+    chosen = {**QUESTIONS["fine_tune_parameters"], "bits": 4}
+    return sdk.fine_tuning.jobs.create(
+        model="demo",
+        training_file=ids[0],
+        validation_file=ids[1],
+        suffix="tuned",
+        extra_body={"hyperparameters": chosen},
+    )
+
+
+def _json_lines(name: str) -> bytes:
+    with (EXAMPLES / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return b"".join(
+            json.dumps({"messages": json.loads(row["messages"])}).encode() + b"\n"
+            for row in csv.DictReader(file)
         )
 
 
