@@ -16,7 +16,8 @@ from tests.fakes import echo
 from tests.jobs.client import client_of
 from tests.jobs.workshop import Workshop, csv_file
 from tests.routes.openai import specification
-from tests.service import ADDRESS
+from tests.routes.openai.conftest import sdk_over
+from tests.service import ADDRESS, open_service
 
 pytestmark = pytest.mark.anyio
 
@@ -337,3 +338,28 @@ async def test_what_cannot_be_had_is_refused_by_its_member(
     assert found == REFUSED
     assert shop.store.jobs.all() == before
     assert shop.left_behind() == []
+
+
+def test_a_key_tunes_what_it_may_use_into_what_it_may_use(tmp_path: Path) -> None:
+    with open_service(tmp_path, api_key="first") as service:
+        base = service.app.state.services.settings.base_models_dir / "demo"
+        base.mkdir(parents=True)
+        (base / "config.json").write_text("{}")
+
+        def with_key(**wanted: Any) -> openai.OpenAI:
+            first = {"Authorization": "Bearer first"}
+            made = service.client.post("/keys", json={"alias": "one", **wanted}, headers=first)
+            return sdk_over(service.client, made.json()["key"])
+
+        sdk = with_key(models=["demo", "mine"], scopes=["train"])
+        file = sdk.files.create(file=("rows.csv", csv_file()), purpose="fine-tune").id
+        for suffix in (None, "yours"):
+            with pytest.raises(openai.BadRequestError) as caught:
+                sdk.fine_tuning.jobs.create(model="demo", training_file=file, suffix=suffix)
+            assert caught.value.param == "suffix"
+        with pytest.raises(openai.NotFoundError):
+            sdk.fine_tuning.jobs.create(model="other", training_file=file, suffix="mine")
+        job = sdk.fine_tuning.jobs.create(model="demo", training_file=file, suffix="mine")
+        assert job.status == "queued"
+        with pytest.raises(openai.PermissionDeniedError):
+            with_key(scopes=["use"]).fine_tuning.jobs.retrieve(job.id)
