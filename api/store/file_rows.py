@@ -161,7 +161,8 @@ def documents_alone(wanted: Shown, *columns: ColumnElement[Any]) -> Select[Any]:
 def _collection_of(table: ReadOnlyColumnCollection[str, Any], wanted: Shown) -> ColumnElement[str]:
     """For few ids SQLite is kept from walking through all that is in the collection, by its index."""
     is_few = wanted.file_ids is not None or wanted.document_ids is not None
-    return table.collection_id.concat("") if is_few else table.collection_id
+    column: ColumnElement[str] = table.collection_id
+    return column.concat("") if is_few else column
 
 
 def _of_ids(

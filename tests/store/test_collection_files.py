@@ -1,0 +1,88 @@
+"""Files of collections in the store: one with their documents in one moment, whatever becomes of those."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.store import Store, open_store
+from api.store.collection_files import NewFile
+from api.store.collections import Collection
+from api.store.documents import Added
+from api.store.keyset import Part
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    store = open_store(tmp_path / "state.sqlite3")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def ours(store: Store) -> Collection:
+    """A collection for which two files wait."""
+    made = store.collection_cards.create("ours", {}, None)
+    store.collection_files.add(made.id, [NewFile("file_1", "a.txt"), NewFile("file_2", "a.txt")])
+    return made
+
+
+def come(store: Store, ours: Collection, file_id: str = "", name: str = "a.txt") -> Added:
+    return store.documents.add(name, ours, "digest", 10, "tiny", file_id=file_id)
+
+
+def shown(store: Store, ours: Collection) -> dict[str, str]:
+    page, _ = store.collection_files.page(ours.id, Part())
+    return {one.file_id: one.status for one in page}
+
+
+def test_files_of_the_same_bytes_are_one_document_from_the_moment_it_is_there(
+    store: Store, ours: Collection
+) -> None:
+    document = come(store, ours, "file_1").document
+    assert shown(store, ours) == {"file_1": "in_progress", "file_2": "in_progress"}
+    assert come(store, ours, "file_2").document == document
+    store.documents.mark_ready(document.id)
+    assert shown(store, ours) == {"file_1": "completed", "file_2": "completed"}
+    assert store.collection_files.waiting(9) == []
+    store.documents.mark_deleting([document.id])
+    assert shown(store, ours) == {}
+    store.documents.remove(document.id)
+    assert shown(store, ours) == {}
+
+
+def test_a_document_that_came_without_a_file_stays_one_for_itself(
+    store: Store, ours: Collection
+) -> None:
+    document = come(store, ours).document
+    come(store, ours, "file_1")
+    assert set(shown(store, ours)) == {document.id, "file_1", "file_2"}
+    store.collection_files.forget(ours.id, ["file_1"])
+    assert set(shown(store, ours)) == {document.id, "file_2"}
+
+
+def test_a_file_waits_again_when_its_document_is_forgotten_before_it_was_kept(
+    store: Store, ours: Collection
+) -> None:
+    document = come(store, ours, "file_1").document
+    assert [one.file_id for one in store.collection_files.waiting(9)] == ["file_2"]
+    store.documents.remove(document.id)
+    assert [one.file_id for one in store.collection_files.waiting(9)] == ["file_1", "file_2"]
+
+
+def test_collections_take_turns(store: Store, ours: Collection) -> None:
+    other = store.collection_cards.create("other", {}, None)
+    store.collection_files.add(other.id, [NewFile("file_9", "b.txt")])
+    waiting = [one.file_id for one in store.collection_files.waiting(9)]
+    assert waiting == ["file_1", "file_9", "file_2"]
+    assert store.documents.free_name(ours.id, "a.txt") == "a.txt"
+    come(store, ours)
+    assert store.documents.free_name(ours.id, "A.TXT") == "A.TXT"
+    assert store.documents.free_name(ours.id, "a.txt") == "a (2).txt"
+
+
+def test_a_collection_takes_its_files_along(store: Store, ours: Collection) -> None:
+    store.documents.mark_collection_deleting(ours)
+    assert store.collection_files.waiting(9) == []
+    assert store.collection_files.of_file("file_1") == []
