@@ -101,9 +101,7 @@ class StoreFiles:
     async def remove_everywhere(self, file_id: str) -> None:
         """Take a file out of every store of the workspace."""
         for store_id in await run_sync(self._rows.of_file, file_id):
-            with contextlib.suppress(
-                NotFound
-            ):  # it is going already, with its store or its document
+            with contextlib.suppress(NotFound):  # it is going with its store or its document
                 await self._attaching.take_out(await run_sync(self._rows.find, store_id, file_id))
 
     async def pages(self, store_id: str, file_id: str) -> list[Page]:

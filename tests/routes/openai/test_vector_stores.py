@@ -10,7 +10,8 @@ from typing import Any
 import openai
 import pytest
 
-from api.routes.openai.vector_store_files import AttributesRequest, BatchRequest
+from api.routes.openai.vector_store_files import AttributesRequest
+from api.routes.openai.vector_store_objects import FileRequest
 from api.store.collection_files import NewFile
 from api.vector_stores.attaching import AT_ONCE
 from tests.routes.openai.conftest import sdk_over
@@ -224,10 +225,9 @@ def test_files_are_listed_by_state_and_taken_out_while_they_stay_files(sdk: SDK)
 def test_a_file_is_deleted_though_a_store_that_has_it_is_going(sdk: SDK, service: Service) -> None:
     store, file = sdk.vector_stores.create().id, sent(sdk)
     assert added(sdk, store, file).status == "completed"
-    rows = service.store.of("default")
-    [had] = rows.collection_files.all([store])
+    had = service.store.collection_files.find(store, file)
     assert had.document_id
-    rows.documents.mark_deleting([had.document_id])
+    service.store.documents.mark_deleting([had.document_id])
     assert sdk.files.delete(file).deleted
 
 
@@ -314,7 +314,6 @@ def test_a_batch_that_is_cancelled_keeps_what_has_come(sdk: SDK, service: Servic
     told = batch.file_counts
     assert (batch.status, told.cancelled, told.completed) == ("cancelled", len(late), 1)
     service.runtime.available = True
-    settled(service)
     assert counts(sdk, store) == {"completed": 1, "cancelled": len(late)}
     assert added(sdk, store, late[0]).status == "completed"
 
@@ -412,7 +411,7 @@ def test_nothing_hostile_about_files_is_a_defect(sdk: SDK, service: Service) -> 
     path = f"/v1/vector_stores/{store}"
     for end, model, base in (
         (f"/files/{file}", AttributesRequest, {"attributes": {"a": 1}}),
-        ("/file_batches", BatchRequest, {"file_ids": [file]}),
+        ("/files", FileRequest, {"file_id": file}),
     ):
         assert service.client.post(path + end, json=base).status_code == 200
         answers = [
