@@ -28,6 +28,11 @@ for await (const chunk of stream) {
 const written = await client.completions.create({ ...greedy, prompt: "Hello" });
 const vectors = await client.embeddings.create({ model: embedder, input: ["one", "two"] });
 
+const asked = { model, temperature: 0, max_output_tokens: 12 };
+const answered = await client.responses.create({ ...asked, input: "Hello" });
+const responding = client.responses.stream({ ...asked, input: "Hello", store: false });
+const responded = await responding.finalResponse();
+
 let refused = null;
 try {
   await client.chat.completions.create({ model: "nobody", messages });
@@ -41,6 +46,8 @@ console.log(
     whole: whole.choices[0].message.content,
     streamed,
     usage,
+    answered: answered.output_text,
+    responded: responded.output_text,
     written: written.choices[0].text,
     dimensions: vectors.data.map((one) => one.embedding.length),
     refused,

@@ -150,6 +150,7 @@ def test_the_node_sdk_hears_the_same(served: Server, node_sdk: Path) -> None:
     heard: dict[str, Any] = json.loads(ran.stdout)
     assert {"demo", EMBEDDER} <= set(heard["models"])
     assert heard["whole"] == heard["streamed"] != ""
+    assert heard["answered"] == heard["responded"] == heard["whole"]
     assert heard["usage"]["completion_tokens"] > 0
     assert heard["written"]
     assert heard["dimensions"] == [384, 384]  # asked for as base64, as this SDK does by itself

@@ -6,6 +6,7 @@ from typing import Any
 import openai
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import BaseModel
 
 from api.errors import BackEndFailed
 from tests.fake_answers import Said
@@ -25,6 +26,12 @@ WEATHER: Any = {
     },
 }
 OSLO = '{"city": "Oslo"}'
+
+
+class Age(BaseModel):
+    """What is asked for as JSON."""
+
+    years: int
 
 
 @pytest.fixture
@@ -176,6 +183,9 @@ def test_a_schema_holds_and_is_said_again(service: Service, sdk: openai.OpenAI) 
     assert answer.text
     assert answer.text.format
     assert answer.text.format.to_dict() == form
+    service.runtime.will_answer('{"years": 4}')
+    parsed = sdk.responses.parse(model="demo", input="How old?", text_format=Age).output_parsed
+    assert parsed == Age(years=4)
 
 
 def test_probabilities_are_told_where_they_are_asked_for(sdk: openai.OpenAI) -> None:
@@ -234,6 +244,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"include": ["everything"]}, "include.0"),
     ({"max_output_tokens": 900_000}, "max_output_tokens"),
     ({"input": []}, "input"),
+    ({"input": [{"content": "Hello"}]}, "input.0.type"),
     ({"input": [{"type": "computer_call", "id": "x"}]}, "input.0.type"),
     (
         {"input": [{"type": "function_call_output", "call_id": "x", "output": ""}]},

@@ -105,7 +105,8 @@ def _kind(value: Any) -> str:
     """Which of the items a value is; the type of a message and of a reference may be left out."""
     said = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
     kind = said.get("type") or ("message" if "role" in said else "item_reference")
-    return kind if isinstance(kind, str) and kind in KINDS else "other"
+    is_known = isinstance(kind, str) and kind in KINDS and {"type", "role", "id"} & said.keys()
+    return str(kind) if is_known else "other"
 
 
 KINDS: Mapping[str, type[BaseModel]] = {
