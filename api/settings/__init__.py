@@ -226,7 +226,8 @@ class Settings(BaseSettings):
     kept_responses: int = Field(
         10_000,
         ge=1,
-        description="Most responses of `/v1/responses` that a workspace keeps; those that were used last stay.",
+        description="Responses of `/v1/responses` that a workspace keeps; beyond, whole conversations go, those first "
+        "that were used longest ago.",
     )
     kept_responses_days: float = Field(
         30, gt=0, description="Days after its last use that a response is forgotten."

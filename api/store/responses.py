@@ -17,7 +17,6 @@ from sqlalchemy import (
     delete,
     insert,
     literal,
-    or_,
     select,
     type_coerce,
     update,
@@ -45,7 +44,9 @@ class KeptResponse:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How long responses of a workspace are kept: the `most` that were used last, and none used before `since`."""
+    """How long responses of a workspace are kept: the `most` that were used last, with all of the conversation of the
+    last of them, and none used before `since`.
+    """
 
     most: int
     since: float
@@ -92,11 +93,12 @@ class Responses:
             self._forget(connection, kept)
 
     def _forget(self, connection: Connection, kept: Kept) -> None:
+        """A conversation that was used longest ago goes whole, for its responses were used at the same time."""
         here = responses.c.workspace == self._workspace
-        newest = (responses.c.used_at.desc(), responses.c.made_at.desc())
-        surplus = select(responses.c.id).where(here).order_by(*newest).limit(-1).offset(kept.most)
-        forgotten = or_(responses.c.used_at < kept.since, and_(here, responses.c.id.in_(surplus)))
-        connection.execute(delete(responses).where(forgotten))
+        by_use = select(responses.c.used_at).where(here).order_by(responses.c.used_at.desc())
+        last = connection.scalar(by_use.limit(1).offset(kept.most - 1))
+        since = max(kept.since, kept.since if last is None else last)
+        connection.execute(delete(responses).where(here, responses.c.used_at < since))
 
     def forget_old(self, since: float) -> int:
         """Forget what was used before, whoever had it; how many those were."""
@@ -155,10 +157,13 @@ class Responses:
 
     def items(self, ids: Sequence[str], since: float) -> dict[str, Item]:
         """The items of these ids that are kept, by their ids: of several the one that came last."""
+        columns = [response_items.c[name] for name in ("item_id", "item", "response_id")]
+        named = select(*columns).where(among(response_items.c.item_id, ids))
+        first = named.limit(-1).subquery()  # SQLite would rather walk through all of the workspace
         query = (
-            select(response_items.c.item_id, response_items.c.item)
-            .join(responses)
-            .where(among(response_items.c.item_id, ids), self._mine, responses.c.used_at >= since)
+            select(first.c.item_id, first.c.item)
+            .join(responses, responses.c.id == first.c.response_id)
+            .where(self._mine, responses.c.used_at >= since)
             .order_by(responses.c.made_at)
         )
         with self._database.read() as connection:

@@ -91,6 +91,17 @@ def test_each_kind_of_item_is_told_to_the_model(knows_tools: Service, sdk: opena
     assert call.options.tools[0]["function"]["parameters"] == WEATHER["parameters"]
 
 
+def test_a_persona_holds_unless_instructions_say_otherwise(
+    service: Service, sdk: openai.OpenAI
+) -> None:
+    persona = {"system": "You are Ada.", "parameters": {"temperature": 0.2}}
+    service.client.post("/createModel/ada", json=persona).raise_for_status()
+    assert sdk.responses.create(model="ada", input="Hello").temperature == 0.2
+    assert said_to(service) == [("system", "You are Ada."), ("user", "Hello")]
+    sdk.responses.create(model="ada", input="Hello", instructions="You are Bob.")
+    assert said_to(service) == [("system", "You are Bob."), ("user", "Hello")]
+
+
 def test_the_events_of_a_text_come_in_their_order(sdk: openai.OpenAI) -> None:
     events = list(sdk.responses.create(model="demo", input="Hello there", stream=True))
     assert [event.type.removeprefix("response.") for event in events] == [
