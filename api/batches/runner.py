@@ -77,8 +77,11 @@ class BatchRunner:
         return await run_sync(lambda: counted(self.cards.folder(id)))
 
     async def _run(self, files_of: FilesOf, ask: Ask) -> None:
-        for batch in await run_sync(self._left):
-            self.add(batch)
+        try:
+            for batch in await run_sync(self._left):
+                self.add(batch)
+        except Exception:
+            LOGGER.exception("Batches of an earlier process cannot be read: they wait for a start.")
         while True:
             self._woken.clear()
             for id, key in list(self._waiting.items()):
