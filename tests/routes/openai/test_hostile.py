@@ -47,7 +47,7 @@ ENDPOINTS: list[tuple[str, type[BaseModel], JSON]] = [
     ),
 ]
 DEEP = "a deep list"
-SHALLOW = 3
+SHALLOW = 2
 """How deep each value stands at each place; below, at every other place in turn."""
 FILTERS = ("Comparison", "Compound")
 """Shapes that are tried where stores are searched, and not once more."""
