@@ -72,6 +72,12 @@ def reading(port: int, folder: Path) -> Iterator[Prometheus]:
             process.terminate()
 
 
+def alerts_of_the_page() -> list[str]:
+    """What the page says is worth an alert."""
+    _, _, rest = PAGE.read_text().partition("What is worth an alert:")
+    return re.findall(r"^\| `(.+?)` \|", rest.partition("\n## ")[0], re.MULTILINE)
+
+
 def queries_of_the_dashboard() -> dict[str, list[str]]:
     """The queries of each panel, by its title, for every model and the last ten seconds."""
     board: dict[str, Any] = json.loads(DASHBOARD.read_text())

@@ -11,7 +11,12 @@ import pytest
 from api.errors import BackEndFailed
 from api.store.jobs import new_job_id
 from tests.fakes import FakeRuntime
-from tests.metrics.prometheus import PROMETHEUS, queries_of_the_dashboard, reading
+from tests.metrics.prometheus import (
+    PROMETHEUS,
+    alerts_of_the_page,
+    queries_of_the_dashboard,
+    reading,
+)
 from tests.metrics.test_metrics import put_nvidia_smi
 from tests.service import listening_service
 
@@ -60,4 +65,6 @@ def test_every_query_of_the_dashboard_has_an_answer(
                     if all(found and all(map(math.isfinite, found)) for found in values):
                         del unread[title]
                 time.sleep(0.1)
+        found = {one: prometheus.answers(one) for one in alerts_of_the_page()}
     assert not unread
+    assert [bool(values) for values in found.values()] == [False, True, False, False]  # what failed
