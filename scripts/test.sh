@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # All tests, in the repository's own environment, as many files at once as there are cores (at most four).
 #
-# Arguments go to pytest (-n 0: one after the other); --soak adds the long ones, --stack runs those that need a Docker
-# engine and built images (docker compose build) instead.
+# Arguments go to pytest (-n 0: one after the other); --soak adds the long ones; instead of all, --clients runs
+# those that bring clients with heavy dependencies along, --stack those that need a Docker engine and built images
+# (docker compose build).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/install.sh
 scripts/install_debian_packages.sh
 export OMP_NUM_THREADS=1 # tiny models: threads that wait for each other would cost more than they do
-selection=(-m "not soak and not stack")
+selection=(-m "not soak and not stack and not clients")
 beside=(--numprocesses logical --maxprocesses 4 --dist loadfile)
 arguments=()
 for argument in "$@"; do
     case $argument in
-    --soak) selection=(-m "not stack") beside=() ;;
+    --soak) selection=(-m "not stack and not clients") beside=() ;;
+    --clients) selection=(-m clients tests/e2e/clients) beside=() ;;
     --stack) selection=(-m stack tests/stack) beside=() ;;
     *) arguments+=("$argument") ;;
     esac

@@ -10,15 +10,15 @@ from typing import Any
 from playwright.sync_api import Locator, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ANSWER_SECONDS = 60
 
 
 @contextmanager
 def swagger_page(url: str) -> Iterator["SwaggerPage"]:
     """The page of a service, in a browser of its own."""
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page()
         page.goto(f"{url}/docs")
         page.wait_for_selector(".opblock")
