@@ -293,8 +293,8 @@ def is_value(name: str) -> bool:
 
 
 def test_http_knows_no_domain_but_the_services_and_values() -> None:
-    known = ("api.http", "api.errors", "api.names", "api.settings", "api.services", "api.auth")
-    known += ("api.tracing",)
+    known = ["api.http", "api.errors", "api.names", "api.settings", "api.services", "api.auth"]
+    known += ["api.tracing"]
     guilty = [
         (file, name)
         for file, names in IMPORTS.items()

@@ -1,7 +1,7 @@
 """The rows of an input file: looked at once before any is asked, and read one by one."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def check(
     return count, tuple(faults)
 
 
-def read(path: Path, endpoint: Endpoint, done: Collection[str]) -> Iterator[Row]:
+def read(path: Path, endpoint: Endpoint, done: Collection[str]) -> Generator[Row, None, None]:
     """The rows that are not done, of a file that was found right; blocking."""
     for _, text in _lines(path):
         row = _parsed(text, endpoint)

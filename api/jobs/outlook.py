@@ -28,7 +28,7 @@ def trained_tokens(job: JobDirectory, epochs: float) -> int | None:
     steps = learned.get("steps") or 0
     kept: Any = read_json(job.path / "train" / "kept.json") or []
     is_short = learned.get("stopped_early") and steps and kept
-    share = kept[-1]["step"] / steps if is_short else 1
+    share: float = kept[-1]["step"] / steps if is_short else 1
     return round(rows["tokens"] * epochs * share)
 
 

@@ -1,6 +1,6 @@
 """What the owner of a collection notes of it: a title that need not be its own, metadata, and when it expires."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -148,7 +148,8 @@ def _now() -> datetime:
 
 
 def _carded(row: Row[Any]) -> tuple[Collection, Card]:
-    *of_collection, title, noted, days, used = row
+    values: Sequence[Any] = row
+    *of_collection, title, noted, days, used = values
     found = collection_of(of_collection)
     active = datetime.fromisoformat(used or found.created_at)
     return found, Card(found.name if title is None else title, noted, days, active)

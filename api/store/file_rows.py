@@ -185,4 +185,5 @@ def one_file(connection: Connection, collection_id: str, file_id: str) -> Collec
 
 def file_of(row: Row[Any]) -> CollectionFile:
     """The value of a row of `shown_files`."""
-    return CollectionFile(*row)
+    values: Sequence[Any] = row
+    return CollectionFile(*values)

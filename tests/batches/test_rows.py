@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from api.batches import rows
-from api.batches.values import Row
+from api.batches.values import Endpoint, Row
 
-URL = "/v1/embeddings"
+URL: Endpoint = "/v1/embeddings"
 GOOD: dict[str, Any] = {"custom_id": "a", "method": "POST", "url": URL, "body": {"input": "x"}}
 
 

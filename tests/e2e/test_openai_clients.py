@@ -52,8 +52,7 @@ def served(
 ) -> Iterator[Server]:
     """One server for all clients."""
     server = Server(copy_of(prepared_data, tmp_path_factory.mktemp("openai") / "data"))
-    traced = {"LLM_FASTAPI_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    yield server.start(**traced)
+    yield server.start(LLM_FASTAPI_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="100")
     server.stop()
 
 

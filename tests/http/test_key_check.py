@@ -40,9 +40,9 @@ async def call(
     length: int | None = 0,
     type: bytes = b"application/json",
     body: bytes = b"",
-    **state: str,
+    inside: str | None = None,
 ) -> list[Message]:
-    """What the app sends to a request with that key; `state` is what the service says of it."""
+    """What the app sends to a request with that key; `inside` is the key for which the service itself asks."""
     headers = [
         (b"host", b"localhost"),
         (b"authorization", f"Bearer {text}".encode()),
@@ -50,7 +50,7 @@ async def call(
         *([] if length is None else [(b"content-length", str(length).encode())]),
     ]
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/x", "query_string": b""}
-    scope["state"] = state
+    scope["state"] = {} if inside is None else {INSIDE: inside}
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -188,18 +188,18 @@ async def test_what_the_service_asks_itself_has_its_key_and_comes_behind(
         await Response()(scope, receive, send)
 
     check = KeyCheck(app, Settings(data_dir=tmp_path), auth)
-    assert status(await call(check, "", **{INSIDE: ANYONE.key_id})) == 200
+    assert status(await call(check, "", inside=ANYONE.key_id)) == 200
     key, text = auth.catalog.create(Wanted(alias="a", requests_per_minute=4))
     await auth.keyring.refresh()
-    answers = [status(await call(check, "", **{INSIDE: key.id})) for _ in range(3)]
+    answers = [status(await call(check, "", inside=key.id)) for _ in range(3)]
     answers.append(status(await call(check, text)))
     assert answers == [200, 200, 429, 200]
     assert asked[1:] == [Asking(key.id, True), Asking(key.id, True), Asking(key.id)]
     for gone in (ANYONE.key_id, FIRST_ADMIN.key_id, "key_0"):
-        assert status(await call(check, text, **{INSIDE: gone})) == 401
+        assert status(await call(check, text, inside=gone)) == 401
     auth.catalog.rotate(key.id, 0)  # its id stays
     await auth.keyring.refresh()
-    assert status(await call(check, "", **{INSIDE: key.id})) == 429
+    assert status(await call(check, "", inside=key.id)) == 429
     auth.catalog.revoke(key.id)
     await auth.keyring.refresh()
-    assert status(await call(check, "", **{INSIDE: key.id})) == 401
+    assert status(await call(check, "", inside=key.id)) == 401

@@ -58,4 +58,4 @@ def _value(value: AnyValue) -> Any:
     kind = value.WhichOneof("value")
     if kind == "array_value":
         return [_value(one) for one in value.array_value.values]
-    return getattr(value, kind)
+    return getattr(value, kind or "")

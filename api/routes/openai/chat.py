@@ -29,6 +29,7 @@ router = APIRouter(prefix=PREFIX + "/chat/completions")
 
 MAX_TURNS = 1000
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
+NO_TOOLS = "This model's template knows no tools, so none were offered to it."
 UNSUPPORTED = {
     "audio": Unsupported("No model here speaks."),
     "function_call": Unsupported("Send `tool_choice` instead.", ("none",)),
@@ -63,6 +64,11 @@ class ChatRequest(Choices):
     )
     collection: Name = ""
 
+    @property
+    def leaves_tools_open(self) -> bool:
+        """Whether it offers tools and says nothing of the choice: some clients do so with each question."""
+        return bool(self.tools) and self.tool_choice is None
+
     def options(self) -> Options:
         """As the runtimes take them; the newer name of the longest answer wins."""
         if self.top_logprobs is not None and not self.logprobs:
@@ -90,7 +96,9 @@ async def create(
 ) -> Response:
     """One answer, or `n`. Citations and receipt stand beside its content, or in the last delta of a stream."""
     questions = await _questions(request, services)
-    head = Head(questions[0].model.name, new_id("chatcmpl"))
+    model, offered = questions[0].model, bool(questions[0].options.tools)
+    notice = "" if offered or not request.leaves_tools_open else NO_TOOLS
+    head = Head(model.name, new_id("chatcmpl"), notice=notice)
     has_form, at_once = must_have_form(questions[0].options), services.settings.parallel_requests
     names = {"max_tokens": "max_completion_tokens"} if request.max_completion_tokens else {}
     if request.stream:
@@ -113,6 +121,8 @@ async def _questions(request: ChatRequest, services: Services) -> list[Question]
     over_documents = bool(request.documents or collection)
     model = await services.answers.model(request.model, over_documents=over_documents)
     seen().model = model.name
+    if request.leaves_tools_open and "tools" not in model.capabilities:
+        options = replace(options, tools=(), parallel_tool_calls=None)
     messages = conversation(request.messages, sees="images" in model.capabilities)
     if over_documents:
         _require_question(request, messages)

@@ -39,11 +39,13 @@ class Head:
     model: str
     id: str
     created: int = field(default_factory=lambda: int(time.time()))
+    notice: str = ""
+    """What was not done as asked."""
 
     def of(self, kind: str, **members: Any) -> dict[str, Any]:
         """An object of that kind."""
         said = {"id": self.id, "object": kind, "created": self.created, "model": self.model}
-        return {**said, **members}
+        return {**said, **members, **({"notice": self.notice} if self.notice else {})}
 
 
 def completion(head: Head, answers: Sequence[Answer], *, has_form: bool = False) -> JSON:

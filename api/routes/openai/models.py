@@ -15,8 +15,9 @@ router = APIRouter(prefix=PREFIX + "/models")
 
 @router.get("", operation_id="listModels")
 async def all_models(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
-    """All at once, as the clients expect it."""
+    """All at once, as the clients expect it; those that chat first, for some clients begin with the first one."""
     models = await services.models.all(embedders=True)
+    models.sort(key=lambda one: "chat" not in one.info.capabilities)
     seen = [_object(one) for one in models if caller.may_use(one.info.name)]
     return {"object": "list", "data": seen}
 

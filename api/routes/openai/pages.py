@@ -1,10 +1,10 @@
 """A page of a list as OpenAI's clients read it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def page(objects: Sequence[dict[str, Any]], has_more: bool) -> dict[str, Any]:
+def page(objects: Sequence[Mapping[str, Any]], has_more: bool) -> dict[str, Any]:
     """The clients go on behind the last one's `id` for as long as there are more."""
     return {
         "object": "list",

@@ -51,11 +51,15 @@ class NotedRequest(BaseModel):
     metadata: Metadata | None = None
     expires_after: ExpiresAfter | None = None
 
+    @property
+    def expires_after_days(self) -> int | None:
+        """Days after its last use."""
+        return self.expires_after.days if self.expires_after else None
+
     def changes(self) -> dict[str, Any]:
         """What is said of it, by the names of the collection's card."""
-        days = self.expires_after and self.expires_after.days
-        told = {"title": self.name or "", "metadata": self.metadata or {}}
-        told |= {"expires_after_days": days}
+        told: dict[str, Any] = {"title": self.name or "", "metadata": self.metadata or {}}
+        told |= {"expires_after_days": self.expires_after_days}
         members = {"name": "title", "expires_after": "expires_after_days"}
         return {members.get(one, one): told[members.get(one, one)] for one in self.model_fields_set}
 
@@ -110,9 +114,11 @@ async def create(
     """An empty one, or one into which files are coming."""
     require_chunking(services.settings, request.chunking_strategy)
     await require_files(services, caller, request.file_ids)
-    days = request.expires_after and request.expires_after.days
     made = await services.vector_stores.create(
-        request.name or "", request.metadata or {}, days, [Wanted(one) for one in request.file_ids]
+        request.name or "",
+        request.metadata or {},
+        request.expires_after_days,
+        [Wanted(one) for one in request.file_ids],
     )
     return store_object(made)
 

@@ -33,7 +33,7 @@ def test_several_prompts_have_n_texts_each(service: Service, sdk: openai.OpenAI)
 def test_one_request_takes_no_more_places_than_there_are(tmp_path: Path) -> None:
     """Nobody may wait for a place here: what asks for too many at once is refused."""
     with open_service(tmp_path, parallel_requests=2, waiting_requests=0) as service:
-        asked = {"model": "demo", "prompt": ["one two", "three"] * 4, "n": 2}
+        asked: Any = {"model": "demo", "prompt": ["one two", "three"] * 4, "n": 2}
         sdk = sdk_over(service.client, strict=False)
         assert len(sdk.completions.create(**asked).choices) == 16
         pieces = [piece.choices[0] for piece in sdk.completions.create(**asked, stream=True)]

@@ -128,7 +128,7 @@ def test_where_the_store_holds_no_answer_a_function_may_be_called(
         assert last.type == "response.completed"
         assert [item.type for item in last.response.output] == kinds
     called: Any = last.response.output[1]
-    result = {"type": "function_call_output", "call_id": called.call_id, "output": "4 degrees"}
+    result: Any = {"type": "function_call_output", "call_id": called.call_id, "output": "4 degrees"}
     on = sdk.responses.create(
         model="caller", input=[result], previous_response_id=last.response.id, tools=asked["tools"]
     )
@@ -140,11 +140,12 @@ def test_a_choice_says_whether_is_searched(
 ) -> None:
     tools = [search(store), WEATHER]
     named: Any = {"type": "function", "name": "weather"}
-    for choice, first in (
+    choices: list[tuple[Any, str]] = [
         ("none", "message"),
         (named, "function_call"),
         ({"type": "file_search"}, "file_search_call"),
-    ):
+    ]
+    for choice, first in choices:
         answer = sdk.responses.create(model="demo", input=ASKED, tools=tools, tool_choice=choice)
         assert answer.output[0].type == first
     with pytest.raises(openai.NotFoundError):

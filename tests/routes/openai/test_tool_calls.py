@@ -81,9 +81,20 @@ def test_a_result_is_handed_in(knows_tools: Service, sdk: openai.OpenAI) -> None
     assert (sent[-1].tool_call_id, sent[-2].tool_calls[0].arguments) == ("call_1", OSLO)
 
 
+def test_a_model_that_knows_no_tools_answers_and_says_so(sdk: openai.OpenAI) -> None:
+    """Open WebUI offers its own with each question and names no choice."""
+    answer = sdk.chat.completions.create(model="demo", messages=ASKED, tools=[WEATHER])
+    assert answer.choices[0].message.content == "How warm is it in Oslo?"
+    assert "knows no tools" in answer.model_dump()["notice"]
+    stream = sdk.chat.completions.create(model="demo", messages=ASKED, tools=[WEATHER], stream=True)
+    assert all("knows no tools" in chunk.model_dump()["notice"] for chunk in stream)
+
+
 def test_a_model_that_knows_no_tools_cannot_choose(sdk: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        sdk.chat.completions.create(model="demo", messages=ASKED, tools=[WEATHER])
+        sdk.chat.completions.create(
+            model="demo", messages=ASKED, tools=[WEATHER], tool_choice="auto"
+        )
     assert caught.value.param == "tools"
     assert "tool_choice" in caught.value.message
 

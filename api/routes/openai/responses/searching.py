@@ -42,7 +42,7 @@ def files_of(question: Question, plan: Plan, services: Services) -> Named:
     async def named(documents: Sequence[str]) -> Files:
         if question.sources is None:
             return {}
-        chosen = plan.search and plan.search.filters
+        chosen = plan.search.filters if plan.search else None
         return await services.vector_stores.files_of(question.sources, documents, chosen)
 
     return named
