@@ -29,7 +29,7 @@ def trained_tokens(job: JobDirectory, epochs: float) -> int | None:
     kept: Any = read_json(job.path / "train" / "kept.json") or []
     is_short = learned.get("stopped_early") and steps and kept
     share: float = kept[-1]["step"] / steps if is_short else 1
-    return round(rows["tokens"] * epochs * share)
+    return int(rows["tokens"] * epochs * share + 0.5)
 
 
 def _done(job: JobDirectory, stage: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def environment(name: str, *packages: str) -> Path:
         subprocess.run([sys.executable, "-m", "venv", FOLDER / name], check=True)
         python = programs / "python"
         subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
-        install = [python, ROOT / "scripts" / "uv_install.py", "--quiet", *packages]
-        subprocess.run(install, check=True)
+        script = str(ROOT / "scripts" / "uv_install.py")
+        subprocess.run([str(python), script, "--quiet", *packages], check=True)
         made.write_text(wanted)
     return programs

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, sync_playwright
 from tests.e2e.clients.serving import program
 from tests.e2e.swagger import CHROMIUM, FLAGS
 
+START_MILLISECONDS = 120_000
 ANSWER_MILLISECONDS = 120_000
 
 
@@ -34,6 +35,7 @@ def open_webui(programs: Path, base_url: str, folder: Path) -> Iterator["OpenWeb
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(url)
+        page.get_by_role("button", name="Okay, Let's Go!").click(timeout=START_MILLISECONDS)
         yield OpenWebUI(page)
         browser.close()
 
@@ -46,10 +48,8 @@ class OpenWebUI:
 
     def choose(self, model: str) -> None:
         """Choose a model by its name."""
-        self._page.locator("#model-selector-0-button").click()
-        self._page.get_by_role("option", name=model).or_(
-            self._page.locator(f"button[data-value='{model}']")
-        ).first.click()
+        self._page.locator("#model-selector-model-button").click()
+        self._page.get_by_role("option", name=model).first.click()
 
     def ask(self, question: str) -> str:
         """Send a message; the answer, when it is whole."""

@@ -37,7 +37,7 @@ def program(command: Sequence[str], port_option: str, ready: str, **env: str) ->
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
+        assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
         try:
             if httpx2.get(url, timeout=5).status_code == 200:
                 return

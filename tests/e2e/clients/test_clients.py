@@ -28,7 +28,7 @@ def served(prepared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def heard(programs: Path, script: str, server: Server) -> dict[str, Any]:
     """What a client's script prints."""
-    command = [programs / "python", SCRIPTS / script, base_url(server), "demo", EMBEDDER]
+    command = [str(programs / "python"), str(SCRIPTS / script), base_url(server), "demo", EMBEDDER]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     told: dict[str, Any] = json.loads(ran.stdout)
