@@ -147,7 +147,8 @@ def _make_room(queue: _Queue, asking: Asking) -> None:
     turn = crowd[key].pop()
     if not crowd[key]:
         del crowd[key]
-    turn.set_exception(refused)
+    if not turn.done():  # else it goes away just now, and has made the room
+        turn.set_exception(refused)
 
 
 def _leave(waiting: _Waiting, key: str, turn: asyncio.Future[None]) -> None:

@@ -102,6 +102,17 @@ async def test_what_nobody_waits_for_makes_room() -> None:
     assert asker.served == ["batch", "a"]
 
 
+async def test_who_goes_away_in_the_same_moment_makes_the_room() -> None:
+    asker = Asker(Turns(1, 2))
+    tasks = await asker.begin("many", "many", "many")
+    tasks.append(asyncio.create_task(asker.ask("few")))
+    tasks[2].cancel()
+    await settle()
+    await asker.end_all(tasks)
+    assert asker.served == ["many", "many", "few"]
+    assert asker.turns.figures() == {}
+
+
 async def test_who_goes_away_gives_the_place_back() -> None:
     asker = Asker(Turns(1, 100))
     first, waiting, last = await asker.begin("a", "a", "b")

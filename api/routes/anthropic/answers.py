@@ -146,12 +146,19 @@ def _citation(one: Citation) -> JSON:
 
 
 def _call(call: ToolCall) -> JSON:
-    """A call; of one that was cut off by the length nothing can be told but its name."""
+    """A call; of one whose arguments are no object in JSON, or were cut off, nothing can be told but its name."""
+    given = _told_again(call.arguments)
+    input = given if isinstance(given, dict) else {}
+    return {"type": "tool_use", "id": call.id, "name": call.name, "input": input}
+
+
+def _told_again(arguments: str) -> Any:
+    """What a model wrote, as JSON has it: half a surrogate pair is a question mark, and no number is endless."""
     try:
-        given = json.loads(call.arguments)
-    except ValueError:
-        given = {}
-    return {"type": "tool_use", "id": call.id, "name": call.name, "input": given}
+        said = json.dumps(json.loads(arguments), ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
+    return json.loads(said.encode(errors="replace"))
 
 
 def _stop(done: Done, has_called: bool) -> str:

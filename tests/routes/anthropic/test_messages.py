@@ -148,6 +148,27 @@ def test_several_calls_whole_and_streamed(service: Service, sdk: anthropic.Anthr
     assert options.tools[0]["function"]["parameters"] == WEATHER["input_schema"]
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ('{"city": "\\ud83d Oslo"}', {"city": "? Oslo"}),
+        ('{"city": NaN}', {}),
+        ('{"city": 1e999}', {}),
+        ('["Oslo"]', {}),
+        ('{"city": ' + "[" * 10_000, {}),
+        ('{"city": "Os', {}),
+    ],
+)
+def test_arguments_that_json_cannot_tell_fail_no_answer(
+    service: Service, sdk: anthropic.Anthropic, written: str, told: dict[str, str]
+) -> None:
+    service.runtime.will_answer(Said(calls=[("weather", written)]))
+    answer = sdk.messages.create(model="demo", max_tokens=50, messages=HELLO, tools=[WEATHER])
+    (call,) = answer.content
+    assert isinstance(call, ToolUseBlock)
+    assert call.input == told
+
+
 @pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "weather"}])
 def test_a_call_that_must_be_is_made(sdk: anthropic.Anthropic, choice: Any) -> None:
     answer = sdk.messages.create(
