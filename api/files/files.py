@@ -166,7 +166,10 @@ class Files:
         """Where its bytes lie, which never change; blocking."""
         if self._is_dataset(id):
             return self._datasets.source(id)
-        return self._shelf.find(id) / CONTENT
+        path = self._shelf.find(id) / CONTENT
+        if not path.is_file():
+            raise NotFound(f"The bytes of file {id!r} are gone.")
+        return path
 
     async def delete(self, id: str) -> File:
         """Delete one; who made something of it has made it already."""

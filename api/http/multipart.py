@@ -91,16 +91,21 @@ class _StrictMultiPartParser(MultiPartParser):
 
 
 def _file_name(extended: re.Match[bytes] | None, plain: str) -> str:
-    """As the extended form says, else the plain one, decoded where it is written as in a mail."""
+    """As the extended form says, else the plain one, decoded where it is written as in a mail.
+
+    Some charsets (`utf-7`) can name half a surrogate pair, which no answer could tell of.
+    """
+    name = plain
     try:
         if extended:
             charset, escaped = extended.groups()
-            return unquote_to_bytes(escaped).decode(charset.decode())
-        if ENCODED_WORD.fullmatch(plain):
-            return str(email.header.make_header(email.header.decode_header(plain)))
+            name = unquote_to_bytes(escaped).decode(charset.decode())
+        elif ENCODED_WORD.fullmatch(plain):
+            name = str(email.header.make_header(email.header.decode_header(plain)))
+        name.encode()
     except (LookupError, ValueError, email.errors.HeaderParseError):
         raise _not_utf8("filename") from None
-    return plain
+    return name
 
 
 def _require_utf8(content: bytes, where: str) -> None:

@@ -54,8 +54,8 @@ class CollectionFiles:
 
     def add(self, collection_id: str, files: Sequence[NewFile], batch_id: str = "") -> list[str]:
         """Let files wait, together as a batch where that has an id. What is there or on its way stays as it is but for
-        its attributes; what failed, or was cancelled, is tried again. Returns the documents of those that failed,
-        which are not wanted any more. `errors.CollectionNotFound` when the collection was deleted.
+        its attributes; what failed, or was cancelled, is tried again. Returns the documents of those that failed
+        and of no other file, which are not wanted any more. `errors.CollectionNotFound` when it was deleted.
         """
         at = _now()
         with self._database.write() as connection:
@@ -78,9 +78,10 @@ class CollectionFiles:
                 ids = list(dict.fromkeys(file.file_id for file in files))
                 made = {"id": batch_id, "collection_id": collection_id, "created_at": at}
                 connection.execute(insert(file_batches).values(**made, file_ids=ids))
-        return [
-            one.document_id for one in there.values() if one.status == "failed" and one.document_id
-        ]
+            failed = [one.document_id for one in there.values() if one.status == "failed"]
+            found = {document_id for document_id in failed if document_id}
+            had = select(FILE.document_id).where(among(FILE.document_id, found))
+            return list(found.difference(connection.execute(had).scalars()))
 
     def waiting(self, limit: int) -> list[Waiting]:
         """The files that wait longest, those of the collections in turns."""
@@ -246,18 +247,33 @@ def attach_file(connection: Connection, document: Document, file_id: str, *, is_
     """From now on a file that waits is one with its document. A document that was there without a file stays one for
     itself.
     """
-    known = select(FILE.file_id).where(FILE.document_id == document.id)
-    if not is_new and connection.execute(known.limit(1)).first() is None:
-        _adopt(connection, document.collection_id, document.id, {})
+    if not is_new and not document.replaces:
+        _stay(connection, document.collection_id, document.id)
     values = {"status": "attached", "document_id": document.id}
     mine = _is(document.collection_id, file_id)
     connection.execute(update(collection_files).where(mine).values(**values))
 
 
-def let_wait_again(connection: Connection, document_id: str) -> None:
-    """The files of a document that is forgotten before it was kept."""
+def hand_files_on(connection: Connection, newer: Document) -> None:
+    """The files of a document that takes another one's place are one with that from now on."""
+    mine = FILE.document_id == newer.id
+    if connection.execute(select(FILE.file_id).where(mine).limit(1)).first() is not None:
+        _stay(connection, newer.collection_id, newer.replaces)
+        values = {"document_id": newer.replaces}
+        connection.execute(update(collection_files).where(mine).values(**values))
+
+
+def keep_failed_files(connection: Connection, document: Document) -> None:
+    """The files of a document that failed and is forgotten."""
+    values = {"status": "failed", "error": document.error, "document_id": None}
+    mine = (FILE.document_id == document.id, FILE.file_id != document.id)
+    connection.execute(update(collection_files).where(*mine).values(**values))
+
+
+def let_wait_again(connection: Connection, document_ids: Iterable[str]) -> None:
+    """The files of documents that are forgotten before they were kept."""
     importing = select(documents.c.id).where(
-        documents.c.id == document_id, documents.c.status == "importing"
+        among(documents.c.id, document_ids), documents.c.status == "importing"
     )
     mine = (FILE.document_id.in_(importing), FILE.file_id != FILE.document_id)
     values = {"status": "waiting", "document_id": None}
@@ -286,6 +302,13 @@ def _insert(
 ) -> None:
     own = {"collection_id": collection_id, "file_id": file_id, "created_at": created_at}
     connection.execute(insert(collection_files).values(**own, **values))
+
+
+def _stay(connection: Connection, collection_id: str, document_id: str) -> None:
+    """Adopt a document, unless it has files: then it came with one of them."""
+    known = select(FILE.file_id).where(FILE.document_id == document_id)
+    if connection.execute(known.limit(1)).first() is None:
+        _adopt(connection, collection_id, document_id, {})
 
 
 def _adopt(

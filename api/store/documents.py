@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from api.errors import NameTaken
 from api.names import document_key
-from api.store.collection_files import attach_file, let_wait_again
+from api.store.collection_files import attach_file, keep_failed_files, let_wait_again
 from api.store.collections import (
     Collection,
     drop_emptied,
@@ -216,6 +216,7 @@ def _make_room(
         )
     for one in named:
         if one.status == "failed":
+            keep_failed_files(connection, one)
             _remove(connection, one.id)
     return next((one.id for one in named if one.status == "ready"), "")
 
@@ -225,8 +226,10 @@ def _waits(document: Document) -> bool:
 
 
 def _give_up(connection: Connection, found: list[Document]) -> list[Document]:
-    """Imports that a later one under their name makes needless."""
-    mark_deleting(connection, [one.id for one in found])
+    """Imports that a later one under their name makes needless; the files that they came from do not go with them."""
+    ids = [one.id for one in found]
+    let_wait_again(connection, ids)
+    mark_deleting(connection, ids)
     return found
 
 
@@ -253,7 +256,7 @@ def _remove(connection: Connection, document_id: str) -> None:
     row = connection.execute(select(documents.c.content_id).where(mine)).first()
     if row is None:
         return
-    let_wait_again(connection, document_id)
+    let_wait_again(connection, [document_id])
     connection.execute(delete(documents).where(mine))
     empty_unless_needed(connection, row.content_id)
     left = select(documents.c.id).where(documents.c.content_id == row.content_id)

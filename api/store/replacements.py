@@ -6,6 +6,7 @@ exchange their contents; what was imported beside is then left with the older co
 
 from sqlalchemy import Connection, insert, select, update
 
+from api.store.collection_files import hand_files_on
 from api.store.database import Database
 from api.store.document_rows import Document, document_of, one_document, select_documents
 from api.store.tables import changes, contents, documents
@@ -25,6 +26,7 @@ class Replacements:
         with self._database.write() as connection:
             newer = one_document(connection, document_id)
             exchange(connection, newer, left_as="deleting")
+            hand_files_on(connection, newer)
             return one_document(connection, newer.replaces), _whatever(connection, document_id)
 
     def of(self, document_id: str) -> Document | None:

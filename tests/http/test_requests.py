@@ -548,6 +548,9 @@ def test_a_file_has_the_name_that_its_sender_means(
         "name=file; filename*=klingon''%DCber.pdf",
         'name=file; filename="=?utf-8?B?3A==?="',
         'name=file; filename="=?klingon?B?3A==?="',
+        "name=file; filename*=utf-7''+2AA-",
+        "name=file; filename*=unicode_escape''%5Cud800",
+        'name=file; filename="=?unicode_escape?q?=5Cud800?="',
     ],
 )
 def test_a_file_name_that_cannot_be_decoded_is_refused(

@@ -71,6 +71,55 @@ def test_a_file_waits_again_when_its_document_is_forgotten_before_it_was_kept(
     assert [one.file_id for one in store.collection_files.waiting(9)] == ["file_1", "file_2"]
 
 
+def test_files_go_with_the_newer_version_that_they_came_for(store: Store, ours: Collection) -> None:
+    old = store.documents.add("a.txt", ours, "old", 10, "tiny").document
+    store.documents.mark_ready(old.id)
+    newer = store.documents.add("a.txt", ours, "digest", 10, "tiny", replace=True).document
+    come(store, ours, "file_1", "b.txt")
+    assert shown(store, ours)["file_1"] == "in_progress"
+    _, left = store.replacements.take_place(newer.id)
+    store.documents.remove(left.id)
+    assert shown(store, ours) == {
+        old.id: "completed",
+        "file_1": "completed",
+        "file_2": "in_progress",
+    }
+
+
+def test_files_wait_again_when_the_newer_version_that_they_came_for_is_given_up(
+    store: Store, ours: Collection
+) -> None:
+    old = store.documents.add("a.txt", ours, "old", 10, "tiny").document
+    store.documents.mark_ready(old.id)
+    store.documents.add("a.txt", ours, "digest", 10, "tiny", replace=True)
+    come(store, ours, "file_1", "b.txt")
+    (given_up,) = store.documents.add("a.txt", ours, "third", 10, "tiny", replace=True).given_up
+    store.documents.remove(given_up.id)
+    assert [one.file_id for one in store.collection_files.waiting(9)] == ["file_1", "file_2"]
+
+
+def test_a_file_that_failed_stays_when_its_document_makes_room(
+    store: Store, ours: Collection
+) -> None:
+    document = come(store, ours, "file_1").document
+    store.documents.mark_failed(document.id, {"detail": "broken"})
+    store.documents.add("a.txt", ours, "other", 10, "tiny")
+    failed = store.collection_files.find(ours.id, "file_1")
+    assert (failed.status, failed.error) == ("failed", {"detail": "broken"})
+
+
+def test_what_failed_for_two_files_stays_for_one_when_the_other_is_tried_again(
+    store: Store, ours: Collection
+) -> None:
+    document = come(store, ours, "file_1").document
+    come(store, ours, "file_2")
+    store.documents.mark_failed(document.id, {"detail": "broken"})
+    again = store.collection_files.add
+    assert again(ours.id, [NewFile("file_1", "a.txt")]) == []
+    assert shown(store, ours) == {"file_1": "in_progress", "file_2": "failed"}
+    assert again(ours.id, [NewFile("file_2", "a.txt")]) == [document.id]
+
+
 def test_collections_take_turns(store: Store, ours: Collection) -> None:
     other = store.collection_cards.create("other", {}, None)
     store.collection_files.add(other.id, [NewFile("file_9", "b.txt")])

@@ -173,7 +173,12 @@ async def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> DatasetRe
     "/{id}", operation_id="delete_dataset", summary="Delete a dataset", responses=problems(404, 422)
 )
 async def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> DeleteDatasetResponse:
-    """Jobs that learn from it have their own copy, and models that have learned from it stay."""
+    """Jobs that learn from it have their own copy, and models that have learned from it stay.
+
+    It leaves every vector store.
+    """
+    await services.datasets.get(dataset_id)
+    await services.vector_stores.files.remove_everywhere(dataset_id)
     gone = await services.datasets.delete(dataset_id)
     models = await services.models.learned_from(gone.id, gone.sha256)
     return DeleteDatasetResponse(

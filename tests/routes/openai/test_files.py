@@ -44,6 +44,14 @@ def test_a_file_is_kept_as_it_came_until_it_is_deleted(sdk: openai.OpenAI) -> No
             gone(file.id)
 
 
+def test_a_file_whose_bytes_are_gone_is_not_found(sdk: openai.OpenAI, service: Service) -> None:
+    file = sent(sdk)
+    service.app.state.services.files.path(file.id).unlink()
+    with pytest.raises(openai.NotFoundError, match="gone"):
+        sdk.files.content(file.id)
+    assert sdk.files.delete(file.id).deleted
+
+
 def test_pages_of_files_follow_each_other(sdk: openai.OpenAI) -> None:
     ids = [sent(sdk, f"{number}.txt").id for number in range(5)]
     batch = sdk.files.create(file=("b.jsonl", b"{}"), purpose="batch", expires_after=HOUR)

@@ -361,5 +361,9 @@ def test_a_key_tunes_what_it_may_use_into_what_it_may_use(tmp_path: Path) -> Non
             sdk.fine_tuning.jobs.create(model="other", training_file=file, suffix="mine")
         job = sdk.fine_tuning.jobs.create(model="demo", training_file=file, suffix="mine")
         assert job.status == "queued"
+        for taken in ("mine", "demo"):  # under the job's id it could not use the model
+            with pytest.raises(openai.BadRequestError) as caught:
+                sdk.fine_tuning.jobs.create(model="demo", training_file=file, suffix=taken)
+            assert caught.value.param == "suffix"
         with pytest.raises(openai.PermissionDeniedError):
             with_key(scopes=["use"]).fine_tuning.jobs.retrieve(job.id)

@@ -12,6 +12,7 @@ import pytest
 
 from api.routes.openai.vector_store_files import AttributesRequest
 from api.routes.openai.vector_store_objects import FileRequest
+from api.store.collection_cards import CollectionCards
 from api.store.collection_files import NewFile
 from api.vector_stores.attaching import AT_ONCE
 from tests.routes.openai.conftest import sdk_over
@@ -374,6 +375,31 @@ def test_an_expired_store_is_not_searched_and_loses_its_documents(
     assert (counts(sdk, store), counts(sdk, kept)) == ({}, {"completed": 1})
     assert sdk.vector_stores.retrieve(store).status == "expired"
     assert sdk.files.retrieve(file).id == file
+
+
+def test_a_store_that_is_brought_back_during_the_round_keeps_its_documents(
+    sdk: SDK, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life: Any = {"anchor": "last_active_at", "days": 1}
+    store = sdk.vector_stores.create(expires_after=life).id
+    added(sdk, store, sent(sdk))
+    stale = service.store.collection_cards.expired(datetime.now(UTC) + timedelta(days=2))
+    assert [one.id for one in stale] == [store]
+    monkeypatch.setattr(CollectionCards, "expired", lambda *_: stale)
+    sweep(service, datetime.now(UTC))
+    assert counts(sdk, store) == {"completed": 1}
+
+
+@pytest.mark.usefixtures("trainable")
+def test_a_file_leaves_its_stores_when_it_is_deleted_as_a_dataset(
+    sdk: SDK, service: Service
+) -> None:
+    rows = ("rows.csv", b"prompt,completion\n" + b"Who?,Orlo.\n" * 12)
+    store = sdk.vector_stores.create().id
+    file = added(sdk, store, sdk.files.create(file=rows, purpose="fine-tune").id)
+    assert file.status == "completed"
+    assert service.client.delete(f"/datasets/{file.id}").status_code == 200
+    assert counts(sdk, store) == {}
 
 
 def test_a_file_leaves_its_stores_at_its_end(sdk: SDK, service: Service) -> None:

@@ -68,7 +68,7 @@ async def create(
         await _require_base(request.model, services)
         for where in FILES:
             await _require_rows(where, getattr(request, where), parameters, services)
-        job = await _submitted(submission, services)
+        job = await _submitted(submission, services, caller)
     return await _shown(job.id, services)
 
 
@@ -132,13 +132,15 @@ async def _shown(job_id: str, services: Services) -> dict[str, Any]:
     return job_object(await services.jobs.show(job_id))
 
 
-async def _submitted(submission: Submission, services: Services) -> Job:
-    """Under a name of its own, or, where the suffix is no free name, under the job's id."""
+async def _submitted(submission: Submission, services: Services, caller: Caller) -> Job:
+    """Under a name of its own, or, where the suffix is no free name, under the job's id, if the key may use that."""
     try:
         return await services.jobs.submit(submission)
-    except (InvalidName, NameTaken):
+    except (InvalidName, NameTaken) as error:
         if submission.model_name is None:
             raise
+        if caller.models is not None:
+            raise refuse("suffix", error.detail) from error
         return await services.jobs.submit(replace(submission, model_name=None))
 
 
