@@ -29,6 +29,8 @@ from api.store.tables import response_items, responses, within
 Item = Mapping[str, Any]
 MOST_TURNS = 1000
 """Of a chain."""
+MOST_ITEMS = 20_000
+"""Of a chain: small ones too cost time by their number, and what a model thought is never too long for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ class Responses:
             items: list[Item] = []
             for (text,) in said:
                 most_characters -= len(text)
-                if most_characters < 0:
+                if most_characters < 0 or len(items) == MOST_ITEMS:
                     return Chain((), is_too_long=True)
                 items.append(json.loads(text))
         return Chain(items)

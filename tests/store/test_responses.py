@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.store import Store, open_store
-from api.store.responses import MOST_TURNS, Kept, KeptResponse, Responses
+from api.store.responses import MOST_ITEMS, MOST_TURNS, Kept, KeptResponse, Responses
 
 ROOM = 10_000
 
@@ -78,3 +78,12 @@ def test_a_chain_has_an_end(store: Store) -> None:
             )
     assert rows.chain(str(MOST_TURNS), 0, ROOM).is_too_long
     assert not rows.chain(str(MOST_TURNS - 1), 0, ROOM).is_too_long
+
+
+def test_a_chain_has_so_many_items(store: Store) -> None:
+    rows = store.of("default").responses
+    most = [{"id": str(number)} for number in range(MOST_ITEMS)]
+    rows.put(KeptResponse("most", "", {}, most, []), 0, Kept(ROOM, -1))
+    assert len(rows.chain("most", 0, 10**9).items) == MOST_ITEMS
+    put(rows, "one more", "most")
+    assert rows.chain("one more", 0, 10**9).is_too_long

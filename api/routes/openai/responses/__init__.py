@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Any, Literal
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
@@ -150,15 +152,19 @@ async def _items(request: ResponseRequest, services: Services) -> list[Placed]:
 async def _question(
     request: ResponseRequest, plan: Plan, own: Sequence[Placed], services: Services
 ) -> Question:
-    """What is asked of the model: all that was said before, and what is said now."""
+    """What is asked of the model: all that was said before, and what is said now. Beside the event loop, for that may
+    be thousands of items.
+    """
     options = request.options(plan)
     stores = await stores_of(plan, request.model, services)
     model = await services.answers.model(request.model, over_documents=bool(stores))
     seen().model = model.name
     previous = request.previous_response_id
-    before = read(await services.responses.before(previous)) if previous else []
+    kept_items = await services.responses.before(previous) if previous else []
+    before = await run_sync(read, kept_items)
     placed = [*(Placed("previous_response_id", one) for one in before), *own]
-    messages = conversation(placed, sees="images" in model.capabilities)
+    sees = "images" in model.capabilities
+    messages = await run_sync(partial(conversation, placed, sees=sees))
     if request.instructions:
         messages.insert(0, Message("system", request.instructions))
     sources = await sources_of(stores, plan, messages, services)
