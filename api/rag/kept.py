@@ -70,8 +70,16 @@ class Responses:
         return chain.items
 
     async def items(self, ids: Sequence[str]) -> Mapping[str, Item]:
-        """Those of the items that are kept, by their ids."""
-        return await run_sync(self._rows.items, ids, self._since) if ids else {}
+        """Those of the items that are kept, by their ids; `errors.InvalidOption` where they are longer than a
+        conversation may be: each counts as often as it is named.
+        """
+        if not ids:
+            return {}
+        found = await run_sync(self._rows.items, ids, self._since, MOST_CHARACTERS)
+        if found is None:
+            why = "The items that are referred to are too long together. Refer to fewer."
+            raise InvalidOption(why, where="input")
+        return found
 
     async def expire(self, now: datetime) -> None:
         """Forget what was not used for so long, in every workspace."""

@@ -12,9 +12,11 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     Connection,
+    Row,
     Text,
     and_,
     delete,
+    func,
     insert,
     literal,
     select,
@@ -157,19 +159,35 @@ class Responses:
                 items.append(json.loads(text))
         return Chain(items)
 
-    def items(self, ids: Sequence[str], since: float) -> dict[str, Item]:
-        """The items of these ids that are kept, by their ids: of several the one that came last."""
-        columns = [response_items.c[name] for name in ("item_id", "item", "response_id")]
-        named = select(*columns).where(among(response_items.c.item_id, ids))
+    def items(
+        self, ids: Sequence[str], since: float, most_characters: int
+    ) -> dict[str, Item] | None:
+        """The items of these ids that are kept, by their ids: of several the one that came last. None where they are
+        more, each counted as often as it is named.
+        """
+        raw = type_coerce(response_items.c.item, Text)
+        columns = [response_items.c[name] for name in ("item_id", "response_id", "number")]
+        named = select(*columns, func.length(raw).label("characters"))
+        named = named.where(among(response_items.c.item_id, ids))
         first = named.limit(-1).subquery()  # SQLite would rather walk through all of the workspace
         query = (
-            select(first.c.item_id, first.c.item)
+            select(first)
             .join(responses, responses.c.id == first.c.response_id)
             .where(self._mine, responses.c.used_at >= since)
             .order_by(responses.c.made_at)
         )
         with self._database.read() as connection:
-            return {row.item_id: row.item for row in connection.execute(query)}
+            last = {row.item_id: row for row in connection.execute(query)}
+            if sum(last[id].characters for id in ids if id in last) > most_characters:
+                return None
+            return {id: self._item(connection, one) for id, one in last.items()}
+
+    def _item(self, connection: Connection, at: Row[Any]) -> Item:
+        here = (response_items.c.response_id == at.response_id) & (
+            response_items.c.number == at.number
+        )
+        found: Item = connection.execute(select(response_items.c.item).where(here)).scalar_one()
+        return found
 
     def _before(self, id: str) -> CTE:
         """A response and those that it goes on with, the newest first, as far as they are there."""

@@ -1,13 +1,14 @@
 """Responses are kept by their last use, each with all that was said before it."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.store import Store, open_store
-from api.store.responses import MOST_ITEMS, MOST_TURNS, Kept, KeptResponse, Responses
+from api.store.responses import MOST_ITEMS, MOST_TURNS, Item, Kept, KeptResponse, Responses
 
 ROOM = 10_000
 
@@ -20,8 +21,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def put(rows: Responses, id: str, previous: str = "", now: float = 0, **kept: Any) -> None:
-    said = [{"id": f"said_{id}", "text": f"to {id}"}]
+def put(
+    rows: Responses,
+    id: str,
+    previous: str = "",
+    now: float = 0,
+    input: Sequence[Item] = (),
+    **kept: Any,
+) -> None:
+    said = input or [{"id": f"said_{id}", "text": f"to {id}"}]
     came = [{"id": f"came_{id}", "text": f"of {id}"}]
     one = KeptResponse(id, previous, {"id": id}, said, came)
     rows.put(one, now, Kept(**{"most": ROOM, "since": -1, **kept}))
@@ -36,8 +44,16 @@ def test_a_chain_is_all_that_was_said_in_its_order(store: Store) -> None:
     for id, previous in (("a", ""), ("b", "a"), ("c", "b"), ("other", "a")):
         put(rows, id, previous)
     assert texts(rows, "c") == ["to a", "of a", "to b", "of b", "to c", "of c"]
-    assert rows.items(["said_b", "came_c", "made up"], 0).keys() == {"said_b", "came_c"}
+    assert (rows.items(["said_b", "came_c", "made up"], 0, ROOM) or {}).keys() == {
+        "said_b",
+        "came_c",
+    }
     assert rows.chain("c", 0, 40).is_too_long
+    one = len(json.dumps({"id": "said_a", "text": "to a"}))
+    assert rows.items(["said_a"] * 3, 0, 3 * one)
+    assert rows.items(["said_a"] * 3, 0, 3 * one - 1) is None
+    put(rows, "late", now=1, input=[{"id": "said_a", "text": "anew"}])
+    assert rows.items(["said_a"], 0, ROOM) == {"said_a": {"id": "said_a", "text": "anew"}}
     rows.remove("a")
     assert rows.chain("c", 0, ROOM).missing == "a"
     assert rows.chain("made up", 0, ROOM).missing == "made up"
@@ -52,7 +68,7 @@ def test_what_is_gone_on_with_stays_and_the_least_used_go_first(store: Store) ->
     assert texts(rows, "goes on", since=3) == ["to long", "of long", "to goes on", "of goes on"]
     put(rows, "late", now=9, since=4)
     assert rows.get("long", 0) is None
-    assert rows.items(["said_long"], 0) == {}
+    assert rows.items(["said_long"], 0, ROOM) == {}
     assert store.responses.forget_old(10) == 1
 
 
@@ -63,7 +79,7 @@ def test_a_workspace_has_its_own_and_its_own_bound(store: Store) -> None:
     assert first.get("a", 0)
     assert team.get("a", 0) is None
     assert team.chain("b", 0, ROOM).missing == "a"
-    assert team.items(["said_a"], 0) == {}
+    assert team.items(["said_a"], 0, ROOM) == {}
     assert not team.remove("a")
 
 

@@ -299,3 +299,11 @@ def test_what_is_kept_is_read_listed_and_forgotten(sdk: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.responses.create(model="demo", input="On", previous_response_id=made.id)
     assert caught.value.code == "previous_response_not_found"
+
+
+def test_what_is_referred_to_has_an_end(sdk: openai.OpenAI) -> None:
+    long: Any = {"type": "message", "role": "user", "id": "msg_long", "content": "long" * 90_000}
+    sdk.responses.create(model="demo", input=[long], max_output_tokens=1)
+    again: Any = [{"type": "item_reference", "id": "msg_long"}] * 100
+    with pytest.raises(openai.BadRequestError, match="Refer to fewer"):
+        sdk.responses.create(model="demo", input=again)

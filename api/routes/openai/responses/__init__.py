@@ -1,6 +1,6 @@
 """/v1/responses: a model answers what is said, or goes on with what was said before; what it answered is kept."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -22,6 +22,7 @@ from api.routes.openai.pages import page as list_of
 from api.routes.openai.responses.choices import Plan
 from api.routes.openai.responses.events import Writer
 from api.routes.openai.responses.items import (
+    InputItem,
     MessageItem,
     OtherItem,
     Placed,
@@ -136,8 +137,13 @@ async def _items(request: ResponseRequest, services: Services) -> list[Placed]:
         return [Placed("input", MessageItem(role="user", content=request.input))]
     named = [one.id for one in request.input if isinstance(one, ReferenceItem)]
     known = await services.responses.items(named)
+    return await run_sync(_placed, request.input, known)
+
+
+def _placed(items: Sequence[InputItem], known: Mapping[str, Any]) -> list[Placed]:
+    """The items at their places; in a thread, for those that are kept are read each time that they are named."""
     placed = []
-    for number, item in enumerate(request.input):
+    for number, item in enumerate(items):
         where = f"input.{number}"
         if isinstance(item, OtherItem):
             raise refuse(f"{where}.type", f"There is no {item.type[:80]!r} here.")
