@@ -1,5 +1,6 @@
 """What can be done with batches: make one, list them, look at one, cancel one."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ class Batches:
         self._shelf = shelf
         self._files = files
         self._runner = runner
+        self._queueing = asyncio.Lock()
 
     def start(self, files_of: FilesOf, ask: Ask) -> None:
         """Bring those of all workspaces to their end; `files_of` gives the files of a workspace."""
@@ -52,11 +54,6 @@ class Batches:
                 f"File {file.id} was uploaded for {file.purpose!r}: upload it with the purpose {PURPOSE!r}.",
                 where="input_file_id",
             )
-        if self._runner.length(key) >= MOST_A_KEY:
-            raise TooManyRequests(
-                f"{MOST_A_KEY} batches of this key are on their way, and it may have no more.",
-                retry_after_seconds=RETRY_SECONDS,
-            )
         batch = Batch(
             id=self._shelf.new_id(),
             status="validating",
@@ -68,9 +65,18 @@ class Batches:
             metadata=wanted.metadata,
             files_kept_seconds=wanted.files_kept_seconds,
         )
-        await run_sync(self._placed, batch)
-        self._runner.add(batch)
+        async with self._queueing:  # else those that come at once would all find room
+            self._require_room(key)
+            await run_sync(self._placed, batch)
+            self._runner.add(batch)
         return batch
+
+    def _require_room(self, key: str) -> None:
+        if self._runner.length(key) >= MOST_A_KEY:
+            raise TooManyRequests(
+                f"{MOST_A_KEY} batches of this key are on their way, and it may have no more.",
+                retry_after_seconds=RETRY_SECONDS,
+            )
 
     def _placed(self, batch: Batch) -> None:
         with self._shelf.growing(batch.id) as folder:

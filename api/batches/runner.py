@@ -36,6 +36,7 @@ class BatchRunner:
         self._retry_seconds = retry_seconds
         self._waiting: dict[str, str] = {}
         self._begun: dict[str, str] = {}
+        self._cancelled: set[str] = set()
         self._running: dict[str, Running] = {}
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -54,10 +55,15 @@ class BatchRunner:
         """Bring on another one."""
         if batch.id not in self._begun:
             self._waiting[batch.id] = batch.key
+            if batch.status == "cancelling":
+                self._cancelled.add(batch.id)
             self._woken.set()
 
     def interrupt(self, id: str) -> None:
-        """It is cancelled: its card says so already."""
+        """It is cancelled: its card says so already. It asks nothing more, and waits for no other to end."""
+        if id in self._waiting or id in self._begun:
+            self._cancelled.add(id)
+            self._woken.set()
         if id in self._running:
             self._running[id].interrupt()
 
@@ -85,7 +91,7 @@ class BatchRunner:
         while True:
             self._woken.clear()
             for id, key in list(self._waiting.items()):
-                if list(self._begun.values()).count(key) < AT_ONCE:
+                if id in self._cancelled or list(self._begun.values()).count(key) < AT_ONCE:
                     self._begun[id] = self._waiting.pop(id)
                     self._go(self._bring(id, files_of, ask))
             await self._woken.wait()
@@ -121,6 +127,8 @@ class BatchRunner:
         finally:
             self._running.pop(id, None)
             del self._begun[id]
+            if id not in self._waiting:
+                self._cancelled.discard(id)
             self._woken.set()
 
     def _go(self, work: Coroutine[None, None, None]) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from api.batches.batches import Batches, Wanted
+from api.batches.batches import MOST_A_KEY, Batches, Wanted
 from api.batches.cards import Cards
 from api.batches.runner import AT_ONCE, BatchRunner
 from api.batches.values import Answer, Ask, Batch
 from api.data_folder.shelf import Shelf
 from api.datasets.opening import open_datasets
 from api.datasets.receiving import Upload
+from api.errors import TooManyRequests
 from api.files.files import Files
 from api.files.opening import open_files
 from api.models.bases import BaseModels
@@ -78,6 +79,31 @@ async def test_many_batches_of_one_key_do_not_hold_up_the_first_of_another(
     let_go.set()
     for one in many:
         assert (await ended(batches, one)).status == "completed"
+
+
+async def never(key: str, path: str, body: bytes) -> Answer:
+    await asyncio.Event().wait()
+    return DONE
+
+
+async def test_one_that_waits_for_others_is_cancelled_at_once(
+    files: Files, runner: BatchRunner
+) -> None:
+    batches, wanted = await begun(files, runner, never)
+    *others, late = [await batches.create(wanted, "many") for _ in range(AT_ONCE + 1)]
+    await batches.cancel(late.id)
+    assert (await ended(batches, late)).status == "cancelled"
+    assert not any([(await batches.get(one.id)).is_over for one in others])
+
+
+async def test_those_that_come_at_once_find_no_more_room_than_there_is(
+    files: Files, runner: BatchRunner
+) -> None:
+    batches, wanted = await begun(files, runner, never)
+    asked = [batches.create(wanted, "many") for _ in range(MOST_A_KEY + 5)]
+    made = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(one, TooManyRequests) for one in made) == 5
+    assert runner.length("many") == MOST_A_KEY
 
 
 async def test_a_batch_that_breaks_off_is_brought_on_again(
