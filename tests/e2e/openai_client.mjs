@@ -33,6 +33,25 @@ const answered = await client.responses.create({ ...asked, input: "Hello" });
 const responding = client.responses.stream({ ...asked, input: "Hello", store: false });
 const responded = await responding.finalResponse();
 
+const city = { type: "string", maxLength: 20 };
+const parameters = { type: "object", properties: { city }, required: ["city"] };
+const called = await client.chat.completions.create({
+  model,
+  messages,
+  tools: [{ type: "function", function: { name: "weather", parameters } }],
+  tool_choice: { type: "function", function: { name: "weather" } },
+});
+
+const content = "Orlo is a light.";
+const sent = await client.files.create({
+  file: await OpenAI.toFile(Buffer.from(content), "orlo.txt"),
+  purpose: "assistants",
+});
+const kept = [];
+for await (const one of client.files.list()) kept.push(one.id);
+const read = await (await client.files.content(sent.id)).text();
+const gone = await client.files.delete(sent.id);
+
 let refused = null;
 try {
   await client.chat.completions.create({ model: "nobody", messages });
@@ -50,6 +69,8 @@ console.log(
     responded: responded.output_text,
     written: written.choices[0].text,
     dimensions: vectors.data.map((one) => one.embedding.length),
+    called: called.choices[0].message.tool_calls[0].function,
+    file: [kept.includes(sent.id), read === content, gone.deleted],
     refused,
   }),
 );

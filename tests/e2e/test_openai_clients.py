@@ -153,6 +153,9 @@ def test_the_node_sdk_hears_the_same(served: Server, node_sdk: Path) -> None:
     assert heard["usage"]["completion_tokens"] > 0
     assert heard["written"]
     assert heard["dimensions"] == [384, 384]  # asked for as base64, as this SDK does by itself
+    assert heard["called"]["name"] == "weather"
+    assert set(json.loads(heard["called"]["arguments"])) == {"city"}
+    assert heard["file"] == [True, True, True]
     assert heard["refused"] == ["NotFoundError", 404, "model_not_found"]
 
 

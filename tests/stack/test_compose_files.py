@@ -131,9 +131,9 @@ def test_our_images_are_built_and_never_looked_for_in_a_registry(name: str) -> N
     assert SERVICES[name]["pull_policy"] == "never"
 
 
-@pytest.mark.parametrize("name", ["ollama", "chromadb"])
+@pytest.mark.parametrize("name", ["ollama", "chromadb", "webui"])
 def test_images_of_others_are_pinned(name: str) -> None:
-    assert re.fullmatch(r"[a-z/]+:\$\{[A-Z_]+:-\d+\.\d+\.\d+\}", SERVICES[name]["image"])
+    assert re.fullmatch(r"[a-z/-]+:v?\$\{[A-Z_]+:-\d+\.\d+\.\d+\}", SERVICES[name]["image"])
 
 
 def test_only_the_api_publishes_a_port_and_on_loopback() -> None:
@@ -142,6 +142,16 @@ def test_only_the_api_publishes_a_port_and_on_loopback() -> None:
     assert published.keys() == {"fastapi"}
     (port,) = published["fastapi"]
     assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "3000", 3000)
+
+
+def test_a_page_to_chat_on_comes_when_it_is_asked_for_and_asks_the_api() -> None:
+    assert SERVICES["webui"]["profiles"] == ["webui"]
+    merged_with_it = merged(GPU, COMPOSE_PROFILES="webui", LLM_FASTAPI_API_KEY="k")["webui"]
+    (port,) = merged_with_it["ports"]
+    assert (port["host_ip"], port["published"]) == ("127.0.0.1", "3080")
+    told = merged_with_it["environment"]
+    assert told["OPENAI_API_BASE_URL"] == "http://fastapi:3000/v1"
+    assert told["OPENAI_API_KEY"] == "k"
 
 
 def test_the_api_starts_on_loopback_without_a_key() -> None:
@@ -231,6 +241,7 @@ def test_the_example_names_every_variable_of_the_compose_files() -> None:
 def test_the_example_shows_the_defaults_of_the_compose_files() -> None:
     defaults = dict(re.findall(r"\$\{([A-Z_]+):?-([^$}]+)\}", GPU.read_text(encoding="utf-8")))
     del defaults["LLM_FASTAPI_BIND"]  # the example opens it
+    del defaults["LLM_FASTAPI_API_KEY"]  # and so has a key
     assert {name: EXAMPLE[name] for name in defaults} == defaults
 
 
