@@ -12,7 +12,7 @@ from api.auth.keys import KeyCatalog
 from api.auth.limits import Limits
 from api.auth.usage import Usage
 from api.errors import ApiError
-from api.runtime.fair import ASKING, Asking
+from api.runtime.fair import ASKING, SPENT, Asking, Spent
 from api.store import Store
 
 LOGGER = logging.getLogger("api.auth")
@@ -31,7 +31,12 @@ class Auth:
     def let_in(self, caller: Caller, *, in_background: bool = False) -> None:
         """A request begins: it waits for a model among those of its key, behind others where nobody waits for it."""
         ASKING.set(Asking(caller.key_id, in_background))
+        SPENT.set(Spent())
         self.usage.saw(caller)
+
+    def spent(self) -> Spent:
+        """What the models took that the running request has asked."""
+        return SPENT.get() or Spent()
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:

@@ -125,11 +125,17 @@ class KeyCheck:
         return enter(caller.key_id, allowed, tokens, now, in_background=is_inside)
 
     def _settle(self, caller: Caller, place: Place, scope: Scope) -> None:
-        """Count what it took. Of an answer that was cut short nobody knows: the estimate and what was sent stand."""
+        """Count what it took. Of an answer that was cut short nobody knows: the estimate and what was sent stand. One
+        that was of no use, a call beyond its schema, took what the model took.
+        """
         now = seen()
         prompt, completion = now.prompt_tokens or 0, now.completion_tokens or 0
         if not now.is_whole or now.status == ClientGone.status:
             prompt, completion = prompt or place.held, max(completion, now.pieces)
+        elif now.problem and self._auth:
+            spent = self._auth.spent()
+            prompt = max(prompt, spent.prompt_tokens)
+            completion = max(completion, spent.completion_tokens)
         took = prompt + completion
         place.leave(took)
         if self._auth and (took or now.status is None or now.status < 400):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from api.errors import TooManyRequests
-from api.runtime import Message, ModelRef, ModelRuntime, Options, Piece, name_of
+from api.runtime import Message, ModelRef, ModelRuntime, Options, Piece, Usage, name_of
 from api.runtime.over import RuntimeOver
 
 RETRY_SECONDS = 5
@@ -31,6 +31,23 @@ class Asking(NamedTuple):
 
 ASKING: ContextVar[Asking] = ContextVar("asking", default=Asking())  # noqa: B039  it is frozen
 """Set for each request by who knows the caller."""
+
+
+@dataclass(slots=True)
+class Spent:
+    """Tokens that the answers of a request have taken so far, also one that turned out to be of no use."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, usage: Usage) -> None:
+        """One answer more."""
+        self.prompt_tokens += usage.prompt_tokens
+        self.completion_tokens += usage.completion_tokens
+
+
+SPENT: ContextVar[Spent | None] = ContextVar("spent", default=None)
+"""Set for each request as well."""
 
 _Waiting = OrderedDict[str, deque[asyncio.Future[None]]]
 
@@ -195,6 +212,9 @@ class FairRuntime(RuntimeOver):
     async def _in_turn(
         self, model: ModelRef, pieces: AsyncGenerator[Piece, None]
     ) -> AsyncGenerator[Piece, None]:
+        spent = SPENT.get()
         async with self._turns.of(name_of(model), ASKING.get()), aclosing(pieces):
             async for piece in pieces:
+                if spent and piece.usage:
+                    spent.add(piece.usage)
                 yield piece

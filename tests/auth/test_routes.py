@@ -216,6 +216,23 @@ def test_tokens_count_as_they_were_and_usage_tells_them(guarded: Service) -> Non
     assert guarded.client.get(f"/usage?key_id={id}", headers=other).json() == {"usage": []}
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_beyond_its_schema_counts_as_well(guarded: Service, stream: bool) -> None:
+    id, key = made(guarded, tokens_per_minute=1000)
+    never = {"name": "f", "parameters": {"type": "object", "not": {}}}
+    body = {
+        "model": "demo",
+        "stream": stream,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "tools": [{"type": "function", "function": never}],
+        "tool_choice": "required",
+    }
+    answer = guarded.client.post("/v1/chat/completions", json=body, headers=key)
+    assert "do not hold their schema" in answer.text
+    (row,) = guarded.client.get(f"/usage?key_id={id}", headers=ADMIN).json()["usage"]
+    assert (row["prompt_tokens"] > 0, row["completion_tokens"] > 0) == (True, True)
+
+
 def test_an_admin_of_another_workspace_sees_the_keys_and_the_usage_of_that_one(
     guarded: Service,
 ) -> None:
