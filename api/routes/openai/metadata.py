@@ -1,11 +1,11 @@
-"""What clients attach to things of theirs, and get back as it was."""
+"""What clients attach to things of theirs, and get back as it was; the bounds are OpenAI's."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
-    Field(max_length=16),
-]
-"""OpenAI's bounds."""
+MOST_PAIRS = 16
+
+Key = Annotated[str, Field(max_length=64)]
+Text = Annotated[str, Field(strict=True, max_length=512)]
+Metadata = Annotated[dict[Key, Text], Field(max_length=MOST_PAIRS)]

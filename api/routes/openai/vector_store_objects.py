@@ -8,20 +8,15 @@ from pydantic import BaseModel, Field, StrictBool
 
 from api.names import MAX_NAME_CHARACTERS
 from api.routes.openai.body import refuse
+from api.routes.openai.metadata import MOST_PAIRS, Key, Text
 from api.settings import Settings
 from api.store.collection_files import CollectionFile
+from api.vector_stores.filters import Number
 from api.vector_stores.values import STATUSES, Counts, FileBatch, Passage, VectorStore
 
-MOST_PAIRS = 16
-LONGEST_KEY = 64
-LONGEST_VALUE = 512
 SHORTEST_CHUNK, LONGEST_CHUNK = 100, 4096
 """Tokens that the clients' own type of a chunking strategy takes."""
 
-Key = Annotated[str, Field(max_length=LONGEST_KEY)]
-Text = Annotated[str, Field(strict=True, max_length=LONGEST_VALUE)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Metadata = Annotated[dict[Key, Text], Field(max_length=MOST_PAIRS)]
 Attributes = Annotated[dict[Key, StrictBool | Number | Text], Field(max_length=MOST_PAIRS)]
 FileId = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 

@@ -12,11 +12,11 @@ from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
 from api.routes.openai.body import Page, json_body, query
 from api.routes.openai.files import require_purpose
+from api.routes.openai.metadata import Metadata
 from api.routes.openai.pages import page
 from api.routes.openai.vector_store_objects import (
     Chunking,
     FileId,
-    Metadata,
     passage_object,
     require_chunking,
     store_object,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from api.names import MAX_NAME_CHARACTERS
 from api.routes.openai.body import Unsupported, refuse
 from api.routes.openai.fine_tuning.hyperparameters import Hyperparameters, parameters_of
+from api.routes.openai.metadata import Metadata
 
 UNSUPPORTED = {
     "integrations": Unsupported(
@@ -21,8 +22,6 @@ FileId = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 Suffix = Annotated[
     str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")
 ]
-Key = Annotated[str, Field(max_length=64)]
-Metadata = Annotated[dict[Key, Annotated[str, Field(max_length=512)]], Field(max_length=16)]
 
 
 class OneMethod(BaseModel):

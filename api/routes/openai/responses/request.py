@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from api.names import MAX_NAME_CHARACTERS
 from api.routes.openai.body import Unsupported, refuse
 from api.routes.openai.formats import PlainText, TextFormat, schema_of
+from api.routes.openai.metadata import Metadata
 from api.routes.openai.responses.choices import Choice, FunctionTool, Plan, Tool, planned
 from api.routes.openai.responses.items import MAX_ITEMS, Id, InputItem
 from api.routes.openai.sampling import Effort, Sampling, thinks
@@ -36,8 +37,6 @@ Included = Literal[
     "reasoning.encrypted_content",
     "message.output_text.logprobs",
 ]
-Label = Annotated[str, Field(max_length=64)]
-Text = Annotated[str, Field(max_length=512)]
 SENT_AS = {
     "max_tokens": "max_output_tokens",
     "logprobs": "top_logprobs",
@@ -84,7 +83,7 @@ class ResponseRequest(Sampling):
     tool_choice: Choice | None = None
     parallel_tool_calls: bool = True
     reasoning: ReasoningOptions = Field(default_factory=ReasoningOptions)
-    metadata: dict[Label, Text] = Field(default_factory=dict, max_length=16)
+    metadata: Metadata = Field(default_factory=dict)
     user: str | None = None
 
     def plan(self) -> Plan:
