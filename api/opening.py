@@ -207,7 +207,6 @@ class Once:
             first.models if first else None,
         )
         answers = open_answers(settings, store, runtime, index, models, bundled)
-        files = open_files(settings, datasets, id)
         return Services(
             workspace=id,
             views=first.views if first else Views(self),
@@ -266,7 +265,8 @@ class Views:
         """All that a workspace sees; `errors.InvalidName` for what is no workspace's name."""
         if workspace not in self._made:
             valid_workspace(workspace)
-            self._made[workspace] = self._once.services_of(workspace, first)
+            made = self._once.services_of(workspace, first)
+            return self._made.setdefault(workspace, made)  # two threads may come at once
         return self._made[workspace]
 
 

@@ -71,7 +71,8 @@ class Datasets:
             files = {fold: path for fold in FOLDS if (path := path_of(folder, fold)).is_file()}
             report = await lint(files, base=reader.folder)
             card |= {"name": name or upload.name or id, "base_model": reader.name}
-            card |= {"report": report.model_dump(), "first_rows": _first_rows(files["train"])}
+            first_rows = await anyio.to_thread.run_sync(_first_rows, files["train"])
+            card |= {"report": report.model_dump(), "first_rows": first_rows}
             if expires_at:
                 card[KEPT_UNTIL] = expires_at.isoformat()
             await anyio.to_thread.run_sync(self._shelf.place, folder, id, card)

@@ -101,8 +101,8 @@ class Importer:
             begin = partial(
                 bring, self._store, self.files, *wanted, replace=replace, file_id=file_id
             )
-            document, is_new, _, given_up = await run_sync(begin)
             await run_sync(self._store.collection_cards.touch, [collection.id])
+            document, is_new, _, given_up = await run_sync(begin)
             self._tell_needless(given_up)
             self.discard(given_up)
             if document.status == "importing" and document.id not in self._running:

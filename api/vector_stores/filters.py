@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, model_validator
@@ -10,6 +11,7 @@ from api.names import MAX_NAME_CHARACTERS
 
 MOST_VALUES = 1000
 MOST_FILTERS = 100
+"""In one another and beside one another, all together: each is held against each file."""
 DEEPEST = 10
 """How many filters stand in one another."""
 
@@ -45,12 +47,17 @@ class Comparison(BaseModel):
 
     def holds(self, attributes: Attributes) -> bool:
         """Whether a file with these attributes is meant."""
-        found = attributes.get(self.key)
-        values = self.value if isinstance(self.value, list) else [self.value]
+        kind, found = _with_kind(attributes.get(self.key))
         if self.type in ORDERED:
-            return _are_alike(found, values[0]) and ORDERED[self.type](found, values[0])
-        is_among = any(_are_alike(found, one) and found == one for one in values)
-        return is_among == (self.type in ("eq", "in"))
+            alike, value = _with_kind(self.value)
+            return kind is alike and ORDERED[self.type](found, value)
+        return ((kind, found) in self._values) == (self.type in ("eq", "in"))
+
+    @cached_property
+    def _values(self) -> frozenset[tuple[type, object]]:
+        return frozenset(
+            map(_with_kind, self.value if isinstance(self.value, list) else [self.value])
+        )
 
 
 class Compound(BaseModel):
@@ -62,9 +69,11 @@ class Compound(BaseModel):
     filters: list["Comparison | Compound"] = Field(max_length=MOST_FILTERS)
 
     @model_validator(mode="after")
-    def _is_shallow(self) -> "Compound":
+    def _is_small(self) -> "Compound":
         if depth_of(self) > DEEPEST:
             raise ValueError(f"at most {DEEPEST} filters stand in one another")
+        if count_of(self) > MOST_FILTERS:
+            raise ValueError(f"at most {MOST_FILTERS} filters in all")
         return self
 
     def holds(self, attributes: Attributes) -> bool:
@@ -83,8 +92,12 @@ def depth_of(filter: Filter) -> int:
     return 1 + max(map(depth_of, filter.filters), default=0)
 
 
-def _are_alike(one: object, other: object) -> bool:
-    """Both booleans, both numbers or both texts."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return isinstance(one, bool) and isinstance(other, bool)
-    return any(isinstance(one, kind) and isinstance(other, kind) for kind in ((int, float), str))
+def count_of(filter: Filter) -> int:
+    """How many filters stand in it, however deep."""
+    return 0 if isinstance(filter, Comparison) else sum(1 + count_of(one) for one in filter.filters)
+
+
+def _with_kind(value: object) -> tuple[type, object]:
+    """Booleans are no numbers here, and whole numbers are of the kind of all numbers."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float if is_number else type(value), value

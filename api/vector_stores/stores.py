@@ -103,7 +103,8 @@ class VectorStores:
         """
 
         def found() -> Sources:
-            scope = Scope("the vector stores", tuple(map(self._used, dict.fromkeys(ids))))
+            used = {one.id: one for one in map(self._used, dict.fromkeys(ids))}
+            scope = Scope("the vector stores", tuple(used.values()))
             self._cards.touch(scope.ids)
             if filter is None:
                 return Sources(scope, None, most, least, rerank)

@@ -5,7 +5,9 @@ import importlib
 import json
 import pkgutil
 import re
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ import api.routes
 from api.auth.callers import ANYONE, CALLER
 from api.data_folder.shelf import Shelf
 from api.http.request import get_callers_services
+from api.opening import Once
+from api.services import Services
 from api.store.collection_files import NewFile
 from api.store.jobs import new_job_id
 from tests.routes.test_adapters import adapter, zipped
@@ -667,3 +671,18 @@ def test_equal_names_and_equal_bytes_are_taken_in_each_workspace(service: Servic
     with within(service, "default") as client:
         assert client.get("/show_model/zora").status_code == 200
         assert client.get("/list_models").json()["All Created Models"] == ["demo", "zora"]
+
+
+def test_requests_that_come_at_once_open_one_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, open_it = threading.Barrier(2), Once.services_of
+
+    def when_both_ask(once: Once, workspace: str, first: Services) -> Services:
+        both.wait(timeout=5)
+        return open_it(once, workspace, first)
+
+    with open_service(tmp_path) as service, ThreadPoolExecutor(2) as pool:
+        monkeypatch.setattr(Once, "services_of", when_both_ask)
+        one, other = pool.map(service.app.state.services.of, ["team", "team"])
+        assert one is other

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from api.vector_stores.filters import DEEPEST, Filter
+from api.vector_stores.filters import DEEPEST, MOST_FILTERS, Filter
 
 FILTERS: TypeAdapter[Filter] = TypeAdapter(Filter)
 NOTED: dict[str, Any] = {"year": 2020, "rate": 1.5, "kind": "b", "day": "2026-02-01", "new": True}
@@ -73,3 +73,11 @@ def test_filters_stand_in_one_another_only_so_deep() -> None:
     assert holds(**filter)
     with pytest.raises(ValidationError, match="at most"):
         holds(type="and", filters=[filter])
+
+
+def test_filters_are_only_so_many_in_all() -> None:
+    fits = {"type": "eq", "key": "kind", "value": "b"}
+    half = {"type": "and", "filters": [fits] * (MOST_FILTERS // 2 - 1)}
+    assert holds(type="and", filters=[half, half])
+    with pytest.raises(ValidationError, match="in all"):
+        holds(type="and", filters=[half, half, fits])

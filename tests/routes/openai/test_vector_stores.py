@@ -10,10 +10,12 @@ from typing import Any
 import openai
 import pytest
 
+from api.errors import Unavailable
 from api.routes.openai.vector_store_files import AttributesRequest
 from api.routes.openai.vector_store_objects import FileRequest
 from api.store.collection_cards import CollectionCards
 from api.store.collection_files import NewFile
+from api.vector_stores import attaching
 from api.vector_stores.attaching import AT_ONCE
 from tests.routes.openai.conftest import sdk_over
 from tests.routes.openai.test_hostile import is_in_form, requests
@@ -230,6 +232,30 @@ def test_a_file_is_deleted_though_a_store_that_has_it_is_going(sdk: SDK, service
     assert had.document_id
     service.store.documents.mark_deleting([had.document_id])
     assert sdk.files.delete(file).deleted
+
+
+def test_a_file_comes_though_the_database_fails_at_first(
+    sdk: SDK, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attaching, "RETRY_SECONDS", 0.01)
+    touch, touched = CollectionCards.touch, []
+
+    def touch_or_fail(cards: CollectionCards, ids: list[str]) -> None:
+        touched.append(ids)
+        if len(touched) == 2:  # the first time it is told to wait, then it is imported
+            raise Unavailable("The database did not answer.")
+        touch(cards, ids)
+
+    monkeypatch.setattr(CollectionCards, "touch", touch_or_fail)
+    store = sdk.vector_stores.create(file_ids=[sent(sdk)]).id
+    until(lambda: counts(sdk, store) == {"completed": 1})
+
+
+def test_a_store_that_is_named_twice_is_searched_once(sdk: SDK, service: Service) -> None:
+    store = sdk.vector_stores.create(name="ours").id
+    assert service.client.portal
+    find = service.app.state.services.vector_stores.sources
+    assert service.client.portal.call(find, [store, "ours"]).scope.ids == (store,)
 
 
 def test_equal_bytes_are_read_and_embedded_once(sdk: SDK, service: Service) -> None:
