@@ -153,9 +153,18 @@ async def test_another_workspace_has_nothing_of_this_one(served: Served) -> None
 
 
 async def test_a_key_asks_only_the_models_that_it_may(served: Served) -> None:
+    handbooks = {"collection": "handbooks"}
     async with served.client("narrow") as client:
-        result = await client.call_tool("ask", {"question": "x", "collection": "handbooks"})
-    assert text_of(result) == "No model named 'demo'. Models: other."
+        results = [
+            await client.call_tool("ask", {"question": "x", **handbooks}),
+            await client.call_tool("search", {"query": "x"}),
+            await client.call_tool("search", {"query": "x", "model": "demo", **handbooks}),
+        ]
+        found = await client.call_tool("search", {"query": QUESTION, **handbooks})
+        listed = await client.call_tool("list_documents", handbooks)
+    assert {text_of(one) for one in results} == {"No model named 'demo'. Models: other."}
+    assert WARRANTY in text_of(found)
+    assert "handbook.txt" in text_of(listed)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,9 @@ async def call(http: Request, name: str, arguments: Mapping[str, Any]) -> Told:
         raise _refused(error) from None
     services = get_callers_services(http)
     if isinstance(values, Somewhere):
-        require_models(get_caller(http), values.model or services.settings.default_base_model)
+        asks_model = isinstance(values, Ask) or not values.collection
+        default = services.settings.default_base_model if asks_model else None
+        require_models(get_caller(http), values.model or default)
     return await while_connected(http, tool.tell(services, values))
 
 
