@@ -1,7 +1,7 @@
 """`vector_stores` with the stock SDK: made, filled, searched by attributes, expired and deleted."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -238,9 +238,10 @@ def test_a_file_comes_though_the_database_fails_at_first(
     sdk: SDK, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attaching, "RETRY_SECONDS", 0.01)
-    touch, touched = CollectionCards.touch, []
+    touch = CollectionCards.touch
+    touched: list[Iterable[str]] = []
 
-    def touch_or_fail(cards: CollectionCards, ids: list[str]) -> None:
+    def touch_or_fail(cards: CollectionCards, ids: Iterable[str]) -> None:
         touched.append(ids)
         if len(touched) == 2:  # the first time it is told to wait, then it is imported
             raise Unavailable("The database did not answer.")
