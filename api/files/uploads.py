@@ -130,12 +130,15 @@ class Uploads:
             upload = self._require_pending(_upload(id, card))
             self._joining.add(id)
         try:
-            with await run_sync(self._joined, upload, part_ids, md5) as whole:
+            whole = await run_sync(self._joined, upload, part_ids, md5)
+            try:
                 file = await self._files.receive(
                     Whole(whole, upload.name),
                     upload.purpose,
                     expires_after_seconds=card["expires_after_seconds"],
                 )
+            finally:
+                await run_sync(whole.close)  # which gives its room back: seconds for a large one
             card |= {"status": "completed", "file_id": file.id, "part_ids": list(part_ids)}
             with contextlib.suppress(NotFound):  # its hour is over just now
                 await run_sync(self._end, id, card)
