@@ -14,6 +14,7 @@ WORDS = {
     "bool_parsing": A_TRUTH,
     "bool_type": A_TRUTH,
     "dict_type": AN_OBJECT,
+    "extra_forbidden": "There is nothing of this name here.",
     "finite_number": A_NUMBER,
     "float_parsing": A_NUMBER,
     "float_type": A_NUMBER,

@@ -188,6 +188,17 @@ def test_foreign_pages_are_refused_as_everywhere(
     assert answer.status_code == status
 
 
+def test_a_message_has_an_end_and_no_names_that_nobody_knows(served: Served) -> None:
+    def called(strange: list[int]) -> httpx2.Response:
+        call = {"name": "search", "arguments": {"query": "x", "strange": strange}}
+        sent = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+        return served.post(sent, Authorization=f"Bearer {ADMIN}")
+
+    assert called([1] * 2**19).status_code == 413
+    told = called([1]).json()["result"]
+    assert told["content"][0]["text"] == "strange: There is nothing of this name here."
+
+
 def test_a_page_of_the_service_itself_may_call(served: Served) -> None:
     sent = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     answer = served.post(sent, Authorization=f"Bearer {ADMIN}", Origin=served.url)
