@@ -79,9 +79,9 @@ class CollectionFiles:
                 made = {"id": batch_id, "collection_id": collection_id, "created_at": at}
                 connection.execute(insert(file_batches).values(**made, file_ids=ids))
             failed = [one.document_id for one in there.values() if one.status == "failed"]
-            found = {document_id for document_id in failed if document_id}
-            had = select(FILE.document_id).where(among(FILE.document_id, found))
-            return list(found.difference(connection.execute(had).scalars()))
+            made_of = {document_id for document_id in failed if document_id}
+            had = select(FILE.document_id).where(among(FILE.document_id, made_of))
+            return list(made_of.difference(connection.execute(had).scalars()))
 
     def waiting(self, limit: int) -> list[Waiting]:
         """The files that wait longest, those of the collections in turns."""

@@ -18,6 +18,7 @@ DEEPEST = 10
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Value = StrictBool | Number | StrictStr
 Attributes = Mapping[str, Value]
+Kind = type[object]
 ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt,
     "gte": operator.ge,
@@ -54,7 +55,7 @@ class Comparison(BaseModel):
         return ((kind, found) in self._values) == (self.type in ("eq", "in"))
 
     @cached_property
-    def _values(self) -> frozenset[tuple[type, object]]:
+    def _values(self) -> frozenset[tuple[Kind, object]]:
         return frozenset(
             map(_with_kind, self.value if isinstance(self.value, list) else [self.value])
         )
@@ -97,7 +98,7 @@ def count_of(filter: Filter) -> int:
     return 0 if isinstance(filter, Comparison) else sum(1 + count_of(one) for one in filter.filters)
 
 
-def _with_kind(value: object) -> tuple[type, object]:
+def _with_kind(value: object) -> tuple[Kind, object]:
     """Booleans are no numbers here, and whole numbers are of the kind of all numbers."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float if is_number else type(value), value
