@@ -40,7 +40,8 @@ class Comparison(BaseModel):
     value: Value | Annotated[list[Value], Field(max_length=MOST_VALUES)]
 
     @model_validator(mode="after")
-    def _fits(self) -> "Comparison":
+    def require_fit(self) -> "Comparison":
+        """Several values for `in` and `nin`, one for all else."""
         wants_list = self.type in ("in", "nin")
         if isinstance(self.value, list) != wants_list:
             raise ValueError(f"{self.type} needs {'a list' if wants_list else 'one value'}")
@@ -70,7 +71,8 @@ class Compound(BaseModel):
     filters: list["Comparison | Compound"] = Field(max_length=MOST_FILTERS)
 
     @model_validator(mode="after")
-    def _is_small(self) -> "Compound":
+    def require_small(self) -> "Compound":
+        """No more filters, and no deeper, than a search can bear."""
         if depth_of(self) > DEEPEST:
             raise ValueError(f"at most {DEEPEST} filters stand in one another")
         if count_of(self) > MOST_FILTERS:

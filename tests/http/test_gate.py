@@ -70,7 +70,7 @@ def test_the_own_page_may_write(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "secret"}, {"X-Api-Key": "secret"}],
+    [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "secret"}, {"Api-Key": "secret"}],
 )
 def test_with_a_key_every_call_needs_it(tmp_path: Path, headers: dict[str, str]) -> None:
     guarded = client(tmp_path, host="0.0.0.0", api_key="secret")  # noqa: S104
