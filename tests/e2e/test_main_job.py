@@ -82,7 +82,7 @@ def test_the_stream_is_the_whole_answer_in_pieces(ada: Server) -> None:
     assert [data for kind, data in events if kind == "citation"] == whole["citations"]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_fine_tune_by_the_openai_sdk_learns_what_its_base_did_not_know(server: Server) -> None:
     question = QUESTIONS["fine_tune"][0]
     ask = {"user_prompt": question["question"], "temperature": 0}
@@ -94,7 +94,7 @@ def test_a_fine_tune_by_the_openai_sdk_learns_what_its_base_did_not_know(server:
         base_url=url, api_key="none", max_retries=0, _strict_response_validation=True
     ) as sdk:
         job = _fine_tuned(sdk)
-        events = server.events("GET", f"/jobs/{job.id}/events", timeout=380)
+        events = server.events("GET", f"/jobs/{job.id}/events", timeout=880)
         assert {"stage_started", "progress", "stage_done"} <= {kind for kind, _ in events}
         job = sdk.fine_tuning.jobs.retrieve(job.id)
         assert job.status == "succeeded", (job, server.log())
