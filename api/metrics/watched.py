@@ -1,16 +1,16 @@
 """A ModelRuntime whose answers are measured: how long until the first token, between tokens, and in all."""
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from api.errors import ApiError
 from api.metrics import Clock, Figures
-from api.runtime import Message, ModelRef, ModelRuntime, Options, Piece, name_of
-from api.runtime.over import RuntimeOver
+from api.runtime import ModelRuntime, Piece, name_of
+from api.runtime.over import AnswersOver, Asked
 
 
-class WatchedRuntime(RuntimeOver):
+class WatchedRuntime(AnswersOver):
     """`ModelRuntime` that tells `figures` what its answers took."""
 
     def __init__(
@@ -20,31 +20,10 @@ class WatchedRuntime(RuntimeOver):
         self._figures = figures
         self._clock = clock
 
-    def chat(
-        self,
-        model: ModelRef,
-        messages: Sequence[Message],
-        options: Options,
-        *,
-        least_tokens: int | None = None,
-        prompt_tokens: int | None = None,
+    async def _answering(
+        self, asked: Asked, pieces: AsyncGenerator[Piece, None]
     ) -> AsyncGenerator[Piece, None]:
-        """Answer in pieces."""
-        pieces = super().chat(
-            model, messages, options, least_tokens=least_tokens, prompt_tokens=prompt_tokens
-        )
-        return self._watched(name_of(model), pieces)
-
-    def complete(
-        self, model: ModelRef, prompt: str, options: Options
-    ) -> AsyncGenerator[Piece, None]:
-        """Go on with a text in pieces."""
-        return self._watched(name_of(model), super().complete(model, prompt, options))
-
-    async def _watched(
-        self, model: str, pieces: AsyncGenerator[Piece, None]
-    ) -> AsyncGenerator[Piece, None]:
-        began = self._clock()
+        model, began = name_of(asked.model), self._clock()
         last: float | None = None
         try:
             async with aclosing(pieces):

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from api.errors import TooManyRequests
-from api.runtime import Message, ModelRef, ModelRuntime, Options, Piece, Usage, name_of
-from api.runtime.over import RuntimeOver
+from api.runtime import ModelRef, ModelRuntime, Piece, Usage, name_of
+from api.runtime.over import AnswersOver, Asked
 
 RETRY_SECONDS = 5
 
@@ -176,44 +176,24 @@ def _leave(waiting: _Waiting, key: str, turn: asyncio.Future[None]) -> None:
             del waiting[key]
 
 
-class FairRuntime(RuntimeOver):
+class FairRuntime(AnswersOver):
     """`ModelRuntime` whose answers have their turn."""
 
     def __init__(self, runtime: ModelRuntime, turns: Turns) -> None:
         super().__init__(runtime)
         self._turns = turns
 
-    def chat(
-        self,
-        model: ModelRef,
-        messages: Sequence[Message],
-        options: Options,
-        *,
-        least_tokens: int | None = None,
-        prompt_tokens: int | None = None,
-    ) -> AsyncGenerator[Piece, None]:
-        """Answer in pieces, when its turn has come; `errors.TooManyRequests` when too many wait."""
-        pieces = super().chat(
-            model, messages, options, least_tokens=least_tokens, prompt_tokens=prompt_tokens
-        )
-        return self._in_turn(model, pieces)
-
     async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text, when its turn has come."""
         async with self._turns.of(name_of(model), ASKING.get()):
             return await super().embed(model, texts)
 
-    def complete(
-        self, model: ModelRef, prompt: str, options: Options
+    async def _answering(
+        self, asked: Asked, pieces: AsyncGenerator[Piece, None]
     ) -> AsyncGenerator[Piece, None]:
-        """Go on with a text in pieces, in the same way."""
-        return self._in_turn(model, super().complete(model, prompt, options))
-
-    async def _in_turn(
-        self, model: ModelRef, pieces: AsyncGenerator[Piece, None]
-    ) -> AsyncGenerator[Piece, None]:
+        """The answer, when its turn has come; `errors.TooManyRequests` when too many wait."""
         spent = SPENT.get()
-        async with self._turns.of(name_of(model), ASKING.get()), aclosing(pieces):
+        async with self._turns.of(name_of(asked.model), ASKING.get()), aclosing(pieces):
             async for piece in pieces:
                 if spent and piece.usage:
                     spent.add(piece.usage)

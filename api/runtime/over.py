@@ -1,6 +1,7 @@
 """A ModelRuntime over another one. It passes everything on; who changes something overrides that alone."""
 
 from collections.abc import AsyncGenerator, Sequence
+from typing import Literal, NamedTuple
 
 from api.runtime import (
     Message,
@@ -100,3 +101,44 @@ class RuntimeOver:
     async def close(self) -> None:
         """Stop everything."""
         await self._runtime.close()
+
+
+class Asked(NamedTuple):
+    """What an answer is given to: a conversation, or a raw text as its only turn."""
+
+    operation: Literal["chat", "text_completion"]
+    model: ModelRef
+    messages: Sequence[Message]
+    options: Options
+
+
+class AnswersOver(RuntimeOver):
+    """`RuntimeOver` for who looks after every answer, whatever it is given to: all pass through `_answering`."""
+
+    def chat(
+        self,
+        model: ModelRef,
+        messages: Sequence[Message],
+        options: Options,
+        *,
+        least_tokens: int | None = None,
+        prompt_tokens: int | None = None,
+    ) -> AsyncGenerator[Piece, None]:
+        """Answer in pieces."""
+        pieces = super().chat(
+            model, messages, options, least_tokens=least_tokens, prompt_tokens=prompt_tokens
+        )
+        return self._answering(Asked("chat", model, messages, options), pieces)
+
+    def complete(
+        self, model: ModelRef, prompt: str, options: Options
+    ) -> AsyncGenerator[Piece, None]:
+        """Go on with a text in pieces."""
+        asked = Asked("text_completion", model, [Message("user", prompt)], options)
+        return self._answering(asked, super().complete(model, prompt, options))
+
+    def _answering(
+        self, asked: Asked, pieces: AsyncGenerator[Piece, None]
+    ) -> AsyncGenerator[Piece, None]:
+        """The pieces, each as it comes."""
+        raise NotImplementedError

@@ -7,39 +7,16 @@ from contextlib import aclosing
 from typing import Any
 
 from api.runtime import Message, ModelRef, ModelRuntime, Options, Piece, name_of
-from api.runtime.over import RuntimeOver
+from api.runtime.over import AnswersOver, Asked
 from api.tracing import Attributes, span
 
 
-class TracedRuntime(RuntimeOver):
+class TracedRuntime(AnswersOver):
     """`ModelRuntime` that traces what takes long; `provider` is what runs the models."""
 
     def __init__(self, runtime: ModelRuntime, provider: str) -> None:
         super().__init__(runtime)
         self._provider = provider
-
-    def chat(
-        self,
-        model: ModelRef,
-        messages: Sequence[Message],
-        options: Options,
-        *,
-        least_tokens: int | None = None,
-        prompt_tokens: int | None = None,
-    ) -> AsyncGenerator[Piece, None]:
-        """Answer in pieces."""
-        pieces = super().chat(
-            model, messages, options, least_tokens=least_tokens, prompt_tokens=prompt_tokens
-        )
-        return self._traced("chat", name_of(model), options, messages, pieces)
-
-    def complete(
-        self, model: ModelRef, prompt: str, options: Options
-    ) -> AsyncGenerator[Piece, None]:
-        """Go on with a text in pieces."""
-        pieces = super().complete(model, prompt, options)
-        told = [Message("user", prompt)]
-        return self._traced("text_completion", name_of(model), options, told, pieces)
 
     async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text."""
@@ -49,18 +26,14 @@ class TracedRuntime(RuntimeOver):
             part.tell({"gen_ai.embeddings.dimension.count": len(vectors[0]) if vectors else None})
             return vectors
 
-    async def _traced(
-        self,
-        operation: str,
-        model: str,
-        options: Options,
-        messages: Sequence[Message],
-        pieces: AsyncGenerator[Piece, None],
+    async def _answering(
+        self, asked: Asked, pieces: AsyncGenerator[Piece, None]
     ) -> AsyncGenerator[Piece, None]:
+        model = name_of(asked.model)
         began, text, is_first = time.monotonic(), "", True
-        with span(operation, model, self._asked(model) | _sampling(options)) as part:
+        with span(asked.operation, model, self._asked(model) | _sampling(asked.options)) as part:
             if part.tells_content:
-                part.tell({"gen_ai.input.messages": _told(messages)})
+                part.tell({"gen_ai.input.messages": _told(asked.messages)})
             async with aclosing(pieces):
                 async for piece in pieces:
                     if is_first:
