@@ -19,7 +19,8 @@ from api.rag import Question
 from api.routes.anthropic.answers import events, message
 from api.routes.anthropic.tools import Choice, Tool, chosen
 from api.routes.anthropic.turns import TextBlock, Turn, conversation
-from api.routes.openai.body import Unsupported, as_sent, json_body, refuse
+from api.routes.openai.asked import model_and_collection, require_question
+from api.routes.openai.body import Unsupported, as_sent, json_body
 from api.routes.openai.images import ROOM_BYTES
 from api.routes.openai.sampling import Stop
 from api.routes.openai.tools import MAX_TOOLS
@@ -157,22 +158,11 @@ async def count_tokens(
 
 async def _question(request: MessagesRequest, services: Services) -> Question:
     options = request.options()
-    collection = request.collection or await _bound(request, services)
-    over_documents = bool(request.documents or collection)
-    model = await services.answers.model(request.model, over_documents=over_documents)
-    seen().model = model.name
+    model, collection = await model_and_collection(request, request.messages[-1].role, services)
     messages = conversation(request.system, request.messages, sees="images" in model.capabilities)
-    if over_documents and messages[-1].role != "user":
-        raise refuse("messages", "A question over documents ends with the user's turn.")
+    if request.documents or collection:
+        require_question(messages)
     return Question(model, messages, request.documents, options, collection, may_end_early=True)
-
-
-async def _bound(request: MessagesRequest, services: Services) -> str:
-    """The collection of the model, for a question whose request names no documents, not even none."""
-    is_named = bool({"documents", "collection"} & request.model_fields_set)
-    if is_named or request.messages[-1].role != "user":
-        return ""
-    return await services.models.collection_of(request.model)
 
 
 def _failure(error: ApiError) -> ServerEvent:

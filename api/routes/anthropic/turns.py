@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from api.routes.openai.body import refuse
-from api.routes.openai.images import MAX_IMAGES, image_of
+from api.routes.openai.images import image_of, require_few_images
 from api.runtime import Message, ToolCall
 
 MAX_BLOCKS = 1000
@@ -109,8 +109,7 @@ def conversation(
         for place, block in enumerate(turn.content):
             read.add(block, f"{where}.{place}")
         messages += read.messages()
-    if sum(len(message.images) for message in messages) > MAX_IMAGES:
-        raise refuse("messages", f"At most {MAX_IMAGES} images are allowed.")
+    require_few_images(messages, "messages")
     return messages
 
 

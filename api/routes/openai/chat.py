@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
-from api.http.observe import seen
 from api.http.openai_errors import PREFIX
 from api.http.request import ServicesDep
 from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
 from api.rag import Question
+from api.routes.openai.asked import model_and_collection, require_question
 from api.routes.openai.body import Unsupported, as_sent, json_body, refuse
 from api.routes.openai.chat_answers import Head, chunks, completion, new_id
 from api.routes.openai.formats import ResponseFormat, must_have_form, schema_of
@@ -22,7 +22,7 @@ from api.routes.openai.messages import Turn, conversation
 from api.routes.openai.sampling import Choices, Effort, thinks
 from api.routes.openai.streams import event_stream, merged, together
 from api.routes.openai.tools import MAX_TOOLS, Choice, Tool, chosen
-from api.runtime import Message, Options
+from api.runtime import Options
 from api.services import Services
 
 router = APIRouter(prefix=PREFIX + "/chat/completions")
@@ -96,10 +96,10 @@ async def create(
 ) -> Response:
     """One answer, or `n`. Citations and receipt stand beside its content, or in the last delta of a stream."""
     questions = await _questions(request, services)
-    model, offered = questions[0].model, bool(questions[0].options.tools)
-    notice = "" if offered or not request.leaves_tools_open else NO_TOOLS
+    model, options = questions[0].model, questions[0].options
+    notice = NO_TOOLS if request.leaves_tools_open and not options.tools else ""
     head = Head(model.name, new_id("chatcmpl"), notice=notice)
-    has_form, at_once = must_have_form(questions[0].options), services.settings.parallel_requests
+    has_form, at_once = must_have_form(options), services.settings.parallel_requests
     names = {"max_tokens": "max_completion_tokens"} if request.max_completion_tokens else {}
     if request.stream:
         events = merged([services.answers.stream(one) for one in questions], at_once)
@@ -117,32 +117,16 @@ async def create(
 async def _questions(request: ChatRequest, services: Services) -> list[Question]:
     """The question, once for each answer that is wanted."""
     options = request.options()
-    collection = request.collection or await _bound(request, services)
-    over_documents = bool(request.documents or collection)
-    model = await services.answers.model(request.model, over_documents=over_documents)
-    seen().model = model.name
+    model, collection = await model_and_collection(request, request.messages[-1].role, services)
     if request.leaves_tools_open and "tools" not in model.capabilities:
         options = replace(options, tools=(), parallel_tool_calls=None)
     messages = conversation(request.messages, sees="images" in model.capabilities)
-    if over_documents:
-        _require_question(request, messages)
+    if request.documents or collection:
+        require_question(messages)
+        if request.n > 1:
+            raise refuse("n", "A question over documents has one answer.")
     question = Question(model, messages, request.documents, options, collection)
     return [
         replace(question, options=replace(options, seed=request.seed_of(number)))
         for number in range(request.n)
     ]
-
-
-async def _bound(request: ChatRequest, services: Services) -> str:
-    """The collection of the model, for a question whose request names no documents, not even none."""
-    is_named = bool({"documents", "collection"} & request.model_fields_set)
-    if is_named or request.messages[-1].role != "user":
-        return ""
-    return await services.models.collection_of(request.model)
-
-
-def _require_question(request: ChatRequest, messages: list[Message]) -> None:
-    if messages[-1].role != "user":
-        raise refuse("messages", "A question over documents ends with the user's turn.")
-    if request.n > 1:
-        raise refuse("n", "A question over documents has one answer.")

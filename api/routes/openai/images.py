@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 
 from api.routes.openai.body import refuse
+from api.runtime import Message
 
 MAX_IMAGES = 16
 """Of one conversation."""
@@ -16,6 +18,12 @@ STARTS = {
     "image/webp": (b"RIFF",),
 }
 """How files of each kind begin."""
+
+
+def require_few_images(messages: Sequence[Message], where: str) -> None:
+    """`errors.InvalidOption`, at that member, for more than a conversation may have."""
+    if sum(len(message.images) for message in messages) > MAX_IMAGES:
+        raise refuse(where, f"At most {MAX_IMAGES} images are allowed.")
 
 
 def image_of(url: str, where: str) -> bytes:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from api.routes.openai.body import refuse
-from api.routes.openai.images import MAX_IMAGES, image_of
+from api.routes.openai.images import image_of, require_few_images
 from api.runtime import Message, Role, ToolCall
 
 MAX_PARTS = 1000
@@ -99,8 +99,7 @@ def conversation(turns: Sequence[Turn], *, sees: bool) -> list[Message]:
         messages.append(
             Message(ROLES[turn.role], text, images, calls, tool_call_id=turn.tool_call_id or "")
         )
-    if sum(len(message.images) for message in messages) > MAX_IMAGES:
-        raise refuse("messages", f"At most {MAX_IMAGES} images are allowed.")
+    require_few_images(messages, "messages")
     return messages
 
 

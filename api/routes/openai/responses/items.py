@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter
 
 from api.routes.openai.body import refuse
-from api.routes.openai.images import MAX_IMAGES, image_of
+from api.routes.openai.images import image_of, require_few_images
 from api.routes.openai.messages import MAX_PARTS, ROLES, RefusalPart
 from api.runtime import Message, ToolCall
 
@@ -206,8 +206,7 @@ def conversation(items: Sequence[Placed], *, sees: bool) -> list[Message]:
                 messages.append(Message("tool", text, images, tool_call_id=item.call_id))
     if not messages:
         raise refuse("input", "Nothing is said in it.")
-    if sum(len(message.images) for message in messages) > MAX_IMAGES:
-        raise refuse("input", f"At most {MAX_IMAGES} images are allowed.")
+    require_few_images(messages, "input")
     return messages
 
 
