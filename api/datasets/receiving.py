@@ -1,12 +1,12 @@
 """An uploaded dataset becomes a file of ours, named for its format, and, read to its end, files of rows."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from api.data_folder.copying import pieces_of, write_hashed
 from api.errors import DatasetUnusable, UnsupportedMediaType
 from finetune.data.errors import DatasetError
 from finetune.data.folds import Written, write_folds
@@ -15,7 +15,6 @@ from finetune.data.reading import Reading, open_dataset
 from finetune.data.rows import Fold, Row
 from finetune.data.sniff import sniff
 
-COPY_BYTES = 2**20
 NAMES: Mapping[Kind, str] = {"chat": "conversations", "preference": "preferences", "text": "texts"}
 METHOD_OF: Mapping[Kind, str] = {"chat": "sft", "preference": "dpo", "text": "pretrain"}
 
@@ -52,12 +51,9 @@ def receive(upload: Upload, folder: Path, stem: str, where: str) -> Received:
 
     `errors.UnsupportedMediaType` for what is no table, `errors.DatasetUnusable` for an empty one.
     """
-    digest, part = hashlib.sha256(), folder / f"{stem}.part"
-    upload.file.seek(0)
+    part = folder / f"{stem}.part"
     with part.open("wb") as file:
-        while piece := upload.file.read(COPY_BYTES):
-            digest.update(piece)
-            file.write(piece)
+        sha256, size_bytes = write_hashed(pieces_of(upload.file), file)
         file.flush()
         os.fsync(file.fileno())
     try:
@@ -65,7 +61,7 @@ def receive(upload: Upload, folder: Path, stem: str, where: str) -> Received:
     except DatasetError as error:
         raise refusal(error, where) from error
     path = part.rename(folder / f"{stem}.{format}")
-    return Received(path, digest.hexdigest(), path.stat().st_size)
+    return Received(path, sha256, size_bytes)
 
 
 def read_rows_of(

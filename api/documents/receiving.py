@@ -1,7 +1,6 @@
 """An uploaded file becomes a file of ours: copied in pieces, hashed, and of a kind that is read."""
 
 import errno
-import hashlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -10,12 +9,11 @@ from typing import BinaryIO
 
 import anyio.to_thread
 
+from api.data_folder.copying import pieces_of, write_hashed
 from api.data_folder.leftovers import INCOMING
 from api.documents.recognising import kind_of
 from api.errors import OutOfSpace
 from api.names import valid_document_name
-
-PIECE_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +54,11 @@ def linked(source: Path, filename: str, sha256: str, folder: Path) -> Received:
 
 def _copy(source: BinaryIO, name: str, folder: Path) -> Received:
     kind = kind_of(source, name)
-    source.seek(0)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{INCOMING}{secrets.token_hex(8)}"
-    digest = hashlib.sha256()
-    size = 0
     try:
         with path.open("xb") as target:
-            while piece := source.read(PIECE_BYTES):
-                digest.update(piece)
-                size += target.write(piece)
+            sha256, size_bytes = write_hashed(pieces_of(source), target)
             target.flush()
             os.fsync(target.fileno())
     except BaseException as error:
@@ -73,4 +66,4 @@ def _copy(source: BinaryIO, name: str, folder: Path) -> Received:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise OutOfSpace("The disk is full: the document was not stored.") from error
         raise
-    return Received(path, name, digest.hexdigest(), size, kind)
+    return Received(path, name, sha256, size_bytes, kind)

@@ -3,18 +3,18 @@
 A file to fine-tune on is a dataset: it is read to its end when it comes, and stands in both lists under one id.
 """
 
-import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import anyio.to_thread
 
+from api.data_folder.copying import pieces_of, write_hashed
 from api.data_folder.shelf import KEPT_UNTIL, Shelf
 from api.datasets.datasets import FIELD, Dataset, Datasets
-from api.datasets.receiving import COPY_BYTES, Upload
+from api.datasets.receiving import Upload
 from api.errors import NotFound, Unusable
 from finetune.data.mapping import Wish
 
@@ -105,7 +105,8 @@ class Files:
 
         def kept() -> File:
             with self._shelf.growing(id) as folder:
-                sha256, size_bytes = _written(folder / CONTENT, pieces)
+                with (folder / CONTENT).open("wb") as content:  # `place` makes it last
+                    sha256, size_bytes = write_hashed(pieces, content)
                 if not size_bytes and not may_be_empty:
                     raise Unusable("The file is empty.", where=FIELD)
                 card: dict[str, Any] = {
@@ -194,23 +195,6 @@ def _end(after_seconds: int | None) -> datetime | None:
     if after_seconds is None:
         return None
     return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=after_seconds)
-
-
-def pieces_of(file: BinaryIO) -> Iterator[bytes]:
-    """All of a file, some at a time."""
-    file.seek(0)
-    while piece := file.read(COPY_BYTES):
-        yield piece
-
-
-def _written(path: Path, pieces: Iterable[bytes]) -> tuple[str, int]:
-    """Its hash and size; `Shelf.place` makes it last."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("wb") as file:
-        for piece in pieces:
-            digest.update(piece)
-            size += file.write(piece)
-    return digest.hexdigest(), size
 
 
 def _of_card(id: str, card: Mapping[str, Any]) -> File:

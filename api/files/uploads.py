@@ -18,11 +18,12 @@ from typing import Any, BinaryIO, Literal
 
 from anyio.to_thread import run_sync
 
+from api.data_folder.copying import pieces_of
 from api.data_folder.leftovers import INCOMING
 from api.data_folder.shelf import KEPT_UNTIL, Shelf
 from api.datasets.receiving import Upload as Whole
 from api.errors import InvalidOption, NotFound, Unusable, WrongState
-from api.files.files import File, Files, Sent, pieces_of
+from api.files.files import File, Files, Sent
 from finetune.job.locks import sync_folder
 
 MOST_PART_BYTES = 64 * 2**20
