@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from pathlib import Path
 
 import httpx2
 import psutil
-from bench_servers import cpu_seconds_of_all, processor, service, wait_for
+from bench_servers import cpu_seconds_of_all, free_port, processor, service, wait_for
 
 HERE = Path(__file__).parent
 MODEL = "stand-in"
@@ -49,13 +48,6 @@ class Way:
     first: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     used: list[float] = field(default_factory=list)
-
-
-def free_port() -> int:
-    """One that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -68,12 +68,17 @@ def llama_child(model: Path, *, embeds: bool = False) -> Iterator[httpx2.Client]
             yield client
 
 
+def free_port() -> int:
+    """One that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextlib.contextmanager
 def service(data_dir: Path, command: Sequence[str] = SERVE) -> Iterator[tuple[httpx2.Client, int]]:
     """The service over a folder, ready to answer; and the id of its process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {"LLM_FASTAPI_DATA_DIR": str(data_dir), "LLM_FASTAPI_PORT": str(port)}
     process = subprocess.Popen(
         command,

@@ -7,7 +7,6 @@ The data folder is a fresh one, in which a start that is not counted has convert
 
 import argparse
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import httpx2
 import psutil
-from bench_servers import ROOT, SERVE, cpu_seconds, processor, wait_for
+from bench_servers import ROOT, SERVE, cpu_seconds, free_port, processor, wait_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +64,7 @@ def python(program: str) -> float:
 
 def one_start(data_dir: Path) -> tuple[Mark, Mark]:
     """Serve the folder on a free port until it is alive, and until it is ready; and end it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {"LLM_FASTAPI_DATA_DIR": str(data_dir), "LLM_FASTAPI_PORT": str(port)}
     client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
     began = time.monotonic()

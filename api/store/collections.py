@@ -19,6 +19,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -145,11 +146,7 @@ class Collections:
         query = select(*COLUMNS).where(IS_FOUND, self._mine).order_by(*order)
         if after is not None:
             last = self.find(after)
-            is_later = collections.c.created_at > last.created_at
-            is_beside = and_(
-                collections.c.created_at == last.created_at, collections.c.id > last.id
-            )
-            query = query.where(or_(is_later, is_beside))
+            query = query.where(tuple_(*order) > tuple_(last.created_at, last.id))
         with self._database.read() as connection:
             return [collection_of(row) for row in connection.execute(query.limit(limit))]
 

@@ -1,13 +1,14 @@
 """A client that is a server itself."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import httpx2
+
+from tests.proxy.nginx import free_port
 
 START_SECONDS = 600
 """Some prepare a database and look for models at their first start."""
@@ -16,9 +17,7 @@ START_SECONDS = 600
 @contextmanager
 def program(command: Sequence[str], port_option: str, ready: str, **env: str) -> Iterator[str]:
     """A program that serves HTTP; its URL, as soon as the path `ready` answers 200."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [*command, port_option.format(port=port)],
         env=os.environ | env,
