@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         description="Context in tokens a model is loaded with, never more than it was trained for.",
     )
     parallel_requests: int = Field(
-        4, ge=1, le=64, description="Requests one loaded model answers at once."
+        4, ge=1, le=1024, description="Requests one loaded model answers at once."
     )
     waiting_requests: int = Field(
         256,
