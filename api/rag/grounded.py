@@ -276,7 +276,7 @@ def _receipt(asked: Asked, usage: Usage, fitted: Fitted, found: Sequence[Hit]) -
         passages=passages,
         left_out=left_out(found, fitted.used, fitted.no_room),
         turns_left_out=fitted.turns_left_out,
-        tokens=replace(receipt.tokens, exact=fitted.tokens.exact),
+        tokens=replace(receipt.tokens, exact=fitted.tokens.exact and usage.exact),
     )
 
 

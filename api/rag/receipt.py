@@ -98,7 +98,8 @@ class LeftOut:
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """Where the context went: `prompt` and `reserved_for_answer` fit into `context`, and `completion` into what was
-    reserved. `exact` is false where the runtime can only estimate before it answers.
+    reserved. `exact` is false where the runtime can only estimate before it answers, or its
+    back end told no count.
     """
 
     prompt: int
@@ -171,7 +172,7 @@ def plain_receipt(asked: Asked, usage: Usage) -> Receipt:
         context=asked.context,
         reserved_for_answer=min(asked.answer, asked.context - usage.prompt_tokens),
         completion=usage.completion_tokens,
-        exact=True,
+        exact=usage.exact,
     )
     return Receipt(
         model=asked.model.name,

@@ -1,7 +1,8 @@
 """ModelRuntime: what runs language models, as the rest of the service sees it, with the values it speaks.
 
-Implementations: `llama_cpp.runtime.LlamaCppRuntime` (embedded) and `ollama.runtime.OllamaRuntime`. One contract suite
-(`tests/contracts/test_model_runtime.py`) runs over each of them and over the fake.
+Implementations: `llama_cpp.runtime.LlamaCppRuntime` (embedded), `ollama.runtime.OllamaRuntime`, and
+`openai_style.runtime.OpenAIStyleRuntime` over any server on OpenAI's wire; `routed.RoutedRuntime` puts several behind
+one list of names. One contract suite (`tests/contracts/test_model_runtime.py`) runs over each of them and the fake.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -126,7 +127,7 @@ ModelSource = ExistingModel | GGUFFile | EncoderFile
 class ModelInfo:
     """What the runtime knows about one model. `capabilities` holds "chat", "embed", "rerank", "images",
     "tools", "json_schema". `digest` is of the weights: another one under the same name is another model. `title` is
-    what its file calls it.
+    what its file calls it, `back_end` where it runs, empty for the home runtime.
     """
 
     name: str
@@ -141,6 +142,7 @@ class ModelInfo:
     digest: str = ""
     architecture: str = ""
     title: str = ""
+    back_end: str = ""
 
 
 ModelRef = str | ModelInfo
@@ -154,11 +156,12 @@ def name_of(model: ModelRef) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How a generation ended and what it cost, in tokens."""
+    """How a generation ended and what it cost, in tokens; not `exact` where a back end told no count."""
 
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ _TIMES_WRITTEN = 3
 """How much longer JSON may become where a template writes it its own way, with other blanks and escapes."""
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _LOOP = re.compile(r"\{[{%]-?\s*(?:range|for)\b")
+_PARTS = re.compile(r"[A-Za-z]+|[\x21-\x7e]|[^\x00-\x7f]+")
+_LETTERS_OF_A_TOKEN = 3
+_BYTES_OF_A_TOKEN = 2
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 
 
@@ -64,6 +67,19 @@ def most_tokens(
         + _written_bytes(template, len(turns))
         + _TOKENS_AROUND_ALL
     )
+
+
+def estimated(texts: Sequence[str]) -> list[int]:
+    """Tokens of each text, too many rather than too few, so that a text that is said to fit does: three letters a
+    token, other ASCII one each, two bytes of the rest.
+    """
+    return [sum(_high(part) for part in _PARTS.findall(text)) for text in texts]
+
+
+def _high(part: str) -> int:
+    if part.isascii():
+        return math.ceil(len(part) / _LETTERS_OF_A_TOKEN)
+    return math.ceil(len(part.encode(errors="replace")) / _BYTES_OF_A_TOKEN)
 
 
 def _bytes_of(turn: Message) -> int:

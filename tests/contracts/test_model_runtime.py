@@ -34,6 +34,7 @@ from tests.contracts.ollama_server import (
     ollama_runtime,
     refuse_somebodys,
 )
+from tests.contracts.remote import routed_over
 from tests.fakes import FakeRuntime
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +97,23 @@ async def ollama_double(request: pytest.FixtureRequest, folder: Path) -> AsyncIt
 
 
 @asynccontextmanager
+async def openai_style(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Case]:
+    """Models on back ends, which are llama.cpp's own server; a file goes to the home runtime, which has no model."""
+    home = LlamaCppRuntime(
+        Registry(folder / "models"),
+        Children(Limits(threads=1), most=4, idle_seconds=60),
+        context_length=2048,
+    )
+    runtime = await routed_over(home, request.getfixturevalue("llama_servers"))
+
+    async def loaded() -> list[tuple[str, int]]:
+        return [("demo", 2048)]
+
+    yield Case(runtime, request.getfixturevalue("demo_gguf"), loaded)
+    await runtime.close()
+
+
+@asynccontextmanager
 async def ollama(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Case]:
     url = os.environ["OLLAMA_TEST_URL"]
     runtime = ollama_runtime(url)
@@ -114,6 +132,7 @@ RUNTIMES = [
     pytest.param(llama_cpp, id="llama_cpp", marks=pytest.mark.real),
     pytest.param(encoder, id="encoder", marks=pytest.mark.real),
     pytest.param(ollama_double, id="ollama_double", marks=pytest.mark.real),
+    pytest.param(openai_style, id="openai_style", marks=pytest.mark.real),
 ]
 if "OLLAMA_TEST_URL" in os.environ:
     RUNTIMES.append(pytest.param(ollama, id="ollama", marks=pytest.mark.real))

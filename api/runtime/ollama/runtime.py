@@ -28,7 +28,7 @@ from api.runtime import (
     TokenCount,
 )
 from api.runtime.batches import batches
-from api.runtime.lengths import answer_length, loaded_context, most_tokens
+from api.runtime.lengths import answer_length, estimated, loaded_context, most_tokens
 from api.runtime.ollama.chat import (
     Asked,
     answer,
@@ -44,7 +44,7 @@ from api.runtime.ollama.errors import TextTooLong
 from api.runtime.ollama.half_made import HalfMade, half_made_name
 from api.runtime.ollama.library import Library
 from api.runtime.ollama.models import OllamaModel, shown_name
-from api.runtime.ollama.tokens import WORD_PIECE, Counter, estimated, word_pieces
+from api.runtime.ollama.tokens import WORD_PIECE, Counter, word_pieces
 from api.runtime.options import check_options
 from api.runtime.threads import in_thread
 from api.runtime.training import Reserved, Training

@@ -1,11 +1,9 @@
 """Tokens of texts without a call to Ollama, which has none that counts them.
 
-Exact for WordPiece vocabularies (BERT and its kin: most embedding models), which the server shows whole. For others
-a high estimate: real texts have fewer tokens, so that a text that is said to fit does.
+Exact for WordPiece vocabularies (BERT and its kin: most embedding models), which the server shows whole; others are
+estimated (`lengths.estimated`).
 """
 
-import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,15 +11,7 @@ WORD_PIECE = "bert"
 """What GGUF calls such a vocabulary."""
 
 Counter = Callable[[Sequence[str]], list[int]]
-_PARTS = re.compile(r"[A-Za-z]+|[\x21-\x7e]|[^\x00-\x7f]+")
-_LETTERS_OF_A_TOKEN = 3
-_BYTES_OF_A_TOKEN = 2
 _WORD_START = "\u2581"
-
-
-def estimated(texts: Sequence[str]) -> list[int]:
-    """High estimates: three letters a token, other ASCII one each, two bytes of the rest."""
-    return [sum(_high(part) for part in _PARTS.findall(text)) for text in texts]
 
 
 def word_pieces(model_info: Mapping[str, Any]) -> Counter:
@@ -50,9 +40,3 @@ def _as_word_piece(token: str) -> str:
     if token.startswith(_WORD_START):
         return token.removeprefix(_WORD_START)
     return token if token.startswith("[") and token.endswith("]") else f"##{token}"
-
-
-def _high(part: str) -> int:
-    if part.isascii():
-        return math.ceil(len(part) / _LETTERS_OF_A_TOKEN)
-    return math.ceil(len(part.encode(errors="replace")) / _BYTES_OF_A_TOKEN)

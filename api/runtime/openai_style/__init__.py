@@ -1,0 +1,1 @@
+"""The runtime over any server that speaks OpenAI's wire."""

@@ -1,0 +1,94 @@
+"""Where a back end may be: anywhere over https, in private networks over http, and never where clouds keep secrets."""
+
+import asyncio
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from api.errors import InvalidOption, Unavailable
+
+Address = IPv4Address | IPv6Address
+
+_PLAIN = tuple(
+    ip_network(one)
+    for one in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7")
+)
+"""Where plain http may go: no further than this machine and its private network."""
+_NEVER = tuple(
+    ip_network(one)
+    for one in (
+        *("169.254.0.0/16", "fe80::/10"),  # link-local: the metadata of most clouds
+        *("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"),
+        *("0.0.0.0/8", "::", "224.0.0.0/4", "ff00::/8", "255.255.255.255"),
+    )
+)
+_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
+
+
+def check_url(url: str, where: str = "base_url") -> str:
+    """The address without its last slash; `errors.InvalidOption` for what is none, or more than one."""
+    try:
+        parts = urlsplit(url)
+        port_is_sound = parts.port is None or parts.port > 0
+    except ValueError:
+        raise InvalidOption(f"{where}: this is no address.", where=where) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_sound:
+        raise InvalidOption(f"{where}: an address begins with https:// and a host.", where=where)
+    if parts.username or parts.password or parts.query or parts.fragment or "?" in url:
+        raise InvalidOption(
+            f"{where}: an address has no user, password, query or fragment; a key goes into `key`.",
+            where=where,
+        )
+    if not url.isprintable() or " " in url or not url.isascii():
+        raise InvalidOption(f"{where}: an address is of printable ASCII.", where=where)
+    if parts.hostname.rstrip(".") in _NAMES:
+        raise _forbidden(parts.hostname, where)
+    return url.rstrip("/")
+
+
+def require_allowed(address: str, host: str, *, encrypted: bool, where: str = "base_url") -> None:
+    """`errors.InvalidOption` for an address of a host that is not asked, or not without encryption."""
+    found = _meant(ip_address(address.partition("%")[0]))
+    if any(found in network for network in _NEVER if network.version == found.version):
+        raise _forbidden(host, where)
+    is_near = any(found in network for network in _PLAIN if network.version == found.version)
+    if not encrypted and not is_near:
+        raise InvalidOption(
+            f"{where}: {host} is neither this machine nor in a private network, and plain http would show the key "
+            "and every question on the way. Use https.",
+            where=where,
+        )
+
+
+async def resolved(host: str, port: int, *, encrypted: bool, where: str = "base_url") -> list[str]:
+    """The addresses of a host, each of which may be asked: one that may not is enough to refuse the host."""
+    try:
+        found: list[Any] = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )
+    except (OSError, UnicodeError) as error:
+        raise Unavailable(f"The host {host} cannot be found: {error}.") from error
+    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+    for address in addresses:
+        require_allowed(address, host, encrypted=encrypted, where=where)
+    return addresses
+
+
+def _meant(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, where it does."""
+    if isinstance(address, IPv4Address):
+        return address
+    inner = address.ipv4_mapped or address.sixtofour
+    if inner is None and address in ip_network("64:ff9b::/96"):
+        inner = IPv4Address(int(address) & 0xFFFFFFFF)
+    if inner is None and 1 < int(address) <= 0xFFFFFFFF:  # the form of before
+        inner = IPv4Address(int(address))
+    return inner or address
+
+
+def _forbidden(host: str, where: str) -> InvalidOption:
+    return InvalidOption(
+        f"{where}: {host} is no address of a back end: it is where a machine finds its own secrets, or nowhere.",
+        where=where,
+    )
