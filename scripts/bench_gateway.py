@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ OPEN = {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
 HEALTH_SECONDS = 0.1
 SLOW_SECONDS = 2.0
 """Between two reads of a slow reader."""
+HELD_TOKENS, HELD_PAUSE = 120, 0.5
+"""Of each stream that is held: two tokens a second for a minute."""
 
 
 @dataclass
@@ -201,8 +204,8 @@ def compare(program: Path | None, rounds: int, requests: int, at_once: int) -> N
             )
 
 
-async def read_stream(client: httpx2.AsyncClient, way: Way, slowly: bool) -> bool:
-    """Whether a stream came whole."""
+async def read_stream(client: httpx2.AsyncClient, way: Way, slowly: bool) -> str:
+    """What went wrong with a stream; nothing where it came whole."""
     try:
         async with client.stream("POST", f"{way.url}/chat/completions", json=body()) as answer:
             last = ""
@@ -210,19 +213,21 @@ async def read_stream(client: httpx2.AsyncClient, way: Way, slowly: bool) -> boo
                 last = line or last
                 if slowly:
                     await asyncio.sleep(SLOW_SECONDS)
-            return answer.status_code == 200 and last == "data: [DONE]"
-    except httpx2.HTTPError:
-        return False
+            if answer.status_code != 200 or last != "data: [DONE]":
+                return f"{answer.status_code}, at last {last[:160]}"
+            return ""
+    except httpx2.HTTPError as error:
+        return type(error).__name__
 
 
-async def hold(way: Way, streams: int) -> None:
-    """Hold that many streams at once; print what came of it."""
+async def hold(way: Way, streams: int, opening: float) -> None:
+    """Hold that many streams at once, opened one after the other in so many seconds; print what came of it."""
     healthy: list[float] = []
     most = 0
 
     async def look() -> None:
         nonlocal most
-        async with httpx2.AsyncClient(timeout=30) as client:
+        async with httpx2.AsyncClient(timeout=None) as client:
             while True:
                 began = time.perf_counter()
                 (await client.get(way.url.removesuffix("/v1") + "/healthz")).raise_for_status()
@@ -233,15 +238,23 @@ async def hold(way: Way, streams: int) -> None:
     looking = asyncio.create_task(look())
     limits = httpx2.Limits(max_connections=None)
     async with httpx2.AsyncClient(timeout=600, limits=limits) as client:
-        whole = await asyncio.gather(
-            *(read_stream(client, way, number % 10 == 0) for number in range(streams))
-        )
+
+        async def later(number: int) -> str:
+            await asyncio.sleep(opening * number / streams)
+            return await read_stream(client, way, number % 10 == 0)
+
+        said = await asyncio.gather(*(later(number) for number in range(streams)))
     looking.cancel()
     _, _, slowest = percentiles(healthy)
-    print(f"{processor()}; {streams} streams at once, {streams // 10} of them read slowly")
     print(
-        f"errors {whole.count(False)}, memory at most {most / MIB:.0f} MiB, /healthz p99 {slowest:.0f} ms"
+        f"{processor()}; {streams} streams at once, {streams // 10} of them read slowly, opened in {opening:g} s"
     )
+    errors = Counter(filter(None, said))
+    print(
+        f"errors {errors.total()}, memory at most {most / MIB:.0f} MiB, /healthz p99 {slowest:.0f} ms"
+    )
+    for error, count in errors.most_common():
+        print(f"{count:5} x {error}")
 
 
 def main() -> None:
@@ -254,10 +267,13 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--at-once", type=int, default=16)
     parser.add_argument("--streams", type=int, help="hold that many at once instead")
+    parser.add_argument(
+        "--opening", type=float, default=20, help="seconds in which those are opened"
+    )
     asked = parser.parse_args()
     if asked.streams:
-        with stand_in(30, 0.5) as back_end, ours(back_end, asked.streams) as way:
-            asyncio.run(hold(way, asked.streams))
+        with stand_in(HELD_TOKENS, HELD_PAUSE) as back_end, ours(back_end, asked.streams) as way:
+            asyncio.run(hold(way, asked.streams, asked.opening))
     else:
         compare(asked.litellm, asked.rounds, asked.requests, asked.at_once)
 

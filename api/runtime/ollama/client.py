@@ -27,7 +27,8 @@ from api.runtime.ollama.transport import JSONObject, Transport
 from finetune.job.device import Device
 
 T = TypeVar("T")
-CONNECT_SECONDS = 5
+CONNECT_SECONDS = 30
+"""Long, since a thousand requests that begin at once wait for one another; who is not there refuses at once."""
 ANSWER_SECONDS = 30
 CREATE_SECONDS = 3600
 _RETRY_AFTER_SECONDS = 0.3
