@@ -34,10 +34,10 @@ MIB = 2**20
 OPEN = {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
 """Without a key, as the service beside it."""
 HEALTH_SECONDS = 0.1
-SLOW_SECONDS = 2.0
+SLOW_SECONDS = 1.0
 """Between two reads of a slow reader."""
-HELD_TOKENS, HELD_PAUSE = 120, 0.5
-"""Of each stream that is held: two tokens a second for a minute."""
+HELD_TOKENS, HELD_PAUSE = 80, 0.5
+"""Of each stream that is held: two tokens a second for forty seconds."""
 
 
 @dataclass
