@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,6 +50,7 @@ from api.runtime.traced import TracedRuntime
 from api.services import Services
 from api.settings import Settings
 from api.store import Store
+from api.structured.sandbox import Sandbox
 from api.sweeps.opening import open_sweeps
 from api.vector_stores.attaching import Attaching
 from api.vector_stores.expiry import expire as expire_stores
@@ -135,6 +137,8 @@ async def services_over(
     bundled = open_bundled(settings, runtime, pinned)
     attaching = Attaching(store, index, importer, deleter, bundled, settings.uploads_dir)
     stack.push_async_callback(attaching.close)
+    sandbox = Sandbox(shutil.which("bwrap"))
+    stack.callback(sandbox.close)
     once = Once(
         settings,
         workspaces,
@@ -152,6 +156,7 @@ async def services_over(
         turns,
         figures,
         Expiry(),
+        sandbox,
     )
     services = await anyio.to_thread.run_sync(once.services_of, WORKSPACE)
     attaching.files_of = lambda workspace: services.of(workspace).files
@@ -185,6 +190,7 @@ class Once:
     turns: Turns
     figures: Figures
     expiry: Expiry
+    sandbox: Sandbox
 
     def services_of(self, workspace: str, first: Services | None = None) -> Services:
         """All that a workspace sees; `first` are the services of the first one, in any other."""
@@ -219,6 +225,7 @@ class Once:
             figures=self.figures,
             models=models,
             answers=answers,
+            sandbox=self.sandbox,
             responses=Responses(store, settings),
             collections=CollectionCatalog(
                 settings,

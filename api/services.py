@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from api.runtime.fair import Turns
     from api.settings import Settings
     from api.store import Store
+    from api.structured.sandbox import Sandbox
     from api.sweeps.sweeps import Sweeps
     from api.vector_stores.stores import VectorStores
 
@@ -57,6 +58,7 @@ class Services:
     figures: Figures
     models: ModelCatalog
     answers: Answers
+    sandbox: Sandbox
     responses: Responses
     collections: CollectionCatalog
     index: Index

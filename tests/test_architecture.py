@@ -35,6 +35,7 @@ OWNERS = {
     "tokenizers": ("api/runtime/ollama/tokens.py", "api/runtime/onnx/server.py", "finetune/"),
     "opentelemetry": ("api/tracing/otlp.py",),
     "prometheus_client": ("api/metrics/",),
+    "pydantic_monty": ("api/structured/sandbox.py",),
     "mcp": ("api/routes/mcp/server.py",),
     "mcp_types": ("api/routes/mcp/server.py",),
     "langchain_core": ("api/rag/prompts.py",),
@@ -60,6 +61,7 @@ PURE = (
     "api/jobs/",
     "api/store/",
     "api/runtime/",
+    "api/structured/",
     "api/sweeps/",
     "api/vector_stores/",
 )
@@ -79,6 +81,7 @@ FLOORS = (
     (
         "api.batches",
         "api.evaluation",
+        "api.structured",
         "api.sweeps",
         "api.vector_stores",
     ),

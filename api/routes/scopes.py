@@ -36,6 +36,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "/deleteAll_Documents": "use",
     "/generate": "use",
     "/search": "use",
+    "/implement": "use",
     "/evaluations": "use",
     "/mcp": "use",
     "/v1/vector_stores": "use",

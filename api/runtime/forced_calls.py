@@ -48,7 +48,7 @@ async def chat(
     else:
         check_tools(options)
         tools = _callable(options)
-        told = _told(model.persona, messages, tools)
+        told = told_of(_TASK, model.persona, messages, tools)
         answer = runtime.chat(model, told, _held_to(options, tools), least_tokens=least_tokens)
         finished: FinishReason = "tool_calls" if options.tool_choice == "required" else "stop"
         pieces = _as_calls(answer, tools, finished)
@@ -147,11 +147,13 @@ def _held_to(options: Options, tools: Sequence[Tool]) -> Options:
     )
 
 
-def _told(persona: Persona, messages: Sequence[Message], tools: Sequence[Tool]) -> list[Message]:
-    """The conversation, whose system turn, or else the persona's prompt, goes on with what can be called."""
+def told_of(
+    task: str, persona: Persona, messages: Sequence[Message], tools: Sequence[Tool]
+) -> list[Message]:
+    """The conversation, whose system turn, or else the persona's prompt, goes on with a task and what can be called."""
     said = [message.content for message in messages if message.role == "system"]
     functions = [json.dumps(tool["function"], ensure_ascii=False) for tool in tools]
-    told = [*(said or filter(None, [persona.system])), _TASK + "\n".join(functions)]
+    told = [*(said or filter(None, [persona.system])), task + "\n".join(functions)]
     others = [message for message in messages if message.role != "system"]
     return [Message("system", "\n\n".join(told)), *others]
 

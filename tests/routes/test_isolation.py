@@ -231,6 +231,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         body("file", "/generate", "documents[]", **ASKED),
         body("collection", "/generate", "collection", **ASKED),
     ),
+    "POST /implement": (body("model", "/implement", "model_name", function="def f(): ..."),),
     "POST /search": (
         body("model", "/search", "model_name", query="zeppelin"),
         body("collection", "/search", "collection", query="zeppelin"),

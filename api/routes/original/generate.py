@@ -30,6 +30,13 @@ from api.routes.original.answers import (
     answers_by_name,
     whole_answer,
 )
+from api.routes.original.values import (
+    CallsResponse,
+    ValueFields,
+    ValueResponse,
+    require_values_sense,
+    structured_answer,
+)
 from api.runtime import Message, ModelInfo
 from api.services import Services
 
@@ -53,7 +60,7 @@ Text = Annotated[
     AfterValidator(_not_blank),
 ]
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS)]
-_MODEL_NAME = AliasChoices("modelName", "model_name")
+MODEL_NAME = AliasChoices("modelName", "model_name")
 
 
 class Turn(BaseModel):
@@ -83,7 +90,7 @@ class AskRequest(BaseModel):
         "for the first) and `content`. Without `user_prompt` the last one is the question.",
     )
     model_name: Name = Field(
-        validation_alias=_MODEL_NAME, description="The model to ask.", examples=["demo"]
+        validation_alias=MODEL_NAME, description="The model to ask.", examples=["demo"]
     )
     documents: tuple[Name, ...] = Field(
         (),
@@ -121,7 +128,7 @@ class AskRequest(BaseModel):
         return bool(self.documents or self.collection)
 
 
-class GenerateRequest(GenerationOptions, AskRequest):
+class GenerateRequest(GenerationOptions, ValueFields, AskRequest):
     """What to ask which model, over which documents, and how to answer."""
 
 
@@ -133,7 +140,7 @@ class SearchRequest(BaseModel):
     query: Text = Field(description="What to look for.", examples=["warranty period"])
     model_name: Name = Field(
         "",
-        validation_alias=_MODEL_NAME,
+        validation_alias=MODEL_NAME,
         description="The model whose documents are searched; this or `collection`.",
         examples=["demo"],
     )
@@ -171,11 +178,12 @@ class SearchResponse(BaseModel):
     "/generate",
     operation_id="generate",
     summary="Ask a model, with or without documents",
-    response_model=GenerateResponse,
+    response_model=GenerateResponse | ValueResponse | CallsResponse,
     responses=problems(404, 409, 422, 502)
     | {
         200: {
-            "description": "The answer. With `per_document=true` an object of answers by document "
+            "description": "The answer; with `response_schema` its `value`, with `functions` the `calls`. "
+            "With `per_document=true` an object of answers by document "
             "name, with `citations` and `receipts` by document name beside them; a document whose "
             "name is taken (by the model's own, or by one of these two words) goes by `NAME (ID)`. "
             "With `stream=true` the events token, citation, receipt, done (or error).",
@@ -203,6 +211,8 @@ async def generate(
         request.collection,
         expand=request.expand,
     )
+    if request.asks_for_values:
+        return await while_connected(http, structured_answer(request, question, services))
     if request.per_document:
         answers = await while_connected(http, services.answers.each(question))
         return JSONResponse(answers_by_name(answers))
@@ -282,6 +292,11 @@ def _require_sense(request: GenerateRequest) -> None:
         raise invalid("per_document", "Name documents, or `*` for all of the model's.")
     if request.per_document and request.stream:
         raise invalid("stream", "Answers a document cannot be streamed; leave one of them out.")
+    require_values_sense(
+        request,
+        {"stream": request.stream, "per_document": request.per_document},
+        over_documents=request.over_documents,
+    )
     _require_question(request)
 
 
