@@ -52,6 +52,7 @@ from api.routes.original import (
     models,
     reports,
     retrieval,
+    shared,
     sweeps,
     usage,
 )
@@ -84,6 +85,7 @@ TAGS = [
     {"name": "jobs", "description": "What fine-tuning does: follow, cancel, resume, publish."},
     {"name": "sweeps", "description": "The same training with other parameters, several times."},
     {"name": "evaluations", "description": "Which lever helps; is the right page found?"},
+    {"name": "shared", "description": "Models and collections that every workspace may use."},
     {"name": "keys", "description": "Who may call, what, how much; and what was used."},
     {"name": "health", "description": "Is it alive, is it ready."},
 ]
@@ -160,6 +162,7 @@ def create_app(
             retrieval,  # before the evaluations, whose ids would take its path
             evaluations,
             keys,
+            shared,
             usage,
             health,
             metrics,

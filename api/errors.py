@@ -1,11 +1,11 @@
 """The facts that can stand between a request and its answer, with their HTTP status and common texts.
 
     ApiError
-    |- BadRequest 400
+    |- BadRequest 400, ReadOnly 403
     |- NotFound 404            ModelNotFound, DocumentNotFound, CollectionNotFound, JobNotFound, FileNotFound,
     |                          BaseModelNotTrainable
     |- TooSlow 408
-    |- Conflict 409            NameTaken, WrongState, ModelInUse, SharedModel, EmbeddingMismatch
+    |- Conflict 409            NameTaken, WrongState, ModelInUse, EmbeddingMismatch
     |- TooLarge 413
     |- UnsupportedMediaType 415
     |- RangeUnsatisfiable 416
@@ -58,6 +58,13 @@ class BadRequest(ApiError):
 
     status = 400
     title = "Malformed request"
+
+
+class ReadOnly(ApiError):
+    """Shared by the first workspace: for others to use, not to change or delete."""
+
+    status = 403
+    title = "Read only"
 
 
 class NotFound(ApiError):
@@ -147,12 +154,6 @@ class ModelInUse(Conflict):
     """A job still needs the model."""
 
     title = "Model in use"
-
-
-class SharedModel(Conflict):
-    """Another workspace than the first wants to delete what all have."""
-
-    title = "Model is shared"
 
 
 class EmbeddingMismatch(Conflict):

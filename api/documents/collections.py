@@ -43,6 +43,7 @@ class ListedCollection:
     embedder: str
     documents: int
     created_at: str
+    shared: bool
     embedding: "Embedding | None"
 
 
@@ -144,7 +145,14 @@ class CollectionCatalog:
 
     async def get(self, id_or_name: str) -> ListedCollection:
         """One by id or name; `errors.CollectionNotFound`."""
-        return await self._listed(await run_sync(self._store.collections.find, id_or_name))
+        return await self._listed(await run_sync(self._store.collections.seen, id_or_name))
+
+    async def share(self, id_or_name: str, shared: bool) -> ListedCollection:
+        """Let every workspace look into it, or no other one any more."""
+        collection = await run_sync(self._store.collections.find, id_or_name)
+        return await self._listed(
+            await run_sync(self._store.collections.share, collection.id, shared)
+        )
 
     async def delete(self, id_or_name: str) -> tuple[Collection, list[Document]]:
         """Delete a collection with its documents; what other collections have of them stays."""
@@ -237,14 +245,19 @@ class CollectionCatalog:
         return await run_sync(self._store.replacements.of, document_id)
 
     async def delete_document(self, owner: Owner, name_or_id: str) -> Document:
-        """Delete one, the model's own before one for all models; `errors.DocumentNotFound`."""
-        return await self._deleter.delete_document(await self._scope(owner), name_or_id)
+        """Delete one, the model's own before one for all models; `errors.DocumentNotFound`, `errors.ReadOnly`."""
+        scope = await self._scope(owner)
+        document = await run_sync(self._store.documents.find_any, scope, name_or_id)
+        await run_sync(self._store.collections.find, document.collection_id)
+        return await self._deleter.delete_document(scope, document.id)
 
     async def delete_all(self, owner: Owner) -> Sequence[Document]:
         """Delete all of the collection, or of the model's own; those for all models stay."""
         scope = await self._scope(owner)
         await self._require_known(owner, scope)
         own = self._own(owner, scope)
+        if own:
+            await run_sync(self._store.collections.find, own.id)
         return await self._deleter.delete_all(own) if own else ()
 
     async def _scope(self, owner: Owner) -> Scope:
@@ -266,15 +279,15 @@ class CollectionCatalog:
         if not (owner.collection or filled):
             await self._models.require_chat(owner.model)
 
-    @staticmethod
-    def _own(owner: Owner, scope: Scope) -> Collection | None:
-        """The collection that is meant, without that for all models beside a model's."""
+    def _own(self, owner: Owner, scope: Scope) -> Collection | None:
+        """The collection that is meant, without that for all models beside a model's, and what is shared."""
         if owner.collection:
             return scope.collections[0]
         if owner.model == FOR_ALL:
             return None
         key = model_key(owner.model)
-        return next((one for one in scope.collections if model_key(one.name) == key), None)
+        own = filter(self._store.collections.owns, scope.collections)
+        return next((one for one in own if model_key(one.name) == key), None)
 
     async def _embedding_model(self, name: str) -> str:
         await self._models.take_in(name)
@@ -305,6 +318,7 @@ class CollectionCatalog:
                 self._index.embedder_of(one).model,
                 counts.get(one.id, 0),
                 one.created_at,
+                one.shared,
                 embeddings.get(one.id),
             )
             for one in collections

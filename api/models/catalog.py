@@ -13,7 +13,6 @@ import anyio.to_thread
 from api.errors import (
     ApiError,
     BackEndFailed,
-    Conflict,
     InvalidOption,
     ModelDamaged,
     ModelInUse,
@@ -24,7 +23,8 @@ from api.errors import (
 from api.models.bases import BaseModels, WaitingBase
 from api.models.bundled import BundledModels
 from api.models.lineage import Lineage, learned_from, recorded
-from api.models.naming import require_free, require_unpromised
+from api.models.naming import require_free, require_unpromised, takes_its_name
+from api.models.sharing import bind, bound_collection, share_model
 from api.names import CHECKING, model_key, valid_model_name
 from api.runtime import ExistingModel, GGUFFile, ModelInfo, ModelRuntime, Persona
 from api.store import Store
@@ -49,6 +49,8 @@ class Model:
     """What it learned from, of a fine-tune."""
     collection: str = ""
     """The id of the collection from which it answers clients that know only its name."""
+    shared: bool = False
+    """Whether every workspace may use it; base models are so without saying it."""
 
 
 class ModelCatalog:
@@ -79,7 +81,7 @@ class ModelCatalog:
         """Every model that can chat, by name, and with `embedders` every one that embeds too."""
         abilities = {"chat", "embed"} if embedders else {"chat"}
         infos = [info for info in await self._runtime.models() if _is_listed(info, abilities)]
-        records = await anyio.to_thread.run_sync(self._store.models.all)
+        records = await anyio.to_thread.run_sync(self._store.models.seen)
         bases = await anyio.to_thread.run_sync(self._base_models.names)
         trainable = {model_key(name) for name in bases}
         return [_model(info, records.get(model_key(info.name)), trainable) for info in infos]
@@ -123,7 +125,7 @@ class ModelCatalog:
         """A persona over a base, with the `collection` (name or id) it answers from; returns it as it is listed."""
         base = base or self._default_base
         collections = self._store.collections
-        found = await anyio.to_thread.run_sync(collections.find, collection) if collection else None
+        found = await anyio.to_thread.run_sync(collections.seen, collection) if collection else None
         self._bundled.require(base)
         name = valid_model_name(name)
         source = await self._base(base)
@@ -133,27 +135,18 @@ class ModelCatalog:
                 await self._runtime.create_model(
                     name, ExistingModel(source.info.name), persona, replace=replace
                 )
-            await anyio.to_thread.run_sync(self._bind, name, found.id if found else "")
+            await anyio.to_thread.run_sync(bind, self._store, name, found.id if found else "")
         return await self.show(name)
 
-    def _bind(self, name: str, collection: str) -> None:
-        record = self._store.models.get(name)
-        if record and record.collection != collection:
-            self._store.models.put_back(dataclasses.replace(record, collection=collection))
+    async def share(self, name: str, shared: bool) -> Model:
+        """As `share_model`; `errors.ModelNotFound`."""
+        model = await self.show(name)
+        await anyio.to_thread.run_sync(share_model, self._store, model.info.name, shared)
+        return dataclasses.replace(model, shared=shared)
 
     async def collection_of(self, name: str) -> str:
-        """The id of the collection from which a model answers clients that know only its name; mostly none.
-
-        `errors.Conflict` when that was deleted: an answer from nothing would look like one from it.
-        """
-        record = await anyio.to_thread.run_sync(self._store.models.get, name)
-        if record is None or not record.collection:
-            return ""
-        if not await anyio.to_thread.run_sync(self._store.collections.present, [record.collection]):
-            raise Conflict(
-                f"The collection of {name!r} was deleted. Create it again, with another or none (`replace`)."
-            )
-        return record.collection
+        """As `bound_collection`."""
+        return await anyio.to_thread.run_sync(bound_collection, self._store, name)
 
     async def take_in_all(self) -> None:
         """Bring the base models that wait as GGUF files into the runtime; one that fails goes on waiting."""
@@ -301,7 +294,9 @@ class ModelCatalog:
 
     async def _require_free(self, name: str, replace: bool) -> None:
         key = model_key(name)
-        listed = next((one for one in await self.names() if model_key(one) == key), None)
+        infos = [info for info in await self._runtime.models() if _is_listed(info, {"chat"})]
+        names = [info.name for info in infos if takes_its_name(info)]
+        listed = next((one for one in names if model_key(one) == key), None)
         record = await anyio.to_thread.run_sync(self._store.models.get, name)
         if listed and record is None:
             raise NameTaken(f"{listed!r} is a base model and cannot be replaced.")
@@ -337,7 +332,8 @@ def _model(info: ModelInfo, record: ModelRecord | None, trainable: set[str]) -> 
     key = model_key(info.name)
     if record is None:
         return Model(info, "base", "", "", key in trainable)
-    is_trainable = bool(trainable & {key, model_key(record.root)})
+    is_own = takes_its_name(info)
+    is_trainable = is_own and bool(trainable & {key, model_key(record.root)})
     return Model(
         info,
         record.kind,
@@ -346,5 +342,6 @@ def _model(info: ModelInfo, record: ModelRecord | None, trainable: set[str]) -> 
         is_trainable,
         record.warning,
         recorded(record),
-        record.collection,
+        record.collection if is_own else "",
+        record.shared,
     )

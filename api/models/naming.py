@@ -5,8 +5,9 @@ import contextlib
 import anyio.to_thread
 
 from api.errors import ModelDamaged, ModelNotFound, NameTaken
+from api.models.workspaces import Known
 from api.names import model_key
-from api.runtime import ModelRuntime
+from api.runtime import ModelInfo, ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 
@@ -19,12 +20,16 @@ def is_live(job: Job) -> bool:
 
 
 async def exists(runtime: ModelRuntime, name: str) -> bool:
-    """Whether the runtime has a model of that name; its errors when it does not answer."""
+    """Whether the runtime has a model of that name, other than one that is lent; its errors when it does not answer."""
     try:
-        await runtime.show(name)
+        return takes_its_name(await runtime.show(name))
     except ModelNotFound:
         return False
-    return True
+
+
+def takes_its_name(model: ModelInfo) -> bool:
+    """Whether no other one can be called so; the name of one that another workspace shares is free."""
+    return not (isinstance(model, Known) and model.is_lent)
 
 
 async def require_free(
@@ -33,10 +38,13 @@ async def require_free(
     """`errors.NameTaken` when a model has that name or a job other than `by` is to give it."""
     with contextlib.suppress(ModelNotFound):
         try:
-            taken = (await runtime.show(name)).name
+            found = await runtime.show(name)
         except ModelDamaged as error:
             raise NameTaken(error.detail) from error
-        raise NameTaken(f"A model named {taken!r} exists. Choose another name, or delete it.")
+        if takes_its_name(found):
+            raise NameTaken(
+                f"A model named {found.name!r} exists. Choose another name, or delete it."
+            )
     await require_unpromised(store, name, by=by)
 
 

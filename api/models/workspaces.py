@@ -1,7 +1,8 @@
 """What a workspace sees of the runtime and the store: its own, under plain names, and the models that all share.
 
-The runtime has one list of models. A workspace's own are in it as `names.runtime_name` says; a base model, which is one
-without a record in the first workspace, is shared. What is another one's is not there, whatever it is called.
+The runtime has one list of models. A workspace's own are in it as `names.runtime_name` says. Shared are those of the
+first workspace that have no record, which are base models, and those whose record says so. What is another one's is not
+there, whatever it is called.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from anyio.to_thread import run_sync
 
-from api.errors import ApiError, ModelNotFound, SharedModel
+from api.errors import ApiError, ModelNotFound, ReadOnly
 from api.names import CHECKING, WORKSPACE, in_workspace, model_key, runtime_name
 from api.runtime import (
     ExistingModel,
@@ -59,16 +60,21 @@ class Workspaces:
 
 @dataclass(frozen=True, slots=True)
 class Known(ModelInfo):
-    """A model by the name that its workspace calls it; `found` is it as the runtime has it."""
+    """A model by the name that its workspace calls it; `found` is it as the runtime has it. `is_lent`: it is no base
+    model and another workspace's, which shares it.
+    """
 
     found: ModelInfo | None = None
+    is_lent: bool = False
 
 
 class WorkspaceRuntime:
     """`ModelRuntime` over one, as a workspace sees it. No `RuntimeOver`: what it does not know must not get past it."""
 
     def __init__(self, runtime: ModelRuntime, workspace: str, of_first: Models) -> None:
-        """`of_first` are the records of the first workspace: a model there that has none is shared."""
+        """`of_first` are the records of the first workspace: a model there that has none is shared, as one whose record
+        says so.
+        """
         self._runtime = runtime
         self._workspace = workspace
         self._is_first = workspace == WORKSPACE
@@ -78,17 +84,18 @@ class WorkspaceRuntime:
         """Its own models and the shared ones, sorted by name; its own stands for a shared one of the same name."""
         found = [(*in_workspace(info.name), info) for info in await self._runtime.models()]
         own = {
-            model_key(name): self._known(name, info)
+            model_key(name): _known(name, info)
             for whose, name, info in found
             if whose == self._workspace
         }
         if self._is_first:
             return list(own.values())
-        private = await run_sync(self._of_first.all)
+        records = await run_sync(self._of_first.all)
+        of_first = {model_key(name): info for whose, name, info in found if whose == WORKSPACE}
         shared = {
-            model_key(name): info
-            for whose, name, info in found
-            if whose == WORKSPACE and model_key(name) not in private and not _is_checked(name)
+            key: _known(info.name, info, is_lent=key in records)
+            for key, info in of_first.items()
+            if not _is_checked(info.name) and (key not in records or records[key].shared)
         }
         every = shared | own
         return [every[key] for key in sorted(every)]
@@ -97,7 +104,9 @@ class WorkspaceRuntime:
         """One model."""
         async with self._by_its_names(model):
             found = await self._runtime.show(await self._found(model))
-        return self._known(in_workspace(found.name)[1], found)
+        whose, name = in_workspace(found.name)
+        is_lent = whose != self._workspace and await run_sync(self._of_first.get, name) is not None
+        return _known(name, found, is_lent=is_lent)
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
@@ -118,7 +127,7 @@ class WorkspaceRuntime:
             await self._runtime.rename(*names)
 
     async def delete_model(self, name: str) -> None:
-        """Delete a model of its own; `errors.SharedModel` for one that is not."""
+        """Delete a model of its own; `errors.ReadOnly` for one that is shared with it."""
         own = None if self._is_another_ones(name) else runtime_name(self._workspace, name)
         async with self._by_its_names(name):
             try:
@@ -127,8 +136,9 @@ class WorkspaceRuntime:
                 await self._runtime.delete_model(own)
             except ModelNotFound:
                 if await self._is_shared(name):
-                    raise SharedModel(
-                        f"{name!r} is shared by all workspaces. Only the first one can delete it."
+                    raise ReadOnly(
+                        f"The model {name!r} is shared by the workspace {WORKSPACE!r}, which alone can change or "
+                        "delete it. Here it can be asked and built on."
                     ) from None
                 raise
 
@@ -226,7 +236,10 @@ class WorkspaceRuntime:
         whose, name = in_workspace(found.name)
         if self._is_first or whose != WORKSPACE:
             return whose == self._workspace
-        return not _is_checked(name) and await run_sync(self._of_first.get, name) is None
+        if _is_checked(name):
+            return False
+        record = await run_sync(self._of_first.get, name)
+        return record is None or record.shared
 
     def _is_another_ones(self, name: str) -> bool:
         """Whether it is written as the runtime writes names of workspaces, or so that a runtime could read it so."""
@@ -246,12 +259,6 @@ class WorkspaceRuntime:
         names = [one.name for one in infos if "chat" in one.capabilities]
         return ModelNotFound(name, [one for one in names if not _is_checked(one)])
 
-    def _known(self, name: str, found: ModelInfo) -> ModelInfo:
-        if name == found.name:
-            return found
-        values = {one.name: getattr(found, one.name) for one in fields(ModelInfo)}
-        return Known(**values | {"name": name, "found": found})
-
     @asynccontextmanager
     async def _by_its_names(self, model: ModelRef) -> AsyncIterator[None]:
         """What goes wrong is told by the names of the workspace, and names no model of another one."""
@@ -267,3 +274,10 @@ class WorkspaceRuntime:
 
 def _is_checked(name: str) -> bool:
     return name.endswith(CHECKING)
+
+
+def _known(name: str, found: ModelInfo, *, is_lent: bool = False) -> ModelInfo:
+    if name == found.name and not is_lent:
+        return found
+    values = {one.name: getattr(found, one.name) for one in fields(ModelInfo)}
+    return Known(**values | {"name": name, "found": found, "is_lent": is_lent})

@@ -14,6 +14,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "/docs": None,
     "/usage": None,
     "/keys": "admin",
+    "/shared": "admin",
     "/metrics": "metrics",
     "/fine_tune_model": "train",
     "/adapters": "train",

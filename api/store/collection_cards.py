@@ -17,10 +17,11 @@ from api.store.collections import (
     insert_collection,
     named_collection,
     new_collection_id,
+    require_own,
 )
 from api.store.database import Database, among
 from api.store.keyset import Key, Part, part_of
-from api.store.tables import IS_FOUND, collections, within
+from api.store.tables import IS_FOUND, collections, seen_by, within
 
 TOUCHED_SECONDS = 60
 """A collection that is searched all the time is written to this seldom."""
@@ -53,7 +54,9 @@ _ORDER = (collections.c.created_at, collections.c.id)
 
 
 class CollectionCards:
-    """Queries over the collections of a workspace with their cards; without a workspace over all."""
+    """Queries over the collections of a workspace, and those shared with it, with their cards; without a workspace over
+    all.
+    """
 
     def __init__(self, database: Database, workspace: str | None = None) -> None:
         self._database = database
@@ -86,7 +89,13 @@ class CollectionCards:
             )
 
     def find(self, id_or_name: str) -> tuple[Collection, Card]:
-        """One by id or name; `errors.CollectionNotFound`."""
+        """One of its own, which may be changed; `errors.ReadOnly` for one that is shared with it."""
+        found = self.seen(id_or_name)
+        require_own(found[0], self._workspace)
+        return found
+
+    def seen(self, id_or_name: str) -> tuple[Collection, Card]:
+        """One to look into, by id or name; `errors.CollectionNotFound`."""
         with self._database.read() as connection:
             found = find_collection(connection, self._workspace, id_or_name)
             mine = collections.c.id == found.id
@@ -94,8 +103,8 @@ class CollectionCards:
 
     def page(self, part: Part) -> tuple[list[tuple[Collection, Card]], bool]:
         """A part of the list, and whether there are more; `errors.CollectionNotFound`."""
-        mine = within(collections, self._workspace)
-        query = select(*COLUMNS, *_NOTED).where(IS_FOUND, mine)
+        seen = seen_by(collections, self._workspace)
+        query = select(*COLUMNS, *_NOTED).where(IS_FOUND, seen)
         with self._database.read() as connection:
 
             def key_of(id: str) -> Key:

@@ -23,10 +23,10 @@ from sqlalchemy import (
     update,
 )
 
-from api.errors import CollectionNotFound, NameTaken
+from api.errors import CollectionNotFound, NameTaken, ReadOnly
 from api.names import FOR_ALL, WORKSPACE, collection_key
 from api.store.database import Database, among, batches
-from api.store.tables import IS_FOUND, collections, documents, within
+from api.store.tables import IS_FOUND, collections, documents, seen_by, within
 
 NAMES_SHOWN = 20
 """Collections that an error names."""
@@ -45,11 +45,13 @@ class Collection:
     query_template: str | None = None
     passage_template: str | None = None
     workspace: str = WORKSPACE
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where to look for documents: those of the first collection go before others of the same name.
+    """Where to look for documents: those of the first collection go before others of the same name, and what is shared
+    comes last.
 
     `title` says in messages whose they are.
     """
@@ -67,7 +69,8 @@ COLUMNS = [collections.c[field.name] for field in fields(Collection)]
 
 
 class Collections:
-    """Queries over the collections of a workspace; each method is one transaction.
+    """Queries over the collections of a workspace and those that are shared with it, of which its own goes before one
+    of the same name; each method is one transaction.
 
     Without a workspace an id means a collection of any, a name one of the first.
     """
@@ -76,14 +79,14 @@ class Collections:
         self._database = database
         self._asked_for = workspace
         self._workspace = workspace or WORKSPACE
-        self._mine = within(collections, workspace)
+        self._seen = seen_by(collections, workspace)
 
     def of(self, workspace: str) -> "Collections":
         """Those of a workspace."""
         return Collections(self._database, workspace)
 
     def create(self, name: str, embedder: str = "") -> Collection:
-        """A new one; `errors.NameTaken`."""
+        """A new one; `errors.NameTaken` by one of its own."""
         with self._database.write() as connection:
             if found := named_collection(connection, self._workspace, name):
                 raise NameTaken(f"A collection named {found.name!r} exists ({found.id}).")
@@ -115,27 +118,49 @@ class Collections:
             return found or self._insert(connection, name, embedder)
 
     def scope_of(self, model: str) -> Scope:
-        """Where a model looks: in its own collection and in that for all, as far as they are there."""
+        """Where a model looks: in its own collection and in that for all, as far as they are there, and then in those
+        of these names that are shared.
+        """
+        keys = [collection_key(name) for name in dict.fromkeys((model or FOR_ALL, FOR_ALL))]
+        named = (collections.c.name_key.in_(keys), seen_by(collections, self._workspace))
+        query = select(*COLUMNS).where(IS_FOUND, *named)
         with self._database.read() as connection:
-            names = (model, FOR_ALL) if model not in ("", FOR_ALL) else (FOR_ALL,)
-            found = [named_collection(connection, self._workspace, name) for name in names]
-        return Scope(f"model {model!r}", tuple(one for one in found if one))
+            found = [collection_of(row) for row in connection.execute(query)]
+        found.sort(key=lambda one: (not self.owns(one), keys.index(collection_key(one.name))))
+        return Scope(f"model {model!r}", tuple(found))
 
     def scope(self, model: str, collection: str = "") -> Scope:
         """That collection alone (by id or name), or where the model looks; `errors.CollectionNotFound`."""
         if not collection:
             return self.scope_of(model)
-        found = self.find(collection)
+        found = self.seen(collection)
         return Scope(f"collection {found.name!r}", (found,))
 
-    def find(self, id_or_name: str) -> Collection:
-        """One by id or name; `errors.CollectionNotFound` names those there are."""
+    def seen(self, id_or_name: str) -> Collection:
+        """One to look into, by id or name; `errors.CollectionNotFound` names those there are."""
         with self._database.read() as connection:
             return find_collection(connection, self._asked_for, id_or_name)
 
+    def find(self, id_or_name: str) -> Collection:
+        """One of its own, which may be changed; `errors.ReadOnly` for one that is shared with it."""
+        found = self.seen(id_or_name)
+        require_own(found, self._asked_for)
+        return found
+
+    def owns(self, collection: Collection) -> bool:
+        """Whether it is the workspace's own."""
+        return collection.workspace == self._workspace
+
+    def share(self, id: str, shared: bool) -> Collection:
+        """Let every workspace look into it, or no other one any more."""
+        mine = collections.c.id == id
+        with self._database.write() as connection:
+            connection.execute(update(collections).where(mine).values(shared=shared))
+            return collection_of(connection.execute(select(*COLUMNS).where(mine)).one())
+
     def present(self, ids: Sequence[str]) -> list[Collection]:
-        """Those of the ids that are there, in their order, as they are now."""
-        query = select(*COLUMNS).where(IS_FOUND, among(collections.c.id, ids))
+        """Those of the ids that can be looked into, in their order, as they are now."""
+        query = select(*COLUMNS).where(IS_FOUND, self._seen, among(collections.c.id, ids))
         with self._database.read() as connection:
             found = [collection_of(row) for row in connection.execute(query).all()]
         return sorted(found, key=lambda one: ids.index(one.id))
@@ -143,9 +168,9 @@ class Collections:
     def page(self, limit: int | None, after: str | None = None) -> list[Collection]:
         """The next `limit` (None: all) in the order of their making, after that id or name (None: from the first)."""
         order = (collections.c.created_at, collections.c.id)
-        query = select(*COLUMNS).where(IS_FOUND, self._mine).order_by(*order)
+        query = select(*COLUMNS).where(IS_FOUND, self._seen).order_by(*order)
         if after is not None:
-            last = self.find(after)
+            last = self.seen(after)
             query = query.where(tuple_(*order) > tuple_(last.created_at, last.id))
         with self._database.read() as connection:
             return [collection_of(row) for row in connection.execute(query.limit(limit))]
@@ -190,20 +215,34 @@ def insert_collection(connection: Connection, made: Collection, **noted: Any) ->
 
 
 def named_collection(connection: Connection, workspace: str, name: str) -> Collection | None:
-    """The one of that name in a workspace."""
-    row = connection.execute(select(*COLUMNS).where(IS_FOUND, _has_name(workspace, name))).first()
+    """The one of that name of a workspace's own."""
+    named = (within(collections, workspace), _has_name(name))
+    row = connection.execute(select(*COLUMNS).where(IS_FOUND, *named)).first()
     return collection_of(row) if row else None
 
 
 def find_collection(connection: Connection, workspace: str | None, id_or_name: str) -> Collection:
-    """One by id or name; without a workspace an id of any, a name of the first. `errors.CollectionNotFound`."""
+    """One that a workspace sees, by id or name, its own first; without a workspace an id of any, a name of the first.
+    `errors.CollectionNotFound`.
+    """
     names_of = workspace or WORKSPACE
-    by_id = and_(collections.c.id == id_or_name, within(collections, workspace))
-    named = or_(by_id, _has_name(names_of, id_or_name))
-    row = connection.execute(select(*COLUMNS).where(IS_FOUND, named)).first()
+    by_id = and_(collections.c.id == id_or_name, seen_by(collections, workspace))
+    by_name = and_(_has_name(id_or_name), seen_by(collections, names_of))
+    query = select(*COLUMNS).where(IS_FOUND, or_(by_id, by_name))
+    own_first = query.order_by(collections.c.workspace != names_of)
+    row = connection.execute(own_first).first()
     if row is None:
         raise _missing(connection, id_or_name, names_of)
     return collection_of(row)
+
+
+def require_own(found: Collection, workspace: str | None) -> None:
+    """`errors.ReadOnly` when it is shared with that workspace."""
+    if workspace not in (None, found.workspace):
+        raise ReadOnly(
+            f"The collection {found.name!r} is shared by the workspace {found.workspace!r}, which alone can change or "
+            "delete it. Here it can be searched and cited."
+        )
 
 
 def pin_embedder(connection: Connection, collection_id: str, embedder: str) -> str:
@@ -238,14 +277,13 @@ def drop_emptied(connection: Connection) -> None:
     )
 
 
-def _has_name(workspace: str, name: str) -> ColumnElement[bool]:
-    named = collections.c.name_key == collection_key(name)
-    return and_(collections.c.workspace == workspace, named)
+def _has_name(name: str) -> ColumnElement[bool]:
+    return collections.c.name_key == collection_key(name)
 
 
 def _missing(connection: Connection, wanted: str, workspace: str) -> CollectionNotFound:
-    mine = within(collections, workspace)
-    query = select(collections.c.name).where(IS_FOUND, mine).order_by(collections.c.name)
+    seen = seen_by(collections, workspace)
+    query = select(collections.c.name).where(IS_FOUND, seen).order_by(collections.c.name)
     names = [row.name for row in connection.execute(query.limit(NAMES_SHOWN))]
     return CollectionNotFound(
         f"No collection {wanted!r}. Collections: {', '.join(names) or 'none'}.", collections=names

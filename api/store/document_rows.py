@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, Select, select
 from api.errors import DocumentNotFound, NotReady
 from api.names import FOR_ALL
 from api.store.collections import Scope
-from api.store.tables import collections, contents, documents, within
+from api.store.tables import collections, contents, documents, seen_by
 
 DocumentStatus = Literal["importing", "ready", "failed", "deleting", "embedding", "standby"]
 
@@ -108,11 +108,11 @@ def ready_in_scope(scope: Scope) -> Select[Any]:
 def one_document(
     connection: Connection, document_id: str, workspace: str | None = None
 ) -> Document:
-    """By id; `errors.DocumentNotFound`, also for another workspace's. One that is being deleted is not there."""
+    """By id; `errors.DocumentNotFound`, also for what the workspace does not see, and for one that is being deleted."""
     query = select_documents().where(
         documents.c.id == document_id,
         documents.c.status != "deleting",
-        within(documents, workspace),
+        seen_by(collections, workspace),
     )
     row = connection.execute(query).mappings().first()
     if row is None:

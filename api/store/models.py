@@ -4,11 +4,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import RowMapping, delete, insert, select
+from sqlalchemy import RowMapping, delete, insert, select, update
 
 from api.names import WORKSPACE, in_workspace, model_key, runtime_name
 from api.store.database import Database
-from api.store.tables import models, within
+from api.store.tables import models, seen_by, within
 
 ModelKind = Literal["persona", "fine-tune"]
 
@@ -20,7 +20,7 @@ class ModelRecord:
     `base` is the name it was built on, `job_id` the job that trained it, `root` the base model below all: it stands
     when what lies between is deleted or becomes another model. `lineage` is what a fine-tune learned from, and stays
     when its job goes; `warning` what was said against it when it was published all the same; `collection` the id of
-    that from which it answers below `/v1`.
+    that from which it answers below `/v1`; `shared` whether every workspace may use it.
     """
 
     name: str
@@ -32,6 +32,7 @@ class ModelRecord:
     lineage: dict[str, Any] = field(default_factory=dict)
     warning: str = ""
     collection: str = ""
+    shared: bool = False
 
 
 class Models:
@@ -44,6 +45,7 @@ class Models:
         self._database = database
         self._workspace = workspace or WORKSPACE
         self._mine = within(models, workspace)
+        self._is_seen = seen_by(models, workspace)
 
     def put(
         self,
@@ -92,6 +94,26 @@ class Models:
             row = connection.execute(query).mappings().first()
             return self._record(row) if row else None
 
+    def seen(self, *names: str) -> dict[str, ModelRecord]:
+        """Its own records by their keys, and those of models that are shared with it, its own before one of the same
+        name; of these names only, if any. Of a shared one it is told what all have below it, and not what it learned
+        from and by which job.
+        """
+        keys = [model_key(name) for name in names]
+        query = select(models).where(self._is_seen)
+        if keys:
+            query = query.where(models.c.key.in_([*keys, *map(self._key, names)]))
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+        own_last = sorted(rows, key=lambda row: bool(row["workspace"] == self._workspace))
+        return {model_key(one.name): one for one in map(self._told, own_last)}
+
+    def share(self, name: str, shared: bool) -> None:
+        """Let every workspace use a model, or no other one any more."""
+        mine = (models.c.key == self._key(name), self._mine)
+        with self._database.write() as connection:
+            connection.execute(update(models).where(*mine).values(shared=shared))
+
     def made_by(self, job_id: str) -> ModelRecord | None:
         """The record of the model that a job has made."""
         with self._database.read() as connection:
@@ -101,7 +123,7 @@ class Models:
 
     def root_of(self, name: str) -> str:
         """The base model below a model, which is that one where it is a base itself."""
-        record = self.get(name)
+        record = self.seen(name).get(model_key(name))
         return record.root if record else name
 
     def remove(self, name: str) -> None:
@@ -115,6 +137,12 @@ class Models:
     def _below(self, name: str) -> str:
         """What a model was made of, by the runtime's name: the workspace's own one so named, else what all share."""
         return runtime_name(self._workspace, name) if self.get(name) else name
+
+    def _told(self, row: RowMapping) -> ModelRecord:
+        record = self._record(row)
+        if row["workspace"] == self._workspace:
+            return record
+        return replace(record, base=record.root, job_id="", lineage={})
 
     def _record(self, row: RowMapping) -> ModelRecord:
         values = {name: row[name] for name in ModelRecord.__slots__}

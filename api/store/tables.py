@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    or_,
     text,
     true,
 )
@@ -32,6 +33,10 @@ metadata = MetaData()
 
 def _workspace() -> Column[str]:
     return Column("workspace", String, nullable=False, server_default=WORKSPACE)
+
+
+def _shared() -> Column[bool]:
+    return Column("shared", Boolean, nullable=False, server_default=false())
 
 
 collections = Table(
@@ -50,6 +55,9 @@ collections = Table(
     Column("metadata", JSON, nullable=False, server_default="{}"),
     Column("expires_after_days", Integer),
     Column("last_active_at", String),
+    _shared(),
+    Index("collections_by_name", "name_key"),
+    Index("collections_in_order", "created_at", "id"),
 )
 STANDS = text("status = 'ready'")
 IS_FOUND = collections.c.status == "ready"
@@ -231,6 +239,7 @@ models = Table(
     Column("lineage", JSON, nullable=False, server_default="{}"),
     Column("warning", Text, nullable=False, server_default=""),
     Column("collection", String, nullable=False, server_default=""),
+    _shared(),
 )
 
 jobs = Table(
@@ -324,3 +333,8 @@ response_items = Table(
 def within(table: Table, workspace: str | None) -> ColumnElement[bool]:
     """The rows of that workspace; without one, of each."""
     return true() if workspace is None else table.c.workspace == workspace
+
+
+def seen_by(table: Table, workspace: str | None) -> ColumnElement[bool]:
+    """The same with what is shared with all workspaces."""
+    return true() if workspace is None else or_(table.c.workspace == workspace, table.c.shared)

@@ -27,7 +27,7 @@ class Wanted(NamedTuple):
 
 class StoreFiles:
     """Every method raises `errors.CollectionNotFound` for a store, and `errors.NotFound` for a file or a batch, that is
-    not there.
+    not there, and what changes something `errors.ReadOnly` for a store that is shared.
     """
 
     def __init__(self, store: Store, files: Files, attaching: Attaching) -> None:
@@ -88,13 +88,13 @@ class StoreFiles:
         self, store_id: str, file_id: str, attributes: Mapping[str, Any]
     ) -> CollectionFile:
         """The file with other attributes."""
-        file = await self.get(store_id, file_id)
+        file = await self._own(store_id, file_id)
         await run_sync(self._rows.set_attributes, file, attributes)
         return await run_sync(self._rows.find, file.collection_id, file_id)
 
     async def remove(self, store_id: str, file_id: str) -> CollectionFile:
         """Take one out of the store; the file itself stays."""
-        file = await self.get(store_id, file_id)
+        file = await self._own(store_id, file_id)
         await self._attaching.take_out(file)
         return file
 
@@ -134,6 +134,7 @@ class StoreFiles:
 
     async def cancel_batch(self, store_id: str, batch_id: str) -> FileBatch:
         """Let those of its files that are not there yet not come; one that has ended stays as it is."""
+        await run_sync(self._store.collections.find, store_id)
         found = await self.batch(store_id, batch_id)
         if found.status == "in_progress":
             await run_sync(self._rows.mark_cancelled, batch_id)
@@ -151,7 +152,11 @@ class StoreFiles:
         return await run_sync(self._rows.page, batch.collection_id, part, status, batch.file_ids)
 
     async def _collection(self, store_id: str) -> Collection:
-        return await run_sync(self._store.collections.find, store_id)
+        return await run_sync(self._store.collections.seen, store_id)
+
+    async def _own(self, store_id: str, file_id: str) -> CollectionFile:
+        await run_sync(self._store.collections.find, store_id)
+        return await self.get(store_id, file_id)
 
     async def _alive(self, store_id: str) -> Collection:
         collection, card = await run_sync(self._store.collection_cards.find, store_id)

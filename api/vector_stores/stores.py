@@ -74,7 +74,7 @@ class VectorStores:
 
     async def get(self, id: str) -> VectorStore:
         """One."""
-        found = await run_sync(self._cards.find, id)
+        found = await run_sync(self._cards.seen, id)
         return (await run_sync(self._all_told, [found]))[0]
 
     async def update(self, id: str, changes: Mapping[str, Any]) -> VectorStore:
@@ -151,7 +151,7 @@ class VectorStores:
         return Found(passages, searched.queries)
 
     def _used(self, id: str) -> Collection:
-        collection, card = self._cards.find(id)
+        collection, card = self._cards.seen(id)
         require_alive(collection, card)
         return collection
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import ModelDamaged, ModelNotFound, NameTaken, SharedModel
+from api.errors import ModelDamaged, ModelNotFound, NameTaken, ReadOnly
 from api.models.workspaces import Workspaces
 from api.runtime import ExistingModel, Message, ModelRuntime, Options, Persona
 from api.store import open_store
@@ -124,7 +124,7 @@ async def test_a_base_model_is_shared_and_only_the_first_workspace_deletes_it(
     workspaces: Workspaces,
 ) -> None:
     team = workspaces.of("team").runtime
-    with pytest.raises(SharedModel, match="'demo' is shared"):
+    with pytest.raises(ReadOnly, match="'demo' is shared"):
         await team.delete_model("demo")
     await workspaces.of("default").runtime.delete_model("demo")
     with pytest.raises(ModelNotFound):

@@ -480,6 +480,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "GET /v1/models/{model:path}": (of("model", "GET", "/v1/models/{}"),),
     "DELETE /v1/models/{model:path}": (of("model", "DELETE", "/v1/models/{}"),),
+    **{
+        f"{method} /shared/{kind}s/{{{spelled}:path}}": (of(kind, method, f"/shared/{kind}s/{{}}"),)
+        for method in ("PUT", "DELETE")
+        for kind, spelled in (("model", "modelName"), ("collection", "collection"))
+    },
     "POST /mcp": (
         called("collection", "search", "collection", query="zeppelin"),
         called("name", "search", "collection", query="zeppelin"),
@@ -611,8 +616,13 @@ def test_what_another_workspace_has_is_as_if_it_were_made_up(service: Service, o
             for case in cases if route in there else ():
                 it, other = things[case.kind], MADE_UP[case.kind]
                 got, expected = told(case.ask(client, it), it), told(case.ask(client, other), other)
-                is_right = got == expected and got[0] in (404, NOT_404.get(route))
+                is_first_ones = route.partition(" ")[2].startswith("/shared/") and asker == "team"
+                is_right = got == expected and got[0] in (
+                    403 if is_first_ones else 404,
+                    NOT_404.get(route),
+                )
                 is_about_it = "IT" in expected[1] or not expected[1] or route in NOT_404
+                is_about_it |= is_first_ones
                 if not is_right or not is_about_it or any(secret in got[1] for secret in secrets):
                     wrong.append((route, case.kind, got, expected))
     assert not wrong
@@ -654,6 +664,120 @@ def test_lists_and_searches_over_all_find_nothing_of_another_workspace(
         assert "zeppelin" not in json.dumps(answer)
 
 
+def test_what_the_first_workspace_shares_is_there_for_use_alone(service: Service) -> None:
+    with within(service, "default") as client:
+        assert client.post("/createModel/zora", json={"baseModel": DEMO}).status_code == 201
+        its = client.post("/collections", json={"name": "statutes"}).json()["id"]
+        come = client.post("/importDocument", params={"collection": its}, files={"file": TEXT})
+        document = come.json()["id"]
+        bound = {"baseModel": DEMO, "collection": its, "system": "You are Ada."}
+        assert client.post("/createModel/ada", json=bound).status_code == 201
+        early = client.put("/shared/models/ada")
+        assert (early.status_code, its in early.text) == (409, True)
+        assert client.put("/shared/models/demo").status_code == 409
+        assert client.put(f"/shared/collections/{its}").json()["shared"] is True
+        assert client.put("/shared/models/ada").json()["shared"] is True
+    with within(service, "team") as client:
+        assert_used(client, its, document)
+        assert_unchanged(client, its, document)
+        assert client.put("/shared/models/ada").status_code == 403
+        shown = client.get("/show_model/ada").json()
+        assert (shown["kind"], shown["shared"], shown["job_id"]) == ("persona", True, None)
+        for path in ("/v1/models", "/list_models?details=true"):
+            assert "zora" not in client.get(path).text  # not shared
+    with within(service, "default") as client:
+        assert client.delete(f"/shared/collections/{its}").json()["shared"] is False
+    with within(service, "team") as client:
+        lost = client.post("/v1/chat/completions", json={"model": "ada", "messages": TURN})
+        assert (lost.status_code, "not shared any more" in lost.text) == (409, True)
+        assert its not in client.get("/show_model/ada").text
+    with within(service, "default") as client:
+        assert client.delete("/shared/models/ada").json()["shared"] is False
+    with within(service, "team") as client:
+        for path in ("/show_model/ada", f"/collections/{its}", f"/documents/{document}"):
+            assert client.get(path).status_code == 404
+        assert client.get("/collections").json()["collections"] == []
+
+
+def assert_used(client: TestClient, its: str, document: str) -> None:
+    """Every door lists, finds and cites what is shared."""
+    listed = client.get("/list_models?details=true").json()["models"]
+    assert [(one["name"], one["shared"]) for one in listed] == [("ada", True), (DEMO, False)]
+    models = client.get("/v1/models").json()["data"]
+    assert [one["id"] for one in models if one.get("shared")] == ["ada"]
+    assert [one["shared"] for one in client.get("/collections").json()["collections"]] == [True]
+    stores = client.get("/v1/vector_stores").json()["data"]
+    assert [(one["id"], one["shared"]) for one in stores] == [(its, True)]
+    assert client.get(f"/documents/{document}").json()["name"] == TEXT[0]
+    inside = client.get(f"/v1/vector_stores/{its}/files").json()["data"]
+    assert [one["filename"] for one in inside] == [TEXT[0]]
+    for named in (its, "statutes"):
+        hits = client.post("/search", json={"query": "zeppelin", "collection": named}).json()
+        assert hits["hits"][0]["text"] == WORDS
+    found = client.post(f"/v1/vector_stores/{its}/search", json={"query": "zeppelin"}).json()
+    assert found["data"][0]["content"][0]["text"] == WORDS
+    asked = {"model": "ada", "messages": [{"role": "user", "content": "zeppelin?"}]}
+    answer = client.post("/v1/chat/completions", json=asked).json()["choices"][0]["message"]
+    assert answer["receipt"]["passages"][0]["document_id"] == document
+    asked = {"model": DEMO, "input": "zeppelin?", "tools": [searching(its)]}
+    said = client.post("/v1/responses", json={**asked, "tool_choice": "required"}).json()
+    assert "file_search_call" in [one["type"] for one in said["output"]]
+    called_for = called("collection", "search", "collection", query="zeppelin")
+    assert WORDS in called_for.ask(client, its).text
+    assert "shared" in called("collection", "list_collections", "limit").ask(client, 5).text
+
+
+def assert_unchanged(client: TestClient, its: str, document: str) -> None:
+    """No door changes or deletes what is shared: 403 that says whose it is."""
+    send = {"files": {"file": TEXT}}
+    for method, path, more in (
+        ("DELETE", "/deleteModel/ada", {}),
+        ("DELETE", "/v1/models/ada", {}),
+        ("DELETE", f"/collections/{its}", {}),
+        ("POST", f"/collections/{its}/embed", {}),
+        ("POST", f"/collections/{its}/embed/rollback", {}),
+        ("DELETE", f"/collections/{its}/embed", {}),
+        ("POST", f"/importDocument?collection={its}", send),
+        ("POST", f"/importDocuments?collection={its}", send),
+        ("DELETE", f"/delete_document?collection={its}&document={document}", {}),
+        ("DELETE", f"/deleteAll_Documents?collection={its}", {}),
+        ("POST", f"/v1/vector_stores/{its}", {"json": {"name": "mine"}}),
+        ("DELETE", f"/v1/vector_stores/{its}", {}),
+        ("POST", f"/v1/vector_stores/{its}/files/{document}", {"json": {"attributes": {}}}),
+        ("DELETE", f"/v1/vector_stores/{its}/files/{document}", {}),
+        ("POST", f"/v1/vector_stores/{its}/file_batches/vsfb_0/cancel", {}),
+    ):
+        answer = client.request(method, path, **more)
+        assert (answer.status_code, "'default'" in answer.text) == (403, True), (path, answer.text)
+
+
+def test_its_own_goes_before_what_is_shared_under_the_same_name(service: Service) -> None:
+    with within(service, "default") as client:
+        assert client.post("/createModel/zora", json={"baseModel": DEMO}).status_code == 201
+        send = {"params": {"modelName": "zora"}, "files": {"file": TEXT}}
+        document = client.post("/importDocument", **send).json()["id"]
+        assert client.put("/shared/models/zora").status_code == 200
+        assert client.put("/shared/collections/zora").status_code == 200
+    with within(service, "team") as client:
+        own = {"baseModel": "zora", "system": "Ours."}
+        assert client.post("/createModel/zora", json=own).status_code == 201
+        assert client.get("/show_model/zora").json()["system"] == "Ours."
+        assert client.post("/collections", json={"name": "zora"}).status_code == 201
+        assert client.get("/collections/zora").json()["documents"] == 0
+        asked = {"query": "zeppelin", "model_name": "zora"}
+        assert client.post("/search", json=asked).json()["hits"]  # its own, then the shared one
+        assert client.delete("/deleteAll_Documents?modelName=zora").status_code == 200
+        assert client.delete("/deleteModel/zora").status_code == 200
+        assert client.get("/show_model/zora").json()["shared"] is True
+        assert client.delete("/collections/zora").status_code == 200
+        assert client.get("/collections/zora").json()["shared"] is True
+    with within(service, "default") as client:
+        anew = {"baseModel": DEMO, "system": "Anew.", "replace": True}
+        assert client.post("/createModel/zora", json=anew).status_code == 201
+        assert client.get("/show_model/zora").json()["shared"] is False
+        assert client.get(f"/documents/{document}").status_code == 200
+
+
 def test_equal_names_and_equal_bytes_are_taken_in_each_workspace(service: Service) -> None:
     for workspace in WORKSPACES:
         furnished(service, workspace)
@@ -668,7 +792,7 @@ def test_equal_names_and_equal_bytes_are_taken_in_each_workspace(service: Servic
         assert client.delete("/deleteModel/zora").status_code == 200
         assert client.get("/show_model/zora").status_code == 404
         shared = client.delete("/deleteModel/demo")
-        assert (shared.status_code, "shared by all" in shared.text) == (409, True)
+        assert (shared.status_code, "shared by" in shared.text) == (403, True)
     with within(service, "default") as client:
         assert client.get("/show_model/zora").status_code == 200
         assert client.get("/list_models").json()["All Created Models"] == ["demo", "zora"]

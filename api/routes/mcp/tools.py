@@ -131,8 +131,14 @@ def _refused(error: ValidationError) -> InvalidOption:
 
 async def _list_collections(services: Services, asked: ListCollections) -> Told:
     found, has_more = await services.collections.page(asked.limit, asked.after)
-    lines = [f"{one.name} ({one.id}): {one.documents} documents" for one in found]
-    told = [{"id": one.id, "name": one.name, "documents": one.documents} for one in found]
+    lines = [
+        f"{one.name} ({one.id}): {one.documents} documents{', shared' * one.shared}"
+        for one in found
+    ]
+    told = [
+        {"id": one.id, "name": one.name, "documents": one.documents, "shared": one.shared}
+        for one in found
+    ]
     return Told(_lines(lines, has_more), {"collections": told, "has_more": has_more})
 
 

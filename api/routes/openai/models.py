@@ -44,4 +44,5 @@ def _object(model: Model) -> dict[str, Any]:
         "object": "model",
         "created": int(model.info.modified_at.timestamp()),
         "owned_by": model.kind,
+        **({"shared": True} if model.shared else {}),
     }

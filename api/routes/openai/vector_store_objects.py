@@ -67,7 +67,9 @@ def require_chunking(settings: Settings, chunking: Auto | Static | None, where: 
 
 
 def store_object(store: VectorStore) -> dict[str, Any]:
-    """A vector store; `collection` is what it is called on the other paths."""
+    """A vector store; `collection` is what it is called on the other paths, `shared` stands where every workspace may
+    search it.
+    """
     days, expires_at = store.card.expires_after_days, store.card.expires_at
     told: dict[str, Any] = {
         "id": store.collection.id,
@@ -81,6 +83,8 @@ def store_object(store: VectorStore) -> dict[str, Any]:
         "metadata": store.card.metadata,
         "collection": store.collection.name,
     }
+    if store.collection.shared:
+        told["shared"] = True
     if days is not None and expires_at is not None:
         told["expires_after"] = {"anchor": "last_active_at", "days": days}
         told["expires_at"] = _seconds(expires_at)

@@ -94,6 +94,7 @@ class CollectionResponse(BaseModel):
     embedder: str = Field(description="The embedding model.")
     documents: int = Field(description="How many can be searched.")
     created_at: str
+    shared: bool = Field(description="Whether every workspace may look into it.")
     embedding: EmbeddingResponse | None = Field(
         None,
         description="How far it is embedded anew; null when it never was, or that was dropped.",
@@ -133,7 +134,7 @@ async def create_collection(
     """
     made = await services.collections.create(request.name, request.embedder)
     response.headers["Location"] = f"/collections/{made.id}"
-    return _response(made)
+    return response_of(made)
 
 
 @router.get(
@@ -149,7 +150,9 @@ async def list_collections(
 ) -> ListCollectionsResponse:
     """Oldest first, those of the models among them."""
     found, has_more = await services.collections.page(request.limit, request.after)
-    return ListCollectionsResponse(collections=[_response(one) for one in found], has_more=has_more)
+    return ListCollectionsResponse(
+        collections=[response_of(one) for one in found], has_more=has_more
+    )
 
 
 @router.post(
@@ -166,7 +169,7 @@ async def embed_collection(
     services: ServicesDep,
 ) -> CollectionResponse:
     """Behind the index that answers, which is switched when all is there; `embedding` says how far it is."""
-    return _response(
+    return response_of(
         await services.collections.embed(collection, request.embedder, reread=request.reread)
     )
 
@@ -180,7 +183,7 @@ async def embed_collection(
 )
 async def roll_back_collection(collection: IdOrName, services: ServicesDep) -> CollectionResponse:
     """As soon as what was imported since is embedded for it too. The present index stands by then."""
-    return _response(await services.collections.roll_back(collection))
+    return response_of(await services.collections.roll_back(collection))
 
 
 @router.delete(
@@ -191,7 +194,7 @@ async def roll_back_collection(collection: IdOrName, services: ServicesDep) -> C
 )
 async def end_embedding(collection: IdOrName, services: ServicesDep) -> CollectionResponse:
     """While it runs, what answers stays as it is; after the switch this gives back the room of what stands by."""
-    return _response(await services.collections.end_embedding(collection))
+    return response_of(await services.collections.end_embedding(collection))
 
 
 @router.get(
@@ -202,7 +205,7 @@ async def end_embedding(collection: IdOrName, services: ServicesDep) -> Collecti
 )
 async def get_collection(collection: IdOrName, services: ServicesDep) -> CollectionResponse:
     """`list_documents` with `collection` lists what stands in it."""
-    return _response(await services.collections.get(collection))
+    return response_of(await services.collections.get(collection))
 
 
 @router.delete(
@@ -221,5 +224,6 @@ async def delete_collection(
     )
 
 
-def _response(collection: ListedCollection) -> CollectionResponse:
+def response_of(collection: ListedCollection) -> CollectionResponse:
+    """What is told of one."""
     return CollectionResponse(**asdict(collection))

@@ -108,6 +108,9 @@ class ModelSummary(BaseModel):
     capabilities: list[str]
     trainable: bool = Field(description="Whether `fine_tune_model` can start from it.")
     modified_at: str
+    shared: bool = Field(
+        description="Whether every workspace may use it; base models are so without it."
+    )
     warning: str | None = Field(
         None, description="What was found wrong with it, when it was published all the same."
     )
@@ -191,7 +194,7 @@ async def list_models(
     models, has_more = await services.models.page(request.after, request.limit, caller.may_use)
     answer: dict[str, Any] = {"All Created Models": [model.info.name for model in models]}
     if request.details:
-        answer["models"] = [ModelSummary(**_summary(model)) for model in models]
+        answer["models"] = [ModelSummary(**summary_of(model)) for model in models]
     if request.limit is not None:
         answer["has_more"] = has_more
     return ListModelsResponse(**answer)
@@ -208,7 +211,7 @@ async def show_model(model_name: ExistingName, services: ServicesDep) -> ShowMod
     """Kind, base, system prompt, template, defaults, context length and abilities."""
     model = await services.models.show(model_name)
     return ShowModelResponse(
-        **_summary(model),
+        **summary_of(model),
         system=model.info.persona.system,
         template=model.info.template,
         parameters=GenerationOptions.of(model.info.persona.parameters),
@@ -230,7 +233,8 @@ async def delete_model(model_name: ExistingName, services: ServicesDep) -> Delet
     return DeleteModelResponse(Message=f"Successfully deleted {name}")
 
 
-def _summary(model: Model) -> dict[str, Any]:
+def summary_of(model: Model) -> dict[str, Any]:
+    """The members of a `ModelSummary`."""
     info = model.info
     return {
         "name": info.name,
@@ -243,5 +247,6 @@ def _summary(model: Model) -> dict[str, Any]:
         "capabilities": sorted(info.capabilities),
         "trainable": model.trainable,
         "modified_at": info.modified_at.isoformat(),
+        "shared": model.shared,
         **({"warning": model.warning} if model.warning else {}),
     }
