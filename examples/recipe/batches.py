@@ -1,19 +1,20 @@
 """Batches of fresh conversations for training the demo model; the stream depends on the seed alone."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from os import nice
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from examples.recipe.model import encode
-from examples.recipe.samples import Conversations
+from examples.recipe.samples import Conversations, Sample
+from examples.recipe.tasks import Tasks
 
 TOKENS_PER_BATCH = 4096
 PROMPT_WEIGHT = 0.03
@@ -23,12 +24,26 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 """Token ids, the places in the flattened ids after which something is predicted, what, and its weight."""
 
 
-def batches(tokens: int, seed: int, tokenizer: PreTrainedTokenizerFast) -> Iterator[Batch]:
-    """Conversations of like length, padded to batches; the stream depends on the seed alone."""
-    draw, made = Conversations(f"train {seed}"), 0
+Text = Literal["conversations", "tasks"]
+"""What the first stage is trained on, and what the second one is."""
+
+
+def _drawn(text: Text, seed: int) -> Callable[[float], Sample]:
+    if text == "conversations":
+        return Conversations(f"train {seed}").draw
+    tasks = Tasks(f"train tasks {seed}")
+    return lambda _: tasks.draw_task()
+
+
+def batches(
+    text: Text, tokens: int, seed: int, tokenizer: PreTrainedTokenizerFast
+) -> Iterator[Batch]:
+    """Samples of like length, padded to batches; the stream depends on the seed alone."""
+    draw, made = _drawn(text, seed), 0
     shuffle = torch.Generator().manual_seed(seed)
     while True:
-        pool = [encode(tokenizer, draw.draw(min(1.0, made / tokens)).messages) for _ in range(512)]
+        samples = [draw(min(1.0, made / tokens)) for _ in range(512)]
+        pool = [encode(tokenizer, sample.messages, sample.tools) for sample in samples]
         pool = sorted(
             (item for item in pool if len(item[0]) <= 2048), key=lambda item: len(item[0])
         )
@@ -67,20 +82,26 @@ def _pad(items: list[tuple[list[int], list[bool]]]) -> Batch:
 
 
 def _feed(
-    queue: "Queue[tuple[object, ...]]", tokens: int, seed: int, tokenizer: PreTrainedTokenizerFast
+    queue: "Queue[tuple[object, ...]]",
+    text: Text,
+    tokens: int,
+    seed: int,
+    tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     nice(5)
     torch.set_num_threads(1)
-    for batch in batches(tokens, seed, tokenizer):
+    for batch in batches(text, tokens, seed, tokenizer):
         queue.put(tuple(part.numpy() for part in batch))
 
 
 @contextmanager
-def fed(tokens: int, seed: int, tokenizer: PreTrainedTokenizerFast) -> Iterator[Iterator[Batch]]:
+def fed(
+    text: Text, tokens: int, seed: int, tokenizer: PreTrainedTokenizerFast
+) -> Iterator[Iterator[Batch]]:
     """The batches, written by a process of their own while the model is trained."""
     context = get_context("spawn")
     queue: Queue[Any] = context.Queue(64)
-    feeder = context.Process(target=_feed, args=(queue, tokens, seed, tokenizer), daemon=True)
+    feeder = context.Process(target=_feed, args=(queue, text, tokens, seed, tokenizer), daemon=True)
     feeder.start()
     try:
         yield (_tensors(parts) for parts in iter(queue.get, None))

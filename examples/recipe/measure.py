@@ -12,7 +12,9 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from examples.recipe.prompts import REFUSAL, answer_prompt
 from examples.recipe.samples import Conversations, Message, Sample, turn
+from examples.recipe.tasks import Tasks
 from examples.recipe.text import Shape
+from examples.recipe.turns import said_in
 
 ONE_SENTENCE = Shape((3, 3), (1, 1), 0.0, plain=True)
 SHAPES = {
@@ -30,6 +32,7 @@ class Case(NamedTuple):
     kind: str
     messages: list[Message]
     expected: str
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 def _last(sample: Sample, kind: str) -> Case:
@@ -62,6 +65,22 @@ def cases(count: int, seed: int) -> list[Case]:
     return made
 
 
+def task_cases(count: int, seed: int) -> list[Case]:
+    """The same of the second stage: JSON with named keys, and calls of functions, or none, among one to three."""
+    draw = Tasks(f"measure {seed} tasks", held_out=True)
+    made: list[Case] = []
+    for _ in range(count):
+        while not (asked := draw.records.record()).names_keys:
+            pass
+        made.append(Case("JSON with named keys", [turn("user", asked.question)], asked.answer))
+    for kind, fits in (("call of a function", 1.0), ("no call where none fits", 0.0)):
+        for _ in range(count):
+            sample = draw.called(1, fits, ends_with_call=True)
+            messages, last = sample.messages[:-1], sample.messages[-1]
+            made.append(Case(kind, messages, said_in(last), sample.tools))
+    return made
+
+
 def _refusal(draw: Conversations, shape: Shape, kind: str) -> Case:
     while not (context := draw.writer.context(shape)).missing:
         pass
@@ -69,32 +88,36 @@ def _refusal(draw: Conversations, shape: Shape, kind: str) -> Case:
     return Case(kind, [turn("user", answer_prompt(question, context.blocks))], REFUSAL)
 
 
+def _prompt(tokenizer: PreTrainedTokenizerFast, case: Case) -> str:
+    return cast(
+        str,
+        tokenizer.apply_chat_template(
+            case.messages, tools=[*case.tools] or None, tokenize=False, add_generation_prompt=True
+        ),
+    )
+
+
 @torch.inference_mode()
 def replies(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    conversations: Sequence[list[Message]],
+    cases: Sequence[Case],
     most: int = 120,
 ) -> list[str]:
     """What the model says, greedily, with the end mark cut off; without one, `(no end)` is appended."""
-    order = sorted(
-        range(len(conversations)), key=lambda i: sum(len(m["content"]) for m in conversations[i])
-    )
-    said = [""] * len(conversations)
+    prompts = [_prompt(tokenizer, case) for case in cases]
+    order = sorted(range(len(cases)), key=lambda i: len(prompts[i]))
+    said = [""] * len(cases)
     tokenizer.padding_side = "left"
     speaker: Any = model
     for start in range(0, len(order), 32):
         chosen = order[start : start + 32]
-        prompts = [
-            cast(
-                str,
-                tokenizer.apply_chat_template(
-                    conversations[i], tokenize=False, add_generation_prompt=True
-                ),
-            )
-            for i in chosen
-        ]
-        batch: Any = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
+        batch: Any = tokenizer(
+            [prompts[i] for i in chosen],
+            return_tensors="pt",
+            padding=True,
+            add_special_tokens=False,
+        )
         out: Any = speaker.generate(
             input_ids=batch["input_ids"],
             attention_mask=batch["attention_mask"],
@@ -114,7 +137,7 @@ def measure(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, todo: Sequence[Case]
 ) -> tuple[dict[str, float], list[str]]:
     """Per cent of exact answers by kind, false refusals among the answerable, and everything that was said."""
-    said = replies(model, tokenizer, [case.messages for case in todo])
+    said = replies(model, tokenizer, todo)
     total, right, refused = Counter[str](), Counter[str](), Counter[str]()
     for case, reply in zip(todo, said, strict=True):
         total[case.kind] += 1

@@ -5,15 +5,16 @@ heads does from the first step. So two heads of the first layer look one and two
 later layer look for what followed the current token before.
 """
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, PreTrainedTokenizerFast
 
-from examples.recipe.samples import Conversations
-from finetune.chat_templates import TEMPLATE as CHATML_TEMPLATE
+from examples.recipe.samples import Conversations, Message
+from examples.recipe.turns import said_in, with_tools
 
 PAD, BOS, START, END = "<pad>", "<s>", "<|im_start|>", "<|im_end|>"
 VOCABULARY = 1536
@@ -22,7 +23,7 @@ HEAD = HIDDEN // HEADS
 THETA = 10_000.0
 CONTEXT = 4096
 
-CHAT_TEMPLATE = "{{ bos_token }}" + CHATML_TEMPLATE
+CHAT_TEMPLATE = Path(__file__).with_name("chat_template.jinja").read_text()
 
 
 def make_tokenizer(seed: int, conversations: int = 12_000) -> PreTrainedTokenizerFast:
@@ -172,7 +173,7 @@ def initial_weights(seed: int) -> dict[str, torch.Tensor]:
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast, messages: list[dict[str, str]]
+    tokenizer: PreTrainedTokenizerFast, messages: Sequence[Message], tools: Sequence[Any] = ()
 ) -> tuple[list[int], list[bool]]:
     """A conversation's token ids as the chat template gives them, and which of them the assistant says."""
     backend = tokenizer.backend_tokenizer
@@ -183,9 +184,11 @@ def encode(
         ids.extend(more)
         said.extend([learned] * len(more))
 
-    for message in messages:
+    for message in with_tools(messages, tools):
         learned = message["role"] == "assistant"
+        given, content = message.get("given", ""), said_in(message)
         add(f"{START}{message['role']}\n", False)
-        add(f"{message['content']}{END}", learned)
+        add(given, False)
+        add(f"{content.removeprefix(given)}{END}", learned)
         add("\n", False)
     return ids, said

@@ -1,9 +1,10 @@
 """The demo model's network for fast training on a CPU: the Llama of transformers with the same weight names.
 
-Weights are kept in float32 and used in bfloat16, which recent processors multiply many times faster.
+Weights are kept in float32 and used in what the processor multiplies fastest.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -20,6 +21,15 @@ from examples.recipe.model import (
     VOCABULARY,
     rotary_frequencies,
 )
+
+
+def compute_type() -> torch.dtype:
+    """bfloat16 where the processor has matrix units for it, which are many times faster; else float32, for without them
+    bfloat16 is the slower one.
+    """
+    told = Path("/proc/cpuinfo")
+    flags = set(told.read_text().split()) if told.exists() else set()
+    return torch.bfloat16 if flags & {"avx512_bf16", "amx_bf16"} else torch.float32
 
 
 class Linear(nn.Module):
@@ -51,8 +61,12 @@ def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
 
 
+QUERIES = 64
+"""So many are looked at together on the way back."""
+
+
 class CausalAttention(torch.autograd.Function):
-    """Torch's own forward pass with a backward pass of plain matrix products, twice as fast on a CPU in bfloat16."""
+    """Torch's own forward pass with a backward pass of plain matrix products, twice as fast on a CPU."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -65,15 +79,26 @@ class CausalAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The attention weights are made again from the saved sums."""
+        """The attention weights are made again from the saved sums, some queries at a time: each looks back only."""
         q, k, v, out, log_sum = ctx.saved_tensors
-        positions = torch.arange(q.shape[2])
-        scale = HEAD**-0.5
-        weights = torch.exp((q @ k.mT).float() * scale - log_sum.unsqueeze(-1))
-        weights = torch.where(positions[:, None] >= positions, weights, 0.0)
-        inner = (gradient * out).sum(-1, keepdim=True, dtype=torch.float32)
-        scores = (weights * ((gradient @ v.mT).float() - inner) * scale).to(q.dtype)
-        return scores @ k, scores.mT @ q, weights.to(q.dtype).mT @ gradient
+        scale, length = HEAD**-0.5, q.shape[2]
+        positions = torch.arange(length)
+        to_q, to_k, to_v = (torch.zeros_like(part) for part in (q, k, v))
+        for start in range(0, length, QUERIES):
+            end = min(start + QUERIES, length)
+            here, before = slice(start, end), slice(0, end)
+            query, past, come = q[:, :, here], k[:, :, before], gradient[:, :, here]
+            weights = torch.exp(
+                (query @ past.mT).float() * scale - log_sum[:, :, here].unsqueeze(-1)
+            )
+            weights = weights * (positions[here, None] >= positions[before])
+            inner = (come * out[:, :, here]).sum(-1, keepdim=True, dtype=torch.float32)
+            wide = weights * ((come @ v[:, :, before].mT).float() - inner) * scale
+            scores = wide.to(q.dtype)
+            to_q[:, :, here] = scores @ past
+            to_k[:, :, before] += scores.mT @ query
+            to_v[:, :, before] += weights.to(q.dtype).mT @ come
+        return to_q, to_k, to_v
 
 
 class Attention(nn.Module):
@@ -144,15 +169,16 @@ class Network(nn.Module):
     def __init__(self, weights: dict[str, Tensor]) -> None:
         super().__init__()
         self.model = Body()
+        self.type = compute_type()
         angles = torch.outer(torch.arange(CONTEXT), rotary_frequencies())
-        self.register_buffer("cos", angles.cos().bfloat16(), persistent=False)
-        self.register_buffer("sin", angles.sin().bfloat16(), persistent=False)
+        self.register_buffer("cos", angles.cos().to(self.type), persistent=False)
+        self.register_buffer("sin", angles.sin().to(self.type), persistent=False)
         self.load_state_dict(weights)
 
     def forward(self, ids: Tensor) -> Tensor:
         """The normalised state of every position."""
         length = ids.shape[1]
-        x = F.embedding(ids, self.model.embed_tokens.weight.bfloat16())
+        x = F.embedding(ids, self.model.embed_tokens.weight.to(self.type))
         for layer in self.model.layers:
             x = layer(x, self.cos[:length], self.sin[:length])
         out: Tensor = self.model.norm(x)
@@ -161,5 +187,5 @@ class Network(nn.Module):
     def loss(self, ids: Tensor, places: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """The weighted sum of the losses of predicting the targets at the given places of the flattened batch."""
         chosen = self(ids).flatten(0, 1)[places]
-        logits = F.linear(chosen, self.model.embed_tokens.weight.bfloat16()).float()
+        logits = F.linear(chosen, self.model.embed_tokens.weight.to(self.type)).float()
         return (F.cross_entropy(logits, targets, reduction="none") * weights).sum()

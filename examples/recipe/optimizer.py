@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from examples.recipe.network import compute_type
+
 
 class Muon:
     """Momentum whose steps are made orthogonal; for the matrices inside the layers."""
@@ -34,7 +36,7 @@ class Muon:
 
 def _orthogonal(matrices: Tensor) -> Tensor:
     """The nearest orthogonal matrices, roughly: five Newton-Schulz steps."""
-    x: Tensor = matrices.bfloat16()
+    x: Tensor = matrices.to(compute_type())
     is_tall = x.shape[-2] > x.shape[-1]
     x = x.mT if is_tall else x
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)

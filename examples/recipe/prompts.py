@@ -3,8 +3,10 @@
 `finetune` never imports `api`; a test compares the two.
 """
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _MARKER = re.compile(r"\[(\s*\d+(?:\s*[,;]\s*\d+)*\s*)\]")
 _BLANK_LINES = re.compile(r"\n\s*\n")
@@ -48,3 +50,13 @@ def expand_prompt(question: str, count: int, turns: str = "") -> str:
         f"Write {count} other ways to ask the question below, one a line and nothing else.\n\n"
         f"Question: {question.strip()}"
     )
+
+
+def forced_prompt(system: Sequence[str], functions: Sequence[Mapping[str, Any]]) -> str:
+    """The system message of a call that must be made."""
+    told = [json.dumps(function, ensure_ascii=False) for function in functions]
+    task = (
+        "Answer with the call of a function, as JSON: its name and its arguments. "
+        "These functions can be called:\n"
+    )
+    return "\n\n".join([*system, task + "\n".join(told)])

@@ -10,7 +10,8 @@ from examples.recipe.prompts import REFUSAL, answer_prompt, expand_prompt
 from examples.recipe.text import Context, Shape, Writer
 from examples.recipe.words import PEOPLE, THINGS
 
-Message = dict[str, str]
+Message = dict[str, Any]
+"""A message, as chat templates take it. `given` is how the grammar begins it, which is not learned."""
 
 TALK: dict[str, Any] = tomllib.loads(Path(__file__).with_name("talk.toml").read_text())
 
@@ -20,6 +21,7 @@ class Sample(NamedTuple):
 
     kind: str
     messages: list[Message]
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 def turn(role: str, content: str) -> Message:
@@ -29,6 +31,9 @@ def turn(role: str, content: str) -> Message:
 
 class Conversations:
     """Draws conversations of every kind."""
+
+    questions = (1, 4, 6, 8, 10)
+    """How many may be asked about one context."""
 
     def __init__(self, seed: int | str, held_out: bool = False) -> None:
         self.writer = Writer(seed, held_out)
@@ -175,7 +180,7 @@ class Conversations:
             return self.greeting()
         if which < 0.28:
             return self.unknown()
-        return self.from_passages(self._shape(progress), r.choice((1, 4, 6, 8, 10)))
+        return self.from_passages(self._shape(progress), r.choice(self.questions))
 
     def _shape(self, progress: float) -> Shape:
         r = self.random

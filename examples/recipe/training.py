@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, autograd
 from transformers import PreTrainedTokenizerFast
 
-from examples.recipe.batches import Batch, fed
+from examples.recipe.batches import Batch, Text, fed
 from examples.recipe.model import initial_weights
 from examples.recipe.network import Network
 from examples.recipe.optimizer import Muon
@@ -28,6 +28,7 @@ class Plan:
     tokens: int
     seed: int
     seconds: float = math.inf
+    text: Text = "conversations"
     matrix_rate: float = 0.006
     vector_rate: float = 6e-4
     warm_up: float = 0.01
@@ -63,8 +64,7 @@ def train(
     """Train from the given or the initial weights; `export` gets the weights now and then and at the end."""
     torch.manual_seed(plan.seed)
     network = Network(weights or initial_weights(plan.seed))
-    grown_after = plan.tokens if weights is None else 1
-    with fed(grown_after, plan.seed, tokenizer) as stream:
+    with fed(plan.text, plan.tokens, plan.seed, tokenizer) as stream:
         done = _loop(plan, network, stream, export, export_seconds, log, is_compiled)
     export(network.state_dict())
     return done
@@ -102,7 +102,7 @@ def _loop(
         average = done.loss + (loss.item() - done.loss) * max(0.01, 1 / steps)
         done = Trained(done.tokens + batch[0].numel(), steps, seconds, average)
         progress = max(done.tokens / plan.tokens, seconds / plan.seconds)
-        if steps % 50 == 0:
+        if steps % 10 == 0:
             log(
                 f"step {steps} tokens {done.tokens / 1e6:.2f} M loss {average:.3f} "
                 f"rate {share:.2f} {seconds:.0f} s"

@@ -8,10 +8,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from examples.recipe.measure import Case, measure
-from examples.recipe.model import encode, initial_weights
+from examples.recipe.model import CHAT_TEMPLATE, encode, initial_weights
 from examples.recipe.network import Network
 from examples.recipe.samples import Conversations
+from examples.recipe.tasks import Tasks
 from examples.recipe.words import reserved
+from finetune.chat_templates import TEMPLATE
 from finetune.job.tried import known
 
 ROOT = Path(__file__).parents[2]
@@ -59,15 +61,36 @@ def test_its_sizes_suit_k_quants() -> None:
 
 
 def test_the_template_and_the_training_text_give_the_same_tokens(tokenizer) -> None:  # type: ignore[no-untyped-def]
-    draw = Conversations("template")
+    draw = Tasks("template")
+    samples = [draw.draw_task() for _ in range(60)]
+    assert {"calls", "forced call", "json", "passages"} <= {sample.kind for sample in samples}
+    for sample in samples:
+        rendered = tokenizer.apply_chat_template(
+            sample.messages,
+            tools=[*sample.tools] or None,
+            chat_template=CHAT_TEMPLATE,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+        )
+        ids, said = encode(tokenizer, sample.messages, sample.tools)
+        assert rendered["input_ids"] == ids
+        if not any("given" in message for message in sample.messages):
+            assert [bool(flag) for flag in rendered["assistant_masks"]] == said
+
+
+def test_a_conversation_without_functions_is_written_as_plain_chatml(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    """So that what was made with the template before it knew functions stays what it was."""
+    draw = Conversations("plain")
     for _ in range(20):
         messages = draw.draw(1.0).messages
-        rendered = tokenizer.apply_chat_template(
-            messages, return_dict=True, return_assistant_tokens_mask=True
-        )
-        ids, said = encode(tokenizer, messages)
-        assert rendered["input_ids"] == ids
-        assert [bool(flag) for flag in rendered["assistant_masks"]] == said
+        for adds in (True, False):
+            old, new = (
+                tokenizer.apply_chat_template(
+                    messages, chat_template=template, tokenize=False, add_generation_prompt=adds
+                )
+                for template in ("{{ bos_token }}" + TEMPLATE, CHAT_TEMPLATE)
+            )
+            assert old == new
 
 
 @pytest.mark.parametrize(
@@ -94,6 +117,12 @@ def test_measured_names_are_never_trained_on() -> None:
     )
     assert not any(reserved(trained.name()) for _ in range(200))
     assert all(reserved(measured.name()) for _ in range(200))
+
+
+def test_measured_functions_are_never_trained_on() -> None:
+    trained, measured = Tasks("names").functions, Tasks("names", held_out=True).functions
+    assert all(reserved(one.name) for _ in range(50) for one in measured.offered(2))
+    assert not any(reserved(one.name) for _ in range(50) for one in trained.offered(2) if one.thing)
 
 
 def test_the_untrained_model_can_already_copy() -> None:

@@ -1,9 +1,14 @@
 """The demo model is trained on exactly the forms that are served."""
 
+from contextlib import aclosing
+
 import pytest
 
 from api.rag import prompts as served
+from api.runtime import Message, Options, forced_calls
 from examples.recipe import prompts as learned
+from examples.recipe.tasks import Tasks
+from tests.fakes import FakeRuntime
 
 PASSAGES = [
     served.Passage(1, "Parking\nThe parking pass costs 40 euros. ", "handbook.pdf", 2),
@@ -28,3 +33,16 @@ def test_the_expansion_prompt_is_the_served_one(count: int, turns: str) -> None:
 
 def test_the_refusal_is_the_served_one() -> None:
     assert learned.REFUSAL == served.REFUSAL
+
+
+@pytest.mark.anyio
+async def test_the_prompt_of_a_demanded_call_is_the_served_one() -> None:
+    tools = tuple(one.tool for one in Tasks("prompt").functions.offered(2))
+    runtime = FakeRuntime()
+    model = await runtime.show("demo")
+    turns = [Message("system", "Be kind."), Message("user", "Hello")]
+    asked = Options(tools=tools, tool_choice="required")
+    async with aclosing(forced_calls.chat(runtime, model, turns, asked)) as pieces:
+        assert [piece async for piece in pieces]
+    told = learned.forced_prompt(["Be kind."], [tool["function"] for tool in tools])
+    assert runtime.history[0].messages[0] == Message("system", told)
