@@ -83,7 +83,7 @@ async def called(
 def choice_schema(tools: Sequence[Tool]) -> CheckedSchema:
     """The schema of a call of one of them, who were checked, or an answer in words."""
     call = dict(call_schema(tools))
-    head = {name: call.pop(name) for name in ("$schema", "$defs") if name in call}
+    head: dict[str, Any] = {name: call.pop(name) for name in ("$schema", "$defs") if name in call}
     return CheckedSchema({**head, "anyOf": [*call.get("anyOf", [call]), _IN_WORDS]})
 
 

@@ -189,12 +189,10 @@ class _Reader:
             if self._parameter
             else f"the function {name}"
         )
-        return InvalidOption(
-            f"{self._field}: {which} {why}.",
-            where=self._field,
-            function=name,
-            **({"parameter": self._parameter[:80]} if self._parameter else {}),
-        )
+        about: dict[str, Any] = {"where": self._field, "function": name}
+        if self._parameter:
+            about["parameter"] = self._parameter[:80]
+        return InvalidOption(f"{self._field}: {which} {why}.", **about)
 
 
 def _name(node: ast.expr) -> str:

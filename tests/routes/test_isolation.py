@@ -724,12 +724,14 @@ def assert_used(client: TestClient, its: str, document: str) -> None:
     assert "file_search_call" in [one["type"] for one in said["output"]]
     called_for = called("collection", "search", "collection", query="zeppelin")
     assert WORDS in called_for.ask(client, its).text
-    assert "shared" in called("collection", "list_collections", "limit").ask(client, 5).text
+    assert (
+        "shared" in called("collection", "list_collections", "after", limit=5).ask(client, "").text
+    )
 
 
 def assert_unchanged(client: TestClient, its: str, document: str) -> None:
     """No door changes or deletes what is shared: 403 that says whose it is."""
-    send = {"files": {"file": TEXT}}
+    send: dict[str, Any] = {"files": {"file": TEXT}}
     for method, path, more in (
         ("DELETE", "/deleteModel/ada", {}),
         ("DELETE", "/v1/models/ada", {}),
@@ -754,7 +756,7 @@ def assert_unchanged(client: TestClient, its: str, document: str) -> None:
 def test_its_own_goes_before_what_is_shared_under_the_same_name(service: Service) -> None:
     with within(service, "default") as client:
         assert client.post("/createModel/zora", json={"baseModel": DEMO}).status_code == 201
-        send = {"params": {"modelName": "zora"}, "files": {"file": TEXT}}
+        send: dict[str, Any] = {"params": {"modelName": "zora"}, "files": {"file": TEXT}}
         document = client.post("/importDocument", **send).json()["id"]
         assert client.put("/shared/models/zora").status_code == 200
         assert client.put("/shared/collections/zora").status_code == 200

@@ -110,7 +110,7 @@ def _too_long(error: Mapping[str, Any], said: str) -> PromptTooLong:
     return PromptTooLong(tokens, most, context_can_grow=False)
 
 
-def _where(error: Mapping[str, Any], said: str) -> dict[str, str]:
+def _where(error: Mapping[str, Any], said: str) -> dict[str, Any]:
     param = error.get("param")
     if isinstance(param, str) and param:
         return {"where": _OURS.get(param, param)}
