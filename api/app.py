@@ -38,6 +38,7 @@ from api.routes.openai import create_openai_app
 from api.routes.openai.inside import asking
 from api.routes.original import (
     adapters,
+    backends,
     collections,
     datasets,
     documents,
@@ -86,6 +87,7 @@ TAGS = [
     {"name": "sweeps", "description": "The same training with other parameters, several times."},
     {"name": "evaluations", "description": "Which lever helps; is the right page found?"},
     {"name": "shared", "description": "Models and collections that every workspace may use."},
+    {"name": "back ends", "description": "Models that run elsewhere, under names of yours."},
     {"name": "keys", "description": "Who may call, what, how much; and what was used."},
     {"name": "health", "description": "Is it alive, is it ready."},
 ]
@@ -161,6 +163,7 @@ def create_app(
             sweeps,
             retrieval,  # before the evaluations, whose ids would take its path
             evaluations,
+            backends,
             keys,
             shared,
             usage,

@@ -157,7 +157,7 @@ async def _models(services: Services, repair: bool) -> list[Finding]:
     findings += [
         Finding(f"The file of model {info.name!r} is damaged. Create it again or delete it.", False)
         for info in infos
-        if not info.size_bytes and repr(info.name) not in " ".join(hints)
+        if not (info.size_bytes or info.back_end) and repr(info.name) not in " ".join(hints)
     ]
     is_apart = services.folders.models is not None and services.folders.models.note
     is_sure = repair and not is_apart and not any("cannot be read" in hint for hint in hints)

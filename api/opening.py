@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import anyio.to_thread
 
+from api.backends.catalogue import BackEnds
+from api.backends.opening import open_back_ends
 from api.batches.opening import open_batch_runner, open_batches
 from api.batches.runner import BatchRunner
 from api.data_folder.contents import DocumentFiles, JobFolders, ModelFiles
@@ -46,6 +48,7 @@ from api.runners.opening import open_runner
 from api.runtime import ModelRuntime
 from api.runtime.fair import FairRuntime, Turns
 from api.runtime.opening import open_runtime
+from api.runtime.routed import RoutedRuntime
 from api.runtime.traced import TracedRuntime
 from api.services import Services
 from api.settings import Settings
@@ -98,13 +101,16 @@ async def open_services(
         one.may_sweep &= sweeps
     runtime = await anyio.to_thread.run_sync(open_runtime, settings, folders.models)
     stack.push_async_callback(runtime.close)
+    back_ends = await anyio.to_thread.run_sync(open_back_ends, settings, store)
+    stack.push_async_callback(back_ends.close)
+    runtime = RoutedRuntime(runtime, back_ends)
     if settings.otlp_endpoint:
-        runtime = TracedRuntime(runtime, settings.runtime)
+        runtime = TracedRuntime(runtime, settings.runtime, back_ends.provider_of)
     index = await anyio.to_thread.run_sync(open_index, settings, store, runtime)
     stack.callback(index.close)
     runner = open_runner(settings)
     stack.callback(runner.close)
-    return await services_over(settings, store, stack, runtime, index, runner, folders)
+    return await services_over(settings, store, stack, runtime, index, runner, folders, back_ends)
 
 
 async def services_over(
@@ -115,12 +121,24 @@ async def services_over(
     index: Index,
     runner: JobRunner,
     folders: Folders | None = None,
+    back_ends: BackEnds | None = None,
 ) -> Services:
-    """The services of the first workspace over back ends that are open already; who opened those closes them."""
+    """The services of the first workspace over what is open already; who opened it closes it. Without `back_ends` the
+    runtime is that of this machine alone, and they are put beside it.
+    """
     if folders is None:
         folders = await anyio.to_thread.run_sync(open_folders, settings, store)
+    if back_ends is None:
+        back_ends = await anyio.to_thread.run_sync(open_back_ends, settings, store)
+        stack.push_async_callback(back_ends.close)
+        runtime = RoutedRuntime(runtime, back_ends)
     figures = Figures()
-    turns = Turns(settings.parallel_requests, settings.waiting_requests, figures.queued)
+    turns = Turns(
+        settings.parallel_requests,
+        settings.waiting_requests,
+        figures.queued,
+        line_of=back_ends.line_of,
+    )
     runtime = WatchedRuntime(FairRuntime(runtime, turns), figures)
     importer = open_importer(settings, store, index, folders)
     stack.push_async_callback(importer.close)
@@ -149,6 +167,7 @@ async def services_over(
         reembedder,
         attaching,
         bundled,
+        back_ends,
         runner,
         supervisor,
         batch_runner,
@@ -183,6 +202,7 @@ class Once:
     reembedder: Reembedder
     attaching: Attaching
     bundled: BundledModels
+    back_ends: BackEnds
     runner: JobRunner
     supervisor: Supervisor
     batch_runner: BatchRunner
@@ -221,6 +241,7 @@ class Once:
             store=store,
             folders=self.folders,
             runtime=runtime,
+            back_ends=self.back_ends,
             turns=self.turns,
             figures=self.figures,
             models=models,

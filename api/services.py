@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from api.backends.catalogue import BackEnds
     from api.batches.batches import Batches
     from api.data_folder.expiry import Expiry
     from api.data_folder.guarded import Folders
@@ -54,6 +55,7 @@ class Services:
     store: Store
     folders: Folders
     runtime: ModelRuntime
+    back_ends: BackEnds
     turns: Turns
     figures: Figures
     models: ModelCatalog

@@ -52,6 +52,7 @@ OWNERS = {
 
 PURE = (
     "api/auth/",
+    "api/backends/",
     "api/batches/",
     "api/datasets/",
     "api/documents/",
@@ -74,7 +75,7 @@ FLOORS = (
     ("api.names", "api.child_process", "api.zip_files"),
     ("api.data_folder", "api.tracing"),
     ("api.store", "api.runtime", "api.runners"),
-    ("api.index", "api.models", "api.metrics", "api.auth"),
+    ("api.index", "api.models", "api.metrics", "api.auth", "api.backends"),
     ("api.datasets",),
     ("api.files",),
     ("api.documents", "api.rag", "api.jobs"),

@@ -13,7 +13,15 @@ FolderName = Literal["documents", "jobs", "models"]
 """The folders that the database describes."""
 SHELVES = ("batches", "datasets", "evaluations", "files", "sweeps")
 """The folders of things that describe themselves (`shelf.py`)."""
-OWN_FOLDERS = (*get_args(FolderName), *SHELVES, "chroma", "converting", "lexical", "uploads")
+OWN_FOLDERS = (
+    *get_args(FolderName),
+    *SHELVES,
+    "chroma",
+    "converting",
+    "keys",
+    "lexical",
+    "uploads",
+)
 DATABASE = "state.sqlite3"
 LOCK = "lock"
 CARD = "installation.json"

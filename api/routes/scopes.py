@@ -15,6 +15,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "/usage": None,
     "/keys": "admin",
     "/shared": "admin",
+    "/backends": "admin",
     "/metrics": "metrics",
     "/fine_tune_model": "train",
     "/adapters": "train",

@@ -49,6 +49,15 @@ class Spent:
 SPENT: ContextVar[Spent | None] = ContextVar("spent", default=None)
 """Set for each request as well."""
 
+
+class Line(NamedTuple):
+    """Models that share their places: so many answers at once, and so many that may wait for one."""
+
+    name: str
+    places: int
+    most_waiting: int
+
+
 _Waiting = OrderedDict[str, deque[asyncio.Future[None]]]
 
 
@@ -67,7 +76,9 @@ class _Queue:
 
 
 class Turns:
-    """So many answers of a model at once, and so many that may wait for one. Belongs to one event loop."""
+    """So many answers of a model, or of a back end, at once, and so many that may wait for one. Belongs to one event
+    loop.
+    """
 
     def __init__(
         self,
@@ -75,8 +86,12 @@ class Turns:
         most_waiting: int,
         waited: Callable[[str, float], None] = lambda _, __: None,
         clock: Callable[[], float] = time.monotonic,
+        line_of: Callable[[str], Line | None] = lambda _: None,
     ) -> None:
-        """`waited` is told of each model's answers how many seconds they waited for their place."""
+        """`waited` is told of each model's answers how many seconds they waited for their place. `line_of` says of a
+        model whose places it shares; by itself it has `places`.
+        """
+        self._line_of = line_of
         self._places = places
         self._waited = waited
         self._clock = clock
@@ -86,30 +101,31 @@ class Turns:
     @asynccontextmanager
     async def of(self, model: str, asking: Asking) -> AsyncIterator[None]:
         """A place at a model, waited for; `errors.TooManyRequests` when too many wait already."""
-        queue = self._queues.setdefault(model, _Queue())
+        line = self._line_of(model) or Line(model, self._places, self._most_waiting)
+        queue = self._queues.setdefault(line.name, _Queue())
         try:
             began = self._clock()
-            await self._take(queue, asking)
+            await self._take(queue, line, asking)
             self._waited(model, self._clock() - began)
             try:
                 yield
             finally:
                 queue.running -= 1
-                _serve(queue, self._places)
+                _serve(queue, line.places)
         finally:
             if not queue.running and not queue.length:
-                self._queues.pop(model, None)
+                self._queues.pop(line.name, None)
 
     def figures(self) -> dict[str, tuple[int, int]]:
-        """How many answers run and how many wait, by model."""
+        """How many answers run and how many wait, by model, or by the name of a line."""
         return {name: (queue.running, queue.length) for name, queue in self._queues.items()}
 
-    async def _take(self, queue: _Queue, asking: Asking) -> None:
+    async def _take(self, queue: _Queue, line: Line, asking: Asking) -> None:
         before = queue.length if asking.in_background else len(queue.ahead)
-        if not before and queue.running < _places(self._places, asking.in_background):
+        if not before and queue.running < _places(line.places, asking.in_background):
             queue.running += 1
             return
-        if queue.length >= self._most_waiting:
+        if queue.length >= line.most_waiting:
             _make_room(queue, asking)
         turn = asyncio.get_running_loop().create_future()
         waiting = queue.behind if asking.in_background else queue.ahead
@@ -121,7 +137,7 @@ class Turns:
                 _leave(waiting, asking.key, turn)
             elif turn.exception() is None:  # it was given the place in the same moment
                 queue.running -= 1
-                _serve(queue, self._places)
+                _serve(queue, line.places)
             raise
 
 

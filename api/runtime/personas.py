@@ -1,9 +1,11 @@
-"""What a persona does to a conversation, and what it takes from the one it is built on."""
+"""What a persona does to a conversation, what it takes from the one it is built on, and how it is written down."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
 
 from api.errors import InvalidOption, Unusable
-from api.runtime import Message, ModelInfo, Persona
+from api.runtime import Message, ModelInfo, Options, Persona
 from api.runtime.tools import in_plain_words
 
 
@@ -31,3 +33,25 @@ def with_system(persona: Persona, messages: Sequence[Message]) -> list[Message]:
     if persona.system and all(message.role != "system" for message in messages):
         return [Message("system", persona.system), *messages]
     return list(messages)
+
+
+def written(persona: Persona) -> dict[str, Any]:
+    """A persona as JSON."""
+    parameters = asdict(persona.parameters)
+    return {
+        "system": persona.system,
+        "template": persona.template,
+        "parameters": {name: value for name, value in parameters.items() if value is not None},
+    }
+
+
+def parsed(content: Mapping[str, Any]) -> Persona:
+    """A persona out of what `written` made; options that nobody knows any more are passed over."""
+    known = {field.name for field in fields(Options)}
+    parameters = {k: v for k, v in content["parameters"].items() if k in known}
+    for key in ("stop", "tools"):
+        if key in parameters:
+            parameters[key] = tuple(parameters[key])
+    if "logit_bias" in parameters:
+        parameters["logit_bias"] = {int(k): v for k, v in parameters["logit_bias"].items()}
+    return Persona(str(content["system"]), content["template"], Options(**parameters))

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -12,11 +12,17 @@ from api.tracing import Attributes, span
 
 
 class TracedRuntime(AnswersOver):
-    """`ModelRuntime` that traces what takes long; `provider` is what runs the models."""
+    """`ModelRuntime` that traces what takes long; `provider` runs what no other does by `provider_of`."""
 
-    def __init__(self, runtime: ModelRuntime, provider: str) -> None:
+    def __init__(
+        self,
+        runtime: ModelRuntime,
+        provider: str,
+        provider_of: Callable[[str], str] = lambda _: "",
+    ) -> None:
         super().__init__(runtime)
         self._provider = provider
+        self._provider_of = provider_of
 
     async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text."""
@@ -50,7 +56,8 @@ class TracedRuntime(AnswersOver):
                     yield piece
 
     def _asked(self, model: str) -> dict[str, str]:
-        return {"gen_ai.provider.name": self._provider, "gen_ai.request.model": model}
+        provider = self._provider_of(model) or self._provider
+        return {"gen_ai.provider.name": provider, "gen_ai.request.model": model}
 
 
 def _sampling(options: Options) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What stands in the environment and in `.env` beside the settings: told at the start, for it may be a slip."""
+"""What stands in the environment and in `.env` beside the settings: slips, told at the start, and keys of back ends."""
 
 import os
 
@@ -13,6 +13,11 @@ def unknown_variables() -> list[str]:
     known = {f"LLM_FASTAPI_{name.upper()}" for name in (*Settings.model_fields, "fault")}
     said = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
     return sorted(name for name in said - known if name.startswith("LLM_FASTAPI_"))
+
+
+def secret(variable: str) -> str:
+    """What a variable holds that is no setting, of the environment or else of `.env`; empty where it is not set."""
+    return os.environ.get(variable) or dotenv_values(".env").get(variable) or ""
 
 
 def unreadable_lines() -> list[int]:

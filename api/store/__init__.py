@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from api.names import WORKSPACE, in_workspace
+from api.store.backends import BackEnds
 from api.store.changes import Changes
 from api.store.chunks import Chunks
 from api.store.collection_cards import CollectionCards
@@ -46,6 +47,7 @@ class Store:
     installation: Installation
     keys: Keys
     responses: Responses
+    back_ends: BackEnds
 
     def of(self, workspace: str) -> "Store":
         """What is that workspace's; nothing of another one's is found in it, by name or by id."""
@@ -91,4 +93,5 @@ def open_store(path: Path) -> Store:
         Installation(database),
         Keys(database),
         Responses(database),
+        BackEnds(database),
     )

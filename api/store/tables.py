@@ -4,6 +4,7 @@ collections --< documents >-- contents --< pages
             |       |             |------< chunks --< vectors (one an embedder)
             |---< collection_files (a document's files, and what is to become one)
 responses --< response_items
+back_ends --< remote_models (`backends.py`)
 """
 
 from sqlalchemy import (

@@ -87,7 +87,7 @@ WITHOUT = {
     "GET /list_models",
 }
 """Routes that take neither an id nor a name of a thing that is there."""
-OF_THE_INSTALLATION = ("/keys", "/usage", "/metrics")
+OF_THE_INSTALLATION = ("/backends", "/keys", "/usage", "/metrics")
 """Paths of admins of the installation, who see all workspaces."""
 
 

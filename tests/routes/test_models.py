@@ -153,7 +153,7 @@ def test_what_is_shown_of_a_model_is_what_is_known_and_nothing_else(client: Test
     assert list(shown) == [
         *("name", "kind", "base", "size_bytes", "parameter_count", "quantization"),
         *("context_length", "capabilities", "trainable", "modified_at"),
-        *("shared", "system", "template", "parameters", "job_id"),
+        *("shared", "system", "template", "parameters", "job_id", "architecture", "back_end"),
     ]
     assert shown["parameters"] == {"top_k": 40, "stop": ["###"]}
     assert (shown["base"], shown["job_id"]) == ("demo", None)

@@ -133,6 +133,10 @@ class ShowModelResponse(ModelSummary):
     template: str
     parameters: GenerationOptions = Field(description="Its default options, those that are set.")
     job_id: str | None = Field(description="The job that trained it.")
+    architecture: str = Field(description="As its file calls it; empty where nobody says.")
+    back_end: str | None = Field(
+        description="The back end that it runs on; null: the home runtime."
+    )
     collection: str | None = Field(
         None, description="The id of the collection from which it answers OpenAI's clients."
     )
@@ -216,6 +220,8 @@ async def show_model(model_name: ExistingName, services: ServicesDep) -> ShowMod
         template=model.info.template,
         parameters=GenerationOptions.of(model.info.persona.parameters),
         job_id=model.job_id or None,
+        architecture=model.info.architecture,
+        back_end=model.info.back_end or None,
         **({"collection": model.collection} if model.collection else {}),
         **({"lineage": model.lineage} if model.lineage else {}),
     )

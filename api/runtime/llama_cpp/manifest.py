@@ -1,12 +1,12 @@
 """A model's manifest: what the registry writes down of a model beside its weights."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from api.runtime import Options, Persona, TrainedFrom
+from api.runtime import Persona, TrainedFrom, personas
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,6 @@ class Entry:
 
 def written(entry: Entry) -> dict[str, Any]:
     """The manifest of a model, as it is written."""
-    parameters = asdict(entry.persona.parameters)
     return {
         "name": entry.name,
         "blob": entry.blob,
@@ -36,23 +35,14 @@ def written(entry: Entry) -> dict[str, Any]:
         "trained_from": entry.trained_from and entry.trained_from._asdict(),
         "embeds": entry.embeds,
         "created_at": entry.created_at.isoformat(),
-        "system": entry.persona.system,
-        "template": entry.persona.template,
-        "parameters": {name: value for name, value in parameters.items() if value is not None},
+        **personas.written(entry.persona),
     }
 
 
 def parsed(path: Path) -> Entry:
     """Read a manifest; `ValueError`, `KeyError` or `TypeError` when it is none."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    known = {field.name for field in fields(Options)}
-    parameters = {k: v for k, v in content["parameters"].items() if k in known}
-    for key in ("stop", "tools"):
-        if key in parameters:
-            parameters[key] = tuple(parameters[key])
-    if "logit_bias" in parameters:
-        parameters["logit_bias"] = {int(k): v for k, v in parameters["logit_bias"].items()}
-    persona = Persona(str(content["system"]), content["template"], Options(**parameters))
+    persona = personas.parsed(content)
     created_at = datetime.fromisoformat(content["created_at"])
     blob = str(content["blob"])
     if Path(blob).name != blob:

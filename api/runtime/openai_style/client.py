@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,8 @@ JSONObject = Mapping[str, Any]
 LONGEST_WAIT_SECONDS = 60
 """A server that asks for more than that before it is asked again is not waited for."""
 _FIRST_WAIT_SECONDS = 0.5
+_END_SECONDS = 1.0
+"""How long a server may keep a stream open after it has said that it ends."""
 _MOST_BYTES = 64 * 2**20
 """Of an answer that is no stream."""
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504, 529})
@@ -61,6 +63,8 @@ class OpenAIClient:
         self._key_header = key_header
         self._bounds = bounds or Bounds()
         self._sleep = sleep
+        self._open = 0
+        self._is_retired = False
         self._http = httpx2.AsyncClient(
             transport=JudgedTransport(transport),
             timeout=httpx2.Timeout(None, connect=self._bounds.connect_seconds),
@@ -100,7 +104,7 @@ class OpenAIClient:
                     async with asyncio.timeout(_least(patience, ends - clock())):
                         line = await anext(lines, None)
                     if line is None or line.removeprefix("data:").strip() == "[DONE]":
-                        return
+                        break
                     if not line.startswith("data:"):
                         continue
                     patience = bounds.idle_seconds
@@ -108,11 +112,23 @@ class OpenAIClient:
                     if chunk.get("error"):
                         raise self._refusal(model, _status_of(chunk["error"]), line[5:].encode())
                     yield chunk
+                with suppress(
+                    TimeoutError, httpx2.HTTPError
+                ):  # read to its end, a connection can be used again
+                    async with asyncio.timeout(_END_SECONDS):
+                        while await anext(lines, None) is not None:
+                            pass
             finally:
                 await answer.aclose()
 
+    async def retire(self) -> None:
+        """Close the connections once the last answer that is under way has ended."""
+        self._is_retired = True
+        if not self._open:
+            await self._http.aclose()
+
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections now."""
         await self._http.aclose()
 
     async def _whole(self, request: httpx2.Request, model: str, bounds: Bounds) -> JSONObject:
@@ -181,6 +197,7 @@ class OpenAIClient:
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
+        self._open += 1
         try:
             yield
             self.fault = ""
@@ -205,6 +222,10 @@ class OpenAIClient:
             raise self._failed(
                 BackEndFailed(f"The back end {self.name!r} gave an answer that is no JSON of ours.")
             ) from error
+        finally:
+            self._open -= 1
+            if self._is_retired and not self._open:
+                await self._http.aclose()
 
     def _failed(self, error: ApiError) -> ApiError:
         self.fault = error.detail

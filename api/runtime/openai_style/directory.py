@@ -92,15 +92,24 @@ class Directory:
                 f"A model named {self._models[key].name!r} exists. Choose another name, or replace it."
             )
         keeper = self._keeper
-        before = dict(self._models)
-        self._models.pop(old, None)
+        before = {one: self._models.pop(one) for one in (key, old) if one in self._models}
         self._models[key] = model  # at once: two who come together do not both find it free
         if keeper is not None:
             try:
                 await in_thread_for_good(lambda: keeper.put(model, instead_of or model.name))
             except BaseException:
-                self._models = before
+                del self._models[key]
+                self._models |= before
                 raise
+
+    def know(self, models: Iterable[RemoteModel]) -> None:
+        """Models that are kept already."""
+        self._models |= {model_key(model.name): model for model in models}
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Models that are kept no more."""
+        for name in list(names):
+            self._models.pop(model_key(name), None)
 
     async def rename(self, model: RemoteModel, new_name: str) -> None:
         """Give a model another name."""

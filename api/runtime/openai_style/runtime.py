@@ -30,6 +30,7 @@ from api.runtime.openai_style.client import OpenAIClient
 from api.runtime.openai_style.counting import counting_of
 from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import Directory, RemoteModel
+from api.runtime.openai_style.learning import learned
 from api.runtime.options import check_options
 from api.runtime.personas import as_read, inherited
 from api.runtime.tools import offered
@@ -70,6 +71,15 @@ class OpenAIStyleRuntime:
         """All models, by name; nobody is asked."""
         mine = [one.info for one in self._directory.all() if one.back_end == self._client.name]
         return sorted(mine, key=lambda info: info.name.lower())
+
+    @property
+    def fault(self) -> str:
+        """What was the matter with the last call; empty after one that was answered."""
+        return self._client.fault
+
+    async def learn(self, model: RemoteModel) -> RemoteModel:
+        """A model with what the server tells of it; `ApiError` where it does not answer."""
+        return await learned(self._client, self._dialect, model)
 
     async def show(self, model: ModelRef) -> ModelInfo:
         """One model."""
@@ -228,7 +238,11 @@ class OpenAIStyleRuntime:
             self._asked_at = time.monotonic()
             with suppress(ApiError):
                 await self._client.get("/models", within_seconds=_ANSWER_SECONDS)
-        return (self._client.fault,) if self._client.fault else ()
+        return (self.fault,) if self.fault else ()
+
+    async def retire(self) -> None:
+        """Close the connections once the last answer that is under way has ended."""
+        await self._client.retire()
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,0 +1,181 @@
+"""Who serves models on OpenAI's wire, where, and how their wire differs: a row each; nothing is guessed from names.
+
+`python -m api.backends.providers` writes the table of `docs/back-ends.md`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from api.runtime.openai_style.dialect import BEYOND, Dialect
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One row; without `base_url` whoever makes a back end says it."""
+
+    name: str
+    base_url: str
+    dialect: Dialect
+    note: str = ""
+
+
+_COMPLETION_TOKENS = {"max_tokens": "max_completion_tokens"}
+_NOTHING_BEYOND: frozenset[str] = frozenset()
+_OPENAI = Dialect(rename=_COMPLETION_TOKENS, takes=_NOTHING_BEYOND, stops=4, completions=False)
+_SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+_REASONING = Dialect(
+    rename=_COMPLETION_TOKENS,
+    drop=(*_SAMPLING, "logit_bias", "logprobs", "top_logprobs"),
+    takes=_NOTHING_BEYOND,
+    stops=0,
+    completions=False,
+)
+_STRICT = Dialect(takes=_NOTHING_BEYOND, stops=4)
+_ZHIPU = Dialect(
+    clamp={"temperature": (0.01, 0.99), "top_p": (0.01, 0.99)},
+    takes=_NOTHING_BEYOND,
+    stops=4,
+    schema="json_object",
+    usage_in_stream=False,
+    completions=False,
+)
+
+_ROWS = (
+    Provider("generic", "", Dialect(), "any server on OpenAI's wire"),
+    Provider(
+        "llama.cpp", "", Dialect(counts="llama.cpp"), "its own server; tokens are counted exactly"
+    ),
+    Provider(
+        "vllm",
+        "",
+        Dialect(counts="vllm", rename={"repeat_penalty": "repetition_penalty"}),
+        "tokens are counted exactly; tools need `--enable-auto-tool-choice --tool-call-parser`",
+    ),
+    Provider("sglang", "", Dialect(rename={"repeat_penalty": "repetition_penalty"})),
+    Provider("tgi", "", _STRICT),
+    Provider("lmstudio", "http://127.0.0.1:1234/v1", Dialect()),
+    Provider("openai", "https://api.openai.com/v1", _OPENAI),
+    Provider(
+        "openai-reasoning",
+        "https://api.openai.com/v1",
+        _REASONING,
+        "its models that think: they take no temperature and its kin",
+    ),
+    Provider(
+        "azure",
+        "",
+        replace(_OPENAI, key_header="api-key"),
+        "`https://RESOURCE.openai.azure.com/openai/v1`; a model is the name of a deployment",
+    ),
+    Provider(
+        "qianfan",
+        "https://qianfan.baidubce.com/v2",
+        _STRICT,
+        "the key begins with `bce-v3/`; there is no pair of key and secret any more",
+    ),
+    Provider("zhipu", "https://open.bigmodel.cn/api/paas/v4", _ZHIPU, "also what was ChatGLM 130B"),
+    Provider("zai", "https://api.z.ai/api/paas/v4", _ZHIPU, "zhipu outside of China"),
+    Provider(
+        "qwen",
+        "https://dashscope.aliyuncs.com/compatible-mode/v1",
+        Dialect(takes=frozenset({"top_k"}), stops=4),
+        "elsewhere `https://dashscope-intl.aliyuncs.com/compatible-mode/v1`",
+    ),
+    Provider(
+        "moonshot",
+        "https://api.moonshot.ai/v1",
+        Dialect(clamp={"temperature": (0.0, 1.0)}, takes=_NOTHING_BEYOND, stops=4),
+        "in China `https://api.moonshot.cn/v1`; a key is of one of them; where a model fixes its temperature, drop it",
+    ),
+    Provider(
+        "minimax",
+        "https://api.minimax.io/v1",
+        Dialect(
+            rename=_COMPLETION_TOKENS,
+            clamp={"temperature": (0.01, 1.0)},
+            add={"reasoning_split": True},
+            takes=_NOTHING_BEYOND,
+            stops=4,
+            completions=False,
+        ),
+        "in China `https://api.minimaxi.com/v1`; without `reasoning_split` it thinks aloud in its answer",
+    ),
+    Provider(
+        "baichuan",
+        "https://api.baichuan-ai.com/v1",
+        Dialect(takes=frozenset({"top_k"}), embeddings=False),
+    ),
+    Provider(
+        "sparkdesk",
+        "https://spark-api-open.xf-yun.com/v1",
+        _STRICT,
+        "the key is the APIPassword, or `APIKey:APISecret`",
+    ),
+    Provider("sparkdesk-x1", "https://spark-api-open.xf-yun.com/v2", _STRICT, "the same key"),
+    Provider(
+        "deepseek",
+        "https://api.deepseek.com/v1",
+        Dialect(takes=_NOTHING_BEYOND, schema="json_object"),
+    ),
+    Provider("mistral", "https://api.mistral.ai/v1", _STRICT),
+    Provider("groq", "https://api.groq.com/openai/v1", _STRICT),
+    Provider(
+        "openrouter",
+        "https://openrouter.ai/api/v1",
+        Dialect(rename={"repeat_penalty": "repetition_penalty"}),
+    ),
+    Provider(
+        "together",
+        "https://api.together.xyz/v1",
+        Dialect(rename={"repeat_penalty": "repetition_penalty"}),
+    ),
+)
+PROVIDERS: Mapping[str, Provider] = {row.name: row for row in _ROWS}
+
+
+def providers_table() -> str:
+    """The rows as a table in Markdown."""
+    lines = [
+        "| provider | base URL | differs from OpenAI's wire as llama.cpp and vLLM take it | notes |",
+        "|---|---|---|---|",
+    ]
+    for row in PROVIDERS.values():
+        url = f"`{row.base_url}`" if row.base_url else "yours"
+        lines.append(
+            f"| `{row.name}` | {url} | {'; '.join(_differences(row.dialect)) or '-'} | {row.note} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _differences(dialect: Dialect) -> list[str]:
+    said = []
+    if dialect.key_header != "Authorization":
+        said.append(f"key in `{dialect.key_header}`")
+    said += [f"`{ours}` is `{theirs}`" for ours, theirs in dialect.rename.items()]
+    if dialect.drop:
+        said.append("left out: " + ", ".join(f"`{name}`" for name in dialect.drop))
+    said += [
+        f"`{name}` from {least:g} to {most:g}" for name, (least, most) in dialect.clamp.items()
+    ]
+    said += [f"`{name}: {str(value).lower()}`" for name, value in dialect.add.items()]
+    if refused := sorted(BEYOND - dialect.takes):
+        said.append("refused: " + ", ".join(f"`{name}`" for name in refused))
+    for field in fields(Dialect):
+        value = getattr(dialect, field.name)
+        if field.name in _SAID and value != field.default:
+            said.append(_SAID[field.name].format(value))
+    return said
+
+
+_SAID = {
+    "stops": "stops: {}",
+    "schema": "schemas by `{}`",
+    "tools": "tools by `{}`",
+    "usage_in_stream": "not asked for usage in streams",
+    "completions": "no texts without a conversation",
+    "embeddings": "no vectors",
+    "counts": "counts as {}",
+}
+
+if __name__ == "__main__":
+    print(providers_table(), end="")  # noqa: T201

@@ -1,0 +1,256 @@
+"""The wire to a back end: each provider's peculiarities, what goes wrong, what is tried again, and the bounds."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from api.backends.providers import PROVIDERS
+from api.errors import (
+    ApiError,
+    BackEndFailed,
+    InvalidOption,
+    PromptTooLong,
+    TooManyRequests,
+    Unavailable,
+)
+from api.runtime import Message, Options, Piece
+from api.runtime.fair import ASKING, Asking, FairRuntime, Line, Turns
+from api.runtime.openai_style.client import Bounds, OpenAIClient
+from api.runtime.openai_style.dialect import Dialect
+from api.runtime.openai_style.directory import Directory, RemoteModel
+from api.runtime.openai_style.refusals import BackEndSilent, refusal
+from api.runtime.openai_style.runtime import OpenAIStyleRuntime
+from tests.backends.stand_in import KEY, REFUSES, StandIn
+
+pytestmark = pytest.mark.anyio
+
+HELLO = [Message("user", "Hello")]
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+ABILITIES = frozenset({"chat", "json_schema", "images"})
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+async def at_once(_: float) -> None:
+    """Does not wait."""
+
+
+@asynccontextmanager
+async def over(
+    address: str,
+    *names: str,
+    dialect: Dialect | None = None,
+    provider: str = "generic",
+    sleep: Sleep = at_once,
+    **bounds: float,
+) -> AsyncIterator[OpenAIStyleRuntime]:
+    """A runtime over the stand-in, with models of these names."""
+    models = [RemoteModel(name, "cellar", name, 4096, ABILITIES) for name in names or ("big",)]
+    client = OpenAIClient(
+        "cellar",
+        f"{address}/{provider}/v1",
+        lambda: KEY,
+        key_header=(dialect or Dialect()).key_header,
+        bounds=replace(Bounds(), **bounds),  # type: ignore[arg-type]  # by their names
+        sleep=sleep,
+    )
+    runtime = OpenAIStyleRuntime(client, dialect or Dialect(), Directory(models))
+    yield runtime
+    await runtime.close()
+
+
+async def said(
+    runtime: OpenAIStyleRuntime | FairRuntime,
+    name: str = "big",
+    options: Options = Options(),  # noqa: B008  it is frozen
+    messages: Sequence[Message] = HELLO,
+) -> list[Piece]:
+    async with aclosing(runtime.chat(name, messages, options)) as stream:
+        return [piece async for piece in stream]
+
+
+def text(pieces: Sequence[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+@pytest.mark.parametrize("provider", sorted(REFUSES))
+async def test_what_a_provider_refuses_is_not_sent_to_it(
+    stand_in: StandIn, address: str, provider: str
+) -> None:
+    options = Options(temperature=1.5, top_p=0.5, max_tokens=9, json_schema=CITY, stop=("#",))
+    if provider == "openai-reasoning":  # which cannot stop anywhere: that is refused, not left out
+        options = replace(options, stop=None, logprobs=1)
+    if "repeat_penalty" in PROVIDERS[provider].dialect.rename:
+        options = replace(options, repeat_penalty=1.1)
+    async with over(address, "json", provider=provider) as plain:
+        with pytest.raises(InvalidOption):
+            await said(plain, "json", options)
+    dialect = PROVIDERS[provider].dialect
+    async with over(address, "json", provider=provider, dialect=dialect) as runtime:
+        pieces = await said(runtime, "json", options)
+        assert text(pieces) == '{"city": "Rome"}'
+        _, body, headers = stand_in.sent[-1]
+        asked_for_usage = "stream_options" in body
+        assert pieces[-1].usage
+        assert pieces[-1].usage.exact == asked_for_usage == dialect.usage_in_stream
+        key = headers["api-key"] if provider == "azure" else headers["authorization"]
+        assert key == (KEY if provider == "azure" else f"Bearer {KEY}")
+        if dialect.schema == "json_object":  # the server knows not which: it is told in words
+            assert "required" in body["messages"][0]["content"]
+        for option in ("top_k", "min_p", "repeat_penalty"):
+            beyond = replace(options, **{option: 1})
+            if option not in dialect.takes:
+                with pytest.raises(InvalidOption) as refused:
+                    await said(runtime, "json", beyond)
+                assert refused.value.extra["where"] == option
+
+
+async def test_an_answer_that_no_server_holds_to_its_schema_is_compared_with_it(
+    stand_in: StandIn, address: str
+) -> None:
+    dialect = PROVIDERS["zhipu"].dialect
+    async with over(address, "no-json", dialect=dialect) as runtime:
+        with pytest.raises(BackEndFailed) as failure:
+            await said(runtime, "no-json", Options(json_schema=CITY))
+    assert failure.value.extra["code"] == "invalid_answer"
+
+
+async def test_usage_that_is_not_told_is_counted_here_and_said_not_to_be_exact(
+    stand_in: StandIn, address: str
+) -> None:
+    async with over(address, "big", "untold") as runtime:
+        told, counted = [(await said(runtime, name))[-1].usage for name in ("big", "untold")]
+    assert told
+    assert (told.prompt_tokens, told.completion_tokens, told.exact) == (7, 2, True)
+    assert counted
+    assert counted.prompt_tokens > 0 < counted.completion_tokens
+    assert not counted.exact
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("locked", BackEndFailed, "'cellar' does not take the key"),
+        ("unknown", BackEndFailed, "has no 'unknown'"),
+        ("resting", TooManyRequests, "Tomorrow"),
+        ("long", PromptTooLong, "3000 tokens"),
+        ("broken", BackEndFailed, "broke off"),
+        ("cut", BackEndFailed, "broke off"),
+        ("failing", BackEndFailed, "The engine fell over"),
+        ("away", BackEndFailed, "It fell over"),
+        ("redirecting", BackEndFailed, "redirect"),
+        ("silent", BackEndSilent, "too long"),
+        ("stalling", BackEndSilent, "too long"),
+    ],
+)
+async def test_what_goes_wrong_there_is_told_here(
+    stand_in: StandIn, address: str, name: str, kind: type[ApiError], says: str
+) -> None:
+    async with over(address, name, first_token_seconds=0.3, idle_seconds=0.3) as runtime:
+        with pytest.raises(kind, match=says) as failure:
+            await said(runtime, name)
+    assert KEY not in failure.value.detail
+    assert failure.value.status in (422, 429, 502, 504)
+    if name == "resting":
+        assert failure.value.retry_after_seconds == 3600
+    tries = [sent for sent in stand_in.sent if sent[1]["model"] == name]
+    assert len(tries) == (4 if name == "away" else 1)  # what said something is not asked again
+
+
+async def test_who_is_too_busy_is_asked_again_when_it_says(stand_in: StandIn, address: str) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async with over(address, "busy", sleep=sleep) as runtime:
+        assert text(await said(runtime, "busy")) == "Hello there"
+    assert len(waits) == 2
+    assert all(1 <= seconds < 3 for seconds in waits)
+    async with over("http://127.0.0.1:9", retries=1, sleep=sleep) as runtime:
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await said(runtime)
+    assert len(waits) == 3
+
+
+async def test_a_thousand_streams_are_answered_or_told_when_to_come_again(
+    stand_in: StandIn, address: str
+) -> None:
+    turns = Turns(1, 1, line_of=lambda _: Line("back end cellar", 8, 50))
+    stand_in.answer_seconds = 0.001
+    async with over(address) as runtime:
+        fair = FairRuntime(runtime, turns)
+
+        async def one(number: int) -> str:
+            ASKING.set(Asking(f"key {number % 7}"))
+            try:
+                return text(await said(fair))
+            except TooManyRequests as error:
+                return "later" if error.retry_after_seconds else "never"
+
+        answers = await asyncio.gather(*(one(number) for number in range(1000)))
+    assert stand_in.most_open <= 8
+    assert (answers.count("Hello there"), answers.count("later")) == (58, 942)
+    assert turns.figures() == {}
+
+
+async def test_closing_an_answer_ends_it_there(stand_in: StandIn, address: str) -> None:
+    async with over(address, "stalling") as runtime:
+        stream = runtime.chat("stalling", HELLO, Options())
+        assert (await anext(stream)).text
+        assert stand_in.open == 1
+        await stream.aclose()
+        async with asyncio.timeout(5):
+            while stand_in.open:
+                await asyncio.sleep(0.01)
+
+
+async def test_images_go_as_data_and_vectors_come_back_normalised_in_their_order(
+    stand_in: StandIn, address: str
+) -> None:
+    async with over(address) as runtime:
+        seen = [Message("user", "What is this?", images=(b"\x89PNG...",))]
+        await said(runtime, messages=seen)
+        content: Any = stand_in.sent[-1][1]["messages"][0]["content"]
+        assert content[0] == {"type": "text", "text": "What is this?"}
+        assert content[1]["image_url"]["url"].startswith("data:image/png;base64,iVBO")
+        with pytest.raises(InvalidOption, match="PNG"):
+            await said(runtime, messages=[Message("user", "?", images=(b"<svg>",))])
+        with pytest.raises(InvalidOption, match="and not embed"):
+            await runtime.embed("big", ["a"])
+    model = RemoteModel("v", "cellar", "v", 512, frozenset({"embed"}))
+    client = OpenAIClient("cellar", f"{address}/generic/v1", lambda: KEY)
+    embedder = OpenAIStyleRuntime(client, Dialect(), Directory([model]))
+    vectors = await embedder.embed("v", ["a", "b"])
+    assert vectors == [pytest.approx([0.6, 0.8]), pytest.approx([0.3511, 0.9363], abs=1e-4)]
+    await embedder.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "tokens", "limit"),
+    [
+        (
+            b'{"error": {"type": "exceed_context_size_error", "n_prompt_tokens": 90, "n_ctx": 64}}',
+            90,
+            64,
+        ),
+        (
+            b'{"object": "error", "message": "This model\'s maximum context length is 64 tokens. '
+            b'However, you requested 90 tokens in the messages", "code": 400}',
+            90,
+            64,
+        ),
+        (b'{"error": {"code": "1261", "message": "Prompt exceeds max length"}}', 0, 0),
+        (b'{"error": "input is too long"}', 0, 0),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_known_in_the_words_of_several(
+    content: bytes, tokens: int, limit: int
+) -> None:
+    error = refusal("cellar", "big", 400, content, "")
+    assert isinstance(error, PromptTooLong)
+    assert (error.extra["prompt_tokens"], error.extra["limit_tokens"]) == (tokens, limit)

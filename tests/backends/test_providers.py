@@ -1,0 +1,25 @@
+"""The table of providers in the documentation is the table that is used."""
+
+from pathlib import Path
+
+from api.backends.providers import PROVIDERS, providers_table
+from tests.backends.stand_in import REFUSES
+
+PAGE = Path(__file__).parents[2] / "docs" / "back-ends.md"
+
+
+def test_the_table_of_providers_is_current() -> None:
+    """`python -m api.backends.providers` writes it."""
+    _, table = PAGE.read_text(encoding="utf-8").split("<!-- providers -->\n")
+    assert table.partition("<!-- end of providers -->")[0] == providers_table()
+
+
+def test_the_stand_in_knows_each_row_that_is_peculiar() -> None:
+    plain = PROVIDERS["generic"].dialect
+    peculiar = {
+        name
+        for name, row in PROVIDERS.items()
+        for field in ("key_header", "rename", "drop", "clamp", "add", "schema", "usage_in_stream")
+        if getattr(row.dialect, field) != getattr(plain, field)
+    }
+    assert peculiar <= REFUSES.keys()
