@@ -27,6 +27,7 @@ class Responses:
     ) -> None:
         self._rows = store.responses
         self._most = settings.kept_responses
+        self._most_bytes = settings.kept_responses_bytes
         self._seconds = settings.kept_responses_days * SECONDS_A_DAY
         self._now = now
 
@@ -40,7 +41,7 @@ class Responses:
     ) -> bool:
         """Keep what was answered. Whether that could be done: a full disk does not take the answer along."""
         one = KeptResponse(id, previous, response, input, output)
-        kept = Kept(self._most, self._since)
+        kept = Kept(self._most, self._since, self._most_bytes)
         try:
             await run_sync(self._rows.put, one, self._now(), kept)
         except ApiError as error:

@@ -229,6 +229,11 @@ class Settings(BaseSettings):
         description="Responses of `/v1/responses` that a workspace keeps; beyond, whole conversations go, those first "
         "that were used longest ago.",
     )
+    kept_responses_bytes: int = Field(
+        2**30,
+        ge=1,
+        description="Bytes that the kept responses of a workspace may take; beyond, conversations go as well.",
+    )
     kept_responses_days: float = Field(
         30, gt=0, description="Days after its last use that a response is forgotten."
     )

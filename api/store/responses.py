@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from api.names import WORKSPACE
-from api.store.database import Database, among
+from api.store.database import Database
 from api.store.tables import response_items, responses, within
 
 Item = Mapping[str, Any]
@@ -33,6 +33,8 @@ MOST_TURNS = 1000
 """Of a chain."""
 MOST_ITEMS = 20_000
 """Of a chain: small ones too cost time by their number, and what a model thought is never too long for it."""
+ROW_BYTES = 200
+"""What an item takes beside its text: its ids, twice, and its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,13 @@ class KeptResponse:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How long responses of a workspace are kept: the `most` that were used last, with all of the conversation of the
-    last of them, and none used before `since`.
+    """How long responses of a workspace are kept: the `most` that were used last, and of these what has `most_bytes`,
+    with all of the conversation of the last of them; and none used before `since`.
     """
 
     most: int
     since: float
+    most_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,15 @@ class Chain:
     items: Sequence[Item]
     missing: str = ""
     is_too_long: bool = False
+
+
+_LENGTH = func.length(type_coerce(response_items.c.item, Text)) + ROW_BYTES
+_OF_ITEMS = select(func.coalesce(func.sum(_LENGTH), 0)).where(
+    response_items.c.response_id == responses.c.id
+)
+SIZE = {
+    "size_bytes": func.length(type_coerce(responses.c.response, Text)) + _OF_ITEMS.scalar_subquery()
+}
 
 
 class Responses:
@@ -82,6 +94,8 @@ class Responses:
                 "item_id": item["id"],
                 "is_output": number >= len(one.input),
                 "item": item,
+                "workspace": self._workspace,
+                "made_at": now,
             }
             for number, item in enumerate([*one.input, *one.output])
         ]
@@ -91,6 +105,7 @@ class Responses:
             connection.execute(insert(responses).values(workspace=self._workspace, **row, **times))
             if items:
                 connection.execute(insert(response_items), items)
+            connection.execute(update(responses).where(responses.c.id == one.id).values(SIZE))
             if one.previous:
                 before = responses.c.id.in_(select(self._before(one.previous).c.id))
                 connection.execute(update(responses).where(before).values(used_at=now))
@@ -103,6 +118,16 @@ class Responses:
         last = connection.scalar(by_use.limit(1).offset(kept.most - 1))
         since = max(kept.since, kept.since if last is None else last)
         connection.execute(delete(responses).where(here, responses.c.used_at < since))
+        size = responses.c.size_bytes
+        if (connection.scalar(select(func.sum(size)).where(here)) or 0) <= kept.most_bytes:
+            return
+        taken = func.sum(size).over(order_by=responses.c.used_at.desc())
+        each = select(responses.c.used_at, taken.label("bytes")).where(here).subquery()
+        beyond = select(func.max(each.c.used_at)).where(each.c.bytes > kept.most_bytes)
+        newest = select(func.max(responses.c.used_at)).where(here)
+        gone = responses.c.used_at <= beyond.scalar_subquery()
+        stays = responses.c.used_at == newest.scalar_subquery()
+        connection.execute(delete(responses).where(here, gone, ~stays))
 
     def forget_old(self, since: float) -> int:
         """Forget what was used before, whoever had it; how many those were."""
@@ -165,16 +190,27 @@ class Responses:
         """The items of these ids that are kept, by their ids: of several the one that came last. None where they are
         more, each counted as often as it is named.
         """
+        given = func.json_each(json.dumps(sorted({*ids}))).table_valued("value")
+        of_id = response_items.alias()
+        latest = select(func.max(of_id.c.made_at)).where(
+            of_id.c.workspace == self._workspace, of_id.c.item_id == given.c.value
+        )
         raw = type_coerce(response_items.c.item, Text)
         columns = [response_items.c[name] for name in ("item_id", "response_id", "number")]
-        named = select(*columns, func.length(raw).label("characters"))
-        named = named.where(among(response_items.c.item_id, ids))
-        first = named.limit(-1).subquery()  # SQLite would rather walk through all of the workspace
         query = (
-            select(first)
-            .join(responses, responses.c.id == first.c.response_id)
-            .where(self._mine, responses.c.used_at >= since)
-            .order_by(responses.c.made_at)
+            select(*columns, func.length(raw).label("characters"))
+            .select_from(given)
+            .join(
+                response_items,
+                and_(
+                    response_items.c.workspace == self._workspace,
+                    response_items.c.item_id == given.c.value,
+                    response_items.c.made_at == latest.scalar_subquery(),
+                ),
+            )
+            .join(responses, responses.c.id == response_items.c.response_id)
+            .where(responses.c.used_at >= since)
+            .order_by(response_items.c.number)
         )
         with self._database.read() as connection:
             last = {row.item_id: row for row in connection.execute(query)}

@@ -316,7 +316,8 @@ responses = Table(
     Column("made_at", Float, nullable=False),
     Column("used_at", Float, nullable=False),
     Column("response", JSON, nullable=False),
-    Index("responses_by_use", "workspace", "used_at"),
+    Column("size_bytes", Integer, nullable=False, server_default="0"),
+    Index("responses_by_use", "workspace", "used_at", "size_bytes"),
 )
 
 response_items = Table(
@@ -327,7 +328,9 @@ response_items = Table(
     Column("item_id", String, nullable=False),
     Column("is_output", Boolean, nullable=False),
     Column("item", JSON, nullable=False),
-    Index("items_by_id", "item_id"),
+    _workspace(),
+    Column("made_at", Float, nullable=False, server_default="0"),
+    Index("items_by_id", "workspace", "item_id", "made_at"),
 )
 
 

@@ -32,7 +32,7 @@ def put(
     said = input or [{"id": f"said_{id}", "text": f"to {id}"}]
     came = [{"id": f"came_{id}", "text": f"of {id}"}]
     one = KeptResponse(id, previous, {"id": id}, said, came)
-    rows.put(one, now, Kept(**{"most": ROOM, "since": -1, **kept}))
+    rows.put(one, now, Kept(**{"most": ROOM, "since": -1, "most_bytes": 10**9, **kept}))
 
 
 def texts(rows: Responses, id: str, since: float = 0) -> list[str]:
@@ -72,6 +72,51 @@ def test_what_is_gone_on_with_stays_and_the_least_used_go_first(store: Store) ->
     assert store.responses.forget_old(10) == 1
 
 
+def test_conversations_go_whole_when_they_have_too_many_bytes(store: Store) -> None:
+    rows, other = store.of("default").responses, store.of("team").responses
+    put(other, "theirs", now=1)
+    put(rows, "old", now=1)
+    put(rows, "begun", now=2)
+    put(rows, "goes on", "begun", now=3)
+    one = [{"id": "said", "text": "x" * 100_000}]
+    put(rows, "alone", now=4, input=one, most_bytes=101_700)  # and a conversation of two
+    assert rows.get("old", 0) is None
+    assert texts(rows, "goes on") == ["to begun", "of begun", "to goes on", "of goes on"]
+    put(rows, "last", now=5, input=one, most_bytes=50_000)  # a bound that not even the last keeps
+    assert [rows.get(id, 0) is None for id in ("begun", "goes on", "alone", "last")] == [
+        *(True, True, True, False)
+    ]
+    assert other.get("theirs", 0)
+
+
+def test_an_item_that_was_kept_again_and_again_is_found_at_once(store: Store) -> None:
+    rows = store.of("default").responses
+    with store.database.write() as connection:
+        for number in range(2000):
+            connection.exec_driver_sql(
+                "INSERT INTO responses (id, made_at, used_at, response) VALUES (?, ?, ?, '{}')",
+                (str(number), number, number),
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO response_items (response_id, number, item_id, is_output, item, made_at) "
+                "VALUES (?, 0, 'again', 0, ?, ?)",
+                (str(number), json.dumps({"number": number}), number),
+            )
+    steps = 0
+
+    def counted() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    with store.database.read() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(counted, 10)
+    assert rows.items(["again", "never"], 0, ROOM) == {"again": {"number": 1999}}
+    driver.set_progress_handler(None, 0)
+    assert 0 < steps < 100  # ten of the database's own steps each: nothing is walked through
+
+
 def test_a_workspace_has_its_own_and_its_own_bound(store: Store) -> None:
     first, team = store.of("default").responses, store.of("team").responses
     put(first, "a", now=1)
@@ -99,7 +144,7 @@ def test_a_chain_has_an_end(store: Store) -> None:
 def test_a_chain_has_so_many_items(store: Store) -> None:
     rows = store.of("default").responses
     most = [{"id": str(number)} for number in range(MOST_ITEMS)]
-    rows.put(KeptResponse("most", "", {}, most, []), 0, Kept(ROOM, -1))
+    rows.put(KeptResponse("most", "", {}, most, []), 0, Kept(ROOM, -1, 10**9))
     assert len(rows.chain("most", 0, 10**9).items) == MOST_ITEMS
     put(rows, "one more", "most")
     assert rows.chain("one more", 0, 10**9).is_too_long
