@@ -62,7 +62,9 @@ async def examine(settings: Settings, *, repair: bool, adopt: bool = False) -> E
             embedders = await examine_embedders(
                 store, services.index, services.runtime, services.bundled.states()
             )
-            return Examined([*findings, *embedders.findings], embedders.notes)
+            sandbox = await services.sandbox.note()
+            notes = [*embedders.notes, *filter(None, [sandbox])]
+            return Examined([*findings, *embedders.findings], notes)
     finally:
         folder.release()
 

@@ -15,10 +15,12 @@ from api.runtime.schemas import CheckedSchema, violation
 from api.runtime.threads import in_thread
 from api.runtime.tools import Tool, parameters_of
 from api.structured.extracting import about, exact
-from api.structured.functions import Function
+from api.structured.functions import Function, read_functions
 from api.structured.sandbox import Sandbox
 from api.structured.values import NoValue, read
 
+MAX_CALLS = 16
+"""Calls of one answer that are made."""
 _TASK = (
     'Answer with JSON: either the call of one function, {"name": ..., "arguments": {...}}, or, where none of them '
     'helps, {"answer": ...} with the answer in words. These functions can be called:\n'
@@ -59,11 +61,15 @@ class _Asked(NamedTuple):
 
 
 async def called(
-    answers: Answers, question: Question, functions: Sequence[Function], sandbox: Sandbox | None
+    answers: Answers,
+    question: Question,
+    sent: Sequence[str | Mapping[str, Any]],
+    sandbox: Sandbox | None,
 ) -> Called:
-    """The calls that answer a question, made in the sandbox where there is one; `errors.InvalidOption` for functions
-    that cannot be run then.
+    """The calls of what was sent that answer a question, made in the sandbox where there is one;
+    `errors.InvalidOption` for functions that are none, or that cannot be run then.
     """
+    functions = await in_thread(read_functions, sent, "functions")
     if sandbox:
         _require_source(functions)
         await sandbox.open()
@@ -76,7 +82,7 @@ async def called(
     known = {one.name: one for one in functions}
     calls = [await in_thread(_checked, one, known) for one in asked]
     if sandbox:
-        calls = [await _run(one, known, sandbox) for one in calls]
+        calls = [await _run(n, one, known, sandbox) for n, one in enumerate(calls)]
     return Called(answer, tuple(calls))
 
 
@@ -130,9 +136,13 @@ def _checked(asked: _Asked, functions: Mapping[str, Function]) -> Call:
     )
 
 
-async def _run(call: Call, functions: Mapping[str, Function], sandbox: Sandbox) -> Call:
+async def _run(
+    number: int, call: Call, functions: Mapping[str, Function], sandbox: Sandbox
+) -> Call:
     if call.reason:
         return call
+    if number >= MAX_CALLS:
+        return replace(call, reason=f"Only the first {MAX_CALLS} calls of an answer are made.")
     ran = await sandbox.call(functions[call.name].source, call.name, call.arguments)
     return replace(call, value=ran.value, reason=ran.reason)
 

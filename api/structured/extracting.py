@@ -13,6 +13,7 @@ from api.rag.receipt import Answer, Done
 from api.runtime import Message, Options
 from api.runtime.schemas import CheckedSchema, check_schema, violation
 from api.runtime.threads import in_thread
+from api.structured.closed import closed
 from api.structured.values import NoValue, read
 
 ASKED_AT_ONCE = "{question}\n\nAnswer with JSON that holds this schema:\n{schema}"
@@ -100,16 +101,19 @@ async def _held(
     asking = replace(
         question,
         messages=[*turns, Message("user", said, last.images)],
-        options=exact(question.options, form.schema),
+        options=exact(question.options, closed(form.schema)),
     )
     with about("response_schema"):
         return await answers.whole(asking)
 
 
 def exact(options: Options, schema: Mapping[str, Any]) -> Options:
-    """The likeliest tokens unless the request wants others; stop texts would end the value anywhere."""
+    """The likeliest tokens unless the request wants others, and nothing thought first: then llama.cpp writes no blanks
+    between them, of which a small model finds no end. Stop texts would end the value anywhere.
+    """
     temperature = 0.0 if options.temperature is None else options.temperature
-    return replace(options, json_schema=CheckedSchema(schema), temperature=temperature, stop=())
+    held = replace(options, json_schema=CheckedSchema(schema), stop=(), think=False)
+    return replace(held, temperature=temperature)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +70,10 @@ def read_source(source: str, place: str, field: str) -> list[Function]:
     public = [one for one in found if not one.name.startswith("_")]
     if not public:
         raise InvalidOption(f"{place}: the source defines no function.", where=field)
-    return [_Reader(one, field).read(source) for one in public]
+    try:
+        return [_Reader(one, field).read(source) for one in public]
+    except RecursionError:
+        raise InvalidOption(f"{place}: a type is too deep.", where=field) from None
 
 
 def parsed(source: str, place: str, field: str) -> ast.Module:
@@ -81,7 +85,7 @@ def parsed(source: str, place: str, field: str) -> ast.Module:
     try:
         return ast.parse(source)
     except SyntaxError as error:
-        told = f"{error.msg}, line {error.lineno}"
+        told = f"{error.msg}, line {error.lineno or 1}"
     except (ValueError, RecursionError, MemoryError):
         told = "it is too deep, or has a character that no program has"
     raise InvalidOption(f"{place}: this is no Python: {told}.", where=field)
@@ -156,8 +160,10 @@ class _Reader:
                 return self._schema(kind) | _described(notes)
             case "Literal", _:
                 values = [one.value for one in inner if isinstance(one, ast.Constant)]
-                if len(values) == len(inner) and all(
-                    isinstance(v, str | int | None) for v in values
+                if (
+                    inner
+                    and len(values) == len(inner)
+                    and all(isinstance(v, str | int | None) for v in values)
                 ):
                     return {"enum": values}
             case "Optional", [kind]:
@@ -218,7 +224,8 @@ def _described(notes: Sequence[ast.expr]) -> dict[str, Any]:
 
 def _default(node: ast.expr | None) -> dict[str, Any]:
     """The default as the model is told it, where it is a plain value."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | bool | None):
+    is_plain = isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | None)
+    if isinstance(node, ast.Constant) and is_plain and node.value not in (math.inf, -math.inf):
         return {"default": node.value}
     return {}
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from api.errors import NotOpened
+from api.errors import NotOpened, Unavailable
 from api.structured.values import NoValue, read
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ class Ran:
 class Sandbox:
     """Calls functions, a few at a time. It opens when it is first used: `errors.NotOpened` where it cannot."""
 
-    def __init__(self, bubblewrap: str | None) -> None:
-        """`bubblewrap` is the path of `bwrap`, None where there is none."""
+    def __init__(self, bubblewrap: str | None, seconds: float = SECONDS) -> None:
+        """`bubblewrap` is the path of `bwrap`, None where there is none; a call takes `seconds` at most."""
+        self.seconds = seconds
         self._bubblewrap = bubblewrap
         self._folder = contextlib.ExitStack()
         self._pool: Monty | None = None
@@ -76,7 +77,7 @@ class Sandbox:
         self.is_boxed = False
 
     async def call(self, source: str, name: str, arguments: Mapping[str, Any]) -> Ran:
-        """Run the source and call what it defines by that name. Whatever the code does, this takes `SECONDS` of it."""
+        """Run the source and call what it defines by that name. Whatever the code does, it ends in time."""
         return await self._run(f"{source}\n{_AS_JSON}_as_json({name}(**{_ARGUMENTS}))", arguments)
 
     async def define(self, source: str) -> Ran:
@@ -89,16 +90,37 @@ class Sandbox:
 
     def close(self) -> None:
         """End the workers."""
+        if self._pool is not None:
+            self._close(self._pool)
+
+    def _close(self, pool: "Monty") -> None:
         with self._opening:
-            if self._pool is not None:
-                self._pool.__exit__(None, None, None)
-            self._pool = None
-            self._folder.close()
+            if self._pool is pool:
+                self._pool = None
+                pool.__exit__(None, None, None)
+                self._folder.close()
+
+    async def note(self) -> str:
+        """What an operator should know of it, empty where all is well."""
+        try:
+            await self.open()
+        except NotOpened as error:
+            return error.detail
+        return "" if self.is_boxed else UNBOXED
 
     async def _run(self, code: str, arguments: Mapping[str, Any]) -> Ran:
         return await anyio.to_thread.run_sync(
-            lambda: _ran(self._opened(), code, dict(arguments)), limiter=self._turns
+            self._call, code, dict(arguments), limiter=self._turns
         )
+
+    def _call(self, code: str, arguments: dict[str, Any]) -> Ran:
+        for _ in range(2):
+            pool = self._opened()
+            try:
+                return _ran(pool, code, arguments, self.seconds)
+            except RuntimeError:  # no worker starts: temporary folders lose what is old
+                self._close(pool)
+        raise Unavailable("The sandbox starts no worker. Try again.")
 
     def _opened(self) -> "Monty":
         with self._opening:
@@ -119,7 +141,7 @@ class Sandbox:
         folder = Path(self._folder.enter_context(tempfile.TemporaryDirectory(prefix="sandbox-")))
         ways = [(folder / "bounded", _bounded(["exec", worker]), False), (Path(worker), "", False)]
         if self._bubblewrap:
-            ways.insert(0, (folder / "boxed", _bounded(_box(self._bubblewrap, worker)), True))
+            ways.insert(0, (folder / "boxed", _bounded(box(self._bubblewrap, worker)), True))
         for path, program, is_boxed in ways:
             if program:
                 path.write_text(program, encoding="utf-8")
@@ -133,7 +155,7 @@ class Sandbox:
             )
             try:
                 pool.__enter__()
-                with pool.checkout(limits=_limits()) as session:
+                with pool.checkout(limits=_limits(SECONDS)) as session:
                     session.feed_run("1")
             except (pydantic_monty.MontyError, OSError, RuntimeError):
                 pool.__exit__(None, None, None)
@@ -149,7 +171,7 @@ def _bounded(command: Sequence[str]) -> str:
     return f'#!/bin/sh\n{bounds}\n{shlex.join(command)} "$@"\nexit $?\n'
 
 
-def _box(bubblewrap: str, worker: str) -> list[str]:
+def box(bubblewrap: str, worker: str) -> list[str]:
     """The worker in namespaces of its own: it sees itself and the system's libraries, to read, and nothing else."""
     libraries = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
     seen = [word for path in libraries for word in ("--ro-bind-try", path, path)]
@@ -157,12 +179,12 @@ def _box(bubblewrap: str, worker: str) -> list[str]:
     return [bubblewrap, *alone, *seen, "--ro-bind", worker, "/worker", "/worker"]
 
 
-def _ran(pool: "Monty", code: str, arguments: dict[str, Any]) -> Ran:
+def _ran(pool: "Monty", code: str, arguments: dict[str, Any], seconds: float) -> Ran:
     import pydantic_monty as monty
 
     try:
         with pool.checkout(
-            limits=_limits(), os_policy={"sleep": "zero"}, assert_message_annotations=False
+            limits=_limits(seconds), os_policy={"sleep": "zero"}, assert_message_annotations=False
         ) as session:
             value = session.feed_run(
                 code, inputs={_ARGUMENTS: arguments}, print_callback=lambda _stream, _text: None
@@ -171,15 +193,17 @@ def _ran(pool: "Monty", code: str, arguments: dict[str, Any]) -> Ran:
     except NoValue as error:
         return Ran(reason=f"The function ran. {error}")
     except monty.MontyCrashedError:
-        return Ran(reason="The function brought its worker to an end.")
+        return Ran(
+            reason=f"The function brought its worker to an end, or ran longer than {seconds:g} seconds."
+        )
     except monty.MontyError as error:
-        return Ran(reason=_told(str(error)))
+        return Ran(reason=_told(str(error), seconds))
 
 
-def _limits() -> "ResourceLimits":
+def _limits(seconds: float) -> "ResourceLimits":
     return {
-        "max_feed_duration_secs": SECONDS,
-        "max_turn_duration_secs": SECONDS,
+        "max_feed_duration_secs": seconds,
+        "max_turn_duration_secs": seconds,
         "max_memory": MEMORY_BYTES,
         "max_recursion_depth": DEPTH,
         "max_suspensions": _OUTSIDE,
@@ -187,10 +211,10 @@ def _limits() -> "ResourceLimits":
     }
 
 
-def _told(error: str) -> str:
+def _told(error: str, seconds: float) -> str:
     """What ended a function, in our words where it was a bound."""
     if error.startswith("TimeoutError: feed time limit"):
-        return f"It ran longer than {SECONDS:g} seconds."
+        return f"It ran longer than {seconds:g} seconds."
     if error.startswith("MemoryError: memory limit"):
         return f"It needed more than {MEMORY_BYTES // 2**20} MB."
     return error[:500]

@@ -105,6 +105,26 @@ def test_plain_chat_from_query_form_and_json(
     assert library.runtime.history[0].options.stop == ("END",)
 
 
+def test_a_value_is_read_out_of_an_answer_that_has_its_citations(
+    client: TestClient, library: Library
+) -> None:
+    library.runtime.rule = knows_the_warranty
+    members = {"months": {"type": "integer"}}
+    sent = {
+        "user_prompt": QUESTION,
+        "modelName": "demo",
+        "documents": ["handbook"],
+        "expand": False,
+        "response_schema": {"type": "object", "properties": members, "required": ["months"]},
+    }
+    answer = client.post("/generate", json=sent).json()
+    assert (len(answer["citations"]), answer["value"], answer["reason"]) == (1, {"months": 1}, None)
+    assert answer["message"] in library.runtime.history[-1].messages[-1].content
+    library.runtime.will_answer(REFUSAL)
+    answer = client.post("/generate", json=sent).json()
+    assert (answer["value"], answer["reason"]) == (None, "The documents hold no answer.")
+
+
 def test_documents_give_citations_and_a_receipt(client: TestClient, library: Library) -> None:
     library.runtime.will_answer("How long is the Vanta heater covered?")
     library.runtime.rule = knows_the_warranty

@@ -1,13 +1,16 @@
 """Values, calls and functions over HTTP, with a model whose answers a test lines up."""
 
+import asyncio
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fakes import FakeRuntime, Said
 from tests.service import Service, open_service
 
 SCHEMA = {
@@ -32,6 +35,9 @@ CURLS = re.findall(r'curl "\$API(\S+)" .*?<<\'JSON\'\n(.*?)\nJSON', PAGE.read_te
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for all of these, whose sandbox opens once."""
     with open_service(tmp_path_factory.mktemp("values")) as service:
+        tooled = FakeRuntime(tools=True)
+        asyncio.run(tooled.rename("demo", "tooled"))
+        service.runtime.add_models_of(tooled)
         yield service
 
 
@@ -143,6 +149,125 @@ def test_implement_writes_a_function_until_it_returns_what_it_must(service: Serv
     told = [call.messages[-1].content for call in service.runtime.history]
     assert "name 'hight' is not defined" in told[1]
     assert "not of type 'number'" in told[2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"response_after_chat": True}, "response_after_chat"),
+        ({"answer_template": "{question}"}, "answer_template"),
+        ({"execute_functions": True}, "execute_functions"),
+        ({"functions": [AREA], "response_schema": SCHEMA}, "functions"),
+        ({"functions": [AREA], "documents": ["*"]}, "functions"),
+        ({"functions": [AREA], "stream": True}, "stream"),
+        ({"response_schema": SCHEMA, "stream": True}, "stream"),
+        ({"response_schema": SCHEMA, "per_document": True, "documents": ["*"]}, "per_document"),
+        ({"functions": ["def f(x): ..."]}, "functions"),
+        ({"response_schema": {"type": "nothing"}}, "response_schema"),
+        ({"functions": [{"name": "far"}], "execute_functions": True}, "execute_functions"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_its_field(
+    service: Service, fields: dict[str, Any], where: str
+) -> None:
+    sent = {"modelName": "demo", "user_prompt": "Who?", **fields}
+    response = service.client.post("/generate", json=sent)
+    assert response.status_code == 422
+    assert where in response.text
+    assert not service.runtime.history
+
+
+def test_a_model_that_knows_tools_chooses_by_its_template(service: Service) -> None:
+    said = Said(calls=[("area", '{"width": 2}'), ("area", '{"height": 2}'), ("fly", "{}")])
+    service.runtime.will_answer(said)
+    answer = ask(service, modelName="tooled", functions=[AREA], execute_functions=True)
+    (call,) = service.runtime.history
+    assert (call.options.json_schema, call.options.tool_choice) == (None, "auto")
+    assert answer["values"] == [2.0, None, None]
+    reasons = [one["reason"] for one in answer["calls"]]
+    assert reasons[0] is None
+    assert "'width' is a required property" in reasons[1]
+    assert reasons[2] == "There is no function 'fly'."
+    service.runtime.will_answer("Good day.")
+    answer = ask(service, modelName="tooled", functions=[AREA])
+    assert (answer["message"], answer["calls"], answer["values"]) == ("Good day.", [], None)
+
+
+@pytest.mark.parametrize("said", ["Just so.", '["an odd one"]'])
+def test_what_a_back_end_says_beside_the_schema_is_an_answer(service: Service, said: str) -> None:
+    service.runtime.will_answer(said)
+    answer = ask(service, functions=[AREA])
+    assert (answer["message"], answer["calls"]) == (said, [])
+
+
+def test_fields_may_come_as_a_form(service: Service) -> None:
+    service.runtime.will_answer(ADA, '{"name": "area", "arguments": {"width": 3}}')
+    form = {"modelName": "demo", "user_prompt": "Who is it?", "response_schema": json.dumps(SCHEMA)}
+    answer = service.client.post("/generate", data=form).json()
+    assert answer["value"] == {"name": "Ada", "age": 36}
+    form = {"modelName": "demo", "user_prompt": "How large?", "functions": AREA}
+    answer = service.client.post("/generate", data={**form, "execute_functions": "true"}).json()
+    assert answer["values"] == [3.0]
+
+
+def test_a_function_that_fails_says_why(service: Service) -> None:
+    service.runtime.will_answer('{"name": "area", "arguments": {"width": "wide"}}')
+    answer = ask(service, functions=[AREA], execute_functions=True)
+    assert answer["values"] == [None]
+    assert "'wide' is not of type 'number'" in answer["calls"][0]["reason"]
+    service.runtime.will_answer('{"name": "half", "arguments": {"n": 0}}')
+    source = "def half(n: int) -> float:\n    return 1 / n"
+    answer = ask(service, functions=[source], execute_functions=True)
+    assert answer["values"] == [None]
+    assert answer["calls"][0]["reason"].startswith("ZeroDivisionError")
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"parameters": {"wide": 2}}, "parameters"),
+        ({"function": "def f(a): ..."}, "function"),
+        ({"function": "def f(): ...\ndef g(): ..."}, "function"),
+        ({"function": "What is this?"}, "function"),
+        ({"response_schema": {"type": 3}}, "response_schema"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused_by_its_field(
+    service: Service, fields: dict[str, Any], where: str
+) -> None:
+    order = {"modelName": "demo", "function": AREA, "parameters": {"width": 1}, **fields}
+    response = service.client.post("/implement", json=order)
+    assert response.status_code == 422
+    assert where in response.json()["detail"]
+    assert not service.runtime.history
+
+
+def test_a_function_can_be_written_without_being_called(service: Service) -> None:
+    service.runtime.will_answer("def area(width):\n    return width", "def area(width, height): 1")
+    order = {"modelName": "demo", "function": AREA, "execute": False}
+    answer = service.client.post("/implement", json=order).json()
+    assert answer == {
+        "code": "def area(width, height): 1",
+        "value": None,
+        "reason": None,
+        "tries": 2,
+    }
+    assert "has no parameter height" in service.runtime.history[-1].messages[-1].content
+
+
+def test_without_the_sandbox_what_runs_functions_names_the_extra(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.app.state.services.sandbox.close()
+    monkeypatch.setitem(sys.modules, "pydantic_monty", None)
+    sent = {"modelName": "demo", "user_prompt": "How large?", "functions": [AREA]}
+    order = {"modelName": "demo", "function": AREA, "parameters": {"width": 1}}
+    for path, body in (("/generate", {**sent, "execute_functions": True}), ("/implement", order)):
+        response = service.client.post(path, json=body)
+        assert response.status_code == 503
+        assert "llm-fastapi[functions]" in response.json()["detail"]
+    service.runtime.will_answer('{"answer": "Quite."}')
+    assert ask(service, functions=[AREA])["message"] == "Quite."
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from api.routes.original.answers import GenerateResponse, whole_answer
 from api.services import Services
 from api.structured.calling import called
 from api.structured.extracting import Form, extracted
-from api.structured.functions import read_functions
 
 MAX_FUNCTIONS = 128
 
@@ -100,9 +99,8 @@ async def structured_answer(
     """The answer with its value, or with the calls."""
     if request.response_schema is not None:
         return await _valued(request, request.response_schema, question, services)
-    functions = read_functions(request.functions or (), "functions")
     sandbox = services.sandbox if request.execute_functions else None
-    done = await called(services.answers, question, functions, sandbox)
+    done = await called(services.answers, question, request.functions or (), sandbox)
     return CallsResponse(
         **dict(whole_answer(done.answer)),
         calls=[

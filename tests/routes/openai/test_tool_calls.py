@@ -6,6 +6,7 @@ from typing import Any
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+from pydantic import BaseModel
 
 from api.rag.prompts import REFUSAL
 from tests.fake_answers import Said
@@ -134,6 +135,16 @@ def test_a_schema_reaches_the_model(service: Service, sdk: openai.OpenAI) -> Non
     )
     assert answer.choices[0].message.content == '{"years": 3}'
     assert service.runtime.history[-1].options.json_schema == schema
+
+
+class Age(BaseModel):
+    years: int
+
+
+def test_an_answer_is_parsed_into_a_class(service: Service, sdk: openai.OpenAI) -> None:
+    service.runtime.will_answer('{"years": 3}')
+    answer = sdk.chat.completions.parse(model="demo", messages=ASKED, response_format=Age)
+    assert answer.choices[0].message.parsed == Age(years=3)
 
 
 def test_a_call_that_does_not_hold_is_not_asked_for_again(
