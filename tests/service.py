@@ -24,6 +24,7 @@ from api.runners.local import LocalRunner
 from api.services import Services
 from api.settings import Settings
 from api.store import Store
+from tests.databases import migrated
 from tests.documents.house import BOUNDS, House
 from tests.fakes import FakeRuntime
 
@@ -66,6 +67,7 @@ class Opening:
 
     def __init__(self, settings: Settings, open: Open) -> None:
         self._opened = threading.Event()
+        migrated(settings.database_path)
         self.app = create_app(settings, open, self._prepare)
 
     async def _prepare(self, services: Services) -> None:

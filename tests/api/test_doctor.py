@@ -10,7 +10,7 @@ from api.data_folder import DataFolder
 from api.doctor import examine, lost_things, purge
 from api.errors import Finding
 from api.settings import Settings
-from api.store import open_store
+from tests.databases import open_migrated
 
 pytestmark = pytest.mark.anyio
 MANIFEST_NAME = f"{'0' * 32}.json"
@@ -30,7 +30,7 @@ MANIFEST: dict[str, object] = {
 def settings(tmp_path: Path) -> Settings:
     """A data folder with a model that has no file yet."""
     settings = Settings(data_dir=tmp_path)
-    open_store(settings.database_path).close()
+    open_migrated(settings.database_path).close()
     for folder in ("manifests", "blobs"):
         (settings.models_dir / folder).mkdir(parents=True)
     (settings.models_dir / "manifests" / MANIFEST_NAME).write_text(json.dumps(MANIFEST))
@@ -52,7 +52,7 @@ async def test_a_model_whose_manifest_cannot_be_read_is_found_and_its_record_kep
     settings: Settings,
 ) -> None:
     (settings.models_dir / "manifests" / MANIFEST_NAME).write_text("{")
-    store = open_store(settings.database_path)
+    store = open_migrated(settings.database_path)
     store.models.put("ada", "persona", "demo")
     (manifest, record), _ = await examine(settings, repair=True)
     assert MANIFEST_NAME in manifest.text
@@ -63,7 +63,7 @@ async def test_a_model_whose_manifest_cannot_be_read_is_found_and_its_record_kep
 
 async def test_a_record_without_its_model_is_removed(settings: Settings) -> None:
     (settings.models_dir / "manifests" / MANIFEST_NAME).unlink()
-    store = open_store(settings.database_path)
+    store = open_migrated(settings.database_path)
     store.models.put("ada", "persona", "demo")
     ((finding,), _) = await examine(settings, repair=True)
     assert finding.repaired

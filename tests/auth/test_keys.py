@@ -15,8 +15,9 @@ from api.auth.keys import KeyCatalog, Wanted, expiry
 from api.auth.refusals import KeyBlocked, KeyExpired, KeyNotFound, WrongKey
 from api.auth.usage import Usage
 from api.errors import ApiError, InvalidOption
-from api.store import Store, open_store
+from api.store import Store
 from api.store.keys import Key, Use
+from tests.databases import open_migrated
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 PAST = "2020-01-01T00:00:00+00:00"
@@ -24,7 +25,7 @@ PAST = "2020-01-01T00:00:00+00:00"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     yield store
     store.close()
 
@@ -131,7 +132,7 @@ def test_why_a_key_does_not_open(store: Store, catalog: KeyCatalog, keyring: Key
 
 
 def test_a_change_from_elsewhere_is_seen(tmp_path: Path, keyring: Keyring) -> None:
-    elsewhere = open_store(tmp_path / "state.sqlite3")
+    elsewhere = open_migrated(tmp_path / "state.sqlite3")
     catalog = KeyCatalog(elsewhere.keys)
     key, text = catalog.create(Wanted(alias="n8n"))
     keyring.look()

@@ -19,8 +19,8 @@ from api.files.opening import open_files
 from api.models.bases import BaseModels
 from api.names import WORKSPACE
 from api.settings import Settings
-from api.store import open_store
 from tests.batches.test_rows import GOOD, URL, written
+from tests.databases import open_migrated
 
 pytestmark = pytest.mark.anyio
 DONE = Answer(200, "req_1", b"{}")
@@ -28,7 +28,7 @@ DONE = Answer(200, "req_1", b"{}")
 
 @pytest.fixture
 async def files(tmp_path: Path) -> AsyncIterator[Files]:
-    settings, store = Settings(data_dir=tmp_path), open_store(tmp_path / "state.sqlite3")
+    settings, store = Settings(data_dir=tmp_path), open_migrated(tmp_path / "state.sqlite3")
     bases = BaseModels(settings.base_models_dir, store.models)
     yield open_files(settings, open_datasets(settings, bases))
     store.close()

@@ -25,10 +25,11 @@ from api.index.lexical import LexicalIndex
 from api.index.vector_store import VectorStore
 from api.opening import open_folders
 from api.settings import Settings
-from api.store import Store, open_store
+from api.store import Store
 from api.store.chunks import StoredChunk
 from api.store.collections import Scope
 from api.store.documents import Document
+from tests.databases import open_migrated
 from tests.documents.pdfs import received
 from tests.fakes import FakeRuntime
 from tests.index.memory import MemoryVectors
@@ -74,7 +75,7 @@ class House:
 
     def open(self, store: Store | None = None) -> "House":
         """Open everything, as at a start; over a store that is open already, when given."""
-        self.store: Store = store or open_store(self.folder / "state.sqlite3")
+        self.store: Store = store or open_migrated(self.folder / "state.sqlite3")
         self.lexical = LexicalIndex(self.folder / "lexical")
         if self.embedded:
             self.vectors = open_embedded(self.folder / "chroma")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from api import faults
 from api.index import turns
+from tests.databases import migrated
 from tests.documents.house import House
 from tests.documents.pdfs import handbook
 from tests.fakes import FakeRuntime
@@ -71,6 +72,7 @@ WORK = {"": work, "replacing": replace, "reembedding": embed_anew}
 def main(base: Path, kills: list[str]) -> None:
     """One death after the other."""
     turns.ALONE_TOKENS = 100  # several turns a document
+    migrated(base / "empty.sqlite3")  # made here, each fork has it
     for kill in kills:
         child = os.fork()
         if child == 0:

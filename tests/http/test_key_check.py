@@ -22,14 +22,14 @@ from api.routes.openai.chat_answers import Head, chunks
 from api.routes.openai.completion_answers import completion_chunks
 from api.runtime.fair import ASKING, Asking
 from api.settings import Settings
-from api.store import open_store
+from tests.databases import open_migrated
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 async def auth(tmp_path: Path) -> AsyncIterator[Auth]:
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     yield open_auth(store)
     store.close()
 

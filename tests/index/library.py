@@ -9,11 +9,12 @@ from api.index.embeddings import Embedder
 from api.index.lexical import LexicalIndex
 from api.index.values import Wanted
 from api.index.vector_store import VectorStore
-from api.store import Store, open_store
+from api.store import Store
 from api.store.chunks import Chunk
 from api.store.collections import Scope
 from api.store.contents import Extracted, Page
 from api.store.documents import Document
+from tests.databases import open_migrated
 from tests.fakes import FakeRuntime
 from tests.index.memory import MemoryVectors
 
@@ -30,7 +31,7 @@ class Library:
 
     def open(self, *, vectors_behind: bool = False) -> "Library":
         """Open everything, as at a start."""
-        self.store: Store = open_store(self.folder / "state.sqlite3")
+        self.store: Store = open_migrated(self.folder / "state.sqlite3")
         self.lexical = LexicalIndex(self.folder / "lexical")
         self.embedder = Embedder(self.runtime, EMBEDDING_MODEL)
         self.index = Index(

@@ -11,10 +11,11 @@ import pytest
 
 from api.index import compared
 from api.index.compared import Comparison
-from api.store import Store, open_store
+from api.store import Store
 from api.store.chunks import Chunk
 from api.store.documents import Document
 from api.store.vectors import Block, Vectors
+from tests.databases import open_migrated
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +27,7 @@ QUESTIONS = np.random.default_rng(1).normal(size=(3, 8)).astype(np.float32)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """An empty store that is read in blocks of seven."""
     monkeypatch.setattr(compared, "BLOCK", 7)
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     yield store
     store.close()
 

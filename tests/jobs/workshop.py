@@ -20,11 +20,11 @@ from api.opening import open_folders
 from api.runners.local import LocalRunner
 from api.runtime import ModelRuntime
 from api.settings import Settings
-from api.store import open_store
 from api.store.jobs import Job, JobStatus
 from finetune.data.rows import Fold
 from finetune.job.device import Device, Gpu
 from finetune.job.directory import JobDirectory
+from tests.databases import open_migrated
 from tests.fakes import FakeRuntime
 
 SETTLED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled", "trained")
@@ -84,7 +84,7 @@ class Workshop:
         base.mkdir(parents=True, exist_ok=True)
         (base / "config.json").write_text("{}")
         self.jobs_dir = settings.jobs_dir
-        self.store = open_store(settings.database_path)
+        self.store = open_migrated(settings.database_path)
         self.runtime = runtime or FakeRuntime()
         gpu = Gpu("test", 2**35) if device == "gpu" else None
         self.runner = LocalRunner(command(program), lambda: gpu)

@@ -20,9 +20,10 @@ from api.opening import open_folders
 from api.runtime import GGUFFile, Message, ModelRuntime, ModelSource, Options, Persona
 from api.runtime.opening import open_llama_cpp
 from api.settings import Settings
-from api.store import Store, open_store
+from api.store import Store
 from finetune.bases.load import Wanted, load
 from tests.conftest import DEMO_MODEL
+from tests.databases import open_migrated
 from tests.fakes import FakeRuntime
 from tests.jobs.workshop import Workshop, submission
 from tests.service import Service
@@ -235,7 +236,7 @@ async def test_other_models_do_not_wait_for_a_file_and_its_own_does(tmp_path: Pa
     settings = Settings(data_dir=tmp_path)
     settings.base_models_dir.mkdir()
     (settings.base_models_dir / "big.gguf").write_bytes(b"GGUF")
-    store, runtime = open_store(settings.database_path), Slow()
+    store, runtime = open_migrated(settings.database_path), Slow()
     models = catalog_over(settings, runtime, store)
     taking_in = asyncio.create_task(models.take_in_all())
     await runtime.has_begun.wait()
@@ -260,7 +261,7 @@ async def test_a_waiting_file_answers_in_llama_cpp_and_is_gone(
     settings.base_models_dir.mkdir()
     waiting = settings.base_models_dir / "tiny.gguf"
     waiting.hardlink_to(demo_gguf)
-    store = open_store(settings.database_path)
+    store = open_migrated(settings.database_path)
     models_folder = open_folders(settings, store).models
     assert models_folder
     runtime = open_llama_cpp(settings, models_folder)
@@ -283,7 +284,7 @@ async def test_an_embedding_model_is_loaded_taken_in_and_used_as_its_family(
 ) -> None:
     settings = Settings(data_dir=tmp_path, context_length=512)
     load(Wanted(tmp_path, gguf=embedding_gguf, name="multilingual-e5-small"), print)
-    store = open_store(settings.database_path)
+    store = open_migrated(settings.database_path)
     models_folder = open_folders(settings, store).models
     assert models_folder
     runtime = open_llama_cpp(settings, models_folder)

@@ -11,7 +11,8 @@ from api.models.bases import MARKER, BaseModels
 from api.models.bundled import BundledModels
 from api.models.catalog import ModelCatalog
 from api.runtime import Persona
-from api.store import Store, open_store
+from api.store import Store
+from tests.databases import open_migrated
 from tests.fakes import FakeRuntime
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +42,7 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
     folder = tmp_path / "base_models"
     (folder / "demo").mkdir(parents=True)
     (folder / "demo" / MARKER).write_text("{}")
-    runtime, store = FakeRuntime(), open_store(tmp_path / "state.sqlite3")
+    runtime, store = FakeRuntime(), open_migrated(tmp_path / "state.sqlite3")
     bases = BaseModels(folder, store.models)
     bundled = BundledModels(runtime, [], tmp_path / "converting")
     yield Shelf(runtime, store, bases, ModelCatalog(runtime, store, bases, bundled, "demo"))

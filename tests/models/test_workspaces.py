@@ -9,7 +9,7 @@ import pytest
 from api.errors import ModelDamaged, ModelNotFound, NameTaken, ReadOnly
 from api.models.workspaces import Workspaces
 from api.runtime import ExistingModel, Message, ModelRuntime, Options, Persona
-from api.store import open_store
+from tests.databases import open_migrated
 from tests.fakes import FakeRuntime
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +20,7 @@ EMBEDDER = "all-minilm-l6-v2-int8"
 @pytest.fixture
 def workspaces(tmp_path: Path) -> Iterator[Workspaces]:
     """Over a runtime that has a base model and an embedding model."""
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     yield Workspaces(store, FakeRuntime())
     store.close()
 

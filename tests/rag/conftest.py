@@ -17,11 +17,12 @@ from api.rag.receipt import Answer, AnswerEvent
 from api.rag.relevance import Calibration
 from api.runtime import Message, Options
 from api.settings import Settings
-from api.store import Store, open_store
+from api.store import Store
 from api.store.chunks import Chunk
 from api.store.collections import Scope
 from api.store.contents import Extracted, Page
 from api.store.documents import Document
+from tests.databases import open_migrated
 from tests.fakes import FakeRuntime
 from tests.index.memory import MemoryVectors
 
@@ -124,7 +125,7 @@ def runtime() -> FakeRuntime:
 
 @pytest.fixture
 def library(tmp_path: Path, runtime: FakeRuntime) -> Iterator[Library]:
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     library = Library(store, runtime, tmp_path / "lexical")
     yield library
     library.index.close()

@@ -15,8 +15,9 @@ from api.runtime.llama_cpp.child import Limits
 from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.registry import Registry
 from api.runtime.llama_cpp.runtime import LlamaCppRuntime
-from api.store import Store, open_store
+from api.store import Store
 from tests.contracts.ollama_server import ollama_runtime
+from tests.databases import open_migrated
 from tests.rag.conftest import ASKED, HANDBOOK, Library
 
 pytestmark = pytest.mark.anyio
@@ -82,7 +83,7 @@ def asked(caplog: pytest.LogCaptureFixture) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     yield store
     store.close()
 

@@ -11,10 +11,10 @@ import pytest
 from api.errors import EmbeddingMismatch
 from api.index.embeddings import Embedder
 from api.runtime import GGUFFile, Persona
-from api.store import open_store
 from api.store.chunks import Chunk
 from api.store.contents import Extracted, Page
 from tests.contracts.ollama_server import ollama_runtime
+from tests.databases import open_migrated
 from tests.rag.conftest import HANDBOOK, Library
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.real]
 async def library(ollama_double: str, tmp_path: Path) -> AsyncIterator[Library]:
     """Over Ollama, with the handbook in the collection of `demo`."""
     runtime = ollama_runtime(ollama_double)
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     library = Library(store, cast(Any, runtime), tmp_path / "lexical")
     library.index.embedder = Embedder(runtime, "embedder")
     await library.add("handbook.pdf", HANDBOOK)

@@ -26,7 +26,8 @@ from api.runtime import Message
 from api.runtime.training import Training
 from api.services import Services
 from api.settings import Settings
-from api.store import Store, open_store
+from api.store import Store
+from tests.databases import open_migrated
 from tests.fakes import BreaksOff, FakeRuntime
 from tests.rag.conftest import HANDBOOK, Library
 from tests.service import Opening, Service, serving
@@ -52,7 +53,7 @@ def open_over(library: Library) -> Open:
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     """Two documents; no test changes them."""
     folder = tmp_path_factory.mktemp("library")
-    store = open_store(folder / "state.sqlite3")
+    store = open_migrated(folder / "state.sqlite3")
     library = Library(store, FakeRuntime(), folder / "lexical")
     asyncio.run(library.add("handbook.pdf", HANDBOOK))
     asyncio.run(library.add("prices.pdf", ["The Vanta heater costs 99 euros."]))
@@ -189,7 +190,7 @@ def test_one_answer_a_document_has_the_documents_as_keys(
 
 
 def test_documents_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     library = Library(store, FakeRuntime(), tmp_path / "lexical")
     shared = asyncio.run(library.add("a.pdf", ["For all: the heater costs 99 euros."], model=""))
     odd = asyncio.run(library.add("citations", ["The lamp costs 30 euros."]))

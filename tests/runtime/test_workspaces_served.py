@@ -8,8 +8,8 @@ import pytest
 
 from api.models.workspaces import Workspaces
 from api.runtime import ExistingModel, GGUFFile, Message, ModelRuntime, Options, Persona
-from api.store import open_store
 from tests.contracts.ollama_server import ollama_runtime
+from tests.databases import open_migrated
 from tests.runtime.conftest import Opener
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
@@ -39,7 +39,7 @@ async def test_the_embedded_registry_has_them_beside_all_others(
 
 async def made_and_asked(runtime: ModelRuntime, gguf: Path, folder: Path) -> None:
     """A persona and a file, renamed, asked and deleted."""
-    store = open_store(folder / "state.sqlite3")
+    store = open_migrated(folder / "state.sqlite3")
     team = Workspaces(store, runtime).of("team-of-a-workspace-with-a-long-name-1234").runtime
     await team.create_model("ada--checking", GGUFFile(gguf), Persona())
     await team.rename("ada--checking", "ada")

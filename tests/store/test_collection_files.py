@@ -5,17 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from api.store import Store, open_store
+from api.store import Store
 from api.store.collection_files import NewFile
 from api.store.collections import Collection
 from api.store.documents import Added
 from api.store.keyset import Part
+from tests.databases import open_migrated
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     yield store
     store.close()
 

@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 
 from api.errors import DocumentNotFound, NameTaken, NotReady
-from api.store import Store, open_store
+from api.store import Store
 from api.store.chunks import Chunk
 from api.store.collections import Scope
 from api.store.contents import Extracted, Page
 from api.store.documents import Added, Document
+from tests.databases import open_migrated
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     yield store
     store.close()
 

@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 
 from api.errors import JobNotFound, WrongState
-from api.store import open_store
 from api.store.jobs import MOVES, Jobs, JobStatus, new_job_id
+from tests.databases import open_migrated
 
 STATES: tuple[JobStatus, ...] = get_args(JobStatus)
 WAYS: dict[JobStatus, list[JobStatus]] = {
@@ -25,7 +25,7 @@ WAYS: dict[JobStatus, list[JobStatus]] = {
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
     """An empty table of jobs."""
-    store = open_store(tmp_path_factory.mktemp("jobs") / "state.sqlite3")
+    store = open_migrated(tmp_path_factory.mktemp("jobs") / "state.sqlite3")
     yield store.jobs
     store.close()
 

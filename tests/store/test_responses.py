@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from api.store import Store, open_store
+from api.store import Store
 from api.store.responses import MOST_ITEMS, MOST_TURNS, Item, Kept, KeptResponse, Responses
+from tests.databases import open_migrated
 
 ROOM = 10_000
 
@@ -16,7 +17,7 @@ ROOM = 10_000
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """As it is opened."""
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     yield store
     store.close()
 

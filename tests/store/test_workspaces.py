@@ -13,8 +13,9 @@ from api.errors import (
     NameTaken,
 )
 from api.names import in_workspace, runtime_name, valid_model_name, valid_workspace
-from api.store import Store, open_store
+from api.store import Store
 from api.store.jobs import new_job_id
+from tests.databases import open_migrated
 
 SHA = "ab" * 32
 
@@ -22,7 +23,7 @@ SHA = "ab" * 32
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """As it is opened: every workspace."""
-    store = open_store(tmp_path / "state.sqlite3")
+    store = open_migrated(tmp_path / "state.sqlite3")
     yield store
     store.close()
 
