@@ -356,3 +356,13 @@ def test_no_file_outgrows_its_job() -> None:
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MOST_LINES
     }
     assert not long
+
+
+def test_schemas_follow_one_another_in_one_line() -> None:
+    files = sorted((ROOT / "api/store/migrations/versions").glob("*.py"))
+    schemas = [
+        importlib.import_module(f"api.store.migrations.versions.{one.stem}") for one in files
+    ]
+    revisions = [one.revision for one in schemas]
+    assert [path.name.partition("_")[0] for path in files] == revisions
+    assert [one.down_revision for one in schemas] == [None, *revisions[:-1]]

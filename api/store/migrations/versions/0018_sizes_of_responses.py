@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0018"
+down_revision = "0017"
 SIZE = (
     "length(response) + (SELECT coalesce(sum(length(item) + 200), 0) FROM response_items "
     "WHERE response_id = responses.id)"
