@@ -122,7 +122,7 @@ async def _by_schema(
 
 def _checked(asked: _Asked, functions: Mapping[str, Function]) -> Call:
     """The call, held against its schema whatever the back end promised."""
-    name, arguments = asked.name[:80], asked.arguments
+    name, arguments = asked.name[:80].encode(errors="replace").decode(), asked.arguments
     if asked.name not in functions:
         return Call(name, None, f"There is no function {name!r}.")
     if isinstance(arguments, str):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from api.errors import InvalidOption
+from api.errors import InvalidOption, PromptTooLong
 from api.rag import Answers, Question
 from api.rag.receipt import Answer, Done
 from api.runtime import Message, Options
@@ -62,7 +62,10 @@ async def extracted(answers: Answers, question: Question, form: Form) -> Extract
     if answer.receipt.refused:
         return Extracted(answer, None, "The documents hold no answer.")
     told = replace(question, documents=(), collection="", sources=None)
-    second = await _held(answers, told, form, {"answer": answer.message})
+    try:
+        second = await _held(answers, told, form, {"answer": answer.message})
+    except PromptTooLong as error:
+        return Extracted(answer, None, error.detail)
     return await _read(answer, second, form, second.done)
 
 

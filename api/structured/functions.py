@@ -57,8 +57,15 @@ def read_functions(sent: Sequence[str | Mapping[str, Any]], field: str) -> list[
             functions += read_source(one, place, field)
         else:
             functions.append(_of_schema(one, place, field))
+    tools = tuple(one.as_tool() for one in functions)
     try:
-        check_tools(Options(tools=tuple(one.as_tool() for one in functions)))
+        json.dumps(tools, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidOption(f"{field}: a text in it has half a character.", where=field) from None
+    except (TypeError, ValueError, RecursionError):
+        pass  # which the next check tells in words of its own
+    try:
+        check_tools(Options(tools=tools))
     except InvalidOption as error:
         raise InvalidOption(error.detail.replace("tools", field, 1), where=field) from None
     return functions

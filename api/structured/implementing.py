@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from api.errors import InvalidOption
+from api.errors import InvalidOption, PromptTooLong
 from api.rag import Answers, Question
 from api.rag.receipt import Done
 from api.runtime import Message
@@ -71,13 +71,21 @@ async def wanted(
 async def implemented(
     answers: Answers, question: Question, wanted: Wanted, sandbox: Sandbox
 ) -> Implemented:
-    """The function, after at most `MAX_TRIES`: each time the model is told what was wrong with the last one."""
+    """The function, after at most `MAX_TRIES`: each time the model is told what was wrong with the last one, as long as
+    that fits into its context.
+    """
     await sandbox.open()
     *before, last = question.messages
     messages = [*before, replace(last, content=_asked(wanted, last.content))]
     tries: list[Done] = []
+    code, value, reason = "", None, None
     while True:
-        answer = await answers.whole(replace(question, messages=messages))
+        try:
+            answer = await answers.whole(replace(question, messages=messages))
+        except PromptTooLong:
+            if not tries:
+                raise
+            return Implemented(code, value, reason, tuple(tries))  # what was said before stands
         tries.append(answer.done)
         code = code_in(answer.message)
         value, reason = await _tried(code, wanted, sandbox)

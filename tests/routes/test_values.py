@@ -255,6 +255,19 @@ def test_a_function_can_be_written_without_being_called(service: Service) -> Non
     assert "has no parameter height" in service.runtime.history[-1].messages[-1].content
 
 
+def test_what_was_said_stands_where_the_context_leaves_no_room_for_more(service: Service) -> None:
+    service.runtime.will_answer("word " * 140, "nothing", "def area(width): " + "long " * 60)
+    asked = {"response_schema": SCHEMA, "response_after_chat": True, "num_ctx": 256}
+    answer = ask(service, **asked, max_tokens=150)
+    assert answer["message"].startswith("word word")
+    assert answer["value"] is None
+    assert "room" in answer["reason"]
+    order = {"modelName": "demo", "function": AREA, "parameters": {"width": 1}, "num_ctx": 256}
+    response = service.client.post("/implement", json={**order, "max_tokens": 100})
+    assert (response.status_code, response.json()["tries"]) == (200, 2)
+    assert response.json()["reason"]
+
+
 def test_without_the_sandbox_what_runs_functions_names_the_extra(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,6 +236,8 @@ SOURCES = {
     "signs": ("x = " + "-" * 9000 + "1", "too deep"),
     "brackets": ("x = " + "(" * 9000, "no Python"),
     "lists in lists": ("def f(a: " + "list[" * 190 + "int" + "]" * 190 + "): ...", "too deep"),
+    "half a character": ('def f(a: str = "\\ud800"): ...', "half a character"),
+    "half a description": ('def f(a: Annotated[str, "\\ud800"]): ...', "half a character"),
     "a null byte": ("def f(): ...\0", "no Python"),
     "a long number": ("x = " + "9" * 9000, "no Python"),
     "too long": ("#" * 20_000, "16384 are allowed"),
