@@ -47,7 +47,9 @@ async def untold(
     return [
         info.name
         for info in await runtime.models()
-        if "chat" in info.capabilities and model_key(info.name) not in known
+        if "chat" in info.capabilities
+        and not info.back_end  # which its back end's row tells
+        and model_key(info.name) not in known
     ]
 
 

@@ -20,7 +20,6 @@ def stand_in(_standing_in: tuple[StandIn, str]) -> StandIn:
     """It, having been sent nothing."""
     stand_in, _ = _standing_in
     stand_in.sent.clear()
-    stand_in.answer_seconds, stand_in.most_open = 0.0, 0
     return stand_in
 
 

@@ -25,8 +25,6 @@ class StandIn:
     def __init__(self) -> None:
         self.sent: list[tuple[str, Body, Mapping[str, str]]] = []
         self.open = 0
-        self.most_open = 0
-        self.answer_seconds = 0.0
         self._tries: Counter[str] = Counter()
         self.app = Starlette(
             routes=[
@@ -82,12 +80,10 @@ class StandIn:
     async def _chunks(self, body: Body) -> AsyncIterator[bytes]:
         model = body["model"]
         self.open += 1
-        self.most_open = max(self.most_open, self.open)
         try:
             yield b": a comment\n\n"
             for word in ANSWERS.get(model, ("Hello", " there")):
                 yield _event({"choices": [{"index": 0, "delta": {"content": word}}]})
-                await asyncio.sleep(self.answer_seconds)
             if model == "stalling":
                 await asyncio.sleep(1)
             if model == "cut":

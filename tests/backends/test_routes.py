@@ -61,8 +61,10 @@ def test_a_key_is_in_a_file_that_nobody_else_reads_and_in_no_answer_row_or_log(
         told = made(client, address)
         assert told["key"] == "file"
         answers = [told, client.get("/backends").json(), client.get("/backends/cellar").json()]
+        persona = {"baseModel": "big", "system": "Be Ada.", "parameters": {"stop": ["#"]}}
+        client.post("/createModel/ada", json=persona)
         models = {"locked": "locked"}
-        client.patch("/backends/cellar", json={"models": models})
+        client.patch("/backends/cellar", json={"models": models, "max_queued": 3})
         asked = client.post("/generate", json={"modelName": "locked", "user_prompt": "?"})
         assert asked.status_code == 502
         assert "'cellar' does not take the key" in asked.json()["detail"]
@@ -77,6 +79,11 @@ def test_a_key_is_in_a_file_that_nobody_else_reads_and_in_no_answer_row_or_log(
     with open_service(tmp_path) as service:  # it survives a restart
         told = service.client.get("/backends/cellar").json()
         assert (told["key"], list(told["models"])) == ("file", ["locked"])
+        assert (told["max_queued"], told["personas"]) == (3, ["ada"])
+        answer = service.client.post("/generate", json={"modelName": "ada", "user_prompt": "?"})
+        assert answer.json()["message"] == "Hello there"  # `big` has no name any more
+        assert stand_in.sent[-1][1]["stop"] == ["#"]
+        service.client.delete("/deleteModel/ada")
         assert service.client.delete("/backends/cellar").status_code == 200
         assert not file.exists()
 
