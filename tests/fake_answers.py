@@ -16,12 +16,16 @@ _SIMPLE = {"string": "text", "integer": 1, "number": 1, "boolean": True, "array"
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An answer: its text, what breaks it off then, calls (name and arguments), and what is thought before."""
+    """An answer: its text, what breaks it off then, calls (name and arguments), and what is thought before.
+
+    `interleaved`: the calls are written side by side.
+    """
 
     text: str = ""
     error: Exception | None = None
     calls: Sequence[tuple[str, str]] = ()
     reasoning: str = ""
+    interleaved: bool = False
 
     def call_pieces(self) -> tuple[CallPiece, ...]:
         """Each call in two pieces."""
@@ -29,7 +33,7 @@ class Said:
         for index, (name, arguments) in enumerate(self.calls):
             pieces.append(CallPiece(index, made_id(), name, arguments[:1]))
             pieces.append(CallPiece(index, arguments=arguments[1:]))
-        return tuple(pieces)
+        return tuple([*pieces[::2], *pieces[1::2]] if self.interleaved else pieces)
 
 
 class BreaksOff(Said):

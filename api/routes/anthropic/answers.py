@@ -9,6 +9,7 @@ from typing import Any
 from api.http.observe import seen
 from api.http.sse import ServerEvent
 from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Reasoning, Receipt, Token
+from api.routes.openai.in_turn import in_turn
 from api.runtime import CallPiece, FinishReason, ToolCall
 
 JSON = dict[str, Any]
@@ -19,8 +20,8 @@ STOPS: dict[FinishReason, str] = {
 }
 
 
-def message(id: str, answer: Answer) -> JSON:
-    """A whole answer, with its receipt as a member that Anthropic does not have."""
+def message(id: str, answer: Answer, notice: str = "") -> JSON:
+    """A whole answer, with its receipt, and a notice if any, as members that Anthropic does not have."""
     seen().add_tokens(answer.done.prompt_tokens, answer.done.completion_tokens)
     blocks: list[JSON] = []
     if answer.reasoning:
@@ -30,18 +31,19 @@ def message(id: str, answer: Answer) -> JSON:
     blocks += [_call(one) for one in answer.calls]
     stop = _stop(answer.done, bool(answer.calls))
     said = _message(id, answer.receipt.model, blocks, stop, _usage(answer.done))
-    return {**said, "receipt": asdict(answer.receipt)}
+    return {**said, **_noticed(notice), "receipt": asdict(answer.receipt)}
 
 
 async def events(
-    id: str, model: str, answer: AsyncGenerator[AnswerEvent, None]
+    id: str, model: str, answer: AsyncGenerator[AnswerEvent, None], notice: str = ""
 ) -> AsyncGenerator[ServerEvent, None]:
     """The events of an answer. What the prompt took is known at the end alone, and told in `message_delta`."""
     nothing = _usage(Done("stop", 0, 0))
-    start: JSON | None = {"message": _message(id, model, [], None, nothing)}
+    begun = {**_message(id, model, [], None, nothing), **_noticed(notice)}
+    start: JSON | None = {"message": begun}
     blocks = _Blocks()
-    async with aclosing(answer):
-        async for event in answer:
+    async with aclosing(in_turn(answer)) as told:
+        async for event in told:
             seen().pieces += isinstance(event, Token | Reasoning | CallPiece)
             if isinstance(event, Done):  # before it is sent: a client may read no further
                 seen().add_tokens(event.prompt_tokens, event.completion_tokens)
@@ -107,6 +109,10 @@ class _Blocks:
     def _delta(self, kind: str, **members: Any) -> ServerEvent:
         delta = {"type": kind, **members}
         return _event("content_block_delta", index=self._number, delta=delta)
+
+
+def _noticed(notice: str) -> JSON:
+    return {"notice": notice} if notice else {}
 
 
 def _event(kind: str, **members: Any) -> ServerEvent:

@@ -23,7 +23,7 @@ from api.routes.openai.asked import model_and_collection, require_question
 from api.routes.openai.body import Unsupported, as_sent, json_body
 from api.routes.openai.images import ROOM_BYTES
 from api.routes.openai.sampling import Stop
-from api.routes.openai.tools import MAX_TOOLS
+from api.routes.openai.tools import MAX_TOOLS, offered
 from api.runtime import Options
 from api.services import Services
 
@@ -126,16 +126,16 @@ async def create(
     services: ServicesDep,
 ) -> Response:
     """One answer. `max_tokens` is the most that it may have: less where the context leaves less."""
-    question = await _question(request, services)
+    question, notice = await _question(request, services)
     id = f"msg_{secrets.token_hex(12)}"
     answer: Response
     with as_sent(AS_SENT):
         if request.stream:
-            written = events(id, question.model.name, services.answers.stream(question))
+            written = events(id, question.model.name, services.answers.stream(question), notice)
             answer = await begun(http, written, _failure)
         else:
             whole = await while_connected(http, services.answers.whole(question))
-            answer = JSONResponse(message(id, whole))
+            answer = JSONResponse(message(id, whole, notice))
     answer.headers[REQUEST_ID] = seen().id
     return answer
 
@@ -150,19 +150,23 @@ async def count_tokens(
     model = await services.answers.model(request.model, over_documents=False)
     seen().model = model.name
     messages = conversation(request.system, request.messages, sees="images" in model.capabilities)
-    question = Question(model, messages, options=request.options())
+    options, _ = offered(request.options(), request.tool_choice, model)
+    question = Question(model, messages, options=options)
     with as_sent(AS_SENT):
         tokens = await while_connected(http, services.answers.count_tokens(question))
     return JSONResponse({"input_tokens": tokens}, headers={REQUEST_ID: seen().id})
 
 
-async def _question(request: MessagesRequest, services: Services) -> Question:
-    options = request.options()
+async def _question(request: MessagesRequest, services: Services) -> tuple[Question, str]:
+    """What is asked of the model; and a notice, if any."""
     model, collection = await model_and_collection(request, request.messages[-1].role, services)
+    options, notice = offered(request.options(), request.tool_choice, model)
     messages = conversation(request.system, request.messages, sees="images" in model.capabilities)
     if request.documents or collection:
         require_question(messages)
-    return Question(model, messages, request.documents, options, collection, may_end_early=True)
+    names = request.documents
+    question = Question(model, messages, names, options, collection, may_end_early=True)
+    return question, notice
 
 
 def _failure(error: ApiError) -> ServerEvent:

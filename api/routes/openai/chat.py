@@ -21,7 +21,7 @@ from api.routes.openai.images import ROOM_BYTES
 from api.routes.openai.messages import Turn, conversation
 from api.routes.openai.sampling import Choices, Effort, thinks
 from api.routes.openai.streams import event_stream, merged, together
-from api.routes.openai.tools import MAX_TOOLS, Choice, Tool, chosen
+from api.routes.openai.tools import MAX_TOOLS, Choice, Tool, chosen, offered
 from api.runtime import Options
 from api.services import Services
 
@@ -29,7 +29,6 @@ router = APIRouter(prefix=PREFIX + "/chat/completions")
 
 MAX_TURNS = 1000
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
-NO_TOOLS = "This model's template knows no tools, so none were offered to it."
 UNSUPPORTED = {
     "audio": Unsupported("No model here speaks."),
     "function_call": Unsupported("Send `tool_choice` instead.", ("none",)),
@@ -64,11 +63,6 @@ class ChatRequest(Choices):
     )
     collection: Name = ""
 
-    @property
-    def leaves_tools_open(self) -> bool:
-        """Whether it offers tools and says nothing of the choice: some clients do so with each question."""
-        return bool(self.tools) and self.tool_choice is None
-
     def options(self) -> Options:
         """As the runtimes take them; the newer name of the longest answer wins."""
         if self.top_logprobs is not None and not self.logprobs:
@@ -95,9 +89,8 @@ async def create(
     services: ServicesDep,
 ) -> Response:
     """One answer, or `n`. Citations and receipt stand beside its content, or in the last delta of a stream."""
-    questions = await _questions(request, services)
+    questions, notice = await _questions(request, services)
     model, options = questions[0].model, questions[0].options
-    notice = NO_TOOLS if request.leaves_tools_open and not options.tools else ""
     head = Head(model.name, new_id("chatcmpl"), notice=notice)
     has_form, at_once = must_have_form(options), services.settings.parallel_requests
     names = {"max_tokens": "max_completion_tokens"} if request.max_completion_tokens else {}
@@ -114,19 +107,19 @@ async def create(
     return JSONResponse(completion(head, answers, has_form=has_form))
 
 
-async def _questions(request: ChatRequest, services: Services) -> list[Question]:
-    """The question, once for each answer that is wanted."""
+async def _questions(request: ChatRequest, services: Services) -> tuple[list[Question], str]:
+    """The question, once for each answer that is wanted; and a notice, if any."""
     options = request.options()
     model, collection = await model_and_collection(request, request.messages[-1].role, services)
-    if request.leaves_tools_open and "tools" not in model.capabilities:
-        options = replace(options, tools=(), parallel_tool_calls=None)
+    options, notice = offered(options, request.tool_choice, model)
     messages = conversation(request.messages, sees="images" in model.capabilities)
     if request.documents or collection:
         require_question(messages)
         if request.n > 1:
             raise refuse("n", "A question over documents has one answer.")
     question = Question(model, messages, request.documents, options, collection)
-    return [
+    every = [
         replace(question, options=replace(options, seed=request.seed_of(number)))
         for number in range(request.n)
     ]
+    return every, notice

@@ -1,13 +1,16 @@
 """The functions that a model may call, and which of them it must, in OpenAI's form."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from api.routes.openai.body import refuse
+from api.runtime import ModelInfo, Options
 
 MAX_TOOLS = 128
+NO_TOOLS = "This model's template knows no tools, so none were offered to it."
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -76,6 +79,17 @@ class Chosen(NamedTuple):
 
     tools: tuple[Mapping[str, Any], ...] | None
     choice: str | None
+
+
+def offered(
+    options: Options, choice: BaseModel | str | None, model: ModelInfo
+) -> tuple[Options, str]:
+    """The options for that model, and a notice for who asks: tools that its template does not know are not told to it
+    where the request says nothing of a choice. Some clients offer some with each question.
+    """
+    if choice is None and options.tools and "tools" not in model.capabilities:
+        return replace(options, tools=(), parallel_tool_calls=None), NO_TOOLS
+    return options, ""
 
 
 def chosen(tools: Sequence[Tool], choice: Choice | None) -> Chosen:

@@ -130,8 +130,9 @@ def test_an_answer_that_finds_no_more_room_ends_early(
 
 
 def test_several_calls_whole_and_streamed(service: Service, sdk: anthropic.Anthropic) -> None:
-    said = Said("Let me see.", calls=[("weather", OSLO), ("weather", '{"city": "Rome"}')])
-    service.runtime.will_answer(said, said)
+    calls = [("weather", OSLO), ("weather", '{"city": "Rome"}')]
+    said = Said("Let me see.", calls=calls)
+    service.runtime.will_answer(said, Said("Let me see.", calls=calls, interleaved=True))
     whole = sdk.messages.create(model="demo", max_tokens=50, messages=HELLO, tools=[WEATHER])
     with sdk.messages.stream(
         model="demo", max_tokens=50, messages=HELLO, tools=[WEATHER]
@@ -146,6 +147,20 @@ def test_several_calls_whole_and_streamed(service: Service, sdk: anthropic.Anthr
     _, options = asked(service)
     assert options.tools
     assert options.tools[0]["function"]["parameters"] == WEATHER["input_schema"]
+
+
+def test_tools_that_a_template_does_not_know_are_not_told(
+    service: Service, sdk: anthropic.Anthropic
+) -> None:
+    service.runtime._put("plain", 4096, {"chat", "json_schema"})
+    said: Any = {"model": "plain", "max_tokens": 50, "messages": HELLO, "tools": [WEATHER]}
+    answer = sdk.messages.create(**said)
+    assert "knows no tools" in answer.model_dump()["notice"]
+    with sdk.messages.stream(**said) as stream:
+        assert "knows no tools" in stream.get_final_message().model_dump()["notice"]
+    assert sdk.messages.count_tokens(model="plain", messages=HELLO, tools=[WEATHER])
+    with pytest.raises(anthropic.BadRequestError):
+        sdk.messages.create(**said, tool_choice={"type": "auto"})
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,32 @@ def test_a_stream_is_put_together_by_the_sdk(knows_tools: Service, sdk: openai.O
     assert 0 < thought <= whole.usage.output_tokens
 
 
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_calls_that_are_written_side_by_side_end_as_two(
+    knows_tools: Service, sdk: openai.OpenAI, interleaved: bool
+) -> None:
+    calls = [("weather", OSLO), ("weather", '{"city": "Rome"}')]
+    knows_tools.runtime.will_answer(Said(calls=calls, interleaved=interleaved))
+    with sdk.responses.stream(model="demo", input="Weather?", tools=[WEATHER]) as stream:
+        kinds = [event.type.removeprefix("response.") for event in stream]
+        whole = stream.get_final_response()
+    told = [one.arguments for one in whole.output if one.type == "function_call"]
+    assert told == [arguments for _, arguments in calls]
+    one = ["output_item.added", *["function_call_arguments.delta"] * 2]
+    one += ["function_call_arguments.done", "output_item.done"]
+    assert kinds == ["created", "in_progress", *one, *one, "completed"]
+
+
+def test_tools_that_a_template_does_not_know_are_not_told(
+    service: Service, sdk: openai.OpenAI
+) -> None:
+    answer = sdk.responses.create(model="demo", input="Hello", tools=[WEATHER])
+    assert "knows no tools" in answer.model_dump()["notice"]
+    assert not service.runtime.history[-1].options.tools
+    with pytest.raises(openai.BadRequestError):
+        sdk.responses.create(model="demo", input="Hello", tools=[WEATHER], tool_choice="auto")
+
+
 def test_an_agent_goes_on_by_the_id_of_its_last_response(
     knows_tools: Service, sdk: openai.OpenAI
 ) -> None:

@@ -33,6 +33,7 @@ from api.routes.openai.responses.items import (
 )
 from api.routes.openai.responses.request import SENT_AS, UNSUPPORTED, ResponseRequest
 from api.routes.openai.responses.searching import answered, files_of, sources_of, stores_of
+from api.routes.openai.tools import offered
 from api.runtime import Message
 from api.services import Services
 
@@ -51,9 +52,9 @@ async def create(
     """One response, whole or event by event."""
     own = await _items(request, services)
     plan = request.plan()
-    question = await _question(request, plan, own, services)
+    question, notice = await _question(request, plan, own, services)
     writer = Writer(
-        request.said_again(question.model),
+        {**request.said_again(question.model), **({"notice": notice} if notice else {})},
         has_form=must_have_form(question.options),
         shows_results="file_search_call.results" in request.include,
     )
@@ -157,14 +158,14 @@ def _placed(items: Sequence[InputItem], known: Mapping[str, Any]) -> list[Placed
 
 async def _question(
     request: ResponseRequest, plan: Plan, own: Sequence[Placed], services: Services
-) -> Question:
-    """What is asked of the model: all that was said before, and what is said now. Beside the event loop, for that may
-    be thousands of items.
+) -> tuple[Question, str]:
+    """What is asked of the model: all that was said before, and what is said now; and a notice, if any. Beside the
+    event loop, for that may be thousands of items.
     """
-    options = request.options(plan)
     stores = await stores_of(plan, request.model, services)
     model = await services.answers.model(request.model, over_documents=bool(stores))
     seen().model = model.name
+    options, notice = offered(request.options(plan), request.tool_choice, model)
     previous = request.previous_response_id
     kept_items = await services.responses.before(previous) if previous else []
     before = await run_sync(read, kept_items)
@@ -174,4 +175,4 @@ async def _question(
     if request.instructions:
         messages.insert(0, Message("system", request.instructions))
     sources = await sources_of(stores, plan, messages, services)
-    return Question(model, messages, options=options, sources=sources)
+    return Question(model, messages, options=options, sources=sources), notice

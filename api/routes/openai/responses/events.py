@@ -21,6 +21,7 @@ from api.rag.receipt import (
     Unanswered,
 )
 from api.rag.receipt import Reasoning as Thought
+from api.routes.openai.in_turn import in_turn
 from api.routes.openai.responses.items import new_id
 from api.routes.openai.responses.objects import (
     Call,
@@ -77,8 +78,8 @@ class Writer:
         """The events of a response, each numbered; the last has all of it, and is sent when it is kept."""
         has_begun = False
         try:
-            async with aclosing(answer):
-                async for event in answer:
+            async with aclosing(in_turn(answer)) as events:
+                async for event in events:
                     if not has_begun:
                         has_begun = True
                         yield self._event("response.created", response=dict(self.response))
