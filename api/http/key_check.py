@@ -125,20 +125,25 @@ class KeyCheck:
         return enter(caller.key_id, allowed, tokens, now, in_background=is_inside)
 
     def _settle(self, caller: Caller, place: Place, scope: Scope) -> None:
-        """Count what it took. Of an answer that was cut short nobody knows: the estimate and what was sent stand. One
-        that was of no use, a call beyond its schema, took what the model took.
+        """Count what it took, rephrasings too. Of an answer that was cut short, or that its back end broke off, nobody
+        knows: the estimate and what was written stand. One that was of no use, a call beyond its schema, took what the
+        model took.
         """
-        now = seen()
+        if self._auth is None:
+            return  # there is no place either
+        now, spent = seen(), self._auth.spent()
         prompt, completion = now.prompt_tokens or 0, now.completion_tokens or 0
-        if not now.is_whole or now.status == ClientGone.status:
-            prompt, completion = prompt or place.held, max(completion, now.pieces)
-        elif now.problem and self._auth:
-            spent = self._auth.spent()
-            prompt = max(prompt, spent.prompt_tokens)
-            completion = max(completion, spent.completion_tokens)
+        is_cut = not now.is_whole or now.status == ClientGone.status
+        if now.problem and not is_cut:
+            prompt = max(prompt, spent.prompt_tokens - spent.beside_prompt)
+            completion = max(completion, spent.completion_tokens - spent.beside_completion)
+        if is_cut or spent.broken:
+            prompt, completion = prompt or place.held, max(completion + spent.broken, now.pieces)
+        prompt += spent.beside_prompt
+        completion += spent.beside_completion
         took = prompt + completion
         place.leave(took)
-        if self._auth and (took or now.status is None or now.status < 400):
+        if took or now.status is None or now.status < 400:
             self._auth.usage.add(caller, model_of(now, scope) or "", prompt, completion)
 
 

@@ -10,6 +10,7 @@ from api.errors import ApiError, ModelNotFound
 from api.rag.drift import drifted
 from api.rag.prompts import expand_prompt
 from api.runtime import Message, ModelRef, ModelRuntime, Options
+from api.runtime.fair import SPENT
 
 LOGGER = logging.getLogger("api.rag")
 MAX_TOKENS = 200
@@ -80,8 +81,13 @@ async def queries(
 
 
 async def _answer(runtime: ModelRuntime, model: ModelRef, prompt: str, options: Options) -> str:
+    said: list[str] = []
     async with aclosing(runtime.chat(model, [Message("user", prompt)], options)) as pieces:
-        return "".join([piece.text async for piece in pieces])
+        async for piece in pieces:
+            said.append(piece.text)
+            if piece.usage and (spent := SPENT.get()):
+                spent.add_beside(piece.usage)
+    return "".join(said)
 
 
 def _with_previous(question: str, turns: Sequence[Message]) -> list[str]:

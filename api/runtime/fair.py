@@ -35,15 +35,27 @@ ASKING: ContextVar[Asking] = ContextVar("asking", default=Asking())  # noqa: B03
 
 @dataclass(slots=True)
 class Spent:
-    """Tokens that the answers of a request have taken so far, also one that turned out to be of no use."""
+    """Tokens that the answers of a request have taken so far, also one that turned out to be of no use.
+
+    `beside` is what answers took that nobody is told of, which are rephrasings; `broken` how many pieces, of about a
+    token each, came of answers that did not come to their end.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    beside_prompt: int = 0
+    beside_completion: int = 0
+    broken: int = 0
 
     def add(self, usage: Usage) -> None:
         """One answer more."""
         self.prompt_tokens += usage.prompt_tokens
         self.completion_tokens += usage.completion_tokens
+
+    def add_beside(self, usage: Usage) -> None:
+        """One of them is told to nobody."""
+        self.beside_prompt += usage.prompt_tokens
+        self.beside_completion += usage.completion_tokens
 
 
 SPENT: ContextVar[Spent | None] = ContextVar("spent", default=None)
@@ -208,9 +220,14 @@ class FairRuntime(AnswersOver):
         self, asked: Asked, pieces: AsyncGenerator[Piece, None]
     ) -> AsyncGenerator[Piece, None]:
         """The answer, when its turn has come; `errors.TooManyRequests` when too many wait."""
-        spent = SPENT.get()
-        async with self._turns.of(name_of(asked.model), ASKING.get()), aclosing(pieces):
-            async for piece in pieces:
-                if spent and piece.usage:
-                    spent.add(piece.usage)
-                yield piece
+        spent, came = SPENT.get() or Spent(), 0
+        try:
+            async with self._turns.of(name_of(asked.model), ASKING.get()), aclosing(pieces):
+                async for piece in pieces:
+                    came += 1
+                    if piece.usage:
+                        spent.add(piece.usage)
+                        came = 0
+                    yield piece
+        finally:
+            spent.broken += came

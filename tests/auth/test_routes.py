@@ -11,8 +11,10 @@ import pytest
 from fastapi import FastAPI
 
 from api.auth.callers import hash_of
+from api.errors import BackEndFailed
 from api.routes.openai import create_openai_app
 from api.routes.scopes import SCOPES, listed
+from tests.fakes import BreaksOff
 from tests.routes.openai.conftest import sdk_over
 from tests.routes.test_adapters import adapter, zipped
 from tests.service import Service, open_service
@@ -214,6 +216,27 @@ def test_tokens_count_as_they_were_and_usage_tells_them(guarded: Service) -> Non
     assert guarded.client.get(f"/keys/{id}", headers=ADMIN).json()["last_used_at"]
     _, other = made(guarded)
     assert guarded.client.get(f"/usage?key_id={id}", headers=other).json() == {"usage": []}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_an_answer_that_its_back_end_breaks_off_counts_what_was_written(
+    guarded: Service, stream: bool
+) -> None:
+    id, key = made(guarded, tokens_per_minute=1000)
+    guarded.runtime.will_answer(BreaksOff("one two three four", BackEndFailed("It fell over.")))
+    answer = asked(guarded, key, stream=stream)
+    assert "It fell over." in answer.text
+    (row,) = guarded.client.get(f"/usage?key_id={id}", headers=ADMIN).json()["usage"]
+    assert (row["prompt_tokens"] > 0, row["completion_tokens"]) == (True, 4)
+
+
+def test_rephrasings_count_too(guarded: Service) -> None:
+    id, key = made(guarded, tokens_per_minute=1000)
+    searched = {"query": "How long does Orlo last?", "modelName": "demo", "expand": True}
+    guarded.runtime.will_answer("What is the life of Orlo?\nHow many years does Orlo work?")
+    assert guarded.client.post("/search", json=searched, headers=key).status_code == 200
+    (row,) = guarded.client.get(f"/usage?key_id={id}", headers=ADMIN).json()["usage"]
+    assert (row["prompt_tokens"] > 20, row["completion_tokens"]) == (True, 12)
 
 
 @pytest.mark.parametrize("stream", [False, True])
