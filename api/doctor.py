@@ -58,6 +58,7 @@ async def examine(settings: Settings, *, repair: bool, adopt: bool = False) -> E
                 *await _models(services, repair),
                 *await _in_thread(lambda: _weights(services.folders.models, repair)),
                 *await _in_thread(lambda: _leftovers(settings, repair)),
+                *await _in_thread(lambda: _cards(services)),
             ]
             embedders = await examine_embedders(
                 store, services.index, services.runtime, services.bundled.states()
@@ -201,3 +202,17 @@ def _leftovers(settings: Settings, repair: bool) -> list[Finding]:
         text = f"File {path.parent.name}/{path.name} was left by a dead process."
         findings.append(Finding(text, repair))
     return findings
+
+
+def _cards(services: Services) -> list[Finding]:
+    """Files and batches whose cards cannot be read are in no list."""
+    unreadable = [
+        *(("file", id) for id in services.files.unreadable()),
+        *(("batch", id) for id in services.batches.unreadable()),
+    ]
+    return [
+        Finding(
+            f"The card of {what} {id} cannot be read. Put it right, or remove its folder.", False
+        )
+        for what, id in unreadable
+    ]

@@ -155,6 +155,7 @@ async def services_over(
     bundled = open_bundled(settings, runtime, pinned)
     attaching = Attaching(store, index, importer, deleter, bundled, settings.uploads_dir)
     stack.push_async_callback(attaching.close)
+    deleter.let_wait = attaching.wake
     sandbox = Sandbox(shutil.which("bwrap"))
     stack.callback(sandbox.close)
     once = Once(

@@ -11,7 +11,7 @@ from api import faults
 from api.batches.runner import BatchRunner, FilesOf
 from api.batches.running import INPUT
 from api.batches.values import WINDOW_TIME, Ask, Batch, Counts, Endpoint, from_card, now
-from api.data_folder.shelf import Shelf
+from api.data_folder.shelf import Shelf, readable
 from api.errors import InvalidOption, NotFound, TooManyRequests, WrongState
 from api.files.files import Files
 from finetune.job.locks import link_or_copy
@@ -91,6 +91,10 @@ class Batches:
         """How many of all workspaces run and how many wait."""
         return self._runner.figures()
 
+    def unreadable(self) -> list[str]:
+        """The ids of batches, of all workspaces, whose cards cannot be read; blocking."""
+        return self._shelf.unreadable(from_card)
+
     async def get(self, id: str) -> Batch:
         """One batch, with how far it is."""
         await run_sync(self._shelf.find, id)
@@ -103,7 +107,7 @@ class Batches:
     async def page(self, after: str | None, limit: int) -> tuple[list[Batch], bool]:
         """At most `limit`, the newest first, behind the one of the id `after`; and whether there are more."""
         page, has_more = await run_sync(self._shelf.page, after, limit)
-        found = [from_card(id, card) for id, card in page.items()]
+        found = readable(page, from_card)
         return [one if one.is_over else await self.get(one.id) for one in found], has_more
 
     async def cancel(self, id: str) -> Batch:

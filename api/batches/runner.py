@@ -13,6 +13,7 @@ from api.batches.cards import Cards
 from api.batches.outcomes import counted
 from api.batches.running import Running, discard
 from api.batches.values import Ask, Batch, from_card
+from api.data_folder.shelf import readable
 from api.errors import ApiError, NotFound
 from api.files.files import Files
 
@@ -99,14 +100,9 @@ class BatchRunner:
     def _left(self) -> list[Batch]:
         """What an earlier process left, the oldest first; of what has ended what it needed is removed."""
         found = []
-        for id, card in self.cards.shelf.all().items():
-            try:
-                batch = from_card(id, card)
-            except (KeyError, TypeError):
-                LOGGER.warning("The card of batch %s cannot be read.", id)
-                continue
+        for batch in readable(self.cards.shelf.all(), from_card):
             if batch.is_over:
-                discard(self.cards.folder(id))
+                discard(self.cards.folder(batch.id))
             else:
                 found.append(batch)
         return found[::-1]

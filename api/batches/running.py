@@ -6,6 +6,7 @@ Whatever ends it before, another one goes on from its directory: no row is writt
 import contextlib
 import itertools
 import logging
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,8 @@ AGAIN = frozenset({429, UNAVAILABLE})
 """Answers that are others later."""
 RETRY_SECONDS = 5.0
 MOST_RETRY_SECONDS = 60.0
+MOST_ASIDE = 20
+"""Rows of a batch that let others go before; beyond, nothing is answered, it seems, and each waits in its place."""
 EXPIRED = "This request could not be executed before the completion window expired."
 
 
@@ -49,6 +52,8 @@ class Running:
         self._rows_at_once = rows_at_once
         self._scope = anyio.CancelScope()
         self._reading, self._writing = anyio.Lock(), anyio.Lock()
+        self._aside: deque[tuple[float, Row, int]] = deque()
+        """Rows that are asked again when no other is left: from when on, and how often they were asked."""
         self._fault: Fault | None = None
         self.outcomes: Outcomes | None = None
 
@@ -122,8 +127,11 @@ class Running:
     async def _work(self, batch: Batch, left: Iterator[Row]) -> None:
         """Ask one row after the other, beside others who do the same."""
         assert self.outcomes  # noqa: S101  opened by `to_end`
-        while row := await self._next(left):
-            answer = await self._answered(batch, row)
+        while turn := await self._next(left):
+            row, tries = turn
+            answer = await self._answered(batch, row, tries)
+            if answer is None:
+                continue
             if answer.status in STOPPED:
                 self._fault = fault_of(answer)
                 self._scope.cancel()
@@ -132,21 +140,35 @@ class Running:
                 await run_sync(self.outcomes.add, row, answer)
             faults.point("batch_row_written")
 
-    async def _next(self, left: Iterator[Row]) -> Row | None:
+    async def _next(self, left: Iterator[Row]) -> tuple[Row, int] | None:
+        """A row, and how often it was asked in vain: of those that were put aside when no other is left."""
         async with self._reading:
-            return await run_sync(next, left, None)
+            row: Row | None = await run_sync(next, left, None)
+        if row is not None:
+            return row, 0
+        if not self._aside:
+            return None
+        at, row, tries = self._aside.popleft()
+        await anyio.sleep_until(at)
+        return row, tries
 
-    async def _answered(self, batch: Batch, row: Row) -> Answer:
-        """The answer; what is refused for now is asked again."""
-        for tries in itertools.count(1):
+    async def _answered(self, batch: Batch, row: Row, tries: int) -> Answer | None:
+        """The answer; what is refused for now is asked again. None where it was put aside until others are asked, for
+        one that cannot be answered for long would hold their place.
+        """
+        for tried in itertools.count(tries + 1):
             answer = await self._ask(batch.key, batch.endpoint, row.body)
             if answer.status not in AGAIN:
                 break
             later = answer.retry_after_seconds
             later = RETRY_SECONDS if later is None else later
             if answer.status == UNAVAILABLE:  # nobody knows when, where 429 does
-                later *= tries
-            await anyio.sleep(min(later, MOST_RETRY_SECONDS))
+                later *= tried
+            later = min(later, MOST_RETRY_SECONDS)
+            if answer.status == UNAVAILABLE and len(self._aside) < MOST_ASIDE:
+                self._aside.append((anyio.current_time() + later, row, tried))
+                return None
+            await anyio.sleep(later)
         return answer
 
     def _give_up(self, left: Iterator[Row]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
+from api.data_folder.shelf import read_card
+
 Status = Literal[
     "validating",
     "failed",
@@ -110,9 +112,16 @@ class Batch:
 
 
 def from_card(id: str, card: Mapping[str, Any]) -> Batch:
-    """What `card` wrote."""
-    faults = tuple(Fault(**one) for one in card["faults"])
-    return Batch(**{**card, "id": id, "faults": faults, "counts": Counts(**card["counts"])})
+    """What `card` wrote; `errors.NotFound` where that was damaged by hand."""
+
+    def read() -> Batch:
+        faults = tuple(Fault(**one) for one in card["faults"])
+        batch = Batch(**{**card, "id": id, "faults": faults, "counts": Counts(**card["counts"])})
+        for time in (batch.created_at, batch.expires_at, *(batch.times or {}).values()):
+            datetime.fromisoformat(time)
+        return batch
+
+    return read_card("batch", id, read)
 
 
 def now() -> str:

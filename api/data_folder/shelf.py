@@ -7,25 +7,52 @@ place that tells of it, nothing can disagree: a copy of the folder is a copy of 
 import contextlib
 import errno
 import json
+import logging
 import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from api.data_folder.contents import folders_made
 from api.errors import NotFound, OutOfSpace
 from api.names import WORKSPACE
 from finetune.job.locks import read_json, sync_file, sync_folder, write_atomically
 
+LOGGER = logging.getLogger(__name__)
 GROWING = ".new-"
 """Beginning of the name of a thing that is not whole yet."""
 OWNER = "workspace"
 """The field of a card that says whose a thing is; without it the first workspace's."""
 KEPT_UNTIL = "kept_until"
 """The field of a card that says when a thing goes, in ISO 8601 with its zone; from then on it is as not there."""
+
+
+C = TypeVar("C")
+T = TypeVar("T")
+
+
+def read_card(what: str, id: str, read: Callable[[], T]) -> T:
+    """What is read of a card; `errors.NotFound` for one that somebody has damaged by hand."""
+    try:
+        return read()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise NotFound(
+            f"The card of {what} {id!r} cannot be read. Put it right, or remove its folder."
+        ) from error
+
+
+def readable(cards: Mapping[str, C], read: Callable[[str, C], T]) -> list[T]:
+    """What is read of each card; one that cannot be read is left out, and the log names it."""
+    found = []
+    for id, card in cards.items():
+        try:
+            found.append(read(id, card))
+        except NotFound as error:
+            LOGGER.warning("%s", error.detail)
+    return found
 
 
 class Shelf:
@@ -116,6 +143,19 @@ class Shelf:
                     found.append((str(card.get("created_at", "")), age, path.name, card))
         found.sort(key=lambda one: one[:3], reverse=True)
         return {id: card for _, _, id, card in found}
+
+    def unreadable(self, read: Callable[[str, dict[str, Any]], object]) -> list[str]:
+        """The ids of all that is here, of any workspace, and cannot be read."""
+        found = []
+        for path in folders_made(self.path, self._name):
+            card = read_json(self._card(path))
+            try:
+                is_read = isinstance(card, dict) and read(path.name, card)
+            except NotFound:
+                is_read = False
+            if not is_read:
+                found.append(path.name)
+        return sorted(found)
 
     def page(
         self,

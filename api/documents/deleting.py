@@ -6,7 +6,7 @@ The file goes first, so that on a full disk there is room for what the other ste
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 from anyio.to_thread import run_sync
@@ -34,7 +34,9 @@ class Deleter:
         self._scope = anyio.CancelScope()
         self._left: deque[Document] = deque()
         self._task: asyncio.Task[None] | None = None
-        importer.discard = self._start
+        importer.discard = self.finish
+        self.let_wait: Callable[[], None] = lambda: None
+        """Told when files may wait again."""
 
     async def delete_document(self, scope: Scope, name_or_id: str) -> Document:
         """Delete one by name (with or without `.pdf`) or id, also one that failed or is being imported.
@@ -55,7 +57,7 @@ class Deleter:
         """Delete a collection with all its documents; returns those that stood in it."""
         documents = await run_sync(self._store.documents.mark_collection_deleting, collection)
         faults.point("delete_marked")
-        self._start(documents)
+        self.finish(documents)
         return [one for one in documents if not one.replaces]
 
     async def delete(self, documents: Sequence[Document]) -> None:
@@ -63,12 +65,12 @@ class Deleter:
         ids = [one.id for one in documents]
         waiting = await run_sync(self._store.documents.mark_deleting, ids)
         faults.point("delete_marked")
-        self._start([*documents, *waiting])
+        self.finish([*documents, *waiting])
 
     async def resume(self) -> None:
         """At start, once and after the index has caught up: finish half-done deletes in the background."""
         await run_sync(self._store.changes.forget_old)
-        self._start(await run_sync(self._store.documents.all, "deleting"))
+        self.finish(await run_sync(self._store.documents.all, "deleting"))
 
     async def settled(self) -> None:
         """Wait until nothing is left to take away."""
@@ -80,7 +82,10 @@ class Deleter:
         self._scope.cancel()
         await self.settled()
 
-    def _start(self, documents: Sequence[Document]) -> None:
+    def finish(self, documents: Sequence[Document]) -> None:
+        """They are marked: the rest goes on behind. Files that were becoming one of them may wait again."""
+        if documents:
+            self.let_wait()
         self._left.extend(documents)
         if self._left and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._take_all_away(), name="deleting")

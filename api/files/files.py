@@ -12,7 +12,7 @@ from typing import Any, Literal
 import anyio.to_thread
 
 from api.data_folder.copying import pieces_of, write_hashed
-from api.data_folder.shelf import KEPT_UNTIL, Shelf
+from api.data_folder.shelf import KEPT_UNTIL, Shelf, read_card, readable
 from api.datasets.datasets import FIELD, Dataset, Datasets
 from api.datasets.receiving import Upload
 from api.errors import NotFound, Unusable
@@ -137,8 +137,9 @@ class Files:
         """
 
         def all() -> list[File]:
-            kept = [_of_card(id, card) for id, card in self._shelf.all().items()]
-            found = [*kept, *map(_of_dataset, self._datasets.all())]
+            sets = {one.id: one for one in self._datasets.all()}
+            found = readable(self._shelf.all(), _of_card)
+            found += readable(sets, lambda _, dataset: _of_dataset(dataset))
             return sorted(found, key=lambda one: one.created_at, reverse=True)
 
         found = await anyio.to_thread.run_sync(all)
@@ -186,6 +187,10 @@ class Files:
         await anyio.to_thread.run_sync(self._shelf.of(None).expire, now)
         await self._datasets.expire(now)
 
+    def unreadable(self) -> list[str]:
+        """The ids of files, of all workspaces, whose cards cannot be read; blocking."""
+        return self._shelf.unreadable(_of_card)
+
     def _is_dataset(self, id: str) -> bool:
         """What is no id of either is looked for among the files."""
         return self._datasets.has(id)
@@ -198,30 +203,43 @@ def _end(after_seconds: int | None) -> datetime | None:
 
 
 def _of_card(id: str, card: Mapping[str, Any]) -> File:
-    return File(
-        id=id,
-        name=str(card["name"]),
-        purpose=str(card["purpose"]),
-        size_bytes=int(card["size_bytes"]),
-        sha256=str(card["sha256"]),
-        created_at=datetime.fromisoformat(card["created_at"]),
-        expires_at=_time(card.get(KEPT_UNTIL)),
-    )
+    def read() -> File:
+        return File(
+            id=id,
+            name=str(card["name"]),
+            purpose=str(card["purpose"]),
+            size_bytes=int(card["size_bytes"]),
+            sha256=str(card["sha256"]),
+            created_at=_time(card["created_at"]),
+            expires_at=_end_of(card),
+        )
+
+    return read_card("file", id, read)
 
 
 def _of_dataset(dataset: Dataset) -> File:
     """A dataset as the file that it came as."""
     card = dataset.card
-    return File(
-        id=dataset.id,
-        name=str(card.get("file_name") or card["name"]),
-        purpose="fine-tune",
-        size_bytes=int(card["size_bytes"]),
-        sha256=dataset.sha256,
-        created_at=datetime.fromisoformat(card["created_at"]),
-        expires_at=_time(card.get(KEPT_UNTIL)),
-    )
+
+    def read() -> File:
+        return File(
+            id=dataset.id,
+            name=str(card.get("file_name") or card["name"]),
+            purpose="fine-tune",
+            size_bytes=int(card["size_bytes"]),
+            sha256=dataset.sha256,
+            created_at=_time(card["created_at"]),
+            expires_at=_end_of(card),
+        )
+
+    return read_card("dataset", dataset.id, read)
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _end_of(card: Mapping[str, Any]) -> datetime | None:
+    return _time(card[KEPT_UNTIL]) if card.get(KEPT_UNTIL) else None
+
+
+def _time(text: str) -> datetime:
+    """Without a zone it is UTC."""
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

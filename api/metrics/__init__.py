@@ -87,6 +87,10 @@ class Figures:
         )
         self._whole = self._clock("e2e_request_latency_seconds", "From asking to the end.", WHOLE)
         self._queued = self._clock("request_queue_time_seconds", "Waiting for a place.", WHOLE)
+        self._of_models = (
+            *(self._prompt, self._said, self._ended, self._failed),
+            *(self._first, self._token, self._whole, self._queued),
+        )
         self._requests = self._counter(
             "http_requests", "Requests by route and status.", "route", "status"
         )
@@ -113,6 +117,11 @@ class Figures:
     def failed(self, model: str, error: str) -> None:
         """An answer failed with an error of that title."""
         self._failed.labels(model, error).inc()
+
+    def forget(self, model: str) -> None:
+        """The model is gone, or has another name: the page does not tell of it for ever."""
+        for one in self._of_models:
+            one.remove_by_labels({"model_name": model})
 
     def answered(self, route: str, status: int | None) -> None:
         """A request was answered."""

@@ -20,6 +20,16 @@ class WatchedRuntime(AnswersOver):
         self._figures = figures
         self._clock = clock
 
+    async def rename(self, name: str, new_name: str) -> None:
+        """Under its new name its figures begin anew: the former one was for a trial."""
+        await super().rename(name, new_name)
+        self._figures.forget(name)
+
+    async def delete_model(self, name: str) -> None:
+        """With its figures."""
+        await super().delete_model(name)
+        self._figures.forget(name)
+
     async def _answering(
         self, asked: Asked, pieces: AsyncGenerator[Piece, None]
     ) -> AsyncGenerator[Piece, None]:

@@ -6,7 +6,7 @@ A file becomes one with its document in the transaction that makes that, so that
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
@@ -107,11 +107,10 @@ class CollectionFiles:
         self,
         collection_id: str,
         file_id: str,
-        status: Literal["failed", "cancelled"],
-        error: Mapping[str, Any] | None = None,
+        error: Mapping[str, Any],
     ) -> None:
-        """It becomes no document."""
-        values = {"status": status, "error": error, "document_id": None}
+        """It becomes no document; why."""
+        values = {"status": "failed", "error": error, "document_id": None}
         with self._database.write() as connection:
             mine = _is(collection_id, file_id)
             connection.execute(update(collection_files).where(mine).values(**values))
@@ -268,6 +267,21 @@ def keep_failed_files(connection: Connection, document: Document) -> None:
     values = {"status": "failed", "error": document.error, "document_id": None}
     mine = (FILE.document_id == document.id, FILE.file_id != document.id)
     connection.execute(update(collection_files).where(*mine).values(**values))
+
+
+def cancel_files(connection: Connection, collection_id: str, file_ids: Sequence[str]) -> set[str]:
+    """Those of the files that are on their way become no documents; the ids of the documents that no other file is one
+    with.
+    """
+    shown = shown_files(Shown([collection_id], file_ids))
+    on_way = connection.execute(select(shown).where(shown.c.status == "in_progress"))
+    files = [file_of(row) for row in on_way]
+    mine = (FILE.collection_id == collection_id, among(FILE.file_id, [f.file_id for f in files]))
+    values = {"status": "cancelled", "error": None, "document_id": None}
+    connection.execute(update(collection_files).where(*mine).values(**values))
+    made_of = {file.document_id for file in files if file.document_id}
+    had = select(FILE.document_id).where(among(FILE.document_id, made_of))
+    return made_of.difference(connection.execute(had).scalars())
 
 
 def let_wait_again(connection: Connection, document_ids: Iterable[str]) -> None:

@@ -16,7 +16,12 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from api.errors import NameTaken
 from api.names import document_key
-from api.store.collection_files import attach_file, keep_failed_files, let_wait_again
+from api.store.collection_files import (
+    attach_file,
+    cancel_files,
+    keep_failed_files,
+    let_wait_again,
+)
 from api.store.collections import (
     Collection,
     drop_emptied,
@@ -25,7 +30,7 @@ from api.store.collections import (
     require_found,
 )
 from api.store.contents import empty_unless_needed, live_content
-from api.store.database import batches
+from api.store.database import among, batches
 from api.store.document_lookup import DocumentLookup
 from api.store.document_rows import (
     Document,
@@ -164,6 +169,16 @@ class Documents(DocumentLookup):
         with self._database.freeing() as connection:
             return mark_deleting(connection, list(document_ids))
 
+    def cancel_files(self, collection_id: str, file_ids: Sequence[str]) -> list[Document]:
+        """Those of these files of a collection that are on their way do not come. Marks the documents that they were
+        becoming, unless another file is one with such a document too, and returns them.
+        """
+        with self._database.freeing() as connection:
+            cancelled = cancel_files(connection, collection_id, file_ids)
+            found = select_documents().where(among(documents.c.id, cancelled))
+            gone = [document_of(row) for row in connection.execute(found).mappings()]
+            return [*gone, *mark_deleting(connection, [one.id for one in gone])]
+
     def mark_collection_deleting(self, collection: Collection) -> list[Document]:
         """The same for a collection and all that stands in it, which is returned."""
         with self._database.freeing() as connection:
@@ -238,12 +253,16 @@ def _set(connection: Connection, document_id: str, **values: Any) -> None:
 
 
 def mark_deleting(connection: Connection, document_ids: list[str]) -> list[Document]:
-    """From now on they are neither listed nor searched; returns what was to replace them, which goes as well."""
+    """From now on they are neither listed nor searched; returns what was to replace them, which goes as well. The files
+    that this came from wait again.
+    """
     waiting: list[Document] = []
     for wanted in batches(document_ids, 500):
         to_replace = documents.c.replaces.in_(wanted)
         found = select_documents().where(to_replace, documents.c.status != "deleting")
-        waiting += [document_of(row) for row in connection.execute(found).mappings()]
+        of_newer = [document_of(row) for row in connection.execute(found).mappings()]
+        let_wait_again(connection, [one.id for one in of_newer])
+        waiting += of_newer
         mine = or_(documents.c.id.in_(wanted), to_replace)
         connection.execute(update(documents).where(mine).values(status="deleting"))
         gone = [{"kind": "delete", "document_id": one} for one in wanted]

@@ -7,7 +7,7 @@ thousands that come together few are imported at once, so that a document which 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -96,19 +96,11 @@ class Attaching:
                 forget = self._store.collection_files.forget
                 await run_sync(forget, file.collection_id, [file.file_id])
 
-    async def give_up(self, file: CollectionFile) -> None:
-        """Let a file that is on its way not come."""
-        files = self._store.collection_files
+    async def give_up(self, collection_id: str, file_ids: Sequence[str]) -> None:
+        """Let those of the files that are on their way not come."""
         async with self.changing:
-            try:
-                now = await run_sync(files.find, file.collection_id, file.file_id)
-            except NotFound:
-                return
-            if now.status == "in_progress":
-                is_alone = await self._is_alone(now)
-                await run_sync(files.end, file.collection_id, file.file_id, "cancelled")
-                if now.document_id and is_alone:
-                    await self.delete_documents([now.document_id])
+            cancel = self._store.documents.cancel_files
+            self._deleter.finish(await run_sync(cancel, collection_id, file_ids))
 
     async def delete_documents(self, ids: list[str]) -> None:
         """Delete documents that nobody wants any more."""
@@ -164,7 +156,7 @@ class Attaching:
             if not isinstance(error, ApiError):
                 log.exception("Taking in the file %s failed.", file_id)
                 error = ApiError("The import failed inside the service; its log says more.")
-            await run_sync(files.end, of_collection, file_id, "failed", error.as_problem())
+            await run_sync(files.end, of_collection, file_id, error.as_problem())
         finally:
             self._importer.when_ended(document_id, self._free.release)
         return True

@@ -138,10 +138,7 @@ class StoreFiles:
         found = await self.batch(store_id, batch_id)
         if found.status == "in_progress":
             await run_sync(self._rows.mark_cancelled, batch_id)
-            part = Part(len(found.batch.file_ids))
-            left, _ = await self.batch_page(store_id, batch_id, part, "in_progress")
-            for file in left:
-                await self._attaching.give_up(file)
+            await self._attaching.give_up(found.batch.collection_id, found.batch.file_ids)
         return await self.batch(store_id, batch_id)
 
     async def batch_page(

@@ -13,7 +13,7 @@ from api.batches.values import Answer, Ask, Batch
 from api.data_folder.shelf import Shelf
 from api.datasets.opening import open_datasets
 from api.datasets.receiving import Upload
-from api.errors import TooManyRequests
+from api.errors import NotFound, TooManyRequests
 from api.files.files import Files
 from api.files.opening import open_files
 from api.models.bases import BaseModels
@@ -119,6 +119,43 @@ async def test_a_batch_that_breaks_off_is_brought_on_again(
     batches, wanted = await begun(files, runner, ask)
     batch = await ended(batches, await batches.create(wanted, "a"))
     assert (batch.status, batch.counts.completed) == ("completed", 1)
+
+
+async def test_rows_that_cannot_be_answered_for_now_let_others_go_before(
+    tmp_path: Path, files: Files, runner: BatchRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.batches.running.RETRY_SECONDS", 0.01)
+    ready = False
+
+    async def ask(key: str, path: str, body: bytes) -> Answer:
+        return Answer(503, "req_1", b"{}") if b"slow" in body and not ready else DONE
+
+    batches, _ = await begun(files, runner, ask)
+    texts = ["slow", "slow", "slow", "x", "x"]  # more than are asked at once
+    lines = [{**GOOD, "custom_id": str(n), "body": {"input": t}} for n, t in enumerate(texts)]
+    with written(tmp_path / "rows.jsonl", *lines).open("rb") as file:
+        sent = await files.receive(Upload(file, "rows.jsonl"), "batch")
+    batch = await batches.create(Wanted(sent.id, URL), "a")
+    async with asyncio.timeout(10):
+        while (await batches.get(batch.id)).counts.completed < 2:
+            await asyncio.sleep(0.01)
+    ready = True
+    assert (await ended(batches, batch)).counts.completed == 5
+
+
+async def test_a_damaged_card_is_in_no_list_and_is_named(
+    files: Files, runner: BatchRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    batches, wanted = await begun(files, runner, never)
+    whole, damaged = [await batches.create(wanted, "a") for _ in range(2)]
+    card = runner.cards.shelf.path / damaged.id / "batch.json"
+    card.write_text(card.read_text().replace(damaged.created_at, "yesterday"))
+    found, _ = await batches.page(None, 10)
+    assert [one.id for one in found] == [whole.id]
+    assert damaged.id in caplog.text
+    assert batches.unreadable() == [damaged.id]
+    with pytest.raises(NotFound, match="cannot be read"):
+        await batches.get(damaged.id)
 
 
 async def test_its_own_bytes_are_asked_when_the_file_is_deleted_meanwhile(

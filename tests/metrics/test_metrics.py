@@ -54,6 +54,19 @@ def test_a_failure_is_counted_by_its_title(service: Service) -> None:
     assert samples(service)["llm_fastapi_request_failure_total", failed] == 1
 
 
+def test_a_model_that_is_deleted_is_not_told_of_for_ever(service: Service) -> None:
+    service.client.post("/createModel/ada", json={"baseModel": "demo"}).raise_for_status()
+    service.client.post("/generate", json={"modelName": "ada", "user_prompt": "hello"})
+    service.runtime.will_answer(BackEndFailed("gone"))
+    service.client.post("/generate", json={"modelName": "ada", "user_prompt": "hello"})
+    ask(service)
+    assert ("model_name", "ada") in {label for _, labels in samples(service) for label in labels}
+    service.client.delete("/deleteModel/ada").raise_for_status()
+    left = {label for _, labels in samples(service) for label in labels}
+    assert ("model_name", "demo") in left
+    assert ("model_name", "ada") not in left
+
+
 def test_documents_are_counted_by_status(service: Service) -> None:
     files = {"file": ("orlo.txt", "Orlo is a light.", "text/plain")}
     service.client.post("/importDocument?modelName=demo", files=files).raise_for_status()

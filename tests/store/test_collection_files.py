@@ -99,6 +99,39 @@ def test_files_wait_again_when_the_newer_version_that_they_came_for_is_given_up(
     assert [one.file_id for one in store.collection_files.waiting(9)] == ["file_1", "file_2"]
 
 
+def test_files_that_are_cancelled_go_with_the_documents_that_are_theirs_alone(
+    store: Store, ours: Collection
+) -> None:
+    names = ("file_3", "file_4", "file_5")
+    store.collection_files.add(ours.id, [NewFile(name, f"{name}.txt") for name in names])
+    mine = store.documents.add("c.txt", ours, "third", 10, "tiny", file_id="file_3").document
+    there = store.documents.add("d.txt", ours, "fourth", 10, "tiny", file_id="file_4").document
+    store.documents.mark_ready(there.id)
+    come(store, ours, "file_1")
+    come(store, ours, "file_2")  # the same document
+    gone = store.documents.cancel_files(ours.id, ["file_1", *names, "never"])
+    assert [one.id for one in gone] == [mine.id]
+    assert shown(store, ours) == {
+        **dict.fromkeys(("file_1", "file_3", "file_5"), "cancelled"),
+        "file_2": "in_progress",
+        "file_4": "completed",
+    }
+    assert [one.id for one in store.documents.all("deleting")] == [mine.id]
+
+
+def test_a_file_of_a_newer_version_waits_again_when_the_document_is_deleted(
+    store: Store, ours: Collection
+) -> None:
+    old = store.documents.add("a.txt", ours, "old", 10, "tiny").document
+    store.documents.mark_ready(old.id)
+    newer = store.documents.add("a.txt", ours, "digest", 10, "tiny", replace=True).document
+    come(store, ours, "file_1", "b.txt")
+    store.documents.mark_deleting([old.id])
+    for one in (newer, old):
+        store.documents.remove(one.id)
+    assert [one.file_id for one in store.collection_files.waiting(9)] == ["file_1", "file_2"]
+
+
 def test_a_file_that_failed_stays_when_its_document_makes_room(
     store: Store, ours: Collection
 ) -> None:

@@ -13,6 +13,7 @@ from api.http.observe import seen
 from api.http.request import get_caller, get_callers_services, require_models
 from api.http.sse import while_connected
 from api.http.wording import in_our_words
+from api.models.aliases import plain_name
 from api.names import MAX_NAME_CHARACTERS
 from api.rag import Question
 from api.rag.receipt import Citation
@@ -116,6 +117,7 @@ async def call(http: Request, name: str, arguments: Mapping[str, Any]) -> Told:
         raise _refused(error) from None
     services = get_callers_services(http)
     if isinstance(values, Somewhere):
+        values.model = await plain_name(services.store, values.model)
         asks_model = isinstance(values, Ask) or not values.collection
         default = services.settings.default_base_model if asks_model else None
         require_models(get_caller(http), values.model or default)

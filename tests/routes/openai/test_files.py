@@ -52,6 +52,19 @@ def test_a_file_whose_bytes_are_gone_is_not_found(sdk: openai.OpenAI, service: S
     assert sdk.files.delete(file.id).deleted
 
 
+def test_a_damaged_card_is_in_no_list_and_is_named(
+    sdk: openai.OpenAI, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, damaged = sent(sdk), sent(sdk)
+    files = service.app.state.services.files
+    (files.path(damaged.id).parent / "file.json").write_text('{"purpose": "batch"}')
+    assert [one.id for one in sdk.files.list()] == [whole.id]
+    assert damaged.id in caplog.text
+    assert files.unreadable() == [damaged.id]
+    with pytest.raises(openai.NotFoundError, match="cannot be read"):
+        sdk.files.retrieve(damaged.id)
+
+
 def test_pages_of_files_follow_each_other(sdk: openai.OpenAI) -> None:
     ids = [sent(sdk, f"{number}.txt").id for number in range(5)]
     batch = sdk.files.create(file=("b.jsonl", b"{}"), purpose="batch", expires_after=HOUR)

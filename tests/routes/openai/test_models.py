@@ -54,6 +54,10 @@ def test_a_fine_tune_answers_under_its_alias(
     assert answer.model == sdk.completions.create(model=tuned, prompt="Hello").model == "Tuned"
     assert service.runtime.history[0].messages[0].content == "Be brief."
     assert sdk.models.retrieve(tuned).id == "Tuned"
+    asked = {"name": "ask", "arguments": {"question": "Hello?", "model": tuned}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": asked}
+    told = service.client.post("/mcp", json=message, headers={"Accept": "application/json"})
+    assert told.json()["result"]["structuredContent"]["model"] == "Tuned"
     assert sdk.models.delete(tuned).id == "Tuned"
     with pytest.raises(openai.NotFoundError) as caught:
         sdk.completions.create(model=tuned, prompt="Hello")
