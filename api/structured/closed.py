@@ -14,7 +14,10 @@ def closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """The same schema, whose objects have the members alone that it names, unless it says of one that others may stand
     in it. What holds this holds the schema too.
     """
-    return _closed(schema) if not _NEVER & {*_members(schema)} else schema
+    if _NEVER & {*_members(schema)}:
+        return schema
+    made: Mapping[str, Any] = _closed(schema)
+    return made
 
 
 def _members(schema: Any) -> list[str]:

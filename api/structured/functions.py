@@ -196,16 +196,12 @@ class _Reader:
         return self._refused(f"has the type `{told}`, which is none of {_TYPES}")
 
     def _refused(self, why: str) -> InvalidOption:
-        name = self._definition.name[:80]
-        which = (
-            f"the parameter {self._parameter[:80]!r} of {name}"
-            if self._parameter
-            else f"the function {name}"
-        )
-        about: dict[str, Any] = {"where": self._field, "function": name}
-        if self._parameter:
-            about["parameter"] = self._parameter[:80]
-        return InvalidOption(f"{self._field}: {which} {why}.", **about)
+        name, parameter = self._definition.name[:80], self._parameter[:80]
+        which = f"the parameter {parameter!r} of {name}" if parameter else f"the function {name}"
+        extra: dict[str, Any] = {"where": self._field, "function": name}
+        if parameter:
+            extra["parameter"] = parameter
+        return InvalidOption(f"{self._field}: {which} {why}.", **extra)
 
 
 def _name(node: ast.expr) -> str:

@@ -78,7 +78,9 @@ async def implemented(
     *before, last = question.messages
     messages = [*before, replace(last, content=_asked(wanted, last.content))]
     tries: list[Done] = []
-    code, value, reason = "", None, None
+    code = ""
+    value: Any = None
+    reason: str | None = None
     while True:
         try:
             answer = await answers.whole(replace(question, messages=messages))

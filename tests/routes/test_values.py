@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -272,7 +272,7 @@ def test_without_the_sandbox_what_runs_functions_names_the_extra(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.app.state.services.sandbox.close()
-    monkeypatch.setitem(sys.modules, "pydantic_monty", None)
+    monkeypatch.setitem(cast(dict[str, Any], sys.modules), "pydantic_monty", None)
     sent = {"modelName": "demo", "user_prompt": "How large?", "functions": [AREA]}
     order = {"modelName": "demo", "function": AREA, "parameters": {"width": 1}}
     for path, body in (("/generate", {**sent, "execute_functions": True}), ("/implement", order)):

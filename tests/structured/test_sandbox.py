@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -56,7 +57,7 @@ async def test_without_a_box_the_operator_is_told() -> None:
 
 
 async def test_without_the_extra_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pydantic_monty", None)
+    monkeypatch.setitem(cast(dict[str, Any], sys.modules), "pydantic_monty", None)
     with pytest.raises(NotOpened, match=r"llm-fastapi\[functions\]"):
         await Sandbox(None).call(ONE, "one", {})
     assert await Sandbox(None).note() == MISSING
