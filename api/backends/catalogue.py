@@ -24,6 +24,7 @@ from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import Directory, RemoteModel
 from api.runtime.openai_style.learning import UNKNOWN_CONTEXT
 from api.runtime.openai_style.runtime import OpenAIStyleRuntime
+from api.runtime.threads import in_thread_for_good
 
 MOST = 64
 """Back ends that there may be."""
@@ -31,6 +32,8 @@ _OURS = frozenset(
     {"model", "messages", "prompt", "stream", "stream_options", "tools", "response_format"}
 )
 """Parameters that no dialect sets or names otherwise."""
+_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
+"""Of a request itself."""
 ABILITIES = frozenset({"chat", "json_schema", "tools", "images", "embed"})
 
 
@@ -135,7 +138,7 @@ class BackEnds:
                 raise ModelInUse(
                     f"{', '.join(personas[:5])} stand on the back end {name!r}. Delete them first."
                 )
-            await run_sync(self._kept.remove_back_end, name)
+            await in_thread_for_good(partial(self._kept.remove_back_end, name))
             self.directory.forget(one.name for one in self._on(name))
             del self._back_ends[name]
             await run_sync(self._keys.remove, name)
@@ -160,7 +163,7 @@ class BackEnds:
         fresh = self._opened(back_end)
         try:
             fault, models = await _learned(fresh, models)
-            await run_sync(self._kept.put_back_end, back_end, models, gone)
+            await in_thread_for_good(partial(self._kept.put_back_end, back_end, models, gone))
         except BaseException:
             await fresh.close()
             if wanted.key is not None:
@@ -295,6 +298,8 @@ def _named(back_end: BackEnd, name: str, named: Named) -> RemoteModel:
 def _dialect(back_end: BackEnd) -> Dialect:
     """The provider's dialect with what is otherwise here."""
     known: dict[str, Any] = {**back_end.overrides}
+    if str(known.get("key_header", "")).lower() in _HEADERS:
+        raise InvalidOption("dialect: a key cannot stand in that header.", where="dialect")
     if ours := sorted(_OURS & {*known.get("add", ()), *known.get("rename", ())}):
         raise InvalidOption(f"dialect: {ours[0]!r} is what a request says.", where="dialect")
     for field in ("drop", "takes"):

@@ -32,6 +32,7 @@ class StandIn:
                 Route("/{provider}/v1/chat/completions", self.chat, methods=["POST"]),
                 Route("/{provider}/v1/completions", self.chat, methods=["POST"]),
                 Route("/{provider}/v1/embeddings", self.embed, methods=["POST"]),
+                Route("/vllm/tokenize", self.tokenize, methods=["POST"]),
             ]
         )
 
@@ -46,6 +47,15 @@ class StandIn:
         body = await request.json()
         rows = [{"index": n, "embedding": [3.0, 4.0 * (n + 1)]} for n in range(len(body["input"]))]
         return JSONResponse({"data": rows[::-1]})
+
+    async def tokenize(self, request: Request) -> Response:
+        """As vLLM does: a token a character, and one that begins a prompt."""
+        body = await request.json()
+        said = "".join(turn["content"] for turn in body.get("messages", ()))
+        ids = [ord(letter) for letter in body.get("prompt", said)]
+        if body.get("add_special_tokens", True):
+            ids = [1, *ids]
+        return JSONResponse({"count": len(ids), "tokens": ids, "max_model_len": 4096})
 
     async def chat(self, request: Request) -> Response:
         """A streamed answer, or a refusal."""

@@ -18,8 +18,9 @@ from api.errors import (
     PromptTooLong,
     TooManyRequests,
     Unavailable,
+    Unusable,
 )
-from api.runtime import Message, Options, Piece
+from api.runtime import ExistingModel, Message, Options, Persona, Piece, TokenCount
 from api.runtime.fair import ASKING, Asking, FairRuntime, Line, Turns
 from api.runtime.openai_style.client import Bounds, OpenAIClient
 from api.runtime.openai_style.dialect import Dialect
@@ -230,6 +231,36 @@ async def test_a_name_that_comes_to_mean_another_address_is_not_followed_there(
             with pytest.raises(BackEndFailed, match=r"base_url: models\.example"):
                 await said(runtime)
     assert len(stand_in.sent) == 1
+
+
+async def test_a_template_of_a_persona_is_rendered_here_and_the_server_goes_on_with_the_text(
+    stand_in: StandIn, address: str
+) -> None:
+    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}<assistant>"
+    async with over(address) as runtime:
+        persona = Persona("Be Ada.", template, Options(max_tokens=9))
+        await runtime.create_model("ada", ExistingModel("big"), persona)
+        assert text(await said(runtime, "ada")) == "Hello there"
+        body = stand_in.sent[-1][1]
+        assert body["prompt"] == "<system>Be Ada.\n<user>Hello\n<assistant>"
+        assert "messages" not in body
+    async with over(address, dialect=PROVIDERS["openai"].dialect) as runtime:
+        with pytest.raises(Unusable, match="its own template"):
+            await runtime.create_model("ada", ExistingModel("big"), persona)
+
+
+async def test_vllm_counts_exactly_and_goes_on_with_tokens(stand_in: StandIn, address: str) -> None:
+    dialect = PROVIDERS["vllm"].dialect
+    async with over(address, provider="vllm", dialect=dialect) as runtime:
+        assert await runtime.count_tokens("big", HELLO) == TokenCount(6, exact=True)
+        assert await runtime.tokenize_lengths("big", ["one", ""]) == [3, 0]
+        async with aclosing(runtime.complete("big", "</s>", Options(max_tokens=4))) as stream:
+            pieces = [piece async for piece in stream]
+        assert pieces[-1].usage
+        assert stand_in.sent[-1][1]["prompt"] == [1, *map(ord, "</s>")]
+        with pytest.raises(PromptTooLong) as refused:
+            await said(runtime, options=Options(num_ctx=16, max_tokens=16))
+        assert refused.value.extra["prompt_tokens"] == 6
 
 
 async def test_closing_an_answer_ends_it_there(stand_in: StandIn, address: str) -> None:

@@ -155,6 +155,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         ({"base_url": "http://127.0.0.1:9/v1", "models": {"../x": "x"}}, 422, "modelName"),
         ({"base_url": "http://127.0.0.1:9/v1", "key": "two\nlines"}, 422, "key"),
         ({"base_url": "http://127.0.0.1:9/v1", "dialect": {"add": {"model": "x"}}}, 422, "dialect"),
+        ({"base_url": "http://127.0.0.1:9/v1", "dialect": {"key_header": "Host"}}, 422, "dialect"),
         ({"base_url": "http://127.0.0.1:9/v1", "engine": {"x": 1}}, 422, None),
         ({"base_url": "http://127.0.0.1:9/v1", "retries": 99}, 422, None),
     ],

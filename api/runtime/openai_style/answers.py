@@ -1,6 +1,7 @@
-"""A stream on OpenAI's wire, of either kind, read into pieces of ours."""
+"""What comes over OpenAI's wire, read into values of ours: streams of either kind, and vectors."""
 
 import json
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -66,6 +67,18 @@ async def pieces_of(
         yield Piece("", Usage(reason, prompt, estimated([text])[0], exact=False))
     else:
         yield Piece("", Usage(reason, *counts))
+
+
+def vectors_of(answer: Mapping[str, Any], count: int) -> list[list[float]]:
+    """The normalised vectors of so many texts, in their order."""
+    try:
+        rows = sorted(answer["data"], key=lambda row: int(row["index"]))
+        vectors = [_normalised([float(one) for one in row["embedding"]]) for row in rows]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise BackEndFailed("The back end gave vectors that cannot be read.") from error
+    if len(vectors) != count:
+        raise BackEndFailed(f"The back end made {len(vectors)} vectors of {count} texts.")
+    return vectors
 
 
 def read_chunk(chunk: Mapping[str, Any], alternatives: int) -> Chunk:
@@ -135,3 +148,10 @@ def _token(token: str, logprob: float | None, top: tuple[TokenLogprob, ...] = ()
     return TokenLogprob(
         token, max(LEAST if logprob is None else logprob, LEAST), tuple(token.encode()), top
     )
+
+
+def _normalised(vector: list[float]) -> list[float]:
+    length = math.hypot(*vector)
+    if not 0 < length < math.inf:
+        raise ValueError("a vector without length")
+    return [one / length for one in vector]

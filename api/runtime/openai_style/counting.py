@@ -25,8 +25,12 @@ class Counting(Protocol):
         """Tokens of each text by itself."""
         ...
 
-    async def prompt(self, remote: str, text: str) -> list[int] | None:
-        """A text as the tokens of mere text that begin a prompt; None where only the server knows them."""
+    async def prompt(
+        self, remote: str, text: str, *, is_rendered: bool = False
+    ) -> list[int] | None:
+        """A text as the tokens that a prompt is; None where only the server knows them. Of one that a template has
+        rendered control tokens are read as such.
+        """
         ...
 
 
@@ -52,7 +56,13 @@ class Estimates:
         """More than they have."""
         return estimated(texts)
 
-    async def prompt(self, remote: str, text: str) -> list[int] | None:  # noqa: ARG002
+    async def prompt(
+        self,
+        remote: str,  # noqa: ARG002
+        text: str,  # noqa: ARG002
+        *,
+        is_rendered: bool = False,  # noqa: ARG002
+    ) -> list[int] | None:
         """Not known."""
         return None
 
@@ -84,12 +94,16 @@ class LlamaCounting:
             lengths.pop()
         return lengths
 
-    async def prompt(self, remote: str, text: str) -> list[int] | None:
+    async def prompt(
+        self, remote: str, text: str, *, is_rendered: bool = False
+    ) -> list[int] | None:
         """With the token that begins a prompt."""
-        return await self._tokens(remote, text, add_special=True)
+        return await self._tokens(remote, text, add_special=True, parse_special=is_rendered)
 
-    async def _tokens(self, remote: str, content: Any, *, add_special: bool) -> list[int]:
-        body = {"content": content, "add_special": add_special, "parse_special": False}
+    async def _tokens(
+        self, remote: str, content: Any, *, add_special: bool, parse_special: bool = False
+    ) -> list[int]:
+        body = {"content": content, "add_special": add_special, "parse_special": parse_special}
         answer = await self._client.post("/tokenize", body, remote, from_root=True)
         return [int(token) for token in answer["tokens"]]
 
@@ -110,8 +124,14 @@ class VllmCounting:
         """A call a text."""
         return [len(await self._tokens(remote, text, add_special=False)) for text in texts]
 
-    async def prompt(self, remote: str, text: str) -> list[int] | None:
-        """With the token that begins a prompt."""
+    async def prompt(
+        self,
+        remote: str,
+        text: str,
+        *,
+        is_rendered: bool = False,  # noqa: ARG002
+    ) -> list[int] | None:
+        """With the token that begins a prompt. Control tokens are read as such whoever wrote them."""
         return await self._tokens(remote, text, add_special=True)
 
     async def _tokens(self, remote: str, text: str, *, add_special: bool) -> list[int]:

@@ -9,7 +9,7 @@ from dataclasses import replace as changed
 from datetime import UTC, datetime
 from typing import Any
 
-from api.errors import ApiError, BackEndFailed, InvalidOption, PromptTooLong, Unusable
+from api.errors import ApiError, InvalidOption, PromptTooLong, Unusable
 from api.runtime import (
     ExistingModel,
     Message,
@@ -24,15 +24,18 @@ from api.runtime import (
 )
 from api.runtime.batches import batches
 from api.runtime.lengths import answer_length, most_tokens
-from api.runtime.openai_style.answers import pieces_of
+from api.runtime.openai_style.answers import pieces_of, vectors_of
 from api.runtime.openai_style.body import chat_body, completion_body, with_length
 from api.runtime.openai_style.client import OpenAIClient
 from api.runtime.openai_style.counting import counting_of
 from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import Directory, RemoteModel
 from api.runtime.openai_style.learning import learned
+from api.runtime.openai_style.rendering import rendered
 from api.runtime.options import check_options
 from api.runtime.personas import as_read, inherited
+from api.runtime.templates import check_template
+from api.runtime.threads import in_thread
 from api.runtime.tools import offered
 from api.runtime.training import Training
 from finetune.job.device import Device
@@ -88,20 +91,28 @@ class OpenAIStyleRuntime:
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
     ) -> None:
-        """A persona over a model of the back end. Another template than its own, a server does not take."""
+        """A persona over a model of the back end. A template of its own is rendered here, and the server goes on with
+        the text: then it is offered no functions and no images.
+        """
         if not isinstance(source, ExistingModel):
             raise InvalidOption("A file goes to the home runtime, and to no back end.")
         base = self._get(source.name)
-        if persona.template is not None:
-            raise Unusable(
-                f"{base.name!r} runs on the back end {base.back_end!r}, which applies its own template. "
-                "Leave the template out."
-            )
         made = inherited(persona, base.persona)
+        abilities = base.capabilities
+        if made.template is not None:
+            abilities -= {"tools", "images"}
+            await self._require_usable(made.template)
         check_options(made.parameters, base.context_length)
         now = datetime.now(UTC)
         await self._directory.put(
-            changed(base, name=name, base=base.name, persona=made, created_at=now),
+            changed(
+                base,
+                name=name,
+                base=base.name,
+                persona=made,
+                capabilities=abilities,
+                created_at=now,
+            ),
             may_replace=replace,
         )
 
@@ -125,17 +136,23 @@ class OpenAIStyleRuntime:
         """Answer in pieces; closing the iterator ends the request."""
         found, chosen = self._chosen(model, options)
         turns = as_read(found.info, messages)
-        tools = offered(chosen, found.capabilities)
-        at_most = most_tokens(found.template, turns, chosen)
-        asked = _Asked(
-            found,
-            "/chat/completions",
-            chat_body(self._dialect, turns, chosen, tools),
-            chosen,
-            least_tokens or options.max_tokens or 1,
-            at_most if tools or not prompt_tokens else prompt_tokens,  # that counts no tools
-            lambda: self._counting.conversation(found.remote, turns),
-        )
+        least = least_tokens or options.max_tokens or 1
+        if found.persona.template is not None:
+            offered(chosen, found.capabilities)
+            text = await rendered(found.persona.template, turns)
+            asked = await self._going_on(found, chosen, text, least, is_rendered=True)
+        else:
+            tools = offered(chosen, found.capabilities)
+            at_most = most_tokens(found.template, turns, chosen)
+            asked = _Asked(
+                found,
+                "/chat/completions",
+                chat_body(self._dialect, turns, chosen, tools),
+                chosen,
+                least,
+                at_most if tools or not prompt_tokens else prompt_tokens,  # that counts no tools
+                lambda: self._counting.conversation(found.remote, turns),
+            )
         async with aclosing(self._answer(asked)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -143,32 +160,9 @@ class OpenAIStyleRuntime:
     async def complete(
         self, model: ModelRef, prompt: str, options: Options
     ) -> AsyncGenerator[Piece, None]:
-        """Go on with a text in pieces: as tokens of mere text, where the server counts them."""
+        """Go on with a text in pieces: as tokens, where the server tells them."""
         found, chosen = self._chosen(model, options)
-        if not self._dialect.completions:
-            raise InvalidOption(
-                f"The back end {found.back_end!r} goes on with no text. Send it as a conversation.",
-                where="prompt",
-            )
-        ids = await self._counting.prompt(found.remote, prompt)
-        if ids is not None and not ids:
-            raise InvalidOption("prompt: this model cannot begin with nothing.", where="prompt")
-
-        async def count() -> TokenCount:
-            if ids is not None:
-                return TokenCount(len(ids), exact=True)
-            (number,) = await self._counting.texts(found.remote, [prompt])
-            return TokenCount(number, exact=False)
-
-        asked = _Asked(
-            found,
-            "/completions",
-            completion_body(self._dialect, prompt if ids is None else ids, chosen),
-            chosen,
-            options.max_tokens or 1,
-            len(ids) if ids else most_tokens("", [Message("user", prompt)], chosen),
-            count,
-        )
+        asked = await self._going_on(found, chosen, prompt, options.max_tokens or 1)
         async with aclosing(self._answer(asked)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -182,7 +176,12 @@ class OpenAIStyleRuntime:
         """Tokens of the conversation: exact where the server counts them."""
         found = self._get(model)
         _require(found, "chat")
-        return await self._counting.conversation(found.remote, as_read(found.info, messages))
+        turns = as_read(found.info, messages)
+        if found.persona.template is None:
+            return await self._counting.conversation(found.remote, turns)
+        text = await rendered(found.persona.template, turns)
+        ids = await self._counting.prompt(found.remote, text, is_rendered=True)
+        return await self._count(found, text, ids)
 
     async def tokenize_lengths(
         self,
@@ -211,7 +210,7 @@ class OpenAIStyleRuntime:
                     index=start + longest,
                     tokens=lengths[longest],
                 ) from error
-            vectors += _vectors(answer, len(batch))
+            vectors += vectors_of(answer, len(batch))
         return vectors
 
     async def rerank(
@@ -259,6 +258,50 @@ class OpenAIStyleRuntime:
         check_options(chosen, found.context_length)
         return found, chosen
 
+    async def _require_usable(self, template: str) -> None:
+        """`errors.Unusable` for a template that renders nothing, or none that the server goes on with."""
+        if not self._dialect.completions:
+            raise Unusable(
+                f"The back end {self._client.name!r} applies its own template and goes on with no other text. "
+                "Leave the template out."
+            )
+        if fault := await in_thread(check_template, template):
+            raise Unusable(f"The chat template cannot be used: {fault}.")
+
+    async def _going_on(
+        self,
+        found: RemoteModel,
+        chosen: Options,
+        text: str,
+        least: int,
+        *,
+        is_rendered: bool = False,
+    ) -> _Asked:
+        """A text that is gone on with."""
+        if not self._dialect.completions:
+            raise InvalidOption(
+                f"The back end {found.back_end!r} goes on with no text. Send it as a conversation.",
+                where="prompt",
+            )
+        ids = await self._counting.prompt(found.remote, text, is_rendered=is_rendered)
+        if ids is not None and not ids:
+            raise InvalidOption("prompt: this model cannot begin with nothing.", where="prompt")
+        return _Asked(
+            found,
+            "/completions",
+            completion_body(self._dialect, text if ids is None else ids, chosen),
+            chosen,
+            least,
+            len(ids) if ids else most_tokens("", [Message("user", text)], chosen),
+            lambda: self._count(found, text, ids),
+        )
+
+    async def _count(self, found: RemoteModel, text: str, ids: list[int] | None) -> TokenCount:
+        if ids is not None:
+            return TokenCount(len(ids), exact=True)
+        (number,) = await self._counting.texts(found.remote, [text])
+        return TokenCount(number, exact=False)
+
     async def _answer(self, asked: _Asked) -> AsyncGenerator[Piece, None]:
         most = await self._length(asked)
         body = with_length(self._dialect, {"model": asked.model.remote, **asked.body}, most)
@@ -296,21 +339,3 @@ def _require(model: RemoteModel, ability: str) -> None:
         raise InvalidOption(
             f"Model {model.name!r} can {does}, and not {ability}. Use another model."
         )
-
-
-def _vectors(answer: Mapping[str, Any], count: int) -> list[list[float]]:
-    try:
-        rows = sorted(answer["data"], key=lambda row: int(row["index"]))
-        vectors = [_normalised([float(one) for one in row["embedding"]]) for row in rows]
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise BackEndFailed("The back end gave vectors that cannot be read.") from error
-    if len(vectors) != count:
-        raise BackEndFailed(f"The back end made {len(vectors)} vectors of {count} texts.")
-    return vectors
-
-
-def _normalised(vector: list[float]) -> list[float]:
-    length = math.hypot(*vector)
-    if not 0 < length < math.inf:
-        raise ValueError("a vector without length")
-    return [one / length for one in vector]
