@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     Connection,
-    Row,
     Text,
     and_,
     delete,
@@ -218,7 +217,8 @@ class Responses:
                 return None
             return {id: self._item(connection, one) for id, one in last.items()}
 
-    def _item(self, connection: Connection, at: Row[Any]) -> Item:
+    @staticmethod
+    def _item(connection: Connection, at: Any) -> Item:
         here = (response_items.c.response_id == at.response_id) & (
             response_items.c.number == at.number
         )

@@ -107,7 +107,8 @@ async def test_what_a_provider_refuses_is_not_sent_to_it(
         if dialect.schema == "json_object":  # the server knows not which: it is told in words
             assert "required" in body["messages"][0]["content"]
         for option in ("top_k", "min_p", "repeat_penalty"):
-            beyond = replace(options, **{option: 1})
+            more: dict[str, Any] = {option: 1}
+            beyond = replace(options, **more)
             if option not in dialect.takes:
                 with pytest.raises(InvalidOption) as refused:
                     await said(runtime, "json", beyond)

@@ -6,8 +6,8 @@ import pytest
 
 from api.structured.closed import closed
 
-A = {"properties": {"a": {}}}
-SHUT = {"properties": {"a": {}}, "additionalProperties": False}
+A: dict[str, Any] = {"properties": {"a": {}}}
+SHUT: dict[str, Any] = {"properties": {"a": {}}, "additionalProperties": False}
 
 
 @pytest.mark.parametrize(

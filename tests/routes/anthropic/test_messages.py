@@ -139,9 +139,9 @@ def test_several_calls_whole_and_streamed(service: Service, sdk: anthropic.Anthr
     ) as stream:
         streamed = stream.get_final_message()
     for answer in (whole, streamed):
-        text, *calls = answer.content
+        text, *blocks = answer.content
         assert isinstance(text, TextBlock)
-        cities = [call.input["city"] for call in calls if isinstance(call, ToolUseBlock)]
+        cities = [block.input["city"] for block in blocks if isinstance(block, ToolUseBlock)]
         assert cities == ["Oslo", "Rome"]
         assert answer.stop_reason == "tool_use"
     _, options = asked(service)
