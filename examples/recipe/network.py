@@ -169,16 +169,16 @@ class Network(nn.Module):
     def __init__(self, weights: dict[str, Tensor]) -> None:
         super().__init__()
         self.model = Body()
-        self.type = compute_type()
+        self.compute = compute_type()
         angles = torch.outer(torch.arange(CONTEXT), rotary_frequencies())
-        self.register_buffer("cos", angles.cos().to(self.type), persistent=False)
-        self.register_buffer("sin", angles.sin().to(self.type), persistent=False)
+        self.register_buffer("cos", angles.cos().to(self.compute), persistent=False)
+        self.register_buffer("sin", angles.sin().to(self.compute), persistent=False)
         self.load_state_dict(weights)
 
     def forward(self, ids: Tensor) -> Tensor:
         """The normalised state of every position."""
         length = ids.shape[1]
-        x = F.embedding(ids, self.model.embed_tokens.weight.to(self.type))
+        x = F.embedding(ids, self.model.embed_tokens.weight.to(self.compute))
         for layer in self.model.layers:
             x = layer(x, self.cos[:length], self.sin[:length])
         out: Tensor = self.model.norm(x)
@@ -187,5 +187,5 @@ class Network(nn.Module):
     def loss(self, ids: Tensor, places: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """The weighted sum of the losses of predicting the targets at the given places of the flattened batch."""
         chosen = self(ids).flatten(0, 1)[places]
-        logits = F.linear(chosen, self.model.embed_tokens.weight.to(self.type)).float()
+        logits = F.linear(chosen, self.model.embed_tokens.weight.to(self.compute)).float()
         return (F.cross_entropy(logits, targets, reduction="none") * weights).sum()
