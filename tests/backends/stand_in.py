@@ -92,7 +92,9 @@ class StandIn:
         self.open += 1
         try:
             yield b": a comment\n\n"
-            for word in ANSWERS.get(model, ("Hello", " there")):
+            for delta in CALLING if model == "calling" else ():
+                yield _event({"choices": [{"index": 0, "delta": delta}]})
+            for word in () if model == "calling" else ANSWERS.get(model, ("Hello", " there")):
                 yield _event({"choices": [{"index": 0, "delta": {"content": word}}]})
             if model == "stalling":
                 await asyncio.sleep(1)
@@ -110,6 +112,12 @@ class StandIn:
             self.open -= 1
 
 
+CALLING: tuple[Body, ...] = (
+    {"reasoning_content": "The weather, then."},
+    {"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "weather", "arguments": ""}}]},
+    {"tool_calls": [{"index": 0, "function": {"arguments": '{"city":'}}]},
+    {"tool_calls": [{"index": 0, "function": {"arguments": ' "Rome"}'}}]},
+)
 ANSWERS = {"json": ('{"city":', ' "Rome"}'), "no-json": ("Rome", ".")}
 
 

@@ -20,7 +20,7 @@ from api.errors import (
     Unavailable,
     Unusable,
 )
-from api.runtime import ExistingModel, Message, Options, Persona, Piece, TokenCount
+from api.runtime import ExistingModel, Message, Options, Persona, Piece, TokenCount, ToolCall, grown
 from api.runtime.fair import ASKING, Asking, FairRuntime, Line, Turns
 from api.runtime.openai_style.client import Bounds, OpenAIClient
 from api.runtime.openai_style.dialect import Dialect
@@ -262,6 +262,35 @@ async def test_vllm_counts_exactly_and_goes_on_with_tokens(stand_in: StandIn, ad
         with pytest.raises(PromptTooLong) as refused:
             await said(runtime, options=Options(num_ctx=16, max_tokens=16))
         assert refused.value.extra["prompt_tokens"] == 6
+
+
+async def test_functions_go_over_the_wire_and_calls_come_back_in_pieces(
+    stand_in: StandIn, address: str
+) -> None:
+    tool = {"type": "function", "function": {"name": "weather", "parameters": CITY}}
+    models = [RemoteModel("calling", "cellar", "calling", 4096, ABILITIES | {"tools"})]
+    client = OpenAIClient("cellar", f"{address}/generic/v1", lambda: KEY)
+    runtime = OpenAIStyleRuntime(client, Dialect(), Directory(models))
+    pieces = await said(runtime, "calling", Options(tools=(tool,)))
+    call = None
+    for part in (one for piece in pieces for one in piece.calls):
+        call = grown(call, part)
+    assert call is not None
+    assert call == ToolCall("c1", "weather", '{"city": "Rome"}')
+    assert pieces[0].reasoning == "The weather, then."
+    assert pieces[-1].usage
+    assert pieces[-1].usage.finish_reason == "tool_calls"
+    assert stand_in.sent[-1][1]["tools"] == [tool]
+    answered = [
+        *HELLO,
+        Message("assistant", "", tool_calls=(call,)),
+        Message("tool", "It is warm.", tool_call_id="c1"),
+    ]
+    await said(runtime, "calling", Options(tools=(tool,)), answered)
+    _, asked, result = stand_in.sent[-1][1]["messages"]
+    assert asked["tool_calls"][0]["function"]["arguments"] == '{"city": "Rome"}'
+    assert result == {"role": "tool", "content": "It is warm.", "tool_call_id": "c1"}
+    await runtime.close()
 
 
 async def test_closing_an_answer_ends_it_there(stand_in: StandIn, address: str) -> None:
