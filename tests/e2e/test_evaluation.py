@@ -28,7 +28,7 @@ def test_documents_are_shown_to_help_though_the_server_dies_on_the_way(server: S
     assert answer.status_code == 202, answer.text
     path = answer.headers["Location"]
     until(server, path, lambda found: found["progress"]["done"] >= 2)
-    server.kill()
+    server.kill()  # with the children that answer for its models
     server.start()
     found = until(server, path, lambda found: found["status"] == "succeeded")
     result = found["result"]

@@ -1,10 +1,11 @@
 """A job on the demo model that ran through the whole pipeline once, for the tests that look at it."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from finetune.data.rows import Conversation
 from finetune.job.directory import JobDirectory
 from tests.finetune.jobs import DEMO_MODEL, PATIENCE_SECONDS, events, new_job, start, wait_for
+from tests.sharing import made_once
 
 COUNTRIES = ("Narnia", "Mordor", "Avalon", "Utopia", "Lilliput", "Ruritania", "Atlantis", "Zenda")
 QUESTIONS = (
@@ -44,12 +46,16 @@ def copied(job: JobDirectory, folder: Path) -> JobDirectory:
     return copy
 
 
-@pytest.fixture(scope="session")
-def jobs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_base(folder: Path) -> Path:
     """A folder of jobs, with the demo model as `base` beside them."""
-    folder = tmp_path_factory.mktemp("jobs")
     (folder / "base").symlink_to(DEMO_MODEL)
     return folder
+
+
+@pytest.fixture(scope="session")
+def jobs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of jobs for all tests."""
+    return with_base(tmp_path_factory.mktemp("jobs"))
 
 
 @dataclass
@@ -57,9 +63,9 @@ class Life:
     """The job, and how it stood after each thing that happened to it."""
 
     job: JobDirectory
-    outcomes: list[object]
-    steps: list[int]
-    exit_codes: list[int]
+    outcomes: list[object] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    exit_codes: list[int] = field(default_factory=list)
 
 
 def last_step(job: JobDirectory) -> int:
@@ -77,21 +83,30 @@ def started(job: JobDirectory) -> "subprocess.Popen[bytes]":
 
 
 @pytest.fixture(scope="session")
-def life(jobs_folder: Path) -> Life:
+def life(jobs_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Life:
     """Killed in training, resumed over a torn checkpoint, cancelled, resumed, stopped, and brought to its end."""
+    made = made_once(tmp_path_factory, "life", live)
+    for name in ("job_life", ".bases"):
+        shutil.copytree(made / name, jobs_folder / name, dirs_exist_ok=True)
+    told = json.loads((made / "told.json").read_text())
+    return Life(JobDirectory(jobs_folder / "job_life"), **told)
+
+
+def live(folder: Path) -> None:
+    """Let the job live; `told.json` has what was told of it. After ten of its steps it knows its rows."""
     job = new_job(
-        jobs_folder / "job_life",
+        with_base(folder) / "job_life",
         question_rows(),
         rank=16,
         lora_alpha=16,
         learning_rate=5e-3,
         batch_size=4,
         gradient_accumulation_steps=1,
-        epochs=6,
+        epochs=3,
         max_length=128,
         checkpoint_steps=2,
     )
-    life = Life(job, [], [], [])
+    life = Life(job)
 
     def note(program: "subprocess.Popen[bytes]") -> None:
         life.exit_codes.append(program.wait(PATIENCE_SECONDS))
@@ -116,4 +131,5 @@ def life(jobs_folder: Path) -> Life:
     note(program)
 
     note(start("finetune", job.path))
-    return life
+    told = {name: getattr(life, name) for name in ("outcomes", "steps", "exit_codes")}
+    (folder / "told.json").write_text(json.dumps(told))

@@ -13,6 +13,7 @@ import pytest
 from finetune import gguf_file
 from finetune.bases.vocabulary import pre_tokenizer
 from finetune.job.stage import StageFailed
+from finetune.stages.convert import main as convert
 from tests.finetune.jobs import DEMO_MODEL, ROOT
 
 LLAMA_3 = (
@@ -135,16 +136,17 @@ def test_a_folder_without_all_of_its_weights_is_refused_before_anything_is_loade
     assert not out.exists()
 
 
-def test_an_unknown_way_to_cut_text_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+def test_an_unknown_way_to_cut_text_is_refused_and_nothing_is_left(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     model = tmp_path / "model"
     shutil.copytree(DEMO_MODEL, model)
     tokenizer = json.loads((model / "tokenizer.json").read_text())
     tokenizer["pre_tokenizer"] = {"type": "Whitespace"}
     (model / "tokenizer.json").write_text(json.dumps(tokenizer))
     out = tmp_path / "out"
-    result = run("--model", model, "--out", out / "model.gguf")
-    assert result.returncode == 1
-    assert "pre-tokenizer was not recognized" in result.stderr
+    assert convert(["--model", str(model), "--out", str(out / "model.gguf")]) == 1
+    assert "pre-tokenizer was not recognized" in capfd.readouterr().err
     assert not list(out.iterdir())
 
 
