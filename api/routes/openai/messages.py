@@ -6,25 +6,21 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from api.routes.openai.body import refuse
-from api.routes.openai.images import image_of, require_few_images
+from api.routes.openai.images import require_few_images
+from api.routes.openai.parts import MAX_PARTS, Part, RefusalPart, content_of
 from api.runtime import Message, Role, ToolCall
 
-MAX_PARTS = 1000
-"""Of one turn."""
 
-
-class TextPart(BaseModel):
+class TextPart(Part):
     """A part of a turn."""
 
     type: Literal["text"]
     text: str
 
-
-class RefusalPart(BaseModel):
-    """What an assistant said instead of an answer."""
-
-    type: Literal["refusal"]
-    refusal: str
+    @property
+    def said(self) -> str:
+        """Itself."""
+        return self.text
 
 
 class ImageURL(BaseModel):
@@ -33,20 +29,25 @@ class ImageURL(BaseModel):
     url: str
 
 
-class ImagePart(BaseModel):
+class ImagePart(Part):
     """An image, for a model that sees."""
 
     type: Literal["image_url"]
     image_url: ImageURL
 
+    @property
+    def shown(self) -> tuple[str, str]:
+        """As it is sent."""
+        return self.image_url.url, "image_url.url"
 
-class OtherPart(BaseModel):
+
+class OtherPart(Part):
     """A sound, a file: what no model here takes."""
 
     type: Literal["input_audio", "file"]
 
 
-Part = Annotated[TextPart | RefusalPart | ImagePart | OtherPart, Field(discriminator="type")]
+AnyPart = Annotated[TextPart | RefusalPart | ImagePart | OtherPart, Field(discriminator="type")]
 
 
 class CalledFunction(BaseModel):
@@ -68,7 +69,9 @@ class Turn(BaseModel):
     """One turn. A developer's is a system's."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
-    content: str | Annotated[list[Part], Field(fail_fast=True, max_length=MAX_PARTS)] | None = None
+    content: str | Annotated[list[AnyPart], Field(fail_fast=True, max_length=MAX_PARTS)] | None = (
+        None
+    )
     tool_calls: Annotated[list[Call], Field(fail_fast=True, max_length=128)] | None = None
     tool_call_id: str | None = Field(None, max_length=256)
     function_call: Any = None
@@ -95,7 +98,7 @@ def conversation(turns: Sequence[Turn], *, sees: bool) -> list[Message]:
             for call in turn.tool_calls or ()
         )
         called |= {call.id for call in calls}
-        text, images = _content(turn.content, f"{where}.content", sees=sees)
+        text, images = content_of(turn.content, f"{where}.content", sees=sees)
         messages.append(
             Message(ROLES[turn.role], text, images, calls, tool_call_id=turn.tool_call_id or "")
         )
@@ -114,24 +117,3 @@ def _require_sense(turn: Turn, where: str, called: set[str]) -> None:
         raise refuse(
             f"{where}.tool_call_id", "Name the id of a call that an earlier assistant's turn has."
         )
-
-
-def _content(
-    content: str | list[Any] | None, where: str, *, sees: bool
-) -> tuple[str, tuple[bytes, ...]]:
-    """The text of a turn, its parts joined, and its images."""
-    if content is None or isinstance(content, str):
-        return content or "", ()
-    texts: list[str] = []
-    images: list[bytes] = []
-    for number, part in enumerate(content):
-        match part:
-            case TextPart():
-                texts.append(part.text)
-            case RefusalPart():
-                texts.append(part.refusal)
-            case ImagePart() if sees:
-                images.append(image_of(part.image_url.url, f"{where}.{number}.image_url.url"))
-            case _:
-                raise refuse(f"{where}.{number}.type", f"This model cannot take {part.type}.")
-    return "\n".join(texts), tuple(images)

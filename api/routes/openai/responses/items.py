@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter
 
 from api.routes.openai.body import refuse
-from api.routes.openai.images import image_of, require_few_images
-from api.routes.openai.messages import MAX_PARTS, ROLES, RefusalPart
+from api.routes.openai.images import require_few_images
+from api.routes.openai.messages import ROLES
+from api.routes.openai.parts import MAX_PARTS, Part, RefusalPart, content_of
 from api.runtime import Message, ToolCall
 
 MAX_ITEMS = 2000
@@ -18,29 +19,39 @@ JSON = dict[str, Any]
 Id = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class TextPart(BaseModel):
+class TextPart(Part):
     """A part of what was said."""
 
     type: Literal["input_text", "output_text", "text"]
     text: str
 
+    @property
+    def said(self) -> str:
+        """Itself."""
+        return self.text
 
-class ImagePart(BaseModel):
+
+class ImagePart(Part):
     """An image, which is in its URL itself."""
 
     type: Literal["input_image"]
     image_url: str | None = None
     detail: Literal["low", "high", "auto", "original"] | None = None
 
+    @property
+    def shown(self) -> tuple[str, str] | None:
+        """As it is sent; a file that is named instead is none."""
+        return None if self.image_url is None else (self.image_url, "image_url")
 
-class OtherPart(BaseModel):
+
+class OtherPart(Part):
     """A file, a sound: what no model here takes."""
 
     type: Literal["input_file", "input_audio"]
 
 
-Part = Annotated[TextPart | RefusalPart | ImagePart | OtherPart, Field(discriminator="type")]
-Content = str | Annotated[list[Part], Field(fail_fast=True, max_length=MAX_PARTS)]
+AnyPart = Annotated[TextPart | RefusalPart | ImagePart | OtherPart, Field(discriminator="type")]
+Content = str | Annotated[list[AnyPart], Field(fail_fast=True, max_length=MAX_PARTS)]
 
 
 class MessageItem(BaseModel):
@@ -169,7 +180,7 @@ def _message(item: MessageItem) -> JSON:
     return {"type": "message", "role": item.role, "status": "completed", "content": parts}
 
 
-def _part(part: Part, kind: str) -> JSON:
+def _part(part: AnyPart, kind: str) -> JSON:
     match part:
         case TextPart() if kind == "output_text":
             return {"type": kind, "text": part.text, "annotations": [], "logprobs": []}
@@ -192,7 +203,7 @@ def conversation(items: Sequence[Placed], *, sees: bool) -> list[Message]:
     for where, item in items:
         match item:
             case MessageItem():
-                text, images = _content(item.content, f"{where}.content", sees=sees)
+                text, images = content_of(item.content, f"{where}.content", sees=sees)
                 messages.append(Message(ROLES[item.role], text, images))
             case CallItem():
                 called.add(item.call_id)
@@ -202,7 +213,7 @@ def conversation(items: Sequence[Placed], *, sees: bool) -> list[Message]:
                     raise refuse(
                         f"{where}.call_id", "Name the call_id of an earlier function_call."
                     )
-                text, images = _content(item.output, f"{where}.output", sees=sees)
+                text, images = content_of(item.output, f"{where}.output", sees=sees)
                 messages.append(Message("tool", text, images, tool_call_id=item.call_id))
     if not messages:
         raise refuse("input", "Nothing is said in it.")
@@ -217,22 +228,3 @@ def _add_call(messages: list[Message], call: ToolCall) -> None:
         messages.append(replace(last, tool_calls=(*last.tool_calls, call)))
     else:
         messages.append(Message("assistant", "", tool_calls=(call,)))
-
-
-def _content(content: Content, where: str, *, sees: bool) -> tuple[str, tuple[bytes, ...]]:
-    """The text of an item, its parts joined, and its images."""
-    if isinstance(content, str):
-        return content, ()
-    texts: list[str] = []
-    images: list[bytes] = []
-    for number, part in enumerate(content):
-        match part:
-            case TextPart():
-                texts.append(part.text)
-            case RefusalPart():
-                texts.append(part.refusal)
-            case ImagePart(image_url=str(url)) if sees:
-                images.append(image_of(url, f"{where}.{number}.image_url"))
-            case _:
-                raise refuse(f"{where}.{number}.type", f"This model cannot take {part.type}.")
-    return "\n".join(texts), tuple(images)
