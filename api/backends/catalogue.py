@@ -81,7 +81,7 @@ class BackEnds:
         """All models of a back end share its places; None for a model that is on none."""
         found = self.directory.find(name)
         back_end = self._back_ends.get(found.back_end) if found else None
-        return back_end and _line(back_end)
+        return _line(back_end) if back_end else None
 
     def provider_of(self, name: str) -> str:
         """Who runs the model of that name; empty for the home runtime."""
@@ -215,14 +215,16 @@ class BackEnds:
                 where="key",
             )
         variable = old.key_env if wanted.key is None else ""
+        bounds: dict[str, Any] = dict(wanted.bounds or {})
+        limits: dict[str, Any] = dict(wanted.limits or {})
         made = replace(
             old,
             provider=provider.name,
             base_url=url,
             key_env=variable if wanted.key_env is None else wanted.key_env,
             overrides=old.overrides if wanted.overrides is None else dict(wanted.overrides),
-            bounds=replace(old.bounds, **dict(wanted.bounds or {})),
-            **dict(wanted.limits or {}),
+            bounds=replace(old.bounds, **bounds),
+            **limits,
         )
         _dialect(made)
         return made

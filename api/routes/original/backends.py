@@ -252,7 +252,9 @@ async def delete_back_end(name: BackEndName, back_ends: BackEndsDep) -> DeleteBa
 
 def _change(request: BackEndFields) -> Change:
     values = request.model_dump(exclude_none=True)
-    dialect = request.dialect and request.dialect.model_dump(mode="json", exclude_none=True)
+    dialect: dict[str, Any] | None = None
+    if request.dialect is not None:
+        dialect = request.dialect.model_dump(mode="json", exclude_none=True)
     if dialect and "answers" in dialect:
         dialect["schema"] = dialect.pop("answers")
     return Change(
