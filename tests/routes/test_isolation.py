@@ -724,9 +724,7 @@ def assert_used(client: TestClient, its: str, document: str) -> None:
     assert "file_search_call" in [one["type"] for one in said["output"]]
     called_for = called("collection", "search", "collection", query="zeppelin")
     assert WORDS in called_for.ask(client, its).text
-    assert (
-        "shared" in called("collection", "list_collections", "after", limit=5).ask(client, "").text
-    )
+    assert "shared" in called("collection", "list_collections", "limit").ask(client, "5").text
 
 
 def assert_unchanged(client: TestClient, its: str, document: str) -> None:
