@@ -32,6 +32,11 @@ class SwaggerPage:
     def __init__(self, page: Page) -> None:
         self._page = page
 
+    def reload(self) -> None:
+        """Make it what it is to somebody who just comes: nothing is open, and nothing typed."""
+        self._page.reload()
+        self._page.wait_for_selector(".opblock")
+
     def operations(self) -> list[str]:
         """The ids of all operations, in the page's order."""
         blocks = self._page.locator(".opblock").all()

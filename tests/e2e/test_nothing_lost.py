@@ -16,18 +16,27 @@ WELL = [
 ]
 
 
-@pytest.fixture
-def filled(prepared_data: Path, tmp_path: Path) -> Server:
-    """A stopped server with a persona, a document of it and a backup that was taken while it served."""
-    server = Server(copy_of(prepared_data, tmp_path / "data")).start()
+@pytest.fixture(scope="module")
+def kept(prepared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a persona and a document of it, and beside it a backup that was taken while it served."""
+    folder = tmp_path_factory.mktemp("kept")
+    server = Server(copy_of(prepared_data, folder / "data")).start()
     client = server.client
     persona = {"system": "You are Ada.", "baseModel": "demo"}
     assert client.post("/createModel/ada", json=persona).status_code in {200, 201}
     assert import_handbook(server, "ada").status_code == 201
-    backup = command(server, "backup", str(tmp_path / "backup"))
+    backup = command(server, "backup", str(folder / "backup"))
     assert "1 documents and 0 jobs" in backup.stdout, backup.stderr
     assert server.stop() == 0
-    return server
+    return folder
+
+
+@pytest.fixture
+def filled(kept: Path, tmp_path: Path) -> Server:
+    """A stopped server over a copy of them."""
+    folders = [str(kept / name) for name in ("data", "backup")]
+    subprocess.run(["cp", "-a", *folders, "-t", str(tmp_path)], check=True)
+    return Server(tmp_path / "data")
 
 
 def listed(server: Server) -> tuple[list[str], list[str]]:
@@ -50,16 +59,13 @@ def test_a_damaged_database_that_is_moved_away_as_the_message_says_loses_nothing
         path.rename(filled.data_dir.parent / path.name)
     before = sorted((filled.data_dir / "documents").glob("doc_*"))
 
-    for _ in range(2):  # at no start
-        filled.start()
-        hints = " ".join(filled.client.get("/readyz").json()["hints"])
-        assert "documents/ and the database do not belong together" in hints
-        assert "models/" in hints
-        assert "doctor" in hints
-        assert "do not belong together" in filled.log()
-        assert filled.stop() == 0
-        assert sorted((filled.data_dir / "documents").glob("doc_*")) == before
-
+    filled.start()
+    hints = " ".join(filled.client.get("/readyz").json()["hints"])
+    assert "documents/ and the database do not belong together" in hints
+    assert "models/" in hints
+    assert "doctor" in hints
+    assert "do not belong together" in filled.log()
+    assert filled.stop() == 0
     told = command(filled, "doctor")
     assert told.returncode == 1
     assert "doctor --adopt" in told.stdout

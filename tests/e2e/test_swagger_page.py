@@ -18,10 +18,16 @@ QUESTIONS = ROOT / "examples" / "eval.csv"
 TRAIN = ROOT / "examples" / "train.csv"
 
 
-@pytest.fixture
-def page(server: Server) -> Iterator[SwaggerPage]:
-    with swagger_page(str(server.client.base_url).rstrip("/")) as page:
+@pytest.fixture(scope="module")
+def opened(running: Server) -> Iterator[SwaggerPage]:
+    with swagger_page(str(running.client.base_url).rstrip("/")) as page:
         yield page
+
+
+@pytest.fixture
+def page(opened: SwaggerPage) -> SwaggerPage:
+    opened.reload()
+    return opened
 
 
 def test_the_main_job_is_done_on_the_swagger_page(page: SwaggerPage) -> None:
@@ -75,7 +81,7 @@ def test_a_collection_is_made_filled_and_deleted_on_the_swagger_page(page: Swagg
     status, shown = page.execute("get_collection", collection="handbooks")
     assert (status, shown) == (200, {**made, "documents": 1})
     status, listed = page.execute("list_collections")
-    assert (status, listed["collections"]) == (200, [shown])
+    assert (status, shown in listed["collections"]) == (200, True)
     status, deleted = page.execute("delete_collection", collection=made["id"])
     assert (status, deleted["deleted"]) == (200, ["handbook.pdf"])
     status, refused = page.execute("get_collection", collection="handbooks")
@@ -110,7 +116,7 @@ def test_a_dataset_is_looked_at_and_trained_on_by_its_id_on_the_swagger_page(
     )
     assert (status, plan["rows"]) == (200, 68)
     status, listed = page.execute("list_datasets")
-    assert (status, [one["dataset_id"] for one in listed["datasets"]]) == (200, [id])
+    assert (status, id in [one["dataset_id"] for one in listed["datasets"]]) == (200, True)
     status, deleted = page.execute("delete_dataset", id=id)
     assert (status, deleted["dataset_id"]) == (200, id)
 
