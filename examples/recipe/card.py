@@ -31,7 +31,7 @@ training text never holds ({count} cases each):
 |---|---|
 {abilities}
 
-Of {fixed_cases} fixed cases (`tests/data/demo_cases.jsonl`) it gets {fixed_right} right.
+{served}Of {fixed_cases} fixed cases (`tests/data/demo_cases.jsonl`) it gets {fixed_right} right.
 
 It reads the sentence forms of `examples/recipe/forms.toml` and what is close to them. Sentences of other kinds,
 passages above about 60 words and more than six passages are often misread, and an answer is always short:
@@ -53,6 +53,19 @@ One run on one learning-rate schedule made it: `--tokens 46 --minutes 108`, ende
 `examples/recipe/make.py` are that run by tokens alone; on one machine they give the same bytes each time. Loss was
 flat in the end. What is still wrong is nearly always the choice between two near-equal sentences: a larger model or
 longer training, not more of the decay, would be the next thing to try.
+{tasks}"""
+SERVED = """\
+Through `/v1/chat/completions` of a service with llama.cpp (`examples/recipe/served.py`), greedily, with functions,
+schemas, names and values that the training text never holds ({count} cases each):
+
+| task | right |
+|---|---|
+{rows}
+
+"""
+TASKS = """
+Then it learned JSON and calls of functions: `--tasks`, {million_tokens:.1f} M tokens in {steps} steps and {minutes:.0f}
+minutes, seed {seed}, {threads} thread, at 0.4 of the rate, which falls from the start.
 """
 
 
@@ -65,6 +78,7 @@ def write_abilities(
 ) -> None:
     """`abilities.json`; a test holds the model to the floor of the fixed cases."""
     right, total = fixed
+    known = read_abilities(folder) if (folder / "abilities.json").exists() else {}
     found = {
         "exact_match_percent": dict(scores),
         "cases_each": count,
@@ -73,12 +87,30 @@ def write_abilities(
         "fixed_cases_floor": max(0, right - 2),
         "training": dict(training),
     }
-    (folder / "abilities.json").write_text(json.dumps(found, indent=2) + "\n")
+    if "tasks" in training and "served" in known:
+        found["served"] = known["served"]
+    _write(folder, found)
+
+
+def write_served(folder: Path, count: int, scores: Mapping[str, float]) -> None:
+    """What was measured through a service, beside what `abilities.json` says already."""
+    served = {"cases_each": count, "percent": dict(scores)}
+    _write(folder, {**read_abilities(folder), "served": served})
+
+
+def read_abilities(folder: Path) -> dict[str, Any]:
+    """`abilities.json`."""
+    found: dict[str, Any] = json.loads((folder / "abilities.json").read_text())
+    return found
+
+
+def _write(folder: Path, abilities: Mapping[str, Any]) -> None:
+    (folder / "abilities.json").write_text(json.dumps(abilities, indent=2) + "\n")
 
 
 def write_card(folder: Path, parameters: int) -> None:
     """`README.md`, from `abilities.json`."""
-    found = json.loads((folder / "abilities.json").read_text())
+    found = read_abilities(folder)
     training = found["training"]
     text = CARD.format(
         abilities="\n".join(
@@ -100,8 +132,20 @@ def write_card(folder: Path, parameters: int) -> None:
         steps=training["steps"],
         minutes=training["seconds"] / 60,
         threads=training["threads"],
+        served=_served(found["served"]) if "served" in found else "",
+        tasks=_tasks(training["tasks"]) if "tasks" in training else "",
     )
     (folder / "README.md").write_text(text)
+
+
+def _served(served: Mapping[str, Any]) -> str:
+    rows = "\n".join(f"| {kind} | {score} % |" for kind, score in served["percent"].items())
+    return SERVED.format(count=served["cases_each"], rows=rows)
+
+
+def _tasks(tasks: Mapping[str, Any]) -> str:
+    took = {"million_tokens": tasks["tokens"] / 1e6, "minutes": tasks["seconds"] / 60}
+    return TASKS.format(**{**tasks, **took})
 
 
 def write_cases(path: Path, cases: Sequence[Case]) -> None:

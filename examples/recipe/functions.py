@@ -118,32 +118,37 @@ class Functions:
         return one
 
     def request(self, function: Function) -> Request:
-        """A wish that the function fulfils."""
+        """A wish that the function fulfils. Texts mostly stand in quotes, where they have the tokens of JSON."""
         r = self.random
         values = {one.name: one.draw(self.draw) for one in function.arguments}
+        mark = '"' if r.random() < (0.3 if function.questions else 0.7) else ""
+        said = {one.name: _said(one, values[one.name], mark) for one in function.arguments}
         if function.questions:
-            return Request(
-                r.choice(function.questions).format(*values.values()), function.name, values
-            )
-        said = [*function.arguments]
+            text = r.choice(function.questions).format(*said.values())
+            return Request(text, function.name, values)
+        order = [*function.arguments]
         if r.random() < 0.25:
-            r.shuffle(said)
+            r.shuffle(order)
         phrases = ""
-        for one in said:
-            phrases += self._phrase(one, values[one.name], phrases)
+        for one in order:
+            phrases += self._phrase(one, said[one.name], phrases)
         verb = function.verbs[r.random() < 0.2]
         text = r.choice(WORDS["requests"]).format(
-            v=verb, V=capital(verb), s=_article(function.thing), o=function.thing, a=phrases
+            v=verb,
+            V=capital(verb),
+            s=_article(function.thing),
+            o=function.thing,
+            a=phrases,
         )
         return Request(text, function.name, values)
 
-    def _phrase(self, argument: Argument, value: Value, before: str) -> str:
+    def _phrase(self, argument: Argument, said: str, before: str) -> str:
         """How an argument is said; by its name where the preposition was used before."""
         own = argument.phrases and self.random.random() < 0.6
         form = self.random.choice(argument.phrases if own else WORDS["phrases"])
         if form[:4] in before:
             form = self.random.choice(WORDS["phrases"])
-        return form.format(n=argument.name.replace("_", " "), v=value)
+        return form.format(n=argument.name.replace("_", " "), v=said)
 
     def _arguments(self) -> tuple[Argument, ...]:
         r = self.random
@@ -173,3 +178,9 @@ class Functions:
 
 def _article(thing: str) -> str:
     return "an" if thing[0] in "aeiou" else "a"
+
+
+def _said(argument: Argument, value: Value, mark: str) -> str:
+    """A value as it is said; only free texts stand in quotes."""
+    is_text = isinstance(value, str) and not argument.among
+    return f"{mark}{value}{mark}" if is_text else str(value)

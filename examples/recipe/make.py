@@ -1,14 +1,14 @@
 """Make the demo model of `examples/demo_model` from nothing: tokenizer, weights, abilities, card, fixed cases.
 
     python examples/recipe/make.py
+    python examples/recipe/make.py --tasks --tokens 4
     python examples/recipe/make.py --measure-only
 
 Training takes about two hours of one core of a recent CPU. No data and no weights are read; the same seed gives the
-same text.
+same text. With `--tasks` the model that is there goes on, and learns JSON and calls of functions too.
 """
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -22,10 +22,16 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from examples.recipe.card import read_cases, write_abilities, write_card, write_cases
+from examples.recipe.card import (
+    read_abilities,
+    read_cases,
+    write_abilities,
+    write_card,
+    write_cases,
+)
 from examples.recipe.export import export_model
-from examples.recipe.measure import cases, measure
-from examples.recipe.model import make_tokenizer
+from examples.recipe.measure import cases, measure, task_cases
+from examples.recipe.model import CHAT_TEMPLATE, make_tokenizer
 from examples.recipe.training import Plan, train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +53,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--no-compile", action="store_true", help="slower, without a C++ compiler")
     parser.add_argument("--cases", type=int, default=200, help="cases of each kind to measure")
     parser.add_argument(
-        "--resume", action="store_true", help="train on from the model in --out, at 0.4 of the rate"
+        "--tasks",
+        action="store_true",
+        help="the second stage, from the model in --out: JSON and calls too, at 0.4 of the rate",
     )
     parser.add_argument(
         "--measure-only", action="store_true", help="measure the model that is there"
@@ -72,11 +80,12 @@ def make(options: argparse.Namespace) -> dict[str, Any]:
     )
     plan = Plan(int(options.tokens * 1e6), options.seed, options.minutes * 60)
     weights = None
-    if options.resume:
+    if options.tasks:
+        tokenizer.chat_template = CHAT_TEMPLATE
         weights = {
             name: w.float() for name, w in load_file(options.out / "model.safetensors").items()
         }
-        plan = replace(plan, matrix_rate=0.0024, vector_rate=2.4e-4, decay_from=0.0)
+        plan = replace(plan, text="tasks", matrix_rate=0.0024, vector_rate=2.4e-4, decay_from=0.0)
     done = train(
         plan,
         tokenizer,
@@ -86,7 +95,8 @@ def make(options: argparse.Namespace) -> dict[str, Any]:
         is_compiled=not options.no_compile,
         weights=weights,
     )
-    return {**done._asdict(), "seed": options.seed, "threads": options.threads}
+    took = {**done._asdict(), "seed": options.seed, "threads": options.threads}
+    return {**read_abilities(options.out)["training"], "tasks": took} if options.tasks else took
 
 
 def judge(options: argparse.Namespace, training: dict[str, Any]) -> None:
@@ -99,7 +109,10 @@ def judge(options: argparse.Namespace, training: dict[str, Any]) -> None:
     fixed = read_cases(CASES)
     _, said = measure(model, tokenizer, fixed)
     right = sum(reply == case.expected for reply, case in zip(said, fixed, strict=True))
-    scores, _ = measure(model, tokenizer, cases(options.cases, MEASURE_SEED))
+    todo = cases(options.cases, MEASURE_SEED)
+    if "tasks" in training:
+        todo += task_cases(options.cases, MEASURE_SEED)
+    scores, _ = measure(model, tokenizer, todo)
     for kind, score in scores.items():
         log(f"{score:5} % {kind}")
     write_abilities(folder, scores, options.cases, (right, len(fixed)), training)
@@ -110,10 +123,8 @@ def main() -> None:
     """Train, or take what is there, and measure it."""
     options = arguments()
     torch.set_num_threads(options.threads)
-    if options.measure_only:
-        training = json.loads((options.out / "abilities.json").read_text())["training"]
-    else:
-        training = make(options)
+    is_made = options.measure_only
+    training = read_abilities(options.out)["training"] if is_made else make(options)
     judge(options, training)
 
 

@@ -68,10 +68,12 @@ class Records:
         self.writer = writer
         self.draw = writer.draw
         self.random: Random = writer.random
+        self._mark = ""
 
     def record(self) -> Record:
-        """A text, a schema of one to four fields, and the object."""
+        """A text, a schema of one to four fields, and the object. Texts mostly stand in quotes, as for functions."""
         r = self.random
+        self._mark = '"' if r.random() < 0.65 else ""
         chosen, text = self._usual() if r.random() < 0.15 else self._drawn()
         keys = [field.name for field in chosen]
         schema = {
@@ -94,7 +96,7 @@ class Records:
         for name, kind in row["kinds"].items():
             is_number = kind == "integer"
             value = int(self.draw.number(2, 2030)) if is_number else draw_value(self.draw, kind)
-            values[name] = value
+            values[name] = value if is_number else self._quoted(value)
             schema = {"type": "integer" if is_number else "string"}
             fields.append(Field(name, schema, value, ""))
         kept = r.sample(fields, r.randint(1, len(fields))) if r.random() < 0.4 else fields
@@ -155,7 +157,11 @@ class Records:
             value, schema = draw_value(self.draw, kind), {"type": "string"}
         if r.random() < 0.07 and "enum" not in schema:
             return Field(name, schema, NOTHING[schema["type"]], "")
-        return Field(name, schema, value, self._line(entity, noun, str(value)))
+        said = str(value) if schema != {"type": "string"} else self._quoted(value)
+        return Field(name, schema, value, self._line(entity, noun, said))
+
+    def _quoted(self, text: str) -> str:
+        return f"{self._mark}{text}{self._mark}"
 
     def _line(self, entity: str, noun: str, value: str) -> str:
         r = self.random
@@ -195,7 +201,7 @@ class Records:
         noun = r.choice(THINGS)
         make = r.choice((self.draw.name, self.draw.word, lambda: r.choice(COLOURS)))
         items = [make() for _ in range(r.choice((1, 2, 2, 3)))]
-        *most, last = items
+        *most, last = map(self._quoted, items)
         listed = f"{', '.join(most)} and {last}" if most else last
         said = r.choice(("The {n}s are {v}.", "{N}s: {v}", "The {n}s: {v}."))
         schema = {"type": "array", "items": {"type": "string"}}

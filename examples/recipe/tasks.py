@@ -1,6 +1,7 @@
 """Conversations of the second stage: JSON by a schema, and calls of functions, chosen or demanded."""
 
 import json
+from collections.abc import Sequence
 
 from examples.recipe.functions import CANNOT, WORDS, Function, Functions, Request
 from examples.recipe.prompts import forced_prompt
@@ -52,11 +53,12 @@ class Tasks(Conversations):
         fits: float = 0.65,
         system: float = 0.4,
         *,
+        offered: Sequence[int] = (1, 2, 2, 2, 3),
         ends_with_call: bool = False,
     ) -> Sample:
-        """Functions are offered, and one of them is called, or none when none fits."""
+        """So many functions are offered, and one of them is called, or none when none fits."""
         r = self.random
-        functions = self.functions.offered(r.choice((1, 2, 2, 2, 3)))
+        functions = self.functions.offered(r.choice(offered))
         known = r.random() < system
         persona, name, role, company = (
             self.persona() if known else ("", "", "a small assistant", "")
@@ -115,10 +117,10 @@ class Tasks(Conversations):
         """A sample of the second stage."""
         r = self.random
         which = r.random()
-        if which < 0.42:
+        if which < 0.36:
             return self.draw(1.0)
-        if which < 0.62:
-            return self.record(r.choice((1, 1, 2, 3)))
-        if which < 0.68:
+        if which < 0.65:
+            return self.record(r.choice((1, 2, 3, 4)))
+        if which < 0.71:
             return self.demanded()
         return self.called(r.choice((1, 2, 3, 4)))
