@@ -32,7 +32,7 @@ def turn(role: str, content: str) -> Message:
 class Conversations:
     """Draws conversations of every kind."""
 
-    questions = (1, 4, 6, 8, 10)
+    questions: tuple[int, ...] = (1, 4, 6, 8, 10)
     """How many may be asked about one context."""
 
     def __init__(self, seed: int | str, held_out: bool = False) -> None:
