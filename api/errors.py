@@ -236,14 +236,14 @@ class PromptTooLong(Unusable):
     def __init__(
         self, tokens: int, limit: int, *, answer: int = 1, context_can_grow: bool = True
     ) -> None:
-        """`limit` is what the context leaves beside `answer` tokens; whether `num_ctx` may be larger than it is."""
+        """`limit` is what the context leaves beside `answer` tokens; whether `num_ctx` may grow. 0 `tokens`: unsaid."""
         beside = f" beside an answer of {answer}" if answer > 1 else ""
         ways = ["shorten it"] if limit or answer == 1 else []
         ways += ["ask for a smaller max_tokens"] if answer > 1 else []
         ways += ["raise num_ctx"] if context_can_grow else []
+        fact = f"needs {tokens} tokens and the context leaves room for {limit}{beside}"
         super().__init__(
-            f"The prompt needs {tokens} tokens and the context leaves room for {limit}{beside}. "
-            f"{', or '.join(ways).capitalize()}.",
+            f"The prompt {fact if tokens else 'is longer than its model reads'}. {', or '.join(ways).capitalize()}.",
             prompt_tokens=tokens,
             limit_tokens=limit,
         )

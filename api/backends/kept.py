@@ -10,13 +10,15 @@ from api.runtime import personas
 from api.runtime.openai_style.client import Bounds
 from api.runtime.openai_style.directory import RemoteModel
 from api.store.backends import BackEndRow, BackEnds, RemoteModelRow
+from api.store.collections import Collections
 
 
 class Kept:
     """`directory.Keeper` over the store; its methods block."""
 
-    def __init__(self, rows: BackEnds) -> None:
+    def __init__(self, rows: BackEnds, collections: Collections) -> None:
         self._rows = rows
+        self._collections = collections
 
     def back_ends(self) -> list[BackEnd]:
         """Every back end."""
@@ -25,6 +27,10 @@ class Kept:
     def models(self) -> list[RemoteModel]:
         """Every model on any of them."""
         return [_model(row) for row in self._rows.models()]
+
+    def embedded_by(self, models: Collection[str]) -> list[str]:
+        """Names of the collections, of any workspace, that models of these names embed."""
+        return self._collections.embedded_by(models)
 
     def put_back_end(
         self, back_end: BackEnd, models: Collection[RemoteModel], without: Collection[str]

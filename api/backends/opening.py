@@ -9,4 +9,4 @@ from api.store import Store
 
 def open_back_ends(settings: Settings, store: Store) -> BackEnds:
     """The back ends as they are kept; none of them is asked anything."""
-    return BackEnds(Kept(store.back_ends), Keys(settings.data_dir / "keys"))
+    return BackEnds(Kept(store.back_ends, store.collections), Keys(settings.data_dir / "keys"))

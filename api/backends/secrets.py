@@ -1,5 +1,6 @@
 """Keys of back ends: each in a file that nobody else may read, or in the environment. Written, never told."""
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -7,52 +8,47 @@ from pathlib import Path
 from api.errors import InvalidOption
 from api.settings.environment import secret
 
+LOGGER = logging.getLogger("api")
 MAX_KEY_CHARACTERS = 4096
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,90}_API_KEY")
 _OURS = "LLM_FASTAPI_API_KEY"
 
 
 class Keys:
-    """The keys by the names of their back ends, which are sound file names."""
+    """The keys that lie in files, by the names of their back ends, which are sound file names. Its methods block."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[str, str] = {}
 
-    def of(self, name: str, variable: str) -> str:
-        """The key of a back end; empty where it has none."""
-        if variable:
-            return secret(variable)
-        if name not in self._known:
-            try:
-                self._known[name] = (self._folder / name).read_text(encoding="utf-8")
-            except FileNotFoundError:
-                self._known[name] = ""
-        return self._known[name]
+    def of(self, name: str) -> str:
+        """The key of a back end; empty where it has none, or none that can be read."""
+        try:
+            return (self._folder / name).read_text(encoding="ascii")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeError):
+            LOGGER.warning("The key of the back end %r cannot be read. Give it again.", name)
+            return ""
 
-    def write(self, name: str, key: str) -> None:
-        """Keep a key, in place of one of before; who reads it meanwhile reads a whole one."""
-        check_key(key)
+    def put(self, name: str, key: str) -> None:
+        """Keep a key in place of one of before, or none; who reads it meanwhile reads a whole one."""
+        if not key:
+            (self._folder / name).unlink(missing_ok=True)
+            return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         written = self._folder / f".{name}"
         descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
             os.fchmod(descriptor, 0o600)
             file.write(key)
             file.flush()
             os.fsync(descriptor)
         written.replace(self._folder / name)
-        self._known[name] = key
-
-    def remove(self, name: str) -> None:
-        """Keep it no more."""
-        self._known.pop(name, None)
-        (self._folder / name).unlink(missing_ok=True)
 
     def where(self, name: str, variable: str) -> str:
         """Where a key is: `file`, the variable, or `none`."""
-        return variable or ("file" if self.of(name, "") else "none")
+        return variable or ("file" if (self._folder / name).is_file() else "none")
 
 
 def check_key(key: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 from api.errors import ModelNotFound, NameTaken
@@ -79,7 +80,7 @@ class RoutedRuntime(RuntimeOver):
         """Delete a model."""
         await self._of(name).delete_model(name)
 
-    def chat(
+    async def chat(
         self,
         model: ModelRef,
         messages: Sequence[Message],
@@ -88,16 +89,23 @@ class RoutedRuntime(RuntimeOver):
         least_tokens: int | None = None,
         prompt_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
-        """Answer in pieces."""
-        return self._of(model).chat(
+        """Answer in pieces. Where the model runs is looked up when the first is asked for: it may change while somebody
+        waits for a place.
+        """
+        answering = self._of(model).chat(
             model, messages, options, least_tokens=least_tokens, prompt_tokens=prompt_tokens
         )
+        async with aclosing(answering) as pieces:
+            async for piece in pieces:
+                yield piece
 
-    def complete(
+    async def complete(
         self, model: ModelRef, prompt: str, options: Options
     ) -> AsyncGenerator[Piece, None]:
-        """Go on with a text in pieces."""
-        return self._of(model).complete(model, prompt, options)
+        """Go on with a text in pieces; likewise."""
+        async with aclosing(self._of(model).complete(model, prompt, options)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def count_tokens(
         self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from api.errors import CollectionNotFound, NameTaken, ReadOnly
-from api.names import FOR_ALL, WORKSPACE, collection_key
+from api.names import FOR_ALL, WORKSPACE, collection_key, model_key
 from api.store.database import Database, among, batches
 from api.store.tables import IS_FOUND, collections, documents, seen_by, within
 
@@ -106,6 +106,14 @@ class Collections:
         query = select(collections.c.embedder).where(collections.c.embedder != "").distinct()
         with self._database.read() as connection:
             return set(connection.execute(query).scalars())
+
+    def embedded_by(self, models: Iterable[str]) -> list[str]:
+        """The names of the collections of all workspaces that models of these names embed, by the alphabet."""
+        keys = {model_key(name) for name in models}
+        query = select(collections.c.name, collections.c.embedder).where(IS_FOUND)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return sorted(row.name for row in rows if model_key(row.embedder) in keys)
 
     def of_model(self, model: str) -> Collection:
         """A model's default collection, made on first use; that for all models when the name is empty."""

@@ -1,7 +1,9 @@
 """The wire to a back end: each provider's peculiarities, what goes wrong, what is tried again, and the bounds."""
 
 import asyncio
+import json
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -183,6 +185,49 @@ async def test_who_is_too_busy_is_asked_again_when_it_says(stand_in: StandIn, ad
     assert len(waits) == 3
 
 
+async def test_time_is_bounded_also_before_there_is_a_connection_and_for_the_whole(
+    stand_in: StandIn, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with over(address, "stalling", total_seconds=0.2) as runtime:
+        with pytest.raises(BackEndSilent, match="too long"):
+            await said(runtime, "stalling")
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        queued = [socket.socket() for _ in range(2)]
+        for one in queued:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
+        async with over(f"http://127.0.0.1:{port}", retries=0, connect_seconds=0.1) as runtime:
+            with pytest.raises(Unavailable, match="cannot be reached"):
+                await said(runtime)
+        for one in queued:
+            one.close()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(0.3))
+    async with over("http://models.example", retries=0, connect_seconds=0.1) as runtime:
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await said(runtime)
+
+
+async def test_who_is_too_busy_for_the_whole_time_is_told_as_that() -> None:
+    busy = httpx2.MockTransport(lambda _: httpx2.Response(429, headers={"Retry-After": "9"}))
+    async with over("http://127.0.0.1:9", transport=busy, total_seconds=5) as runtime:
+        with pytest.raises(TooManyRequests) as refused:
+            await said(runtime)
+    assert refused.value.retry_after_seconds == 9
+
+
+async def test_a_line_ends_at_a_line_feed_and_is_not_endless() -> None:
+    odd = "one\u2028two\x85three\x0cfour"
+    delta = json.dumps({"choices": [{"delta": {"content": odd}}]}, ensure_ascii=False)
+    end = '{"choices": [{"delta": {}, "finish_reason": "stop"}]}'
+    streams = [f"data: {delta}\r\n\r\ndata: {end}".encode(), b"data: " + b"x" * 2**23]
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=streams.pop(0)))
+    async with over("http://127.0.0.1:9", transport=transport) as runtime:
+        assert text(await said(runtime)) == odd
+        with pytest.raises(BackEndFailed, match="a line of more than"):
+            await said(runtime)
+
+
 async def test_a_thousand_streams_are_answered_or_told_when_to_come_again() -> None:
     open_now = most = 0
 
@@ -349,3 +394,9 @@ def test_a_prompt_that_is_too_long_is_known_in_the_words_of_several(
     error = refusal("cellar", "big", 400, content, "")
     assert isinstance(error, PromptTooLong)
     assert (error.extra["prompt_tokens"], error.extra["limit_tokens"]) == (tokens, limit)
+
+
+def test_a_key_that_is_shown_is_not_shown_here() -> None:
+    said = b'{"error": {"message": "sk\\/1+2 is not allowed"}}'
+    error = refusal("cellar", "big", 500, said, "", key="sk/1+2")
+    assert error.detail.endswith("*** is not allowed")

@@ -3,13 +3,14 @@
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from api.runtime import Message, Options, Piece
 from tests.backends.stand_in import KEY, StandIn
 from tests.service import Service, open_service
 
@@ -106,6 +107,58 @@ def test_a_key_of_the_environment_is_named(
     assert os.environ["CELLAR_API_KEY"] == KEY
 
 
+def test_a_model_that_embeds_a_collection_stays(
+    service: Service, stand_in: StandIn, address: str
+) -> None:
+    client = service.client
+    made(client, address)
+    collection = client.post("/collections", json={"name": "handbooks", "embedder": "vectors"})
+    assert collection.status_code == 201, collection.text
+    for refusal in (
+        client.delete("/backends/cellar"),
+        client.patch("/backends/cellar", json={"models": {"big": "big"}}),
+        client.patch("/backends/cellar", json={"models": {"vectors": "vectors"}}),
+    ):
+        assert refusal.status_code == 409
+        assert "handbooks" in refusal.json()["detail"]
+    assert list(client.get("/backends/cellar").json()["models"]) == ["big", "vectors"]
+    assert client.delete(f"/collections/{collection.json()['id']}").status_code == 200
+    assert client.delete("/backends/cellar").status_code == 200
+
+
+def test_who_waits_meets_a_change_and_what_runs_keeps_the_key_of_its_address(
+    service: Service, stand_in: StandIn, address: str
+) -> None:
+    made(service.client, address)
+    services = service.app.state.services
+    running = services.back_ends.behind("big")
+    waiting = services.runtime.chat("big", [Message("user", "Hello")], Options())
+    change = {"key": "another", "models": {"big": "json"}}
+    assert service.client.patch("/backends/cellar", json=change).status_code == 200
+
+    async def said(stream: AsyncGenerator[Piece, None]) -> str:
+        return "".join([piece.text async for piece in stream])
+
+    assert service.client.portal
+    assert service.client.portal.call(said, waiting) == '{"city": "Rome"}'
+    assert stand_in.sent[-1][2]["authorization"] == "Bearer another"
+    late = running.chat("big", [Message("user", "Hello")], Options())
+    assert service.client.portal.call(said, late)
+    assert stand_in.sent[-1][2]["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_key_that_was_left_behind_is_sent_to_nobody(
+    service: Service, stand_in: StandIn, address: str
+) -> None:
+    folder = Path(service.app.state.services.settings.data_dir) / "keys"
+    folder.mkdir()
+    (folder / "cellar").write_text("of somebody else")
+    told = made(service.client, address, key=None)
+    assert told["key"] == "none"
+    service.client.post("/generate", json={"modelName": "big", "user_prompt": "Hello"})
+    assert "authorization" not in stand_in.sent[-1][2]
+
+
 def test_one_that_does_not_answer_is_made_and_keeps_the_service_ready(service: Service) -> None:
     said = {"base_url": "http://127.0.0.1:9/v1", "models": {"far": "far"}, "retries": 0}
     made = service.client.post("/backends/away", json=said)
@@ -139,6 +192,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         ({"base_url": "https://[64:ff9b::a9fe:a9fe]/v1"}, 422, "base_url"),
         ({"base_url": "https://[2002:a9fe:a9fe::1]/v1"}, 422, "base_url"),
         ({"base_url": "https://[fd00:ec2::254]/v1"}, 422, "base_url"),
+        ({"base_url": "https://[64:ff9b:1::a9fe:a9fe]/v1"}, 422, "base_url"),
+        ({"base_url": "https://[::ffff:0:169.254.169.254]/v1"}, 422, "base_url"),
         ({"base_url": "https://[fe80::1]/v1"}, 422, "base_url"),
         ({"base_url": "https://metadata.google.internal/v1"}, 422, "base_url"),
         ({"base_url": "https://Metadata.Google.Internal./v1"}, 422, "base_url"),

@@ -39,7 +39,7 @@ async def routed_over(home: ModelRuntime, addresses: Mapping[str, str]) -> Route
         abilities = {"embed"} if name == "embedder" else {"chat", "json_schema", "tools"}
         listed = (await client.get("/models"))["data"][0]["id"]
         model = RemoteModel(name, name, listed, 0, frozenset(abilities))
-        models.append(await learned(client, DIALECT, model))
+        models += await learned(client, DIALECT, [model])
     directory = Directory(models)
     runtimes = {
         name: OpenAIStyleRuntime(client, DIALECT, directory) for name, client in clients.items()

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.refusals import ScopeMissing
 from api.backends import Named, Shown
-from api.backends.catalogue import BackEnds, Change
+from api.backends.catalogue import BackEnds
+from api.backends.wanted import Change
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import CallerDep, ServicesDep, request_model
@@ -30,12 +31,17 @@ BackEndName = Annotated[
 ]
 
 
+Remote = Annotated[
+    str, Field(min_length=1, max_length=200, description="Its name there.", examples=["gpt-5"])
+]
+
+
 class NamedModel(BaseModel):
     """A model by the name that its back end has for it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    remote: str = Field(max_length=200, description="Its name there.", examples=["gpt-5"])
+    remote: Remote
     context_length: int | None = Field(
         None, ge=16, le=MOST_CONTEXT, description="Tokens, where the server does not tell."
     )
@@ -82,7 +88,7 @@ class BackEndFields(BaseModel):
         description="What stands before `/chat/completions`; the provider's own when left out.",
         examples=["http://192.168.0.7:8000/v1"],
     )
-    models: dict[str, str | NamedModel] | None = Field(
+    models: dict[str, Remote | NamedModel] | None = Field(
         None,
         max_length=500,
         description="By our names: theirs, or more of each. Of a change: all of them.",
@@ -245,7 +251,9 @@ async def change_back_end(
     responses=problems(404, 409, 422),
 )
 async def delete_back_end(name: BackEndName, back_ends: BackEndsDep) -> DeleteBackEndResponse:
-    """Its models are named no more, and its key is gone; what the server has, stays. Personas over it go first."""
+    """Its models are named no more, and its key is gone; what the server has, stays. Personas over it go first, and
+    collections that it embeds.
+    """
     await back_ends.delete(name)
     return DeleteBackEndResponse(message=f"{name} is deleted.", name=name)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,11 +21,17 @@ _NEVER = tuple(
     ip_network(one)
     for one in (
         *("169.254.0.0/16", "fe80::/10"),  # link-local: the metadata of most clouds
-        *("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"),
+        *("fd00:ec2::/64", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"),
         *("0.0.0.0/8", "::", "224.0.0.0/4", "ff00::/8", "255.255.255.255"),
     )
 )
+_TRANSLATED = tuple(
+    ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")
+)
+"""Whose last four bytes are an IPv4 address that a gateway asks instead."""
 _NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
+_LOOKUPS = ThreadPoolExecutor(8, "lookup")
+"""Beside all other threads: where no name server answers, nobody but who looks up waits for it."""
 
 
 def check_url(url: str, where: str = "base_url") -> str:
@@ -64,8 +72,8 @@ def require_allowed(address: str, host: str, *, encrypted: bool, where: str = "b
 async def resolved(host: str, port: int, *, encrypted: bool, where: str = "base_url") -> list[str]:
     """The addresses of a host, each of which may be asked: one that may not is enough to refuse the host."""
     try:
-        found: list[Any] = await asyncio.get_running_loop().getaddrinfo(
-            host, port, type=socket.SOCK_STREAM
+        found: list[Any] = await asyncio.get_running_loop().run_in_executor(
+            _LOOKUPS, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         )
     except (OSError, UnicodeError) as error:
         raise Unavailable(f"The host {host} cannot be found: {error}.") from error
@@ -80,7 +88,7 @@ def _meant(address: Address) -> Address:
     if isinstance(address, IPv4Address):
         return address
     inner = address.ipv4_mapped or address.sixtofour
-    if inner is None and address in ip_network("64:ff9b::/96"):
+    if inner is None and any(address in network for network in _TRANSLATED):
         inner = IPv4Address(int(address) & 0xFFFFFFFF)
     if inner is None and 1 < int(address) <= 0xFFFFFFFF:  # the form of before
         inner = IPv4Address(int(address))

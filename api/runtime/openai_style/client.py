@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,8 @@ _END_SECONDS = 1.0
 """How long a server may keep a stream open after it has said that it ends."""
 _MOST_BYTES = 64 * 2**20
 """Of an answer that is no stream."""
+_MOST_LINE_BYTES = 4 * 2**20
+"""Of one line of a stream, which is held until its end has come."""
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504, 529})
 _LOST = (
     httpx2.ConnectError,
@@ -55,6 +57,7 @@ class OpenAIClient:
         transport: httpx2.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`transport` is one to go over instead of the network's."""
         self.name = name
         self.base_url = base_url
         self.fault = ""
@@ -65,12 +68,8 @@ class OpenAIClient:
         self._sleep = sleep
         self._open = 0
         self._is_retired = False
-        self._http = httpx2.AsyncClient(
-            transport=JudgedTransport(transport),
-            timeout=httpx2.Timeout(None, connect=self._bounds.connect_seconds),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._transport = transport
+        self._http = self._connections()
 
     async def get(
         self, path: str, *, from_root: bool = False, within_seconds: float | None = None
@@ -97,35 +96,32 @@ class OpenAIClient:
         request = self._request("POST", path, {**body, "stream": True}, from_root=False)
         async with self._translated():
             answer = await self._opened(request, model, bounds, ends)
-            try:
-                lines = answer.aiter_lines()
+            async with aclosing(answer), aclosing(_lines(answer)) as lines:
                 patience = bounds.first_token_seconds
                 while True:
                     async with asyncio.timeout(_least(patience, ends - clock())):
                         line = await anext(lines, None)
-                    if line is None or line.removeprefix("data:").strip() == "[DONE]":
+                    if line is None or line.removeprefix(b"data:").strip() == b"[DONE]":
                         break
-                    if not line.startswith("data:"):
+                    if not line.startswith(b"data:"):
                         continue
                     patience = bounds.idle_seconds
-                    chunk = json.loads(line.removeprefix("data:"))
+                    said = line.removeprefix(b"data:")
+                    chunk = json.loads(said)
                     if chunk.get("error"):
-                        raise self._refusal(model, _status_of(chunk["error"]), line[5:].encode())
+                        raise self._refusal(model, _status_of(chunk["error"]), said)
                     yield chunk
-                with suppress(
-                    TimeoutError, httpx2.HTTPError
-                ):  # read to its end, a connection can be used again
+                # read to its end, a connection can be used again
+                with suppress(TimeoutError, httpx2.HTTPError):
                     async with asyncio.timeout(_END_SECONDS):
                         while await anext(lines, None) is not None:
                             pass
-            finally:
-                await answer.aclose()
 
     async def retire(self) -> None:
-        """Close the connections once the last answer that is under way has ended."""
+        """Close the connections once nothing is under way. Whoever comes later is still answered, over new ones."""
         self._is_retired = True
         if not self._open:
-            await self._http.aclose()
+            await self._drop_connections()
 
     async def close(self) -> None:
         """Close the connections now."""
@@ -135,12 +131,9 @@ class OpenAIClient:
         clock = asyncio.get_running_loop().time
         ends = clock() + bounds.total_seconds
         async with self._translated():
-            answer = await self._opened(request, model, bounds, ends)
-            try:
+            async with aclosing(await self._opened(request, model, bounds, ends)) as answer:
                 async with asyncio.timeout(_least(bounds.first_token_seconds, ends - clock())):
                     content = await _read(answer)
-            finally:
-                await answer.aclose()
             parsed = json.loads(content)
             if not isinstance(parsed, dict):
                 raise TypeError("no object")
@@ -153,27 +146,38 @@ class OpenAIClient:
         clock = asyncio.get_running_loop().time
         for tried in range(bounds.retries + 1):
             wait = _FIRST_WAIT_SECONDS * 2**tried * (0.75 + random.random() / 2)  # noqa: S311
-            is_last = tried == bounds.retries
+            left = bounds.retries - tried
             try:
                 async with asyncio.timeout(_least(bounds.first_token_seconds, ends - clock())):
                     answer = await self._http.send(_copy(request), stream=True)
             except _LOST:
-                if is_last:
+                if not left or clock() + wait > ends:
                     raise
             else:
                 if answer.status_code == httpx2.codes.OK:
                     return answer
-                async with asyncio.timeout(bounds.idle_seconds):
-                    said = await _read(answer)
-                await answer.aclose()
+                async with aclosing(answer):
+                    async with asyncio.timeout(_least(bounds.idle_seconds, ends - clock())):
+                        said = await _read(answer)
                 retry_after = answer.headers.get("retry-after", "")
                 wait = max(wait, seconds_of(retry_after) or 0)
-                if answer.status_code not in _AGAIN or is_last or wait > LONGEST_WAIT_SECONDS:
+                may_wait = wait <= LONGEST_WAIT_SECONDS and clock() + wait <= ends
+                if answer.status_code not in _AGAIN or not left or not may_wait:
                     raise self._refusal(model, answer.status_code, said, retry_after)
-            if clock() + wait > ends:
-                raise TimeoutError
             await self._sleep(wait)
         raise AssertionError("the last try returns or raises")
+
+    def _connections(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            transport=JudgedTransport(self._transport),
+            timeout=httpx2.Timeout(None, connect=self._bounds.connect_seconds),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def _drop_connections(self) -> None:
+        dropped, self._http = self._http, self._connections()
+        await dropped.aclose()
 
     def _request(
         self, method: str, path: str, body: JSONObject | None, from_root: bool
@@ -191,9 +195,7 @@ class OpenAIClient:
             ) from error
 
     def _refusal(self, model: str, status: int, said: bytes, retry_after: str = "") -> ApiError:
-        if key := self._key():  # some show what they refuse
-            said = said.replace(key.encode(), b"***")
-        return refusal(self.name, model, status, said, retry_after)
+        return refusal(self.name, model, status, said, retry_after, key=self._key())
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -225,7 +227,7 @@ class OpenAIClient:
         finally:
             self._open -= 1
             if self._is_retired and not self._open:
-                await self._http.aclose()
+                await self._drop_connections()
 
     def _failed(self, error: ApiError) -> ApiError:
         self.fault = error.detail
@@ -241,6 +243,22 @@ def _copy(request: httpx2.Request) -> httpx2.Request:
     return httpx2.Request(
         request.method, request.url, headers=request.headers, content=request.content
     )
+
+
+async def _lines(answer: httpx2.Response) -> AsyncGenerator[bytes, None]:
+    """The lines of a stream. They end at line feeds alone: what else ends a line in Unicode may stand within JSON."""
+    begun = b""
+    async with aclosing(answer.aiter_bytes()) as parts:
+        async for part in parts:
+            *whole, begun = (begun + part).split(b"\n")
+            for line in whole:
+                yield line.removesuffix(b"\r")
+            if len(begun) > _MOST_LINE_BYTES:
+                raise BackEndFailed(
+                    f"A back end sent a line of more than {_MOST_LINE_BYTES} bytes in a stream."
+                )
+    if begun:
+        yield begun
 
 
 async def _read(answer: httpx2.Response) -> bytes:

@@ -1,6 +1,7 @@
 """What a server says of a model when its back end is made: context, template, size. Servers call it differently."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,35 +15,44 @@ UNKNOWN_CONTEXT = 8192
 """Of a model of whose context neither its server nor who named it says anything."""
 _CONTEXTS = ("max_model_len", "context_length", "context_window", "max_context_length")
 _MOST = 2**50
+_ANSWER_SECONDS = 10.0
 
 
-async def learned(client: OpenAIClient, dialect: Dialect, model: RemoteModel) -> RemoteModel:
-    """A model with what its server tells of it; what was said before stands. `ApiError` where it does not."""
-    listed = (await client.get("/models")).get("data") or ()
-    entries = [one for one in listed if isinstance(one, Mapping) and one.get("id") == model.remote]
-    entry = entries[0] if entries else {}
-    meta = entry.get("meta") if isinstance(entry.get("meta"), Mapping) else {}
-    told = [entry.get(name) for name in _CONTEXTS]
-    template = ""
+async def learned(
+    client: OpenAIClient, dialect: Dialect, models: Collection[RemoteModel]
+) -> list[RemoteModel]:
+    """Models with what their server, which is asked once, tells of them; what was said before stands. `ApiError` where
+    it does not answer.
+    """
+    answer = await client.get("/models", within_seconds=_ANSWER_SECONDS)
+    listed = answer.get("data")
+    entries = {
+        str(one.get("id")): one
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, Mapping)
+    }
+    props: Mapping[str, Any] = {}
     if dialect.counts == "llama.cpp":
-        try:
-            props = await client.get("/props", from_root=True)
-        except ApiError:  # a gateway before it may not have it
-            props = {}
-        template = str(props.get("chat_template") or "")
-        settings = props.get("default_generation_settings")
-        told.insert(0, settings.get("n_ctx") if isinstance(settings, Mapping) else None)
-    context = next((number for one in told if (number := _whole(one))), 0)
-    size = _whole(meta.get("size")) if isinstance(meta, Mapping) else 0
+        with suppress(ApiError):  # a gateway before it may not have it
+            props = await client.get("/props", from_root=True, within_seconds=_ANSWER_SECONDS)
+    return [_known(model, entries.get(model.remote) or {}, props) for model in models]
+
+
+def _known(model: RemoteModel, entry: Mapping[str, Any], props: Mapping[str, Any]) -> RemoteModel:
+    """A model with what its entry in the list says, and its server of itself."""
+    settings, meta = props.get("default_generation_settings"), entry.get("meta")
+    loaded = settings.get("n_ctx") if isinstance(settings, Mapping) else None
+    told = [loaded, *(entry.get(name) for name in _CONTEXTS)]
+    template = str(props.get("chat_template") or "")
     abilities = model.capabilities
-    if template and "tools" in abilities and not shows_tools(template):
+    if template and not shows_tools(template):
         abilities -= {"tools"}  # it would drop them without a word
     return replace(
         model,
-        context_length=model.context_length or context,
+        context_length=model.context_length or next((n for one in told if (n := _whole(one))), 0),
         capabilities=abilities,
         template=template,
-        size_bytes=size,
+        size_bytes=_whole(meta.get("size")) if isinstance(meta, Mapping) else 0,
     )
 
 

@@ -19,6 +19,7 @@ from api.errors import (
 RETRY_SECONDS = 5
 MOST_RETRY_SECONDS = 3600
 _MAX_CHARACTERS = 500
+_MAX_PARAM_CHARACTERS = 100
 _TOO_LONG = re.compile(
     r"maximum context length|context_length_exceeded|exceed_context_size|context (?:size|window)"
     r"|(?:prompt|input)\S* (?:exceeds|is too long|too long)",
@@ -38,10 +39,13 @@ class BackEndSilent(BackEndFailed):
     title = "Back end too slow"
 
 
-def refusal(back_end: str, model: str, status: int, content: bytes, retry_after: str) -> ApiError:
-    """An answer that is an error, of the back end of that name about its own name of a model."""
+def refusal(
+    back_end: str, model: str, status: int, content: bytes, retry_after: str, *, key: str = ""
+) -> ApiError:
+    """An answer that is an error, of the back end of that name about its own name of a model. Some show the key."""
     error = _error(content)
-    said = " ".join(str(error.get("message") or "").split())[:_MAX_CHARACTERS]
+    said = str(error.get("message") or "")
+    said = " ".join((said.replace(key, "***") if key else said).split())[:_MAX_CHARACTERS]
     if status in (401, 403):
         return BackEndFailed(
             f"The back end {back_end!r} does not take the key that it was given ({status}). "
@@ -112,6 +116,6 @@ def _too_long(error: Mapping[str, Any], said: str) -> PromptTooLong:
 
 def _where(error: Mapping[str, Any], said: str) -> dict[str, Any]:
     param = error.get("param")
-    if isinstance(param, str) and param:
+    if isinstance(param, str) and 0 < len(param) <= _MAX_PARAM_CHARACTERS:
         return {"where": _OURS.get(param, param)}
     return {"where": "response_format"} if _SCHEMAS.search(said) else {}

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from dataclasses import replace as changed
@@ -80,9 +80,9 @@ class OpenAIStyleRuntime:
         """What was the matter with the last call; empty after one that was answered."""
         return self._client.fault
 
-    async def learn(self, model: RemoteModel) -> RemoteModel:
-        """A model with what the server tells of it; `ApiError` where it does not answer."""
-        return await learned(self._client, self._dialect, model)
+    async def learn(self, models: Collection[RemoteModel]) -> list[RemoteModel]:
+        """Models with what the server tells of them; `ApiError` where it does not answer."""
+        return await learned(self._client, self._dialect, models)
 
     async def show(self, model: ModelRef) -> ModelInfo:
         """One model."""

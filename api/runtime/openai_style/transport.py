@@ -3,6 +3,7 @@
 A host is looked up and judged for each request; what its name means a moment later does not matter.
 """
 
+import asyncio
 import ssl
 from functools import lru_cache
 
@@ -34,7 +35,10 @@ class JudgedTransport(httpx2.AsyncBaseTransport):
         encrypted = url.scheme == "https"
         port = url.port or (443 if encrypted else 80)
         try:
-            addresses = await resolved(url.host, port, encrypted=encrypted)
+            async with asyncio.timeout(request.extensions.get("timeout", {}).get("connect")):
+                addresses = await resolved(url.host, port, encrypted=encrypted)
+        except TimeoutError as error:
+            raise httpx2.ConnectTimeout(f"{url.host} is not found in time.") from error
         except InvalidOption as error:  # it was allowed when it was given
             raise httpx2.UnsupportedProtocol(error.detail) from error
         except Unavailable as error:
