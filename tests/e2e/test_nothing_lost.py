@@ -39,6 +39,12 @@ def filled(kept: Path, tmp_path: Path) -> Server:
     return Server(tmp_path / "data")
 
 
+def told_by_doctor(server: Server) -> list[str]:
+    """Its lines, but for what the machine has for a sandbox."""
+    lines = command(server, "doctor").stdout.splitlines()
+    return [line for line in lines if not line.startswith("note: Functions run")]
+
+
 def listed(server: Server) -> tuple[list[str], list[str]]:
     """The documents of the persona, and the models."""
     documents = server.client.get("/list_documents", params={"modelName": "ada"}).json()
@@ -73,7 +79,7 @@ def test_a_damaged_database_that_is_moved_away_as_the_message_says_loses_nothing
     adopted = command(filled, "doctor", "--adopt")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr
     assert "imported again as 'handbook.pdf'" in adopted.stdout
-    assert command(filled, "doctor").stdout.splitlines() == WELL
+    assert told_by_doctor(filled) == WELL
     filled.start()
     assert listed(filled) == (["handbook"], ["ada", "demo"])
     assert not any("belong" in hint for hint in filled.client.get("/readyz").json()["hints"])
@@ -92,7 +98,7 @@ def test_a_backup_of_a_running_service_is_restored_by_copying(
     )
     assert hits.json()["hits"]
     assert filled.stop() == 0
-    assert command(filled, "doctor").stdout.splitlines() == WELL
+    assert told_by_doctor(filled) == WELL
 
 
 def test_a_document_that_came_since_the_backup_is_taken_back_though_another_model_has_its_file(
