@@ -134,7 +134,7 @@ class KeyCheck:
         now, spent = seen(), self._auth.spent()
         prompt, completion = now.prompt_tokens or 0, now.completion_tokens or 0
         is_cut = not now.is_whole or now.status == ClientGone.status
-        if now.problem and not is_cut:
+        if now.problem or is_cut:
             prompt = max(prompt, spent.prompt_tokens - spent.beside_prompt)
             completion = max(completion, spent.completion_tokens - spent.beside_completion)
         if is_cut or spent.broken:

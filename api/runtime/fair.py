@@ -99,15 +99,17 @@ class Turns:
         waited: Callable[[str, float], None] = lambda _, __: None,
         clock: Callable[[], float] = time.monotonic,
         line_of: Callable[[str], Line | None] = lambda _: None,
+        waits_for: str = "this model",
     ) -> None:
         """`waited` is told of each model's answers how many seconds they waited for their place. `line_of` says of a
-        model whose places it shares; by itself it has `places`.
+        model whose places it shares; by itself it has `places`. A refusal says what who asks `waits_for`.
         """
         self._line_of = line_of
         self._places = places
         self._waited = waited
         self._clock = clock
         self._most_waiting = most_waiting
+        self._waits_for = waits_for
         self._queues: dict[str, _Queue] = {}
 
     @asynccontextmanager
@@ -138,7 +140,7 @@ class Turns:
             queue.running += 1
             return
         if queue.length >= line.most_waiting:
-            _make_room(queue, asking)
+            _make_room(queue, asking, self._waits_for)
         turn = asyncio.get_running_loop().create_future()
         waiting = queue.behind if asking.in_background else queue.ahead
         waiting.setdefault(asking.key, deque()).append(turn)
@@ -173,13 +175,13 @@ def _serve(queue: _Queue, places: int) -> None:
             turn.set_result(None)
 
 
-def _make_room(queue: _Queue, asking: Asking) -> None:
+def _make_room(queue: _Queue, asking: Asking, waits_for: str) -> None:
     """Turn the last one away of the key that waits most, where the asking one waits less; else who asks is too much.
 
     What is waited for turns away what is not, first.
     """
     refused = TooManyRequests(
-        f"{queue.length} requests wait for this model already. Ask again later.",
+        f"{queue.length} requests wait for {waits_for} already. Ask again later.",
         retry_after_seconds=RETRY_SECONDS,
     )
     crowd = queue.behind or queue.ahead

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import count
+from time import thread_time
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,6 +28,8 @@ from api.errors import InvalidOption
 MAX_SCHEMA_CHARACTERS = 32_768
 MAX_STEPS = 10_000
 """References that are followed for one value; thirty levels of `oneOf` with two each would be a thousand million."""
+MAX_SECONDS = 1.0
+"""Of the processor, for one value: a list of thousands held against thousands of choices would take hours."""
 Schema = Mapping[str, Any]
 _OF_SCHEMAS = ("properties", "$defs", "definitions", "dependentSchemas")
 """Members whose own members are named by people."""
@@ -47,20 +50,42 @@ def _called(draft: str) -> str:
     return draft.rstrip("#").removeprefix("https://").removeprefix("http://")
 
 
+def _unique_items(
+    validator: Any, wanted: Any, items: Any, _schema: Any
+) -> Iterator[ValidationError]:
+    """`uniqueItems` in time that grows with the list alone; the library compares each item with each."""
+    if wanted and validator.is_type(items, "array"):
+        known = {json.dumps(_numbered(one), sort_keys=True) for one in items}
+        if len(known) < len(items):
+            yield ValidationError("has an item twice")
+
+
+def _numbered(value: Any) -> Any:
+    """A value whose numbers are written alike where they are one: 1.0 is 1."""
+    if isinstance(value, Mapping):
+        return {name: _numbered(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_numbered(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 _DRAFTS: Mapping[str, Any] = {
-    _called(one.META_SCHEMA["$schema"]): one
-    for one in (
-        Draft4Validator,
-        Draft6Validator,
-        Draft7Validator,
-        Draft201909Validator,
-        Draft202012Validator,
+    _called(one.META_SCHEMA["$schema"]): extend(
+        one, {"uniqueItems": _unique_items}, version=version
+    )
+    for version, one in (
+        ("draft4", Draft4Validator),
+        ("draft6", Draft6Validator),
+        ("draft7", Draft7Validator),
+        ("draft2019-09", Draft201909Validator),
+        ("draft2020-12", Draft202012Validator),
     )
 }
+"""By what `$schema` says. They take the places of the library's own, which check schemas by each other."""
 
 
 class _Endless(Exception):
-    """Too many references are followed."""
+    """Too many references are followed, or it takes too long."""
 
 
 class _LeadsNowhere(Exception):
@@ -141,6 +166,8 @@ def violation(schema: Schema, value: Any) -> str | None:
         fault: ValidationError | None = best_match(
             validator(bare, registry=Registry()).iter_errors(value)
         )
+    except _Endless:
+        return "it takes too many steps to hold the value against it"
     except Exception as error:  # whatever a foreign schema brings the library to
         return f"the schema cannot be followed ({type(error).__name__.lstrip('_')})"
     return fault and f"at {fault.json_path}, {fault.message[:200]}"
@@ -153,20 +180,21 @@ def _draft(schema: Schema) -> Any:
 
 
 def _counting(validator: Any) -> Any:
-    """A validator that gives up after `MAX_STEPS`."""
-    steps = count(1)
+    """A validator that gives up after `MAX_STEPS` or `MAX_SECONDS`."""
+    steps, end = count(1), thread_time() + MAX_SECONDS
 
-    def counted(follow: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(name: str, follow: Callable[..., Any]) -> Callable[..., Any]:
+        is_step = name in _REFERENCES
+
         def followed(*where: Any) -> Iterator[ValidationError]:
-            if next(steps) > MAX_STEPS:
+            if thread_time() > end or (is_step and next(steps) > MAX_STEPS):
                 raise _Endless
             yield from follow(*where) or ()
 
         return followed
 
     known = validator.VALIDATORS
-    changed = {name: counted(known[name]) for name in _REFERENCES if name in known}
-    return extend(validator, changed)
+    return extend(validator, {name: counted(name, follow) for name, follow in known.items()})
 
 
 def _steps(schema: Any, whole: Schema, known: dict[int, float]) -> float:

@@ -12,6 +12,9 @@ from api.runtime import Options
 from api.runtime.tools import Tool, check_tools
 
 MAX_SOURCE_CHARACTERS = 16_384
+"""Of one source: Python takes up to a tenth of a second to read so much, in which nothing else runs."""
+MAX_SOURCES_CHARACTERS = 65_536
+"""Of all sources of a request."""
 _SIMPLE: Mapping[str, Mapping[str, Any]] = {
     "str": {"type": "string"},
     "int": {"type": "integer"},
@@ -51,6 +54,7 @@ def read_functions(sent: Sequence[str | Mapping[str, Any]], field: str) -> list[
     `errors.InvalidOption` about `field` says what is wrong, of which function and parameter.
     """
     functions: list[Function] = []
+    _require_few_characters(sent, field)
     for number, one in enumerate(sent):
         place = f"{field}[{number}]"
         if isinstance(one, str) and not one.lstrip().startswith("{"):
@@ -69,6 +73,15 @@ def read_functions(sent: Sequence[str | Mapping[str, Any]], field: str) -> list[
     except InvalidOption as error:
         raise InvalidOption(error.detail.replace("tools", field, 1), where=field) from None
     return functions
+
+
+def _require_few_characters(sent: Sequence[str | Mapping[str, Any]], field: str) -> None:
+    characters = sum(len(one) for one in sent if isinstance(one, str))
+    if characters > MAX_SOURCES_CHARACTERS:
+        raise InvalidOption(
+            f"{field}: {characters} characters in all; {MAX_SOURCES_CHARACTERS} are allowed.",
+            where=field,
+        )
 
 
 def read_source(source: str, place: str, field: str) -> list[Function]:
@@ -192,7 +205,10 @@ class _Reader:
         return ast.Constant(value=...) if isinstance(node, ast.Constant) and node.value else node
 
     def _unknown(self, node: ast.expr) -> InvalidOption:
-        told = ast.unparse(node)[:80]
+        try:
+            told = ast.unparse(node)[:80]
+        except ValueError:  # a number of too many digits
+            told = "..."
         return self._refused(f"has the type `{told}`, which is none of {_TYPES}")
 
     def _refused(self, why: str) -> InvalidOption:

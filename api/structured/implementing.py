@@ -122,7 +122,7 @@ def _asked(wanted: Wanted, question: str) -> str:
 
 async def _tried(code: str, wanted: Wanted, sandbox: Sandbox) -> tuple[Any, str | None]:
     """What it returned, or what is wrong with it."""
-    if fault := _unlike(code, wanted.function):
+    if fault := await in_thread(_unlike, code, wanted.function):
         return None, fault
     if wanted.arguments is None:
         return None, (await sandbox.define(code)).reason

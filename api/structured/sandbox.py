@@ -19,6 +19,7 @@ import anyio
 import anyio.to_thread
 
 from api.errors import NotOpened, Unavailable
+from api.runtime.fair import ASKING, Turns
 from api.structured.values import NoValue, read
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ MEMORY_BYTES = 64 * 2**20
 DEPTH = 200
 """Calls within calls."""
 WORKERS = 2
+MOST_WAITING = 64
+"""Calls that may wait for a worker; the keys that wait take turns."""
 MISSING = "Running functions needs the extra `functions`, which is not installed: pip install 'llm-fastapi[functions]'."
 UNBOXED = (
     "Functions run in Monty's worker alone, for the machine has no bubblewrap (`bwrap`) that works. Install it to have "
@@ -73,11 +76,14 @@ class Sandbox:
         self._folder = contextlib.ExitStack()
         self._pool: Monty | None = None
         self._opening = threading.Lock()
-        self._turns = anyio.CapacityLimiter(WORKERS)
+        self._threads = anyio.CapacityLimiter(WORKERS)
+        self._turns = Turns(WORKERS, MOST_WAITING, waits_for="a worker of the sandbox")
         self.is_boxed = False
 
     async def call(self, source: str, name: str, arguments: Mapping[str, Any]) -> Ran:
-        """Run the source and call what it defines by that name. Whatever the code does, it ends in time."""
+        """Run the source and call what it defines by that name. Whatever the code does, it ends in time.
+        `errors.TooManyRequests` where too many calls wait.
+        """
         return await self._run(f"{source}\n{_AS_JSON}_as_json({name}(**{_ARGUMENTS}))", arguments)
 
     async def define(self, source: str) -> Ran:
@@ -86,7 +92,8 @@ class Sandbox:
 
     async def open(self) -> None:
         """Start the workers, where that has not been done."""
-        await anyio.to_thread.run_sync(self._opened, limiter=self._turns)
+        if self._pool is None:
+            await anyio.to_thread.run_sync(self._opened, limiter=self._threads)
 
     def close(self) -> None:
         """End the workers."""
@@ -109,9 +116,10 @@ class Sandbox:
         return "" if self.is_boxed else UNBOXED
 
     async def _run(self, code: str, arguments: Mapping[str, Any]) -> Ran:
-        return await anyio.to_thread.run_sync(
-            self._call, code, dict(arguments), limiter=self._turns
-        )
+        async with self._turns.of("", ASKING.get()):
+            return await anyio.to_thread.run_sync(
+                self._call, code, dict(arguments), limiter=self._threads
+            )
 
     def _call(self, code: str, arguments: dict[str, Any]) -> Ran:
         for _ in range(2):

@@ -1,6 +1,7 @@
 """Tools and schemas apart from a model: what is sound, what a template shows, what a back end's pieces come to."""
 
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -189,7 +190,32 @@ def test_a_schema_that_leads_on_for_ever_is_refused_and_given_up() -> None:
     for schema in (doubling(30), {"$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}}):
         with pytest.raises(InvalidOption, match="too many others, or to itself"):
             check_schema(schema, "it", "place")
-    assert "cannot be followed" in (violation(doubling(30), {"a": 1}) or "")
+    assert "too many steps" in (violation(doubling(30), {"a": 1}) or "")
+
+
+def test_long_lists_are_held_to_schemas_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.runtime.schemas.MAX_SECONDS", 0.05)
+    many = {"type": "array", "items": {"enum": [*range(5000)]}}
+    began = time.thread_time()
+    assert "too many steps" in (violation(many, [-1] * 5000) or "")
+    assert violation({"uniqueItems": True}, [{"a": n} for n in range(3000)]) is None
+    draft_4 = {"$schema": "http://json-schema.org/draft-04/schema#"}
+    check_schema({**draft_4, "enum": [{"a": n} for n in range(2500)]}, "it", "place")
+    assert time.thread_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("items", "is_unique"),
+    [
+        ([1, 1.0], False),
+        ([1, True], True),
+        ([[1.0], [1]], False),
+        ([1, "1", None, "null"], True),
+        ([{"a": 1, "b": 2}, {"b": 2.0, "a": 1}], False),
+    ],
+)
+def test_items_are_the_same_where_their_values_are(items: list[Any], is_unique: bool) -> None:
+    assert (violation({"uniqueItems": True}, items) is None) == is_unique
 
 
 @pytest.mark.parametrize("draft", [5, "http://[", "https://example.org/mine", None, ["x"]])

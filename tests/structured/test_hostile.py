@@ -240,6 +240,11 @@ SOURCES = {
     "half a description": ('def f(a: Annotated[str, "\\ud800"]): ...', "half a character"),
     "a null byte": ("def f(): ...\0", "no Python"),
     "a long number": ("x = " + "9" * 9000, "no Python"),
+    "a long number for a type": ("def f(a: 0x" + "f" * 9000 + "): ...", "has the type"),
+    "a long number in a list": (
+        "def f(a: Literal[0x" + "f" * 9000 + ", 2.5]): ...",
+        "has the type",
+    ),
     "too long": ("#" * 20_000, "16384 are allowed"),
     "no function": ("import os\nos.system('id')", "defines no function"),
     "an unknown type": ("def f(a: __import__('os')): ...", "has the type"),
@@ -261,6 +266,15 @@ def test_sources_are_read_and_never_run(opened: Service, name: str) -> None:
     )
     assert status in (400, 422)
     assert why in problem["detail"]
+
+
+def test_the_sources_of_a_request_are_bounded_together(opened: Service) -> None:
+    sent = {"user_prompt": "Do it.", "functions": ["#" * 15_000] * 5}
+    status, problem = answered(opened, "/generate", sent, "{}")
+    assert (status, "75000 characters in all; 65536 are allowed" in problem["detail"]) == (
+        422,
+        True,
+    )
 
 
 @pytest.mark.parametrize("code", ["return open(path).read()", "while True:\n        pass"])

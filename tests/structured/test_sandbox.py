@@ -1,5 +1,6 @@
 """The worker that runs what somebody else wrote: its bounds, its box, and what becomes of it when it is taken away."""
 
+import asyncio
 import shutil
 import socket
 import subprocess
@@ -11,8 +12,9 @@ from typing import Any, cast
 
 import pytest
 
-from api.errors import NotOpened
-from api.structured.sandbox import MISSING, UNBOXED, Sandbox, box
+from api.errors import NotOpened, TooManyRequests
+from api.runtime.fair import ASKING, Asking
+from api.structured.sandbox import MISSING, MOST_WAITING, UNBOXED, WORKERS, Sandbox, box
 
 pytestmark = pytest.mark.anyio
 ONE = "def one():\n    return 1"
@@ -61,6 +63,31 @@ async def test_without_the_extra_its_name_is_told(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(NotOpened, match=r"llm-fastapi\[functions\]"):
         await Sandbox(None).call(ONE, "one", {})
     assert await Sandbox(None).note() == MISSING
+
+
+async def test_one_key_s_slow_calls_do_not_hold_up_another_s() -> None:
+    sandbox = Sandbox(None, seconds=0.1)
+    await sandbox.open()
+    ended: list[str] = []
+
+    async def call(key: str) -> None:
+        ASKING.set(Asking(key))
+        try:
+            await sandbox.call("def ever():\n    while True: pass", "ever", {})
+            ended.append(key)
+        except TooManyRequests as error:
+            ended.append(error.detail)
+
+    many = [asyncio.create_task(call("many")) for _ in range(WORKERS + MOST_WAITING)]
+    await asyncio.sleep(0)
+    await call("one")
+    assert ended.count("many") <= 3 * WORKERS
+    refused = f"{MOST_WAITING} requests wait for a worker of the sandbox already. Ask again later."
+    assert ended.count(refused) == 1
+    for task in many:
+        task.cancel()
+    await asyncio.gather(*many, return_exceptions=True)
+    sandbox.close()
 
 
 async def test_two_seconds_and_no_more() -> None:
