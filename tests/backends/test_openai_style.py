@@ -228,6 +228,15 @@ async def test_a_line_ends_at_a_line_feed_and_is_not_endless() -> None:
             await said(runtime)
 
 
+async def test_a_server_that_lists_no_models_is_no_fault() -> None:
+    missing = httpx2.MockTransport(lambda _: httpx2.Response(404))
+    async with over("http://127.0.0.1:9", transport=missing) as runtime:
+        assert await runtime.check() == ()
+        with pytest.raises(BackEndFailed, match="has no 'big'"):
+            await said(runtime)
+        assert "has no 'big'" in runtime.fault
+
+
 async def test_a_thousand_streams_are_answered_or_told_when_to_come_again() -> None:
     open_now = most = 0
 

@@ -1,6 +1,7 @@
 """Two back ends, each of which is llama.cpp's own server, beside a home runtime that has no model."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from api.runtime import ModelRuntime
 from api.runtime.openai_style.client import OpenAIClient
@@ -31,7 +32,10 @@ class BackEndsOf:
         return list(self._runtimes.values())
 
 
-async def routed_over(home: ModelRuntime, addresses: Mapping[str, str]) -> RoutedRuntime:
+@asynccontextmanager
+async def routed_over(
+    home: ModelRuntime, addresses: Mapping[str, str]
+) -> AsyncIterator[RoutedRuntime]:
     """Each address is the back end of one model, of the same name; `embedder` is one that embeds."""
     clients = {name: OpenAIClient(name, url, lambda: KEY) for name, url in addresses.items()}
     models = []
@@ -44,4 +48,6 @@ async def routed_over(home: ModelRuntime, addresses: Mapping[str, str]) -> Route
     runtimes = {
         name: OpenAIStyleRuntime(client, DIALECT, directory) for name, client in clients.items()
     }
-    return RoutedRuntime(home, BackEndsOf(directory, runtimes))
+    yield RoutedRuntime(home, BackEndsOf(directory, runtimes))
+    for client in clients.values():
+        await client.close()

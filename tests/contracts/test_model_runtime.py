@@ -104,13 +104,13 @@ async def openai_style(request: pytest.FixtureRequest, folder: Path) -> AsyncIte
         Children(Limits(threads=1), most=4, idle_seconds=60),
         context_length=2048,
     )
-    runtime = await routed_over(home, request.getfixturevalue("llama_servers"))
 
     async def loaded() -> list[tuple[str, int]]:
         return [("demo", 2048)]
 
-    yield Case(runtime, request.getfixturevalue("demo_gguf"), loaded)
-    await runtime.close()
+    async with routed_over(home, request.getfixturevalue("llama_servers")) as runtime:
+        yield Case(runtime, request.getfixturevalue("demo_gguf"), loaded)
+        await runtime.close()
 
 
 @asynccontextmanager

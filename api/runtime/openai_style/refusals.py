@@ -63,9 +63,9 @@ def refusal(
             retry_after_seconds=seconds_of(retry_after) or RETRY_SECONDS,
         )
     if status == 404:
+        lacks = f"no {model!r}, or nothing at its address" if model else "nothing at its address"
         return BackEndFailed(
-            f"The back end {back_end!r} has no {model!r}, or nothing at its address{_told(said)}",
-            code="back_end_lacks_model",
+            f"The back end {back_end!r} has {lacks}{_told(said)}", code="back_end_lacks_model"
         )
     if status in (400, 413, 422) and _TOO_LONG.search(json.dumps(error)):
         return _too_long(error, said)

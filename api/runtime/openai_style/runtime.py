@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from datetime import UTC, datetime
@@ -234,9 +234,12 @@ class OpenAIStyleRuntime:
         in a while.
         """
         if time.monotonic() - self._asked_at >= _CHECK_SECONDS:
-            self._asked_at = time.monotonic()
-            with suppress(ApiError):
+            self._asked_at, before = time.monotonic(), self.fault
+            try:
                 await self._client.get("/models", within_seconds=_ANSWER_SECONDS)
+            except ApiError as error:
+                if error.extra.get("code") == "back_end_lacks_model":  # not every server lists them
+                    self._client.fault = before
         return (self.fault,) if self.fault else ()
 
     async def retire(self) -> None:
