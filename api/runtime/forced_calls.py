@@ -24,7 +24,7 @@ from api.runtime.schemas import CheckedSchema, placed, violation
 from api.runtime.threads import in_thread
 from api.runtime.tools import Tool, check_tools, made_id, name_of, parameters_of
 
-_HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("[^"]*")\s*,\s*"arguments"\s*:\s*(?=\{)')
+_HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("[\w-]+")\s*,\s*"arguments"\s*:\s*(?=\{)')
 _TASK = (
     "Answer with the call of a function, as JSON: its name and its arguments. "
     "These functions can be called:\n"

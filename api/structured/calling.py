@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from api.errors import InvalidOption
 from api.rag import Answers, Question
 from api.rag.receipt import Answer
-from api.runtime.forced_calls import call_schema, told_of
+from api.runtime.forced_calls import CallReader, call_schema, told_of
 from api.runtime.schemas import CheckedSchema, violation
 from api.runtime.threads import in_thread
 from api.runtime.tools import Tool, parameters_of
@@ -80,7 +80,8 @@ async def called(
         else:
             answer, asked = await _by_schema(answers, question, tools)
     known = {one.name: one for one in functions}
-    calls = [await in_thread(_checked, one, known) for one in asked]
+    is_cut = answer.done.finish_reason == "length"
+    calls = [await in_thread(_checked, one, known, is_cut) for one in asked]
     if sandbox:
         calls = [await _run(n, one, known, sandbox) for n, one in enumerate(calls)]
     return Called(answer, tuple(calls))
@@ -111,7 +112,7 @@ async def _by_schema(
     try:
         said = read(answer.message)
     except NoValue:
-        return answer, []
+        return _begun(answer)
     match said:
         case {"name": str(name)}:
             return replace(answer, message=""), [_Asked(name, said.get("arguments", {}))]
@@ -120,7 +121,16 @@ async def _by_schema(
     return answer, []
 
 
-def _checked(asked: _Asked, functions: Mapping[str, Function]) -> Call:
+def _begun(answer: Answer) -> tuple[Answer, list[_Asked]]:
+    """A call that was cut off where its arguments had begun; an answer in words where there is none."""
+    reader = CallReader()
+    begun = [*reader.read(answer.message)]
+    if not begun or answer.done.finish_reason != "length":
+        return answer, []
+    return replace(answer, message=""), [_Asked(reader.name, reader.arguments)]
+
+
+def _checked(asked: _Asked, functions: Mapping[str, Function], is_cut: bool) -> Call:
     """The call, held against its schema whatever the back end promised."""
     name, arguments = asked.name[:80].encode(errors="replace").decode(), asked.arguments
     if asked.name not in functions:
@@ -129,7 +139,10 @@ def _checked(asked: _Asked, functions: Mapping[str, Function]) -> Call:
         try:
             arguments = read(arguments)
         except NoValue as error:
-            return Call(name, None, f"Its arguments are no value. {error}")
+            why = "Ask for more max_tokens." if is_cut else error
+            return Call(
+                name, None, f"Its arguments are {'cut off' if is_cut else 'no value'}. {why}"
+            )
     fault = violation(parameters_of(functions[name].as_tool()), arguments)
     return Call(
         name, arguments, f"Its arguments do not hold the schema: {fault}." if fault else None

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.auth.callers import hash_of
-from api.errors import BackEndFailed
+from api.errors import BackEndFailed, ClientGone
 from api.routes.openai import create_openai_app
 from api.routes.scopes import SCOPES, listed
 from tests.fakes import BreaksOff
@@ -228,6 +228,14 @@ def test_of_an_answer_that_its_back_end_breaks_off_counts_what_was_written(
     assert "It fell over." in answer.text
     (row,) = guarded.client.get(f"/usage?key_id={id}", headers=ADMIN).json()["usage"]
     assert (row["prompt_tokens"] > 0, row["completion_tokens"]) == (True, 4)
+
+
+def test_who_leaves_in_the_second_call_of_a_model_pays_for_both(guarded: Service) -> None:
+    id, key = made(guarded, tokens_per_minute=1000)
+    guarded.runtime.will_answer("one two three", BreaksOff("four five", ClientGone("Gone.")))
+    asked(guarded, key, response_schema={"type": "object"}, response_after_chat=True)
+    (row,) = guarded.client.get(f"/usage?key_id={id}", headers=ADMIN).json()["usage"]
+    assert (row["prompt_tokens"] > 0, row["completion_tokens"]) == (True, 5)
 
 
 def test_rephrasings_count_too(guarded: Service) -> None:

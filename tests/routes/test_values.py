@@ -177,6 +177,14 @@ def test_what_makes_no_sense_is_refused_by_its_field(
     assert not service.runtime.history
 
 
+def test_a_call_that_is_cut_off_says_so(service: Service) -> None:
+    service.runtime.will_answer('{"name": "area", "arguments": {"width": 2, "height"')
+    answer = ask(service, functions=[AREA], max_tokens=4)
+    (call,) = answer["calls"]
+    assert (answer["message"], call["name"], call["arguments"]) == ("", "area", None)
+    assert call["reason"] == "Its arguments are cut off. Ask for more max_tokens."
+
+
 def test_a_model_that_knows_tools_chooses_by_its_template(service: Service) -> None:
     said = Said(calls=[("area", '{"width": 2}'), ("area", '{"height": 2}'), ("fly", "{}")])
     service.runtime.will_answer(said)
