@@ -228,6 +228,24 @@ async def test_a_line_ends_at_a_line_feed_and_is_not_endless() -> None:
             await said(runtime)
 
 
+@pytest.mark.parametrize(("seconds", "tries"), [(0.0, 4), (0.6, 1)])
+async def test_who_hangs_up_after_a_while_may_have_worked_and_is_not_asked_again(
+    seconds: float, tries: int
+) -> None:
+    asked = 0
+
+    async def serve(_: httpx2.Request) -> httpx2.Response:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(seconds)
+        raise httpx2.RemoteProtocolError("hung up")
+
+    async with over("http://127.0.0.1:9", transport=httpx2.MockTransport(serve)) as runtime:
+        with pytest.raises(BackEndFailed, match="broke off"):
+            await said(runtime)
+    assert asked == tries
+
+
 async def test_a_server_that_lists_no_models_is_no_fault() -> None:
     missing = httpx2.MockTransport(lambda _: httpx2.Response(404))
     async with over("http://127.0.0.1:9", transport=missing) as runtime:

@@ -30,6 +30,8 @@ _LOST = (
     httpx2.ConnectTimeout,
     httpx2.RemoteProtocolError,  # a kept connection that was closed meanwhile
 )
+_AT_ONCE_SECONDS = 0.5
+"""A kept connection is known so soon to be closed. A server that hangs up later may have worked, and charge for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +148,14 @@ class OpenAIClient:
         clock = asyncio.get_running_loop().time
         for tried in range(bounds.retries + 1):
             wait = _FIRST_WAIT_SECONDS * 2**tried * (0.75 + random.random() / 2)  # noqa: S311
-            left = bounds.retries - tried
+            left, began = bounds.retries - tried, clock()
             try:
                 async with asyncio.timeout(_least(bounds.first_token_seconds, ends - clock())):
                     answer = await self._http.send(_copy(request), stream=True)
-            except _LOST:
-                if not left or clock() + wait > ends:
+            except _LOST as error:
+                hung_up = isinstance(error, httpx2.RemoteProtocolError)
+                may_have_worked = hung_up and clock() - began > _AT_ONCE_SECONDS
+                if may_have_worked or not left or clock() + wait > ends:
                     raise
             else:
                 if answer.status_code == httpx2.codes.OK:
