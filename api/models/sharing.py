@@ -47,7 +47,8 @@ def bound_collection(store: Store, name: str) -> str:
         return record.collection
     if store.models.get(name):
         raise Conflict(
-            f"The collection of {name!r} was deleted. Create it again, with another or none (`replace`)."
+            f"The collection of {name!r} was deleted, or is not shared any more. Create the model again, with another "
+            "or none (`replace`)."
         )
     raise Conflict(
         f"The collection from which {name!r} answers is not shared any more. Ask who shares the model."

@@ -12,7 +12,8 @@ from api.runtime import CallPiece
 async def in_turn(answer: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[AnswerEvent, None]:
     """The events of an answer, where a model writes several calls at once those of each call together.
 
-    A call's pieces pass as they come. Those of another one wait until its arguments are whole, or the answer ends.
+    A call's pieces pass as they come. Those of another one wait until its arguments are whole, or the answer ends; what
+    follows whole arguments, blanks at most, is left out.
     """
     calls = _Calls()
     async with aclosing(answer):
@@ -34,12 +35,13 @@ class _Calls:
         self._told: int | None = None
         self._arguments = ""
         self._waiting: dict[int, list[CallPiece]] = defaultdict(list)
+        self._ended: set[int | None] = set()
 
     def of(self, piece: CallPiece) -> Iterator[CallPiece]:
         """What can be told now that this has come."""
         if self._told in (None, piece.index):
             yield from self._tell(piece)
-        else:
+        elif piece.index not in self._ended:
             self._waiting[piece.index].append(piece)
         while self._waiting and _is_whole(self._arguments):
             yield from self._next()
@@ -50,6 +52,7 @@ class _Calls:
             yield from self._next()
 
     def _next(self) -> Iterator[CallPiece]:
+        self._ended.add(self._told)
         self._told = next(iter(self._waiting))
         self._arguments = ""
         for piece in self._waiting.pop(self._told):
@@ -62,6 +65,8 @@ class _Calls:
 
 
 def _is_whole(arguments: str) -> bool:
+    if not arguments[-9:].rstrip().endswith("}"):  # spares most readings of what is growing
+        return False
     try:
         json.loads(arguments)
     except (ValueError, RecursionError):
