@@ -145,7 +145,7 @@ class Functions:
     def _phrase(self, argument: Argument, said: str, before: str) -> str:
         """How an argument is said; by its name where the preposition was used before."""
         own = argument.phrases and self.random.random() < 0.6
-        form = self.random.choice(argument.phrases if own else WORDS["phrases"])
+        form: str = self.random.choice(argument.phrases if own else WORDS["phrases"])
         if form[:4] in before:
             form = self.random.choice(WORDS["phrases"])
         return form.format(n=argument.name.replace("_", " "), v=said)

@@ -76,7 +76,7 @@ class Records:
         self._mark = '"' if r.random() < 0.65 else ""
         chosen, text = self._usual() if r.random() < 0.15 else self._drawn()
         keys = [field.name for field in chosen]
-        schema = {
+        schema: dict[str, Any] = {
             "type": "object",
             "properties": {field.name: field.schema for field in chosen},
             "required": keys,
@@ -95,7 +95,9 @@ class Records:
         values: dict[str, Any] = {}
         for name, kind in row["kinds"].items():
             is_number = kind == "integer"
-            value = int(self.draw.number(2, 2030)) if is_number else draw_value(self.draw, kind)
+            value: Any = (
+                int(self.draw.number(2, 2030)) if is_number else draw_value(self.draw, kind)
+            )
             values[name] = value if is_number else self._quoted(value)
             schema = {"type": "integer" if is_number else "string"}
             fields.append(Field(name, schema, value, ""))
