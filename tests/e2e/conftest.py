@@ -51,7 +51,11 @@ class Server:
                 [sys.executable, "-m", "api"], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
         self.client.base_url = httpx2.URL(f"http://127.0.0.1:{port}")
-        self._wait_for("/readyz" if ready else "/healthz")
+        try:
+            self._wait_for("/readyz" if ready else "/healthz")
+        except BaseException:
+            self.process.kill()
+            raise
         return self
 
     def _wait_for(self, path: str) -> None:
@@ -110,7 +114,9 @@ def prepared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder after the first start: both bundled models are converted."""
 
     def start_once(folder: Path) -> None:
-        assert Server(folder / "data").start().stop() == 0
+        server = Server(folder / "data").start()
+        assert server.stop() == 0
+        server.client.close()
 
     return made_once(tmp_path_factory, "prepared", start_once) / "data"
 

