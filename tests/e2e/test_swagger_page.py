@@ -131,13 +131,36 @@ def deleted_when_it_has_ended(page: SwaggerPage, job_id: str) -> tuple[int, Any]
         time.sleep(1)
 
 
-def test_nothing_is_filled_in_and_a_refusal_is_a_line(page: SwaggerPage) -> None:
+def test_nothing_is_filled_in_and_a_refusal_is_a_line(running: Server, page: SwaggerPage) -> None:
+    """Looked at for one operation of each kind: the page takes seconds to open one."""
     operations = page.operations()
     assert operations[:4] == ["create_model", "list_models", "show_model", "delete_model"]
-    for operation in operations:
+    described = running.client.get("/openapi.json").json()["paths"].values()
+    told = [operation for path in described for operation in path.values()]
+    assert {operation["operationId"] for operation in told} == set(operations)
+    for operation in {kind_of(one): one["operationId"] for one in told}.values():
         assert page.filled_in(operation) == {}, operation
         for status, text in page.refusals(operation).items():
             said = [line.strip() for line in text.splitlines() if line.strip()]
             assert len(said) == 3, (operation, said)
             assert (said[0], said[2]) == (status, "No links")
         page.close(operation)
+    for one in told:
+        for field in fields_of(one):
+            assert not field.get("default"), (one["operationId"], field)
+            assert "example" not in field, (one["operationId"], field)
+
+
+def kind_of(operation: dict[str, Any]) -> tuple[frozenset[str], frozenset[str]]:
+    """Where it takes what it is given: operations of a kind are shown alike."""
+    places = frozenset(one["in"] for one in operation.get("parameters", ()))
+    return places, frozenset(operation.get("requestBody", {}).get("content", ()))
+
+
+def fields_of(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All that the page could fill in."""
+    for parameter in operation.get("parameters", ()):
+        yield parameter
+        yield parameter["schema"]
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        yield from content["schema"].get("properties", {}).values()
