@@ -15,20 +15,20 @@ EXAMPLES = ROOT / "examples"
 QUESTIONS = json.loads((EXAMPLES / "questions.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="module")
-def ada(running: Server) -> Server:
+@pytest.fixture
+def ada(server: Server) -> Server:
     """A server with a persona that has the handbook."""
-    created = running.client.post(
+    created = server.client.post(
         "/createModel/ada",
         params={"baseModel": "demo", "system": QUESTIONS["persona"]["system"]},
     )
     assert created.status_code == 201, created.text
     with (EXAMPLES / "handbook.pdf").open("rb") as file:
-        imported = running.client.post(
+        imported = server.client.post(
             "/importDocument", params={"modelName": "ada"}, files={"file": ("handbook.pdf", file)}
         )
     assert imported.status_code == 201, imported.text
-    return running
+    return server
 
 
 def test_a_persona_answers_from_a_document_with_page_citations(ada: Server) -> None:
@@ -83,21 +83,21 @@ def test_the_stream_is_the_whole_answer_in_pieces(ada: Server) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_a_fine_tune_by_the_openai_sdk_learns_what_its_base_did_not_know(running: Server) -> None:
+def test_a_fine_tune_by_the_openai_sdk_learns_what_its_base_did_not_know(server: Server) -> None:
     question = QUESTIONS["fine_tune"][0]
     ask = {"user_prompt": question["question"], "temperature": 0}
-    before = running.client.post("/generate", json={"modelName": "demo", **ask}).json()
+    before = server.client.post("/generate", json={"modelName": "demo", **ask}).json()
     assert question["value"] not in before["message"]
 
-    url = f"{str(running.client.base_url).rstrip('/')}/v1"
+    url = f"{str(server.client.base_url).rstrip('/')}/v1"
     with openai.OpenAI(
         base_url=url, api_key="none", max_retries=0, _strict_response_validation=True
     ) as sdk:
         job = _fine_tuned(sdk)
-        events = running.events("GET", f"/jobs/{job.id}/events", timeout=880)
+        events = server.events("GET", f"/jobs/{job.id}/events", timeout=880)
         assert {"stage_started", "progress", "stage_done"} <= {kind for kind, _ in events}
         job = sdk.fine_tuning.jobs.retrieve(job.id)
-        assert job.status == "succeeded", (job, running.log())
+        assert job.status == "succeeded", (job, server.log())
         assert job.trained_tokens
         assert job.fine_tuned_model
         told = list(sdk.fine_tuning.jobs.list_events(job.id))
@@ -114,24 +114,23 @@ def test_a_fine_tune_by_the_openai_sdk_learns_what_its_base_did_not_know(running
         )
         assert question["value"] in (answer.choices[0].message.content or "")
 
-    after = running.client.post("/generate", json={"modelName": "tuned", **ask}).json()
+    after = server.client.post("/generate", json={"modelName": "tuned", **ask}).json()
     assert question["value"] in after["message"]
-    models = running.client.get("/list_models", params={"details": "true"}).json()
-    assert {"demo", "tuned"} <= set(models["All Created Models"])
+    models = server.client.get("/list_models", params={"details": "true"}).json()
+    assert models["All Created Models"] == ["demo", "tuned"]
     tuned = next(model for model in models["models"] if model["name"] == "tuned")
     assert (tuned["kind"], tuned["base"]) == ("fine-tune", "demo")
-    assert running.client.delete("/deleteModel/tuned").status_code == 200
-    assert "tuned" not in running.client.get("/list_models").json()["All Created Models"]
+    assert server.client.delete("/deleteModel/tuned").status_code == 200
+    assert server.client.get("/list_models").json()["All Created Models"] == ["demo"]
 
 
 def _fine_tuned(sdk: openai.OpenAI) -> FineTuningJob:
-    """A job over the example's rows about Northwind as JSON Lines, with the default of four bits."""
+    """A job over the example's rows as JSON Lines, with the default of four bits."""
     ids = [
         sdk.files.create(file=(f"{name}.jsonl", _json_lines(name)), purpose="fine-tune").id
         for name in ("train", "eval")
     ]
-    faster = {"bits": 4, "learning_rate": 0.005}  # of fewer rows there are fewer steps
-    chosen = QUESTIONS["fine_tune_parameters"] | faster
+    chosen = {**QUESTIONS["fine_tune_parameters"], "bits": 4}
     return sdk.fine_tuning.jobs.create(
         model="demo",
         training_file=ids[0],
@@ -146,12 +145,10 @@ def _json_lines(name: str) -> bytes:
         return b"".join(
             json.dumps({"messages": json.loads(row["messages"])}).encode() + b"\n"
             for row in csv.DictReader(file)
-            if "Northwind" in row["messages"]  # the others are long, and keep what the base can do
         )
 
 
 def test_everything_of_a_document_goes_with_it(ada: Server) -> None:
-    """The last one here: it takes the document away, and ends the server."""
     deleted = ada.client.delete(
         "/delete_document", params={"modelName": "ada", "document": "handbook"}
     )

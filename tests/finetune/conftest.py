@@ -102,7 +102,7 @@ def live(folder: Path) -> None:
         learning_rate=5e-3,
         batch_size=4,
         gradient_accumulation_steps=1,
-        epochs=3,
+        epochs=6,
         max_length=128,
         checkpoint_steps=2,
     )

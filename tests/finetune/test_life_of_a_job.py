@@ -28,7 +28,7 @@ def test_each_start_goes_on_from_the_last_whole_checkpoint(life: Life) -> None:
     assert life.steps == sorted(set(life.steps)), "no start began anew"
     saved = [int(event.fields["step"]) for event in events(life.job, "checkpoint")]
     plan = events(life.job, "plan")[-1].fields
-    assert saved[-1] == plan["steps"] == 30
+    assert saved[-1] == plan["steps"] == 60
     assert len(saved) <= plan["steps"] / 2 + 2 * len(life.steps), "hardly a step was made twice"
 
 
@@ -42,7 +42,7 @@ def test_the_job_ends_trained_with_a_gguf_of_the_asked_type(life: Life) -> None:
 def test_progress_and_evaluation_are_told(life: Life) -> None:
     steps = [e.fields for e in events(life.job, "progress") if "loss" in e.fields]
     last = steps[-1]
-    assert (last["step"], last["steps"]) == (30, 30)
+    assert (last["step"], last["steps"]) == (60, 60)
     assert set(last) >= {"loss", "learning_rate", "tokens_per_second", "eta_seconds"}
     assert last["memory_bytes"] > 0
     (evaluated,) = events(life.job, "evaluated")

@@ -230,7 +230,7 @@ def test_a_persona_answers_from_its_collection(service: Service, sdk: openai.Ope
         sdk.chat.completions.create(model="ada", messages=asked, n=2)
     assert caught.value.param == "n"
     client.delete("/collections/handbook").raise_for_status()
-    with pytest.raises(openai.ConflictError, match="Create it again"):
+    with pytest.raises(openai.ConflictError, match="Create the model again"):
         sdk.chat.completions.create(model="ada", messages=asked)
     client.post("/createModel/ada", json={"replace": True}).raise_for_status()
     assert "collection" not in client.get("/show_model/ada").json()
