@@ -103,10 +103,9 @@ class WorkspaceRuntime:
     async def show(self, model: ModelRef) -> ModelInfo:
         """One model."""
         async with self._by_its_names(model):
-            found = await self._runtime.show(await self._found(model))
-        whose, name = in_workspace(found.name)
-        is_lent = whose != self._workspace and await run_sync(self._of_first.get, name) is not None
-        return _known(name, found, is_lent=is_lent)
+            asked, is_lent = await self._looked_up(model)
+            found = await self._runtime.show(asked)
+        return _known(in_workspace(found.name)[1], found, is_lent=is_lent)
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
@@ -214,32 +213,40 @@ class WorkspaceRuntime:
         """Who opened the runtime closes it."""
 
     async def _found(self, model: ModelRef) -> ModelRef:
-        """What the runtime knows a model by; one that was found before is not looked for again."""
+        """What the runtime knows a model by."""
+        asked, _ = await self._looked_up(model)
+        return asked
+
+    async def _looked_up(self, model: ModelRef) -> tuple[ModelRef, bool]:
+        """The same, and whether it is lent; one that was found before is not looked for again."""
         if isinstance(model, Known) and model.found:
-            return model.found
+            return model.found, model.is_lent
         name = name_of(model)
         if self._is_another_ones(name):
             raise await self._missing(name)
         if self._is_first and name.isascii():
-            return model  # no runtime reads it as another name
+            return model, False  # no runtime reads it as another name
         for asked in dict.fromkeys((runtime_name(self._workspace, name), name)):
             try:
                 found = await self._runtime.show(asked)
+                return found, await self._is_lent(found)
             except ModelNotFound:
                 continue
-            if await self._sees(found):
-                return found
         raise await self._missing(name)
 
-    async def _sees(self, found: ModelInfo) -> bool:
-        """Whether it is its own or shared, by the name that the runtime has for it, however it was asked for."""
+    async def _is_lent(self, found: ModelInfo) -> bool:
+        """Whether another workspace shares it, and it is no base model; `errors.ModelNotFound` for what is neither its
+        own nor shared, by the name that the runtime has for it, however it was asked for.
+        """
         whose, name = in_workspace(found.name)
-        if self._is_first or whose != WORKSPACE:
-            return whose == self._workspace
-        if _is_checked(name):
+        if whose == self._workspace:
             return False
+        if self._is_first or whose != WORKSPACE or _is_checked(name):
+            raise ModelNotFound(name)
         record = await run_sync(self._of_first.get, name)
-        return record is None or record.shared
+        if record and not record.shared:
+            raise ModelNotFound(name)
+        return record is not None
 
     def _is_another_ones(self, name: str) -> bool:
         """Whether it is written as the runtime writes names of workspaces, or so that a runtime could read it so."""
@@ -250,9 +257,10 @@ class WorkspaceRuntime:
             return False
         try:
             found = await self._runtime.show(name)
+            await self._is_lent(found)
         except ModelNotFound:
             return False
-        return in_workspace(found.name)[0] == WORKSPACE and await self._sees(found)
+        return in_workspace(found.name)[0] == WORKSPACE
 
     async def _missing(self, name: str) -> ModelNotFound:
         infos = await self.models()
