@@ -30,7 +30,7 @@ class RuntimeOver:
 
     async def show(self, model: ModelRef) -> ModelInfo:
         """One model."""
-        return await self._runtime.show(model)
+        return await self._of(model).show(model)
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
@@ -44,7 +44,7 @@ class RuntimeOver:
 
     async def delete_model(self, name: str) -> None:
         """Delete a model."""
-        await self._runtime.delete_model(name)
+        await self._of(name).delete_model(name)
 
     def chat(
         self,
@@ -56,7 +56,7 @@ class RuntimeOver:
         prompt_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Answer in pieces."""
-        return self._runtime.chat(
+        return self._of(model).chat(
             model, messages, options, least_tokens=least_tokens, prompt_tokens=prompt_tokens
         )
 
@@ -64,27 +64,27 @@ class RuntimeOver:
         self, model: ModelRef, prompt: str, options: Options
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces."""
-        return self._runtime.complete(model, prompt, options)
+        return self._of(model).complete(model, prompt, options)
 
     async def count_tokens(
         self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
     ) -> TokenCount:
         """Tokens of a conversation."""
-        return await self._runtime.count_tokens(model, messages, num_ctx)
+        return await self._of(model).count_tokens(model, messages, num_ctx)
 
     async def tokenize_lengths(
         self, model: ModelRef, texts: Sequence[str], num_ctx: int | None = None
     ) -> list[int]:
         """Tokens of each text."""
-        return await self._runtime.tokenize_lengths(model, texts, num_ctx)
+        return await self._of(model).tokenize_lengths(model, texts, num_ctx)
 
     async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text."""
-        return await self._runtime.embed(model, texts)
+        return await self._of(model).embed(model, texts)
 
     async def rerank(self, model: ModelRef, query: str, texts: Sequence[str]) -> list[float]:
         """One score a text."""
-        return await self._runtime.rerank(model, query, texts)
+        return await self._of(model).rerank(model, query, texts)
 
     async def release_memory(self, device: Device | None = None) -> None:
         """Unload models."""
@@ -101,6 +101,10 @@ class RuntimeOver:
     async def close(self) -> None:
         """Stop everything."""
         await self._runtime.close()
+
+    def _of(self, model: ModelRef) -> ModelRuntime:  # noqa: ARG002
+        """What runs a model."""
+        return self._runtime
 
 
 class Asked(NamedTuple):

@@ -17,7 +17,6 @@ from api.runtime import (
     Options,
     Persona,
     Piece,
-    TokenCount,
     name_of,
 )
 from api.runtime.over import RuntimeOver
@@ -76,10 +75,6 @@ class RoutedRuntime(RuntimeOver):
             raise NameTaken(f"A model named {new_name!r} exists.")
         await runtime.rename(name, new_name)
 
-    async def delete_model(self, name: str) -> None:
-        """Delete a model."""
-        await self._of(name).delete_model(name)
-
     async def chat(
         self,
         model: ModelRef,
@@ -106,26 +101,6 @@ class RoutedRuntime(RuntimeOver):
         async with aclosing(self._of(model).complete(model, prompt, options)) as pieces:
             async for piece in pieces:
                 yield piece
-
-    async def count_tokens(
-        self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
-    ) -> TokenCount:
-        """Tokens of a conversation."""
-        return await self._of(model).count_tokens(model, messages, num_ctx)
-
-    async def tokenize_lengths(
-        self, model: ModelRef, texts: Sequence[str], num_ctx: int | None = None
-    ) -> list[int]:
-        """Tokens of each text."""
-        return await self._of(model).tokenize_lengths(model, texts, num_ctx)
-
-    async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
-        """One vector a text."""
-        return await self._of(model).embed(model, texts)
-
-    async def rerank(self, model: ModelRef, query: str, texts: Sequence[str]) -> list[float]:
-        """One score a text."""
-        return await self._of(model).rerank(model, query, texts)
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator. A back end that is away is one of them: the others are asked all the same."""

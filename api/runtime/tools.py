@@ -89,6 +89,12 @@ def arguments_of(call: ToolCall) -> dict[str, Any]:
     return arguments
 
 
+def as_openai(call: ToolCall) -> dict[str, Any]:
+    """A call in a conversation as OpenAI's wire has it."""
+    function = {"name": call.name, "arguments": json.dumps(arguments_of(call), ensure_ascii=False)}
+    return {"id": call.id, "type": "function", "function": function}
+
+
 def in_plain_words(messages: Sequence[Message]) -> list[Message]:
     """A conversation for a template that knows no tools: the assistant says a call, and is told its result."""
     called = names_called(messages)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from api.errors import BackEndFailed, InvalidOption
-from api.runtime import FinishReason, Message, Options, Piece, TokenLogprob, ToolCall, Usage
+from api.runtime import FinishReason, Message, Options, Piece, TokenLogprob, Usage
+from api.runtime.chunks import SILENCE
 from api.runtime.llama_cpp.body import as_body
-from api.runtime.llama_cpp.chunks import SILENCE, read_chunk
+from api.runtime.llama_cpp.chunks import read_chunk
 from api.runtime.llama_cpp.client import LlamaClient
-from api.runtime.tools import Calls, Tool, arguments_of
+from api.runtime.tools import Calls, Tool, as_openai
 
 _NOTHING_CHOSEN = Options()
 
@@ -130,12 +131,7 @@ async def _tokens_with_literal_contents(
 def _turn(message: Message) -> dict[str, Any]:
     turn: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.tool_calls:
-        turn["tool_calls"] = [_called(call) for call in message.tool_calls]
+        turn["tool_calls"] = [as_openai(call) for call in message.tool_calls]
     if message.role == "tool":
         turn["tool_call_id"] = message.tool_call_id
     return turn
-
-
-def _called(call: ToolCall) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": json.dumps(arguments_of(call), ensure_ascii=False)}
-    return {"id": call.id, "type": "function", "function": function}

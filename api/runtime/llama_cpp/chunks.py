@@ -1,23 +1,12 @@
 """The chunks of llama.cpp's streams, of `/completion` and of its chat, read into pieces of ours."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, get_args
 
 from api.errors import BackEndFailed
 from api.runtime import CallPiece, FinishReason, Piece
+from api.runtime.chunks import Chunk
 from api.runtime.logprobs import token_logprobs
-
-SILENCE = Piece("")
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """What a chunk says, how the answer ended, and the tokens of prompt and answer, where it tells."""
-
-    said: Piece = SILENCE
-    finish_reason: FinishReason | None = None
-    counts: tuple[int, int] | None = None
 
 
 def read_chunk(chunk: Mapping[str, Any], alternatives: int) -> Chunk:

@@ -9,6 +9,7 @@ from typing import Any
 
 from api.errors import BackEndFailed, InvalidOption, PromptTooLong, Unusable
 from api.runtime import CallPiece, FinishReason, Message, Options, Piece, Usage
+from api.runtime.chunks import SILENCE
 from api.runtime.logprobs import token_logprobs
 from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.models import OllamaModel
@@ -16,8 +17,6 @@ from api.runtime.ollama.transport import JSONObject
 from api.runtime.options import SAMPLING
 from api.runtime.personas import as_read
 from api.runtime.tools import Calls, arguments_of, names_called, offered
-
-SILENCE = Piece("")
 
 
 @dataclass(frozen=True, slots=True)

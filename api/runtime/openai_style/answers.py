@@ -4,18 +4,18 @@ import json
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from api.errors import BackEndFailed
 from api.runtime import CallPiece, FinishReason, Options, Piece, TokenCount, TokenLogprob, Usage
+from api.runtime.chunks import SILENCE, Chunk
 from api.runtime.lengths import estimated
 from api.runtime.logprobs import LEAST, token_logprobs
 from api.runtime.schemas import violation
 from api.runtime.threads import in_thread
 from api.runtime.tools import Calls
 
-SILENCE = Piece("")
 _REASONS: Mapping[str, FinishReason] = {
     "length": "length",
     "max_tokens": "length",
@@ -23,15 +23,6 @@ _REASONS: Mapping[str, FinishReason] = {
     "function_call": "tool_calls",
 }
 """Every other one is an end like any."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """What a chunk says, how the answer ended, and the tokens of prompt and answer, where it tells."""
-
-    said: Piece = SILENCE
-    finish_reason: FinishReason | None = None
-    counts: tuple[int, int] | None = None
 
 
 async def pieces_of(

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.errors import InvalidOption
-from api.runtime import Message, Options, ToolCall
+from api.runtime import Message, Options
 from api.runtime.openai_style.dialect import BEYOND, Dialect
 from api.runtime.options import SAMPLING
-from api.runtime.tools import Tool, arguments_of
+from api.runtime.tools import Tool, as_openai
 
 _IMAGES = {
     b"\x89PNG": "image/png",
@@ -124,7 +124,7 @@ def _turn(message: Message) -> dict[str, Any]:
         text = [{"type": "text", "text": message.content}] if message.content else []
         turn["content"] = [*text, *(_image(image) for image in message.images)]
     if message.tool_calls:
-        turn["tool_calls"] = [_called(call) for call in message.tool_calls]
+        turn["tool_calls"] = [as_openai(call) for call in message.tool_calls]
         turn["content"] = message.content or None
     if message.role == "tool":
         turn["tool_call_id"] = message.tool_call_id
@@ -138,12 +138,3 @@ def _image(content: bytes) -> dict[str, Any]:
         raise InvalidOption("images: only PNG, JPEG, GIF and WebP can be sent.", where="messages")
     data = f"data:{kind};base64,{b64encode(content).decode()}"
     return {"type": "image_url", "image_url": {"url": data}}
-
-
-def _called(call: ToolCall) -> dict[str, Any]:
-    arguments = json.dumps(arguments_of(call), ensure_ascii=False)
-    return {
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": arguments},
-    }
