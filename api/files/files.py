@@ -202,11 +202,11 @@ def _end(after_seconds: int | None) -> datetime | None:
     return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=after_seconds)
 
 
-def _of_card(id: str, card: Mapping[str, Any]) -> File:
+def _of_card(id: str, card: Mapping[str, Any], what: str = "file") -> File:
     def read() -> File:
         return File(
             id=id,
-            name=str(card["name"]),
+            name=str(card.get("file_name") or card["name"]),
             purpose=str(card["purpose"]),
             size_bytes=int(card["size_bytes"]),
             sha256=str(card["sha256"]),
@@ -214,25 +214,13 @@ def _of_card(id: str, card: Mapping[str, Any]) -> File:
             expires_at=_end_of(card),
         )
 
-    return read_card("file", id, read)
+    return read_card(what, id, read)
 
 
 def _of_dataset(dataset: Dataset) -> File:
     """A dataset as the file that it came as."""
-    card = dataset.card
-
-    def read() -> File:
-        return File(
-            id=dataset.id,
-            name=str(card.get("file_name") or card["name"]),
-            purpose="fine-tune",
-            size_bytes=int(card["size_bytes"]),
-            sha256=dataset.sha256,
-            created_at=_time(card["created_at"]),
-            expires_at=_end_of(card),
-        )
-
-    return read_card("dataset", dataset.id, read)
+    card = {**dataset.card, "purpose": "fine-tune"}
+    return _of_card(dataset.id, card, "dataset")
 
 
 def _end_of(card: Mapping[str, Any]) -> datetime | None:

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,7 @@ from api.runtime.schemas import check_schema, violation
 from api.runtime.threads import in_thread
 from api.structured.functions import Function, parsed, read_source
 from api.structured.sandbox import MEMORY_BYTES, SECONDS, Sandbox
+from api.structured.values import fenced
 
 MAX_TRIES = 3
 _TASK = (
@@ -24,7 +24,6 @@ _TASK = (
 )
 _RESULT = "\n\nWhat it returns holds this JSON schema:\n{schema}"
 _AGAIN = "That does not do: {reason} Answer with the whole function once more."
-_CODE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +100,8 @@ async def implemented(
 
 def code_in(text: str) -> str:
     """The code of an answer: its first block between fences, or all of it."""
-    block = _CODE.search(text)
-    return (block[1] if block else text).strip()
+    block = fenced(text)
+    return (text if block is None else block).strip()
 
 
 def _asked(wanted: Wanted, question: str) -> str:

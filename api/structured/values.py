@@ -15,8 +15,8 @@ class NoValue(Exception):
 
 def read(text: str) -> Any:
     """The value that a text is: the whole of it, or its first block between fences; `NoValue` for none."""
-    fenced = _FENCED.search(text)
-    for one in (text, fenced[1]) if fenced else (text,):
+    code = fenced(text)
+    for one in (text,) if code is None else (text, code):
         if len(one) > MAX_CHARACTERS:
             raise NoValue(f"The value has {len(one)} characters; {MAX_CHARACTERS} are allowed.")
         try:
@@ -26,6 +26,12 @@ def read(text: str) -> Any:
         _require_writable(value)
         return value
     raise NoValue("This is no JSON.")
+
+
+def fenced(text: str) -> str | None:
+    """What stands in the first block of code of a text; None where there is none."""
+    block = _FENCED.search(text)
+    return block[1] if block else None
 
 
 def _require_writable(value: Any) -> None:

@@ -1,7 +1,7 @@
 """backends: list, make, look at, change, delete."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Response
@@ -15,11 +15,13 @@ from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import CallerDep, ServicesDep, request_model
 from api.names import WORKSPACE
+from api.runtime.openai_style.client import Bounds
 
 router = APIRouter(prefix="/backends", tags=["back ends"])
 
 MOST_CONTEXT = 2**24
 DAY_SECONDS = 86_400
+_LIMITS = ("max_concurrency", "max_queued")
 
 BackEndName = Annotated[
     str,
@@ -272,13 +274,9 @@ def _change(request: BackEndFields) -> Change:
         key=request.key,
         key_env=request.key_env,
         overrides=dialect,
-        bounds={name: values[name] for name in _BOUNDS if name in values},
+        bounds={one.name: values[one.name] for one in fields(Bounds) if one.name in values},
         limits={name: values[name] for name in _LIMITS if name in values},
     )
-
-
-_BOUNDS = ("retries", "connect_seconds", "first_token_seconds", "idle_seconds", "total_seconds")
-_LIMITS = ("max_concurrency", "max_queued")
 
 
 def _models(models: Mapping[str, str | NamedModel]) -> dict[str, Named]:
