@@ -18,6 +18,7 @@ from api.documents.fork_server import ForkServer
 from api.errors import DocumentUnusable, Unavailable
 from tests.documents.pdfs import pdf
 from tests.finetune.jobs import wait_for
+from tests.processes import children_running
 
 pytestmark = pytest.mark.anyio
 
@@ -47,9 +48,7 @@ def stuck(folder: Path) -> Path:
 
 def running() -> psutil.Process:
     """The server, of which there is one."""
-    (found,) = [
-        one for one in psutil.Process().children() if "api.documents.reading" in one.cmdline()
-    ]
+    (found,) = children_running("api.documents.reading")
     return found
 
 

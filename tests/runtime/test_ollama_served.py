@@ -10,7 +10,6 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from psutil import Process
 
 from api.errors import ModelNotFound, Unusable
 from api.names import CHECKING
@@ -24,6 +23,7 @@ from api.runtime.ollama.parameters import parsed
 from api.runtime.ollama.runtime import OllamaRuntime
 from tests.contracts.ollama_server import ollama_runtime
 from tests.ollama_double.running import running_double
+from tests.processes import children_running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
@@ -259,8 +259,9 @@ async def test_a_model_that_was_damaged_after_it_was_read_is_whole_again_when_it
 async def test_texts_are_embedded_though_the_process_of_their_model_is_killed_meanwhile(
     runtime: OllamaRuntime,
 ) -> None:
+    others = children_running("llama_child")
     before = await runtime.embed("embedder", ["text"])
-    (child,) = [one for one in Process().children() if "llama_child" in " ".join(one.cmdline())]
+    (child,) = [one for one in children_running("llama_child") if one not in others]
     child.suspend()
     embedding = asyncio.create_task(runtime.embed("embedder", ["text"]))
     await asyncio.wait([embedding], timeout=0.5)

@@ -12,8 +12,8 @@ import pytest
 from tests.service import Service, open_service
 
 CANARY = "canary-8d1f"
-MOST_SECONDS = 3.0
-"""For a request; code may run for a fifth of a second here."""
+HANGS = 20.0
+"""Seconds no request takes on the busiest machine; what hangs takes minutes or for ever."""
 OBJECT = {"type": "object"}
 
 
@@ -49,7 +49,7 @@ def answered(service: Service, path: str, sent: dict[str, Any], said: str) -> An
     service.runtime.will_answer(*[said] * 3)
     began = time.monotonic()
     response = service.client.post(path, json={"modelName": "demo", **sent})
-    assert time.monotonic() - began < MOST_SECONDS
+    assert time.monotonic() - began < HANGS
     assert response.status_code < 500, response.text
     assert CANARY not in response.text
     return response.status_code, response.json()
