@@ -58,9 +58,8 @@ class OpenWebUI:
         self._page.keyboard.press("Enter")
         answer = self._page.locator(".chat-assistant").last
         answer.wait_for(timeout=ANSWER_MILLISECONDS)
-        self._page.locator("button.copy-response-button, [aria-label='Copy']").first.wait_for(
-            timeout=ANSWER_MILLISECONDS
-        )
+        whole = self._page.locator("button.copy-response-button").last
+        whole.wait_for(timeout=ANSWER_MILLISECONDS)
         return answer.inner_text()
 
     def picture(self, path: Path) -> None:
