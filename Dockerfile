@@ -30,7 +30,7 @@ RUN python -c "import pathlib, tomllib; \
     embedded = {'chromadb', 'onnx', 'onnxruntime', 'xllamacpp'}; \
     assert embedded < set(project['dependencies']); \
     write('api.txt', ['chromadb-client', *project['optional-dependencies']['parquet'], \
-        *project['optional-dependencies']['functions'], \
+        *project['optional-dependencies']['functions'], *project['optional-dependencies']['tables'], \
         *sorted(set(project['dependencies']) - embedded)]); \
     write('finetune.txt', ['xllamacpp', *project['optional-dependencies']['finetune']])" \
     && sed --in-place 's/^chromadb==/chromadb-client==/' constraints.txt \
