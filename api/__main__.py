@@ -102,9 +102,11 @@ def _wrong(problem: ErrorDetails) -> str:
     if not problem["loc"]:  # about several settings together
         return reason
     name = str(problem["loc"][0])
-    is_secret = "Secret" in str(Settings.model_fields[name].annotation)
+    field = Settings.model_fields[name]
+    is_secret = "Secret" in str(field.annotation) or not field.repr
     shown = "" if is_secret else f"{str(problem['input'])[:60]!r} "
-    return f"LLM_FASTAPI_{name.upper()}: {shown}{reason.replace('Input should', 'should')}"
+    within = "".join(f"{part}: " for part in problem["loc"][1:] if isinstance(part, str))
+    return f"LLM_FASTAPI_{name.upper()}: {within}{shown}{reason.replace('Input should', 'should')}"
 
 
 def _warn_of_unreadable_lines() -> None:

@@ -13,10 +13,8 @@ from api.backends.catalogue import BackEnds
 from api.backends.opening import open_back_ends
 from api.batches.opening import open_batch_runner, open_batches
 from api.batches.runner import BatchRunner
-from api.data_folder.contents import DocumentFiles, JobFolders, ModelFiles
 from api.data_folder.expiry import Expiry
-from api.data_folder.guarded import Folders, Guarded
-from api.data_folder.lost import Lost
+from api.data_folder.guarded import Folders
 from api.datasets.opening import open_datasets
 from api.documents.collections import CollectionCatalog
 from api.documents.deleting import Deleter
@@ -53,40 +51,16 @@ from api.runtime.traced import TracedRuntime
 from api.services import Services
 from api.settings import Settings
 from api.store import Store
+from api.store.folders import open_folders
 from api.structured.sandbox import Sandbox
 from api.sweeps.opening import open_sweeps
+from api.tables.databases import Databases
+from api.tables.opening import open_databases, open_tables
 from api.vector_stores.attaching import Attaching
 from api.vector_stores.expiry import expire as expire_stores
 from api.vector_stores.opening import open_vector_stores
 
 LOGGER = logging.getLogger("api")
-
-
-def open_folders(settings: Settings, store: Store) -> Folders:
-    """The folders that the database describes, judged before anything is added; what is off is logged."""
-    lost, mine = Lost(settings.data_dir), store.installation
-    documents, jobs, models = settings.documents_dir, settings.jobs_dir, settings.models_dir
-
-    def job_ids() -> set[str]:
-        return {one.id for one in store.jobs.all()}
-
-    folders = Folders(
-        Guarded(
-            "documents",
-            documents,
-            mine,
-            DocumentFiles(documents, store.contents.described, store.documents.ids),
-            lost,
-        ),
-        Guarded("jobs", jobs, mine, JobFolders(jobs, job_ids), lost),
-        Guarded("models", models, mine, ModelFiles(models, store.models.all), lost)
-        if settings.runtime == "llama_cpp"
-        else None,
-        lost,
-    )
-    for note in folders.notes:
-        LOGGER.warning("%s `llm-fastapi doctor` says what to do.", note)
-    return folders
 
 
 async def open_services(
@@ -158,6 +132,8 @@ async def services_over(
     deleter.let_wait = attaching.wake
     sandbox = Sandbox(shutil.which("bwrap"))
     stack.callback(sandbox.close)
+    databases = open_databases(settings)
+    stack.callback(databases.close)
     once = Once(
         settings,
         workspaces,
@@ -177,6 +153,7 @@ async def services_over(
         figures,
         Expiry(),
         sandbox,
+        databases,
     )
     services = await anyio.to_thread.run_sync(once.services_of, WORKSPACE)
     attaching.files_of = lambda workspace: services.of(workspace).files
@@ -212,6 +189,7 @@ class Once:
     figures: Figures
     expiry: Expiry
     sandbox: Sandbox
+    databases: Databases
 
     def services_of(self, workspace: str, first: Services | None = None) -> Services:
         """All that a workspace sees; `first` are the services of the first one, in any other."""
@@ -280,6 +258,8 @@ class Once:
             reports=Reports(store, settings.jobs_dir),
             job_files=JobFiles(store, settings.jobs_dir),
             sweeps=open_sweeps(settings, store, runtime, jobs, id),
+            tables=open_tables(settings, id),
+            databases=self.databases,
         )
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from api.store import Store
     from api.structured.sandbox import Sandbox
     from api.sweeps.sweeps import Sweeps
+    from api.tables.databases import Databases
+    from api.tables.shelf import Tables
     from api.vector_stores.stores import VectorStores
 
 
@@ -81,6 +83,8 @@ class Services:
     reports: Reports
     job_files: JobFiles
     sweeps: Sweeps
+    tables: Tables
+    databases: Databases
 
     def of(self, workspace: str) -> Services:
         """What that workspace sees; asked of the services of the first one."""

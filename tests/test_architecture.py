@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "api").rglob("*.py")) + sorted((ROOT / "finetune").rglob("*.py"))
 
 OWNERS = {
-    "sqlalchemy": ("api/store/",),
+    "sqlalchemy": ("api/store/", "api/tables/"),
     "alembic": ("api/store/",),
     "chromadb": ("api/index/chroma.py", "api/index/chroma_server.py", "api/index/probe.py"),
     "tantivy": ("api/index/lexical.py", "api/index/asked.py", "api/index/words.py"),
@@ -66,6 +66,7 @@ PURE = (
     "api/runtime/",
     "api/structured/",
     "api/sweeps/",
+    "api/tables/",
     "api/vector_stores/",
 )
 """Folders that know nothing of HTTP."""
@@ -88,6 +89,7 @@ FLOORS = (
         "api.sweeps",
         "api.vector_stores",
     ),
+    ("api.tables",),
     ("api.services",),
     ("api.opening", "api.readiness", "api.http"),
     ("api.routes", "api.doctor", "api.cleaning", "api.backup"),

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from api.settings.folders import DataFolders
 from api.settings.values import (
     AnyCase,
+    Databases,
     FileBounds,
-    Folder,
     HostNames,
     Key,
     Networks,
@@ -24,7 +25,7 @@ from api.settings.values import (
 )
 
 
-class Settings(BaseSettings):
+class Settings(DataFolders):
     """Read from `LLM_FASTAPI_...` in the environment or `.env`; what is empty is as not set."""
 
     model_config = SettingsConfigDict(
@@ -37,9 +38,6 @@ class Settings(BaseSettings):
         str_strip_whitespace=True,
     )
 
-    data_dir: Folder = Field(
-        Path("data"), description="Everything that lasts lies under this folder."
-    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(3000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     api_key: Key | None = Field(
@@ -261,6 +259,14 @@ class Settings(BaseSettings):
     )
     max_dataset_rows: int = Field(1_000_000, ge=1, description="Most rows a dataset may have.")
 
+    databases: Databases = Field(
+        {},
+        repr=False,
+        description="Databases that requests may name, as a JSON object: "
+        '`{"shop": {"url": "postgresql://...", "write": false, "statement_seconds": 30, "workspaces": ["default"]}}`. '
+        "[Tables](tables.md) says what each means.",
+    )
+
     shutdown_seconds: int = Field(
         8, ge=1, description="Time open requests get to end when the service stops."
     )
@@ -272,68 +278,3 @@ class Settings(BaseSettings):
         """
         reachable_on = self.bind if self.bind and self.allow_open else self.host
         return reachable_on in {"127.0.0.1", "localhost", "::1"}
-
-    @property
-    def models_dir(self) -> Path:
-        """The model registry of the embedded runtime."""
-        return self.data_dir / "models"
-
-    @property
-    def base_models_dir(self) -> Path:
-        """Hugging Face folders that can be fine-tuned, one a name."""
-        return self.data_dir / "base_models"
-
-    @property
-    def jobs_dir(self) -> Path:
-        """One folder a fine-tuning job."""
-        return self.data_dir / "jobs"
-
-    @property
-    def documents_dir(self) -> Path:
-        """Imported files under generated names."""
-        return self.data_dir / "documents"
-
-    @property
-    def datasets_dir(self) -> Path:
-        """Datasets, a directory each."""
-        return self.data_dir / "datasets"
-
-    @property
-    def batches_dir(self) -> Path:
-        """Batches, a directory each."""
-        return self.data_dir / "batches"
-
-    @property
-    def evaluations_dir(self) -> Path:
-        """Evaluations, a directory each."""
-        return self.data_dir / "evaluations"
-
-    @property
-    def sweeps_dir(self) -> Path:
-        """Sweeps, a directory each."""
-        return self.data_dir / "sweeps"
-
-    @property
-    def uploads_dir(self) -> Path:
-        """Files that are being received; half ones are removed at every start."""
-        return self.data_dir / "uploads"
-
-    @property
-    def converting_dir(self) -> Path:
-        """Bundled models on their way to GGUF; half ones are removed at every start."""
-        return self.data_dir / "converting"
-
-    @property
-    def chroma_dir(self) -> Path:
-        """The embedded vector store."""
-        return self.data_dir / "chroma"
-
-    @property
-    def lexical_dir(self) -> Path:
-        """The word index; it can be thrown away."""
-        return self.data_dir / "lexical"
-
-    @property
-    def database_path(self) -> Path:
-        """The truth about documents, chunks, models and jobs."""
-        return self.data_dir / "state.sqlite3"

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+)
 
 from finetune.job.parameters.checking import Bounds
 
@@ -103,6 +111,29 @@ def _served(name: str, others: ValidationInfo) -> str:
     return name
 
 
+def _database_url(url: SecretStr) -> SecretStr:
+    """Of a kind that is read here; the drivers and options are ours."""
+    kind, _, rest = url.get_secret_value().partition("://")
+    if kind == "sqlite" and rest.startswith("/") and rest.strip("/"):
+        return url
+    if kind in ("postgresql", "postgres") and rest:
+        return url
+    raise ValueError("is no such URL; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+
+
+class Database(BaseModel):
+    """A database that requests may name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[SecretStr, AfterValidator(_database_url)]
+    write: bool = False
+    """Whether `/predict` may fill a column of it."""
+    statement_seconds: float = Field(30, gt=0, le=3600)
+    workspaces: tuple[str, ...] = ("default",)
+    """Whose keys may name it; `*`: those of all."""
+
+
 ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
 """What a path prefix may look like."""
 
@@ -118,3 +149,5 @@ Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], Listed]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], Listed]
 Trackers = Annotated[tuple[Annotated[Literal["mlflow", "wandb"], AnyCase], ...], Listed]
 FileBounds = Annotated[Bounds, BeforeValidator(_object)]
+DatabaseName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+Databases = Annotated[dict[DatabaseName, Database], BeforeValidator(_object)]

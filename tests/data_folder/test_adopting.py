@@ -15,8 +15,8 @@ from api.models.adopting import adopt as adopt_models
 from api.models.adopting import untold
 from api.models.bundled import BundledModels
 from api.names import CHECKING
-from api.opening import open_folders
 from api.runtime import ExistingModel, Persona
+from api.store.folders import open_folders
 from finetune.job.directory import JobDirectory
 from tests.data_folder.place import MORE, Place
 from tests.documents.house import House

@@ -104,7 +104,7 @@ from pathlib import Path
 from api.data_folder import DataFolder
 from api.data_folder.leftovers import sweep
 from api.models.bases import is_base
-from api.opening import open_folders
+from api.store.folders import open_folders
 from api.settings import Settings
 from api.store import open_store
 settings = Settings(data_dir=Path(sys.argv[1]))

@@ -23,12 +23,12 @@ from api.index.chroma import open_embedded
 from api.index.embeddings import Embedder
 from api.index.lexical import LexicalIndex
 from api.index.vector_store import VectorStore
-from api.opening import open_folders
 from api.settings import Settings
 from api.store import Store
 from api.store.chunks import StoredChunk
 from api.store.collections import Scope
 from api.store.documents import Document
+from api.store.folders import open_folders
 from tests.databases import open_migrated
 from tests.documents.pdfs import received
 from tests.fakes import FakeRuntime

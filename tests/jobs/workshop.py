@@ -16,10 +16,10 @@ from api.jobs.opening import clear_leftovers, open_jobs
 from api.jobs.publish import Publisher
 from api.jobs.submit import Submission
 from api.models.bases import BaseModels
-from api.opening import open_folders
 from api.runners.local import LocalRunner
 from api.runtime import ModelRuntime
 from api.settings import Settings
+from api.store.folders import open_folders
 from api.store.jobs import Job, JobStatus
 from finetune.data.rows import Fold
 from finetune.job.device import Device, Gpu

@@ -16,11 +16,11 @@ from api.index.embeddings import Embedder
 from api.models.bases import BaseModels
 from api.models.bundled import BundledModels, install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
-from api.opening import open_folders
 from api.runtime import GGUFFile, Message, ModelRuntime, ModelSource, Options, Persona
 from api.runtime.opening import open_llama_cpp
 from api.settings import Settings
 from api.store import Store
+from api.store.folders import open_folders
 from finetune.bases.load import Wanted, load
 from tests.conftest import DEMO_MODEL
 from tests.databases import open_migrated

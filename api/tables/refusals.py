@@ -1,0 +1,33 @@
+"""Why a table, a database or a query of it is refused."""
+
+from api.errors import NotFound, Unavailable, Unusable
+
+
+class TableNotFound(NotFound):
+    """No table of that name."""
+
+    title = "Table not found"
+
+
+class DatabaseNotFound(NotFound):
+    """No database of that name, or none that this workspace may use."""
+
+    title = "Database not found"
+
+
+class DatabaseAway(Unavailable):
+    """A database does not answer; what it or its driver says may name its address, and stays in the log."""
+
+    title = "Database away"
+
+
+class TableUnusable(Unusable):
+    """A file that is no table; `errors` names row, column and reason."""
+
+    title = "Table cannot be used"
+
+
+class QueryUnusable(Unusable):
+    """A query that the database refuses, or that takes too long."""
+
+    title = "Query cannot be used"

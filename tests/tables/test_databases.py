@@ -1,0 +1,108 @@
+"""Named databases: a stranger's SELECT reads and does nothing else, and nothing tells where they are."""
+
+import logging
+import time
+from pathlib import Path
+
+import pytest
+
+from api.settings.values import Database as Setting
+from api.tables.databases import Database, Databases
+from api.tables.refusals import DatabaseAway, DatabaseNotFound, QueryUnusable
+from tests.tables.shop import Shop
+
+WRITING = (
+    "DELETE FROM items",
+    "INSERT INTO items (id, name) VALUES (9, 'x')",
+    "DROP TABLE items",
+    "SELECT 1; DROP TABLE items",
+    "SELECT 1; COMMIT; DROP TABLE items",
+    "SELECT 1) AS q; DROP TABLE items; SELECT * FROM (SELECT 1",
+    "WITH gone AS (DELETE FROM items RETURNING *) SELECT * FROM gone",
+    "CREATE TABLE more (id INTEGER)",
+    "PRAGMA writable_schema = 1",
+    "ATTACH 'other.sqlite3' AS other",
+    "VACUUM INTO 'copy.sqlite3'",
+    "COPY items TO PROGRAM 'true'",
+    "COPY items TO '/tmp/items.csv'",
+    "SELECT * INTO more FROM items",
+    "SELECT lo_create(0)",
+    "SELECT nextval('numbers')",
+    "SET TRANSACTION READ WRITE",
+    "SELECT load_extension('x')",
+    "",
+)
+
+
+def selected(database: Database, sql: str) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    with database.select(sql) as found:
+        return found.columns, list(found.rows)
+
+
+def test_a_select_is_read_with_its_columns(shop: Shop) -> None:
+    database = shop.stocked(2500).opened()
+    columns, rows = selected(
+        database, "SELECT id, name AS item FROM items WHERE id > 3 ORDER BY id"
+    )
+    assert (columns, len(rows), rows[0]) == (("id", "item"), 2497, (4, "item 4"))
+    percent = selected(database, "SELECT name FROM items WHERE name LIKE '%m 7' AND ':x' <> '%s'")
+    assert percent[1] == [("item 7",)]
+    database.close()
+
+
+def test_nothing_but_one_select_runs(shop: Shop) -> None:
+    shop.stocked(3).run("CREATE TABLE other (id INTEGER)")
+    database = shop.opened(write=True)
+    for sql in WRITING:
+        with pytest.raises(QueryUnusable) as refused:
+            selected(database, sql)
+        assert shop.url.partition("://")[2] not in refused.value.detail
+        assert len(shop.rows("SELECT * FROM items")) == 3, sql
+        assert selected(database, "SELECT count(*) FROM items")[1] == [(3,)], "it goes on"
+    database.close()
+
+
+def test_a_query_that_takes_too_long_ends(shop: Shop) -> None:
+    database = shop.stocked(1).opened(statement_seconds=0.3)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    begun = time.monotonic()
+    with pytest.raises(QueryUnusable, match=r"longer than the 0\.3 s"):
+        selected(database, endless)
+    assert time.monotonic() - begun < 5
+    assert selected(database, "SELECT id FROM items")[1] == [(1,)]
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////nowhere/secret-place.sqlite3",
+        "postgresql://ada:secret-word@127.0.0.1:1/secret-place",
+    ],
+)
+def test_of_a_database_that_is_away_nothing_is_told_but_its_name(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    database = Database("shop", Setting.model_validate({"url": url}))
+    with pytest.raises(DatabaseAway) as away:
+        database.check()
+    told = away.value.detail + caplog.text
+    assert "'shop' cannot be reached" in told
+    assert "secret" not in told
+    assert "secret-word" not in repr(vars(database))
+
+
+def test_a_database_is_there_for_the_workspaces_that_the_setting_names(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a"
+    given = {
+        "shop": Setting.model_validate({"url": url}),
+        "team": Setting.model_validate({"url": url, "workspaces": ["team", "other"]}),
+        "all": Setting.model_validate({"url": url, "workspaces": ["*"]}),
+    }
+    databases = Databases(given)
+    assert [one.name for one in databases.of("default")] == ["shop", "all"]
+    assert [one.name for one in databases.of("team")] == ["team", "all"]
+    assert databases.find("team", "other").name == "team"
+    with pytest.raises(DatabaseNotFound, match="Databases: all"):
+        databases.find("shop", "nobody")
