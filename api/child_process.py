@@ -6,8 +6,10 @@ too, says how. A training also knows what the trackers that the operator names a
 """
 
 import asyncio
-from asyncio.subprocess import Process
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
@@ -20,6 +22,7 @@ __all__ = [
     "environment",
     "run",
     "start",
+    "start_server",
     "start_to_outlive_us",
     "training_environment",
 ]
@@ -32,6 +35,16 @@ async def start(
 ) -> Process:
     """Start a child of this event loop's thread. `streams` are those of `asyncio.create_subprocess_exec`."""
     return await asyncio.create_subprocess_exec(*bound(command, limits=limits), env=env, **streams)
+
+
+async def start_server(command: Sequence[str], *, env: Mapping[str, str], log: Path) -> Process:
+    """Start a server with a guard over it (`finetune/job/guard.py`), which is what is given back: the server, and all
+    that it starts, end when the guard's standard input closes, as it does with us. What it writes is in `log`.
+    """
+    guard = (sys.executable, "-P", "-m", "finetune.job.guard", str(log), "--", *command)
+    return await asyncio.create_subprocess_exec(
+        *guard, env=env, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True
+    )
 
 
 def start_to_outlive_us(

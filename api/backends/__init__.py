@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from api.backends.launch import Launch
+from api.backends.server import Seen
 from api.runtime.openai_style.client import Bounds
 from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import RemoteModel
@@ -13,7 +15,7 @@ class BackEnd:
     """One server: who it is, how it is spoken to, and how much is asked of it at once.
 
     Its key lies in a file, or `key_env` names the variable of the environment that holds it. `overrides` are fields of
-    the provider's dialect that are otherwise here.
+    the provider's dialect that are otherwise here. One with a `launch` is started here, and has no address or key.
     """
 
     name: str
@@ -24,6 +26,7 @@ class BackEnd:
     bounds: Bounds = field(default_factory=Bounds)
     max_concurrency: int = 8
     max_queued: int = 100
+    launch: Launch | None = None
     created_at: str = ""
 
 
@@ -47,3 +50,4 @@ class Shown:
     fault: str
     running: int
     waiting: int
+    server: Seen | None = None

@@ -2,25 +2,39 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from anyio.to_thread import run_sync
 
-from api.backends import BackEnd, Shown
+from api.backends import BackEnd, Named, Shown
 from api.backends.kept import Kept
+from api.backends.launch import Launch, Places, check
+from api.backends.launched import ADDRESS, LaunchedRuntime
 from api.backends.secrets import Keys
+from api.backends.server import Server
 from api.backends.wanted import Change, changed, dialect_of, named
-from api.errors import ApiError, Conflict, InvalidOption, ModelInUse, NameTaken, NotFound
+from api.errors import (
+    ApiError,
+    Conflict,
+    DeviceInUse,
+    InvalidOption,
+    ModelInUse,
+    NameTaken,
+    NotFound,
+)
 from api.names import model_key
 from api.runtime import ModelRuntime
 from api.runtime.fair import Line, Turns
 from api.runtime.openai_style.client import OpenAIClient
+from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import Directory, RemoteModel
 from api.runtime.openai_style.learning import UNKNOWN_CONTEXT
 from api.runtime.openai_style.runtime import OpenAIStyleRuntime
-from api.runtime.threads import in_thread_for_good
+from api.runtime.openai_style.served import ServedTransport
+from api.runtime.threads import in_thread, in_thread_for_good
 from api.settings.environment import secret
 
 MOST = 64
@@ -38,9 +52,11 @@ class BackEndNotFound(NotFound):
 class BackEnds:
     """`routed.BackEnds` as they are kept. One process owns them, and one change is made after the other."""
 
-    def __init__(self, kept: Kept, keys: Keys) -> None:
+    def __init__(self, kept: Kept, keys: Keys, places: Places) -> None:
         self._kept = kept
         self._keys = keys
+        self._places = places
+        self._servers: dict[str, Server] = {}
         self.directory = Directory(kept.models(), kept)
         self._back_ends = {one.name: one for one in kept.back_ends()}
         self._runtimes = {
@@ -69,10 +85,17 @@ class BackEnds:
         back_end = self._back_ends.get(found.back_end) if found else None
         return back_end.provider if back_end else ""
 
+    def start(self) -> None:
+        """Start the servers that are to run here."""
+        for server in self._servers.values():
+            with suppress(DeviceInUse):
+                server.start()
+
     async def close(self) -> None:
-        """Close the connections of all."""
+        """Close the connections of all, and end the servers."""
         for runtime in self._runtimes.values():
             await runtime.close()
+        await asyncio.gather(*(server.stop() for server in self._servers.values()))
 
     def names(self) -> list[str]:
         """Of all, by the alphabet."""
@@ -90,6 +113,7 @@ class BackEnds:
             self._runtimes[name].fault,
             running,
             waiting,
+            self._servers[name].seen() if back_end.launch else None,
         )
 
     async def create(self, name: str, wanted: Change, runtime: ModelRuntime) -> str:
@@ -125,12 +149,20 @@ class BackEnds:
             await in_thread_for_good(partial(self._kept.remove_back_end, name))
             self.directory.forget(one.name for one in self._on(name))
             del self._back_ends[name]
-            await self._runtimes.pop(name).retire()
+            runtime = self._runtimes.pop(name)
+            if isinstance(runtime, LaunchedRuntime):
+                await runtime.stop_server()
+                await in_thread_for_good(self._servers.pop(name).forget)
+            await runtime.retire()
             await in_thread_for_good(partial(self._keys.put, name, ""))
 
     async def _become(self, old: BackEnd, wanted: Change, runtime: ModelRuntime) -> str:
         has_key = bool(old.base_url) and self._keys.where(old.name, old.key_env) != "none"
         back_end = await changed(old, wanted, has_key=has_key)
+        if wanted.launch is not None:
+            await in_thread(partial(check, wanted.launch, self._places))
+            if old.launch is None and wanted.models is None:
+                wanted = replace(wanted, models={old.name: Named(wanted.launch.model)})
         declared = {one.name: one for one in self._on(old.name) if not one.base}
         models, gone = await self._named(back_end, declared, wanted, runtime)
         key = wanted.key or ""
@@ -138,7 +170,7 @@ class BackEnds:
             key = self._keys.of(old.name)
         fresh = self._opened(back_end, key)
         try:
-            fault, models = await _learned(fresh, models)
+            fault, models = await _learned(fresh, models, asks=back_end.launch is None)
             if wanted.models is None:  # some may have been deleted or renamed meanwhile
                 models = [one for one in models if self.directory.find(one.name)]
             await in_thread_for_good(partial(self._keep, back_end, key, models, gone))
@@ -151,7 +183,34 @@ class BackEnds:
         self._back_ends[back_end.name], self._runtimes[back_end.name] = back_end, fresh
         if former is not None:
             await former.retire()
+        if back_end.launch is not None:
+            await self._launched(back_end.name, back_end.launch, former)
         return fault
+
+    async def _launched(self, name: str, launch: Launch, former: OpenAIStyleRuntime | None) -> None:
+        """Start the server, or another one in its place."""
+        server = self._servers[name]
+        if launch != server.launch:
+            if isinstance(former, LaunchedRuntime):
+                await former.stop_server()
+            server.launch = launch
+        with suppress(DeviceInUse):  # it starts when it is asked after the training
+            server.start()
+
+    async def _know_what_it_says(self, name: str) -> None:
+        """Of a server that has become ready: what it tells of its models is kept."""
+        async with self._changing:
+            back_end, runtime = self._back_ends.get(name), self._runtimes.get(name)
+            if back_end is None or runtime is None:
+                return
+            unknown = [
+                replace(one, context_length=0) if one.context_length == UNKNOWN_CONTEXT else one
+                for one in self._on(name)
+            ]
+            _, models = await _learned(runtime, unknown)
+            models = [one for one in models if self.directory.find(one.name)]
+            await in_thread_for_good(partial(self._kept.put_back_end, back_end, models, ()))
+            self.directory.know(models)
 
     async def _named(
         self,
@@ -162,8 +221,11 @@ class BackEnds:
     ) -> tuple[list[RemoteModel], list[str]]:
         """The models that it is to have, and the names of those that it has no more."""
         models, gone = list(declared.values()), list[str]()
+        if back_end.launch is not None:
+            models = [replace(one, remote=back_end.launch.model) for one in self._on(back_end.name)]
         if wanted.models is not None:
             models = [named(back_end, *one) for one in wanted.models.items()]
+            _require_served(back_end, models)
             kept = {model_key(one.name) for one in models}
             gone = [name for name in declared if model_key(name) not in kept]
             embed = {model_key(one.name) for one in models if "embed" in one.capabilities}
@@ -210,6 +272,8 @@ class BackEnds:
     def _opened(self, back_end: BackEnd, key: str) -> OpenAIStyleRuntime:
         """A runtime with the key that belongs to its address: it sends no other, whatever is changed later."""
         dialect = dialect_of(back_end)
+        if back_end.launch is not None:
+            return self._opened_here(back_end, back_end.launch, dialect)
         variable = back_end.key_env
         client = OpenAIClient(
             back_end.name,
@@ -219,6 +283,24 @@ class BackEnds:
             bounds=back_end.bounds,
         )
         return OpenAIStyleRuntime(client, dialect, self.directory)
+
+    def _opened_here(
+        self, back_end: BackEnd, launch: Launch, dialect: Dialect
+    ) -> OpenAIStyleRuntime:
+        """A runtime over the server of a back end, which starts when it is asked, or told to."""
+        name = back_end.name
+        server = self._servers.get(name)
+        if server is None:
+            server = self._servers[name] = Server(name, launch, self._places)
+            server.ready = partial(self._know_what_it_says, name)
+        client = OpenAIClient(
+            name,
+            ADDRESS,
+            lambda: "",
+            bounds=back_end.bounds,
+            transport=ServedTransport(server.address),
+        )
+        return LaunchedRuntime(client, dialect, self.directory, server)
 
     def _get(self, name: str) -> BackEnd:
         if name not in self._back_ends:
@@ -231,16 +313,25 @@ class BackEnds:
 
 
 async def _learned(
-    runtime: OpenAIStyleRuntime, models: Collection[RemoteModel]
+    runtime: OpenAIStyleRuntime, models: Collection[RemoteModel], *, asks: bool = True
 ) -> tuple[str, list[RemoteModel]]:
-    """The models with what their server says of them, and what was the matter where it did not."""
+    """The models with what their server, which is asked, says of them, and what was the matter where it did not."""
     fault = ""
     try:
-        models = await runtime.learn(models)
+        models = await runtime.learn(models) if asks else models
     except ApiError as error:
         fault = error.detail
     known = [replace(one, context_length=one.context_length or UNKNOWN_CONTEXT) for one in models]
     return fault, known
+
+
+def _require_served(back_end: BackEnd, models: Collection[RemoteModel]) -> None:
+    """A server of ours has one model."""
+    for one in models:
+        if back_end.launch is not None and one.remote != back_end.launch.model:
+            raise InvalidOption(
+                f"models: this server has one model, {back_end.launch.model!r}.", where="models"
+            )
 
 
 def _line(back_end: BackEnd) -> Line:

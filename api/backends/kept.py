@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from api.backends import BackEnd
+from api.backends.launch import Launch
 from api.runtime import personas
 from api.runtime.openai_style.client import Bounds
 from api.runtime.openai_style.directory import RemoteModel
@@ -57,7 +58,14 @@ class Kept:
 def _back_end(row: BackEndRow) -> BackEnd:
     settings = dict(row.settings)
     bounds = Bounds(**settings.pop("bounds"))
-    return BackEnd(name=row.name, created_at=row.created_at, bounds=bounds, **settings)
+    launch = settings.pop("launch", None)
+    return BackEnd(
+        name=row.name,
+        created_at=row.created_at,
+        bounds=bounds,
+        launch=Launch(**launch) if launch else None,
+        **settings,
+    )
 
 
 def _row(model: RemoteModel) -> RemoteModelRow:

@@ -51,6 +51,18 @@ _ROWS = (
         Dialect(counts="vllm", rename={"repeat_penalty": "repetition_penalty"}),
         "tokens are counted exactly; tools need `--enable-auto-tool-choice --tool-call-parser`",
     ),
+    Provider(
+        "causal",
+        "",
+        Dialect(schema="prompt", tools="prompt", embeddings=False, counts="vllm"),
+        "our own server of transformers; tokens are counted exactly",
+    ),
+    Provider(
+        "custom",
+        "",
+        Dialect(schema="prompt", tools="prompt", completions=False, embeddings=False),
+        "our own server of a class of yours, which takes the parameters that it names",
+    ),
     Provider("sglang", "", Dialect(rename={"repeat_penalty": "repetition_penalty"})),
     Provider("tgi", "", _STRICT),
     Provider("lmstudio", "http://127.0.0.1:1234/v1", Dialect()),

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from api.backends import BackEnd, Named
+from api.backends.launch import Launch
 from api.backends.providers import PROVIDERS, Provider
 from api.backends.secrets import check_key, check_variable
 from api.errors import InvalidOption
@@ -35,14 +36,18 @@ class Change:
     overrides: Mapping[str, object] | None = None
     bounds: Mapping[str, float] | None = None
     limits: Mapping[str, int] | None = None
+    launch: Launch | None = None
 
 
 async def changed(old: BackEnd, wanted: Change, *, has_key: bool) -> BackEnd:
     """The back end as it is to be; `errors.InvalidOption` for what it cannot be, `errors.Unavailable` where its host is
     not found. Whether the old one `has_key` matters where it moves.
     """
-    provider = _provider(wanted.provider or old.provider)
-    url = await _address(old, wanted, provider)
+    launch = wanted.launch or old.launch
+    if launch is not None:
+        _require_launchable(old, wanted)
+    provider = _provider(launch.kind if launch else wanted.provider or old.provider)
+    url = "" if launch else await _address(old, wanted, provider)
     _require_sound_key(wanted)
     if has_key and not _says_key(wanted) and _origin(url) != _origin(old.base_url):
         raise InvalidOption(
@@ -58,10 +63,26 @@ async def changed(old: BackEnd, wanted: Change, *, has_key: bool) -> BackEnd:
         key_env=(wanted.key_env or "") if _says_key(wanted) else old.key_env,
         overrides=old.overrides if wanted.overrides is None else dict(wanted.overrides),
         bounds=replace(old.bounds, **bounds),
+        launch=launch,
         **limits,
     )
     dialect_of(made)
     return made
+
+
+def _require_launchable(old: BackEnd, wanted: Change) -> None:
+    """`errors.InvalidOption` where a server is to be started here and to be elsewhere."""
+    for name in ("provider", "base_url", "key", "key_env"):
+        if getattr(wanted, name) is not None:
+            raise InvalidOption(
+                f"{name}: this server is started here, at an address and with a key of its own. Leave it out.",
+                where=name,
+            )
+    if old.base_url:
+        raise InvalidOption(
+            "launch: this back end is at a base_url. Delete it, or make another one.",
+            where="launch",
+        )
 
 
 def named(back_end: BackEnd, name: str, named: Named) -> RemoteModel:

@@ -20,6 +20,7 @@ OWN_FOLDERS = (
     "converting",
     "keys",
     "lexical",
+    "servers",
     "uploads",
 )
 DATABASE = "state.sqlite3"

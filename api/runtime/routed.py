@@ -20,6 +20,8 @@ from api.runtime import (
     name_of,
 )
 from api.runtime.over import RuntimeOver
+from api.runtime.training import Training
+from finetune.job.device import Device
 
 
 class BackEnds(Protocol):
@@ -35,7 +37,7 @@ class BackEnds(Protocol):
 
 
 class RoutedRuntime(RuntimeOver):
-    """`ModelRuntime` over the home runtime and the back ends beside it. Files and memory are the home runtime's."""
+    """`ModelRuntime` over the home runtime and the back ends beside it. Files are the home runtime's."""
 
     def __init__(self, home: ModelRuntime, back_ends: BackEnds) -> None:
         super().__init__(home)
@@ -101,6 +103,16 @@ class RoutedRuntime(RuntimeOver):
         async with aclosing(self._of(model).complete(model, prompt, options)) as pieces:
             async for piece in pieces:
                 yield piece
+
+    async def release_memory(self, device: Device | None = None) -> None:
+        """Unload models, at home and of the servers that are started here."""
+        every = (self._runtime, *self._back_ends.all())
+        await asyncio.gather(*(runtime.release_memory(device) for runtime in every))
+
+    def reserve(self, trainings: Sequence[Training]) -> None:
+        """These train now."""
+        for runtime in (self._runtime, *self._back_ends.all()):
+            runtime.reserve(trainings)
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator. A back end that is away is one of them: the others are asked all the same."""

@@ -139,6 +139,12 @@ class Settings(DataFolders):
     )
     gpu_layers: int = Field(-1, ge=-1, description="Layers put on the GPU; -1 means all that fit.")
 
+    model_servers_dir: Path | None = Field(
+        None,
+        description="Folder of the operator's own Python classes that back ends may serve; none when empty. Who can "
+        "write there can run code. [Back ends](back-ends.md) says how one looks.",
+    )
+
     chroma_url: str | None = Field(
         None, description="A ChromaDB server; the embedded one when empty."
     )

@@ -22,4 +22,5 @@ def test_the_stand_in_knows_each_row_that_is_peculiar() -> None:
         for field in ("key_header", "rename", "drop", "clamp", "add", "schema", "usage_in_stream")
         if getattr(row.dialect, field) != getattr(plain, field)
     }
-    assert peculiar <= REFUSES.keys()
+    ours = {"causal", "custom"}  # no stand-in: they are the real thing
+    assert peculiar - ours <= REFUSES.keys()

@@ -10,11 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.auth.refusals import ScopeMissing
 from api.backends import Named, Shown
 from api.backends.catalogue import BackEnds
+from api.backends.launch import Launch
 from api.backends.wanted import Change
+from api.errors import InvalidOption
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import CallerDep, ServicesDep, request_model
 from api.names import WORKSPACE
+from api.routes.original.launching import (
+    ServerFields,
+    ServerResponse,
+    launch_of,
+    server_response,
+)
 from api.runtime.openai_style.client import Bounds
 
 router = APIRouter(prefix="/backends", tags=["back ends"])
@@ -90,6 +98,10 @@ class BackEndFields(BaseModel):
         description="What stands before `/chat/completions`; the provider's own when left out.",
         examples=["http://192.168.0.7:8000/v1"],
     )
+    launch: Literal["process", "ray"] | None = Field(
+        None, description="Instead of `base_url`: `process` starts `server` here."
+    )
+    server: ServerFields | None = Field(None, description="What is started, and ends with us.")
     models: dict[str, Remote | NamedModel] | None = Field(
         None,
         max_length=500,
@@ -146,6 +158,7 @@ class BackEndResponse(BaseModel):
     base_url: str
     models: dict[str, ModelOfBackEnd] = Field(description="By our names.")
     personas: list[str] = Field(description="Models that were made over them.")
+    server: ServerResponse | None = Field(description="Of one that is started here.")
     key: str = Field(description="Where it is: `file`, the name of a variable, or `none`.")
     dialect: dict[str, Any] = Field(description="How its wire differs, as it is used.")
     max_concurrency: int
@@ -276,7 +289,19 @@ def _change(request: BackEndFields) -> Change:
         overrides=dialect,
         bounds={one.name: values[one.name] for one in fields(Bounds) if one.name in values},
         limits={name: values[name] for name in _LIMITS if name in values},
+        launch=_launch(request),
     )
+
+
+def _launch(request: BackEndFields) -> Launch | None:
+    if request.launch == "ray":
+        raise InvalidOption(
+            "launch: Ray Serve is not spoken to yet. Start the application there, and name its base_url.",
+            where="launch",
+        )
+    if request.launch and request.server is None:
+        raise InvalidOption("server: say what is to be started.", where="server")
+    return launch_of(request.server)
 
 
 def _models(models: Mapping[str, str | NamedModel]) -> dict[str, Named]:
@@ -310,6 +335,7 @@ def _response(shown: Shown, fault: str = "") -> BackEndResponse:
         base_url=back_end.base_url,
         models=declared,
         personas=[one.name for one in shown.models if one.base],
+        server=server_response(back_end.launch, shown.server),
         key=shown.key,
         dialect=dialect,
         max_concurrency=back_end.max_concurrency,

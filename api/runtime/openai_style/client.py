@@ -73,6 +73,11 @@ class OpenAIClient:
         self._transport = transport
         self._http = self._connections()
 
+    @property
+    def open(self) -> int:
+        """Calls that are under way."""
+        return self._open
+
     async def get(
         self, path: str, *, from_root: bool = False, within_seconds: float | None = None
     ) -> JSONObject:

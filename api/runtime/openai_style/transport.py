@@ -19,15 +19,20 @@ def _trusted() -> ssl.SSLContext:
     return httpx2.create_ssl_context(trust_env=False)
 
 
+def network() -> httpx2.AsyncHTTPTransport:
+    """A transport that really goes somewhere."""
+    return httpx2.AsyncHTTPTransport(
+        verify=_trusted(),
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32),
+        trust_env=False,
+    )
+
+
 class JudgedTransport(httpx2.AsyncBaseTransport):
     """A transport over another one."""
 
     def __init__(self, inner: httpx2.AsyncBaseTransport | None = None) -> None:
-        self._inner = inner or httpx2.AsyncHTTPTransport(
-            verify=_trusted(),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32),
-            trust_env=False,
-        )
+        self._inner = inner or network()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send it to the first address of its host that can be connected to."""

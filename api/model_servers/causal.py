@@ -1,0 +1,209 @@
+"""Serves a causal language model by transformers: `python -m api.model_servers.causal CONFIG [--host H] [--port P]`.
+
+    {"model": "/data/base_models/mistral", "bits": 4, "adapter": "/data/jobs/job_1/train/adapter",
+     "model_arguments": {"attn_implementation": "sdpa"}, "tokenizer_arguments": {}}
+
+In 4 and 8 bits by bitsandbytes, else in 16; over all GPUs that are seen. Weights are read from safetensors alone, and
+no code that comes with a model is run.
+"""
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    StoppingCriteria,
+    TextIteratorStreamer,
+    set_seed,
+)
+from transformers.utils import logging
+
+from api.model_servers.wire import main
+from api.model_servers.writing import End, Refused, Writing
+
+_SAMPLING = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "repeat_penalty": "repetition_penalty",
+}
+"""By the names of transformers."""
+_UNKNOWN_CONTEXT = 2048
+
+
+class Causal:
+    """`Writer` over one model: an answer at a time."""
+
+    takes = frozenset({*_SAMPLING, "seed", "max_tokens", "stop"})
+    at_once = 1
+    stuck_seconds = 60.0
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        folder = str(config["model"])
+        safely = {"local_files_only": True, "trust_remote_code": False}
+        self.name = str(config.get("name") or Path(folder).name)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(
+            folder, **config.get("tokenizer_arguments", {}), **safely
+        )
+        chosen = {"dtype": "auto" if torch.cuda.is_available() else "float32"}
+        chosen["device_map"] = "auto" if torch.cuda.is_available() else "cpu"
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            **chosen | config.get("model_arguments", {}),
+            quantization_config=_quantization(int(config.get("bits", 16))),
+            use_safetensors=True,
+            **safely,
+        )
+        if adapter := config.get("adapter"):
+            model = PeftModel.from_pretrained(model, str(adapter))
+        self._model = model.eval()
+        positions = getattr(model.config, "max_position_embeddings", None)
+        self.context_length = int(positions or _UNKNOWN_CONTEXT)
+
+    def chat(self, messages: list[dict[str, str]], options: Mapping[str, Any]) -> Writing:
+        """By the tokenizer's own template."""
+        return self._write(self.tokens({"messages": messages}), options)
+
+    def complete(self, prompt: str | list[int], options: Mapping[str, Any]) -> Writing:
+        """From its tokens on."""
+        ids = self.tokens({"prompt": prompt}) if isinstance(prompt, str) else prompt
+        return self._write(ids, options)
+
+    def tokens(self, said: Mapping[str, Any]) -> list[int]:
+        """Of a conversation with its template, else of a text, with the token that begins one unless told otherwise."""
+        if "messages" not in said:
+            marks = bool(said.get("add_special_tokens", True))
+            ids = self._tokenizer(str(said.get("prompt", "")), add_special_tokens=marks).input_ids
+            return [int(one) for one in ids]
+        if not self._tokenizer.chat_template:
+            raise Refused("This model has no chat template. Ask it to go on with a text.")
+        try:
+            made = self._tokenizer.apply_chat_template(
+                said["messages"], add_generation_prompt=True, tokenize=False
+            )
+        except Exception as error:  # of Jinja, or what a template raises itself
+            raise Refused(f"messages: the chat template: {error}", param="messages") from error
+        return [int(one) for one in self._tokenizer(made, add_special_tokens=False).input_ids]
+
+    def _write(self, ids: list[int], options: Mapping[str, Any]) -> Writing:
+        room = self.context_length - len(ids)
+        if room < 1:
+            raise Refused(
+                f"This model's maximum context length is {self.context_length} tokens. "
+                f"However, your messages resulted in {len(ids)} tokens.",
+                param="messages",
+            )
+        most = min(int(options.get("max_tokens") or room), room)
+        streamer: Any = TextIteratorStreamer(
+            self._tokenizer, skip_prompt=True, skip_special_tokens=True
+        )
+        writing = _Thread(lambda: self._generated(ids, most, options, streamer, writing))
+        writing.start()
+        try:
+            for text in streamer:
+                if text:
+                    yield text
+            number = len(writing.result()) - len(ids)
+            yield End("length" if number >= most else "stop", len(ids), number)
+        finally:
+            writing.is_left = True
+            writing.join()
+
+    def _generated(
+        self,
+        ids: list[int],
+        most: int,
+        options: Mapping[str, Any],
+        streamer: Any,
+        writing: "_Thread",
+    ) -> list[int]:
+        """The tokens of the prompt and of the answer."""
+        chosen = {ours: options[name] for name, ours in _SAMPLING.items() if name in options}
+        if chosen.get("temperature") == 0:
+            chosen = {"do_sample": False}
+        else:
+            chosen["do_sample"] = True
+        if options.get("stop"):
+            chosen |= {"stop_strings": options["stop"], "tokenizer": self._tokenizer}
+        if "seed" in options:
+            set_seed(int(options["seed"]) % 2**32)
+        try:
+            with torch.inference_mode():
+                prompt = torch.tensor([ids], device=self._model.device)
+                made = self._model.generate(
+                    input_ids=prompt,
+                    attention_mask=torch.ones_like(prompt),
+                    max_new_tokens=most,
+                    streamer=streamer,
+                    stopping_criteria=[_Left(writing)],
+                    pad_token_id=self._tokenizer.pad_token_id or 0,
+                    **chosen,
+                )
+            return list(made[0].tolist())
+        finally:
+            streamer.end()
+
+
+class _Thread(threading.Thread):
+    """One answer under way; `is_left` when nobody wants it any more."""
+
+    def __init__(self, work: Any) -> None:
+        super().__init__(daemon=True)
+        self.is_left = False
+        self._work = work
+        self._made: list[int] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Write it."""
+        try:
+            self._made = self._work()
+        except BaseException as error:  # told to who asked
+            self._error = error
+
+    def result(self) -> list[int]:
+        """What was written, once it is."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._made
+
+
+class _Left(StoppingCriteria):  # type: ignore[misc]
+    """Ends an answer that nobody wants any more, at its next token."""
+
+    def __init__(self, writing: _Thread) -> None:
+        self._writing = writing
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG002
+        """Whether each answer is to end."""
+        return torch.full((input_ids.shape[0],), self._writing.is_left, device=input_ids.device)
+
+
+def _quantization(bits: int) -> Any:
+    make: Any = BitsAndBytesConfig
+    if bits == 16:
+        return None
+    if bits == 8:
+        return make(load_in_8bit=True)
+    computes_in = torch.float32
+    if torch.cuda.is_available():
+        computes_in = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return make(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=computes_in,
+    )
+
+
+if __name__ == "__main__":
+    logging.disable_progress_bar()
+    main(Causal)
