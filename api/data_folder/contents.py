@@ -154,7 +154,7 @@ class ModelFiles:
         made = [path for path, one in read if is_made(one) and _key(one) not in known]
         if len(read) < len(manifests):  # one that cannot be read could refer to anything
             return made
-        used = {one.get("blob") for _, one in read}
+        used = {one.get(kind) for _, one in read for kind in ("blob", "projector")}
         weights = files_made(self._folder / "blobs", WEIGHTS)
         return [*made, *(path for path in weights if path.name not in used)]
 

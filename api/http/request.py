@@ -86,6 +86,7 @@ def request_model(
     files: Iterable[str] = (),
     optional_files: Iterable[str] = (),
     most_files: int = 0,
+    more_bytes: int = 0,
     default_base: Literal["default_base_model", "default_trainable_model"] | None = None,
 ) -> Callable[[Request], AsyncIterator[Any]]:
     """A dependency that gives `model` from query, form (urlencoded or multipart) or JSON body.
@@ -93,9 +94,9 @@ def request_model(
     The query may stand beside either; an empty text or part and a JSON null are as left out. With
     `files` it gives `Upload[model]`, whose parts are closed after the response; where the model has a field of
     a file's name, a text does as well. With `most_files` the one part of `files` may come so often, and together have
-    the bytes of `FILES_AT_ONCE` uploads. `default_base` is the setting that names the base where the request
-    names none: a key must be allowed that one too. Write `openapi_extra=documented(model)` on the route, so that
-    OpenAPI shows the fields.
+    the bytes of `FILES_AT_ONCE` uploads. `more_bytes` is the room beyond that of other bodies. `default_base` is the
+    setting that names the base where the request names none: a key must be allowed that one too. Write
+    `openapi_extra=documented(model)` on the route, so that OpenAPI shows the fields.
     """
     fields = RequestFields(model)
     parts = (*files, *optional_files)
@@ -106,7 +107,7 @@ def request_model(
         settings = get_services(request).settings
         body = await read_body(
             request,
-            max_bytes=settings.max_body_bytes,
+            max_bytes=settings.max_body_bytes + more_bytes,
             max_file_bytes=settings.max_upload_bytes
             * (FILES_AT_ONCE if most_files else len(parts)),
             max_files=most_files or MAX_FILES,

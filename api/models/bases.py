@@ -2,6 +2,7 @@
 
     NAME/       a trainable folder; a persona or a fine-tune of NAME stands for it
     NAME.gguf   waits for the runtime, which takes it in; then it is removed here
+    NAME.mmproj its projector, with which it sees: taken in and removed with it
 
 `finetune.bases.load` puts both there, whole, by a rename; the names of what is not whole begin with a dot.
 """
@@ -20,6 +21,7 @@ from finetune.job.stage import StageFailed
 
 INSTALL = "pip install -c constraints.txt -e '.[finetune]'"
 MARKER = "config.json"
+PROJECTOR = ".mmproj"
 DEMO = "demo"
 """The base model that comes with the service."""
 DEMO_DELETED = ".demo.deleted"
@@ -36,11 +38,23 @@ class TrainableBase:
 
 @dataclass(frozen=True, slots=True)
 class WaitingBase:
-    """A GGUF file that the runtime is to take in; `inode` tells it from one that takes its place meanwhile."""
+    """A GGUF file that the runtime is to take in, and behind it its projector where it has one; `inodes` tell the files
+    from others that take their place meanwhile.
+    """
 
     name: str
-    file: Path
-    inode: int
+    files: tuple[Path, ...]
+    inodes: tuple[int, ...]
+
+    @property
+    def file(self) -> Path:
+        """The model."""
+        return self.files[0]
+
+    @property
+    def projector(self) -> Path | None:
+        """What it sees with."""
+        return self.files[1] if len(self.files) > 1 else None
 
 
 class BaseModels:
@@ -77,14 +91,17 @@ class BaseModels:
         for path in self._paths():
             with contextlib.suppress(InvalidName, FileNotFoundError):
                 if path.suffix == ".gguf" and path.is_file():
-                    name = valid_model_name(path.stem)
-                    found.append(WaitingBase(name, path, path.stat().st_ino))
+                    projector = path.with_suffix(PROJECTOR)
+                    files = [path, *([projector] if projector.is_file() else [])]
+                    inodes = tuple(file.stat().st_ino for file in files)
+                    found.append(WaitingBase(valid_model_name(path.stem), tuple(files), inodes))
         return found
 
     def taken_in(self, base: WaitingBase) -> None:
-        """The runtime has it: the file goes, unless another has taken its place."""
-        if base.file.stat().st_ino == base.inode:
-            base.file.unlink()
+        """The runtime has it: its files go, unless others have taken their place."""
+        for file, inode in zip(base.files, base.inodes, strict=True):
+            if file.stat().st_ino == inode:
+                file.unlink()
         if model_key(base.name) == DEMO:
             (self._folder / DEMO_DELETED).unlink(missing_ok=True)
 
@@ -92,7 +109,8 @@ class BaseModels:
         """The model was deleted from the runtime: it does not come back by itself."""
         for base in self.waiting():
             if model_key(base.name) == model_key(name):
-                base.file.unlink(missing_ok=True)
+                for file in base.files:
+                    file.unlink(missing_ok=True)
         if model_key(name) == DEMO:
             self._folder.mkdir(exist_ok=True)
             (self._folder / DEMO_DELETED).touch()

@@ -178,7 +178,8 @@ class ModelCatalog:
                 "fine-tune. Delete that, or load the base under another --name."
             )
         LOGGER.info("taking the base model %s in", base.name)
-        await self._runtime.create_model(base.name, GGUFFile(base.file), Persona(), replace=True)
+        source = GGUFFile(base.file, projector=base.projector)
+        await self._runtime.create_model(base.name, source, Persona(), replace=True)
         try:
             await anyio.to_thread.run_sync(self._base_models.taken_in, base)
         except OSError as error:

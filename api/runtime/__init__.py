@@ -106,11 +106,13 @@ class TrainedFrom(NamedTuple):
 class GGUFFile:
     """Create from a GGUF file; the runtime copies or links it, the file stays where it is.
 
-    A runtime that can writes down beside the model what it was `trained_from`.
+    With its `projector` (mmproj), a GGUF file too, the model sees images. A runtime that can writes down beside the
+    model what it was `trained_from`.
     """
 
     path: Path
     trained_from: TrainedFrom | None = None
+    projector: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ import math
 import mmap
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -48,6 +49,8 @@ _POOLED = (1, 2, 3)  # mean, first token, last token
 _RANKED = 4
 _HEADS = {"cls.weight", "cls.output.weight"}
 """Heads that score a pair of texts; most converters do not name the pooling of a model that has one."""
+PROJECTOR = "clip"
+"""The architecture of every projector."""
 _CONTROL = 3
 _BEGUN = ("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "tekken", "chameleon")
 
@@ -84,12 +87,28 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """Read and check a header; `Unusable` says what is wrong with the file."""
+    with _opened(path) as reader:
+        return reader.header()
+
+
+def check_projector(path: Path) -> None:
+    """`Unusable` unless it is a sound GGUF file of what makes a language model see: a projector (mmproj)."""
+    with _opened(path) as reader:
+        metadata, _ = reader.contents()
+    if metadata.get("general.architecture") != PROJECTOR:
+        raise Unusable("The file of the projector (mmproj) holds a model, and no projector.")
+    if metadata.get("clip.has_vision_encoder") is not True:
+        raise Unusable("The projector (mmproj) is none for images.")
+
+
+@contextmanager
+def _opened(path: Path) -> "Iterator[_Reader]":
     try:
         with (
             path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
         ):
-            return _Reader(data).header()
+            yield _Reader(data)
     except (struct.error, UnicodeDecodeError, IndexError) as error:
         raise _unsound(
             "it ends in the middle of its header or holds no text where text is due"
@@ -111,6 +130,11 @@ class _Reader:
         self._has_head = False
 
     def header(self) -> Header:
+        """What it says of a model."""
+        return self._as_header(*self.contents())
+
+    def contents(self) -> tuple[dict[str, Any], int]:
+        """All metadata but long lists, and the number of parameters."""
         if self._data[:4] != b"GGUF":
             raise _unsound("it does not begin with the letters GGUF")
         self._at = 4
@@ -127,7 +151,7 @@ class _Reader:
             if not key or key in metadata:
                 raise _unsound(f"the metadata key {key[:80]!r} is empty or there twice")
             metadata[key] = self._value(self._number("I"), keep=key.startswith("tokenizer."))
-        return self._as_header(metadata, self._check_tensors(tensors, metadata))
+        return metadata, self._check_tensors(tensors, metadata)
 
     def _number(self, code: str) -> Any:
         (value,) = struct.unpack_from("<" + code, self._data, self._at)
@@ -209,6 +233,10 @@ class _Reader:
         architecture = metadata.get("general.architecture")
         if not isinstance(architecture, str) or not architecture:
             raise _unsound("it does not name its architecture")
+        if architecture == PROJECTOR:
+            raise Unusable(
+                "The file is a projector (mmproj), and no model: load it beside its model, with --mmproj."
+            )
         context = metadata.get(f"{architecture}.context_length")
         if not isinstance(context, int) or not 0 < context <= MAX_CONTEXT:
             raise _unsound(f"its context length is {context!r}")

@@ -18,10 +18,18 @@ def inherited(persona: Persona, base: Persona) -> Persona:
     )
 
 
+def require_sight(model: ModelInfo, messages: Sequence[Message]) -> None:
+    """`errors.InvalidOption` for images, where the model does not see."""
+    if any(message.images for message in messages) and "images" not in model.capabilities:
+        raise InvalidOption(
+            f"images: the model {model.name!r} cannot see: `images` is not among its capabilities. Ask one that can.",
+            where="messages",
+        )
+
+
 def as_read(model: ModelInfo, messages: Sequence[Message]) -> list[Message]:
     """The conversation as a model's template is given it; `errors.InvalidOption` for what it cannot take."""
-    if any(message.images for message in messages) and "images" not in model.capabilities:
-        raise InvalidOption("images: this model cannot see.", where="messages")
+    require_sight(model, messages)
     turns = with_system(model.persona, messages)
     return turns if "tools" in model.capabilities else in_plain_words(turns)
 

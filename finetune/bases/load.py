@@ -27,7 +27,9 @@ _RESERVED = "--checking"
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What to load: a `model` of the hub (ORGANISATION/MODEL or ORGANISATION/MODEL:FILE.gguf), a `folder`, or a
-    `gguf` file. `quantization` None makes no GGUF; without `trial` the first job tries it.
+    `gguf` file. `quantization` None makes no GGUF; without `trial` the first job tries it. With a projector (`mmproj`)
+    the model sees: a GGUF file of the model's repository, of another (ORGANISATION/MODEL:FILE.gguf) or, beside a
+    `folder` or `gguf`, one here.
     """
 
     data_dir: Path
@@ -38,6 +40,7 @@ class Wanted:
     revision: str | None = None
     quantization: Quantization | None = "Q4_K_M"
     trial: bool = True
+    mmproj: str | None = None
 
 
 def free_bytes(folder: Path) -> int:
@@ -65,6 +68,8 @@ class _Load:
 
     def run(self) -> None:
         self._placing.refuse_other_spelling()
+        if self._wanted.mmproj:
+            self._placing.projector = self._bring_projector(self._wanted.mmproj)
         model, _, file = self._wanted.model.partition(":")
         if self._wanted.gguf is not None:
             self._place_gguf(self._wanted.gguf)
@@ -87,7 +92,8 @@ class _Load:
         names = model_folder.files_of(repository.files, model)
         files = [repository.files[name] for name in names]
         weights = sum(file.size for file in files if file.name.endswith(".safetensors"))
-        self._fetch(hub, repository, files, room_needed(weights, self._wanted.quantization))
+        room = room_needed(weights, self._wanted.quantization)
+        self._fetch(hub, repository, files, room, self._placing.loading)
         self._placing.settle()
 
     def _require_same(self, model: str) -> None:
@@ -99,16 +105,36 @@ class _Load:
         self._say(f"{self._placing.target} is there already (commit {source['commit']}).")
 
     def _download_gguf(self, model: str, name: str) -> None:
+        self._placing.publish(self._fetch_gguf(model, name, self._placing.loading))
+        shutil.rmtree(self._placing.loading)
+
+    def _bring_projector(self, wanted: str) -> Path:
+        repository, _, name = wanted.rpartition(":")
+        if not repository and (self._wanted.gguf or self._wanted.folder):
+            here = Path(wanted)
+            if not here.is_file():
+                raise StageFailed("No such file", f"{here} is not there.")
+            _require_gguf(here)
+            self._placing.require_room(self._placing.bytes_to_copy(here) + here.stat().st_size)
+            return here
+        repository = repository or self._wanted.model.partition(":")[0]
+        return self._fetch_gguf(repository, name, self._placing.loading_projector)
+
+    def _fetch_gguf(self, model: str, name: str, folder: Path) -> Path:
+        """One GGUF file of a repository, in a folder of ours."""
         hub, repository = self._listed(model)
         ggufs = model_folder.ggufs_of(repository.files)
         if name not in ggufs:
             known = ", ".join(ggufs) or "none"
             raise StageFailed("No such file", f"{model} holds no {name!r}. GGUF files: {known}.")
         file = repository.files[name]
-        self._fetch(hub, repository, [file], file.size)
-        _require_gguf(self._placing.loading / name)
-        self._placing.publish(self._placing.loading / name)
-        shutil.rmtree(self._placing.loading)
+        self._fetch(hub, repository, [file], file.size, folder)
+        try:
+            _require_gguf(folder / name)
+        except StageFailed:
+            shutil.rmtree(folder)
+            raise
+        return folder / name
 
     def _listed(self, model: str) -> "tuple[Hub, Repository]":
         # Read when the library is imported; a container hands an unset address on as an empty one.
@@ -122,24 +148,30 @@ class _Load:
                 "Package missing", f'{error}: run `pip install "llm-fastapi[finetune]"`.'
             ) from error
         hub = Hub(self._say)
-        return hub, hub.repository(model, self._wanted.revision)
+        is_another = model != self._wanted.model.partition(":")[0]
+        return hub, hub.repository(model, None if is_another else self._wanted.revision)
 
     def _fetch(
-        self, hub: "Hub", repository: "Repository", files: "list[RemoteFile]", afterwards: int
+        self,
+        hub: "Hub",
+        repository: "Repository",
+        files: "list[RemoteFile]",
+        afterwards: int,
+        folder: Path,
     ) -> None:
-        """Bring files, when the disk holds them and what takes room afterwards."""
+        """Bring files into a folder, when the disk holds them and what takes room afterwards."""
         revision = self._wanted.revision or "main"
         source = {"model": repository.id, "revision": revision, "commit": repository.commit}
-        if read_json(self._placing.loading / SOURCE) != source:  # files of two commits do not mix
-            self._placing.begin(source)
+        if read_json(folder / SOURCE) != source:  # files of two commits do not mix
+            self._placing.begin(source, folder)
         size = sum(file.size for file in files)
-        missing = sum(hub.missing_bytes(file, self._placing.loading) for file in files)
+        missing = sum(hub.missing_bytes(file, folder) for file in files)
         self._placing.require_room(missing + afterwards)
         self._say(f"{repository.id} at {repository.commit}: {gib(missing)} of {gib(size)} to load")
         for file in files:
             if file.name.endswith(".safetensors"):  # the small ones are first
                 self._placing.refuse()
-            hub.fetch(repository, file, self._placing.loading)
+            hub.fetch(repository, file, folder)
 
     # From a folder, from a file
 

@@ -2,6 +2,7 @@
 
     NAME/        a Hugging Face folder, for fine-tuning; `source.json` says where it is from
     NAME.gguf    what chats; the service takes it into its runtime and removes it here
+    NAME.mmproj  what that sees with, a GGUF file too: there before it, and taken in with it
     .NAME...     on the way to one of them; a load that was cut goes on from there
 
 Both appear whole or not at all, by a rename.
@@ -50,6 +51,8 @@ class Placing:
         self._trial = trial
         self.target = base_models / name
         self.loading = base_models / f".{name}.loading"
+        self.loading_projector = base_models / f".{name}.loading-mmproj"
+        self.projector: Path | None = None
 
     def refuse_other_spelling(self) -> None:
         """Names are compared without case. Raises `StageFailed`."""
@@ -58,10 +61,11 @@ class Placing:
             if known != self._name and known.lower() == self._name.lower():
                 raise name_taken(f"{known} is there, and names are compared without case.")
 
-    def begin(self, source: dict[str, str]) -> None:
-        """An empty folder to load into, that knows where from."""
-        _emptied(self.loading)
-        write_atomically(self.loading / SOURCE, json.dumps(source, indent=1))
+    def begin(self, source: dict[str, str], folder: Path | None = None) -> None:
+        """An empty folder to load into, `loading` or another, that knows where from."""
+        folder = folder or self.loading
+        _emptied(folder)
+        write_atomically(folder / SOURCE, json.dumps(source, indent=1))
 
     def settle(self) -> None:
         """A whole folder gets its name."""
@@ -126,7 +130,8 @@ class Placing:
         self.publish(temporary)
 
     def publish(self, gguf: Path) -> None:
-        """Put a GGUF file of this disk in place."""
+        """Put a GGUF file of this disk in place, after its projector where it has one."""
+        self._publish_projector()
         sync_file(gguf)
         placed = gguf.replace(self._base_models / f"{self._name}.gguf")
         sync_folder(self._base_models)
@@ -134,6 +139,19 @@ class Placing:
             f"{placed} is ready. The service takes it in when it starts, or when it is asked for: "
             f"createModel with baseModel={self._name}"
         )
+
+    def _publish_projector(self) -> None:
+        """One of an earlier load that was not taken in would make another model see."""
+        placed = self._base_models / f"{self._name}.mmproj"
+        if self.projector is None:
+            placed.unlink(missing_ok=True)
+            return
+        temporary = self._base_models / f".{self._name}.mmproj.tmp"
+        temporary.unlink(missing_ok=True)
+        link_or_copy(self.projector, temporary)
+        sync_file(temporary)
+        temporary.replace(placed)
+        shutil.rmtree(self.loading_projector, ignore_errors=True)
 
     def bytes_to_copy(self, file: Path) -> int:
         """Its size, or nothing where a link does; a bind mount of the same disk, say, refuses one."""

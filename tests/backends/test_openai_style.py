@@ -380,7 +380,7 @@ async def test_images_go_as_data_and_vectors_come_back_normalised_in_their_order
     stand_in: StandIn, address: str
 ) -> None:
     async with over(address) as runtime:
-        seen = [Message("user", "What is this?", images=(b"\x89PNG...",))]
+        seen = [Message("user", "What is this?", images=(b"\x89PNG\r\n\x1a\n...",))]
         await said(runtime, messages=seen)
         content: Any = stand_in.sent[-1][1]["messages"][0]["content"]
         assert content[0] == {"type": "text", "text": "What is this?"}

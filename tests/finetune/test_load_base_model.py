@@ -239,6 +239,20 @@ def test_a_gguf_file_of_the_hub_that_the_service_cannot_copy_is_not_begun(
     assert not hub.asked_for("a.gguf")
 
 
+def test_a_projector_comes_beside_the_gguf_that_it_is_for(hub: Hub, loader: Loader) -> None:
+    hub.add("org/sees", {"a.gguf": b"GGUF a", "mmproj-a.gguf": b"GGUF eye", "b.gguf": b"no GGUF"})
+    hub.add("org/eyes", {"other.gguf": b"GGUF other"})
+    loader.run("org/sees:a.gguf", "--mmproj", "mmproj-a.gguf")
+    assert loader.names() == ["a.gguf", "a.mmproj"]
+    assert (loader.base_models / "a.mmproj").read_bytes() == b"GGUF eye"
+    loader.run("org/sees:a.gguf", "--mmproj", "org/eyes:other.gguf")
+    assert (loader.base_models / "a.mmproj").read_bytes() == b"GGUF other"
+    assert "does not begin with GGUF" in loader.refusal("org/sees:a.gguf", "--mmproj", "b.gguf")
+    assert "mmproj-a.gguf" in loader.refusal("org/sees:a.gguf", "--mmproj", "eye.gguf")
+    loader.run("org/sees:a.gguf")
+    assert loader.names() == ["a.gguf"]
+
+
 @pytest.mark.parametrize(
     ("model", "says", "environment"),
     [
@@ -385,6 +399,17 @@ def test_a_gguf_file_becomes_a_base_and_stays_where_it_was(tmp_path: Path) -> No
     for missing in (source, tmp_path / "nothing.gguf"):
         with pytest.raises(StageFailed, match=missing.name):
             load_here(tmp_path, gguf=missing)
+
+
+def test_a_projector_from_here_is_copied_and_must_be_there(tmp_path: Path) -> None:
+    model, eye = tmp_path / "own.gguf", tmp_path / "eye.gguf"
+    model.write_bytes(b"GGUF and so on")
+    with pytest.raises(StageFailed, match=r"eye\.gguf is not there"):
+        load_here(tmp_path, gguf=model, mmproj=str(eye))
+    eye.write_bytes(b"GGUF eye")
+    load_here(tmp_path, gguf=model, mmproj=str(eye))
+    assert (tmp_path / "base_models" / "own.mmproj").read_bytes() == b"GGUF eye"
+    assert eye.exists()
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,23 @@ async def test_other_models_do_not_wait_for_a_file_and_its_own_does(tmp_path: Pa
     store.close()
 
 
+def test_a_base_is_taken_in_with_its_projector_and_both_files_go(
+    service: Service, client: TestClient
+) -> None:
+    file = put_gguf(service, "eye")
+    projector = file.with_suffix(".mmproj")
+    projector.write_bytes(b"GGUF sees")
+    call(service, catalog(service).take_in_all)
+    assert "images" in client.get("/show_model/eye").json()["capabilities"]
+    assert not file.exists()
+    assert not projector.exists()
+    file = put_gguf(service, "eye")
+    projector.write_bytes(b"GGUF sees")
+    assert client.delete("/deleteModel/eye").status_code == 200
+    assert not file.exists()
+    assert not projector.exists()
+
+
 @pytest.mark.real
 @pytest.mark.anyio
 async def test_a_waiting_file_answers_in_llama_cpp_and_is_gone(

@@ -16,12 +16,12 @@ from api.http.request import ServicesDep
 from api.http.sse import ServerEvent, begun, while_connected
 from api.names import MAX_NAME_CHARACTERS
 from api.rag import Question
+from api.rag.images import ROOM_BYTES
 from api.routes.anthropic.answers import events, message
 from api.routes.anthropic.tools import Choice, Tool, chosen
 from api.routes.anthropic.turns import TextBlock, Turn, conversation
 from api.routes.openai.asked import model_and_collection, require_question
 from api.routes.openai.body import Unsupported, as_sent, json_body
-from api.routes.openai.images import ROOM_BYTES
 from api.routes.openai.sampling import Stop
 from api.routes.openai.tools import MAX_TOOLS, offered
 from api.runtime import Options

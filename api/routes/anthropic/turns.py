@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from api.rag.images import image_of, require_bounded
 from api.routes.openai.body import refuse
-from api.routes.openai.images import image_of, require_few_images
 from api.runtime import Message, ToolCall
 
 MAX_BLOCKS = 1000
@@ -109,7 +109,7 @@ def conversation(
         for place, block in enumerate(turn.content):
             read.add(block, f"{where}.{place}")
         messages += read.messages()
-    require_few_images(messages, "messages")
+    require_bounded(messages, "messages")
     return messages
 
 

@@ -13,11 +13,11 @@ from api.http.request import ServicesDep
 from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
 from api.rag import Question
+from api.rag.images import ROOM_BYTES
 from api.routes.openai.asked import model_and_collection, require_question
 from api.routes.openai.body import Unsupported, as_sent, json_body, refuse
 from api.routes.openai.chat_answers import Head, chunks, completion, new_id
 from api.routes.openai.formats import ResponseFormat, must_have_form, schema_of
-from api.routes.openai.images import ROOM_BYTES
 from api.routes.openai.messages import Turn, conversation
 from api.routes.openai.sampling import Choices, Effort, thinks
 from api.routes.openai.streams import event_stream, merged, together

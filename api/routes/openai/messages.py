@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from api.rag.images import require_bounded
 from api.routes.openai.body import refuse
-from api.routes.openai.images import require_few_images
 from api.routes.openai.parts import MAX_PARTS, Part, RefusalPart, content_of
 from api.runtime import Message, Role, ToolCall
 
@@ -102,7 +102,7 @@ def conversation(turns: Sequence[Turn], *, sees: bool) -> list[Message]:
         messages.append(
             Message(ROLES[turn.role], text, images, calls, tool_call_id=turn.tool_call_id or "")
         )
-    require_few_images(messages, "messages")
+    require_bounded(messages, "messages")
     return messages
 
 

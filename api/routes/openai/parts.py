@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from api.rag.images import image_of
 from api.routes.openai.body import refuse
-from api.routes.openai.images import image_of
 
 MAX_PARTS = 1000
 """Of what is said at once."""

@@ -24,12 +24,14 @@ from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
 from api.rag import Question
 from api.rag.fuse import Found
+from api.rag.images import ROOM_BYTES, require_seen
 from api.routes.original.answers import (
     GenerateResponse,
     answer_stream,
     answers_by_name,
     whole_answer,
 )
+from api.routes.original.images import IMAGES, Images, images_of
 from api.routes.original.values import (
     CallsResponse,
     ValueFields,
@@ -70,6 +72,7 @@ class Turn(BaseModel):
 
     role: Literal["system", "user", "assistant"]
     content: Text
+    images: Images = IMAGES
 
 
 class AskRequest(BaseModel):
@@ -89,6 +92,7 @@ class AskRequest(BaseModel):
         description="The conversation so far, oldest turn first, each with `role` (`user`, `assistant`, or `system` "
         "for the first) and `content`. Without `user_prompt` the last one is the question.",
     )
+    images: Images = IMAGES
     model_name: Name = Field(
         validation_alias=MODEL_NAME, description="The model to ask.", examples=["demo"]
     )
@@ -194,7 +198,9 @@ class SearchResponse(BaseModel):
 )
 async def generate(
     http: Request,
-    request: Annotated[GenerateRequest, Depends(request_model(GenerateRequest))],
+    request: Annotated[
+        GenerateRequest, Depends(request_model(GenerateRequest, more_bytes=ROOM_BYTES))
+    ],
     services: ServicesDep,
 ) -> Response | GenerateResponse:
     """One answer over all documents, each statement with its page, and a receipt of how it came about.
@@ -203,9 +209,11 @@ async def generate(
     """
     _require_sense(request)
     model = await _model(services, request.model_name, over_documents=request.over_documents)
+    messages = _messages(request)
+    require_seen(model, messages, "images")
     question = Question(
         model,
-        _messages(request),
+        messages,
         request.documents,
         request.options(),
         request.collection,
@@ -281,9 +289,12 @@ async def _model(services: Services, name: str, *, over_documents: bool) -> Mode
 
 def _messages(request: GenerateRequest) -> list[Message]:
     """The conversation; `user_prompt` is its last turn."""
-    turns = [Message(turn.role, turn.content) for turn in request.messages or ()]
+    turns = [
+        Message(turn.role, turn.content, images_of(turn.images, f"messages.{number}.images"))
+        for number, turn in enumerate(request.messages or ())
+    ]
     if request.user_prompt is not None:
-        turns.append(Message("user", request.user_prompt))
+        turns.append(Message("user", request.user_prompt, images_of(request.images, "images")))
     return turns if request.system is None else [Message("system", request.system), *turns]
 
 
@@ -313,6 +324,10 @@ def _require_question(request: GenerateRequest) -> None:
             "messages",
             f"The last turn is the {turns[-1].role}'s. End with the user's, or give user_prompt.",
         )
+    if request.images and request.user_prompt is None:
+        raise invalid("images", "They go with `user_prompt`; a turn of `messages` has its own.")
+    if any(turn.images and turn.role != "user" for turn in turns):
+        raise invalid("messages", "Only a user's turn shows images.")
     roles = [turn.role for turn in turns]
     if "system" in roles[1:]:
         raise invalid("messages", "A system turn stands first, and there is one at most.")

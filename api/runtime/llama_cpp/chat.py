@@ -11,6 +11,7 @@ from typing import Any
 from api.errors import BackEndFailed, InvalidOption
 from api.runtime import FinishReason, Message, Options, Piece, TokenLogprob, Usage
 from api.runtime.chunks import SILENCE
+from api.runtime.images import parts
 from api.runtime.llama_cpp.body import as_body
 from api.runtime.llama_cpp.chunks import read_chunk
 from api.runtime.llama_cpp.client import LlamaClient
@@ -32,15 +33,16 @@ def require_literal(
     messages: Sequence[Message], tools: Sequence[Tool], markers: frozenset[str]
 ) -> None:
     """`InvalidOption` for a control token where it cannot be sent as mere text: in what a template writes in its own
-    way, and anywhere in a conversation whose answer llama.cpp reads for calls.
+    way, and anywhere in a conversation that shows images, or whose answer llama.cpp reads for calls.
     """
     called = [text for m in messages for c in m.tool_calls for text in (c.name, c.arguments)]
     texts = [json.dumps(tools, ensure_ascii=False), *called]
-    texts += [message.content for message in messages] if tools else []
+    shows = any(message.images for message in messages)
+    texts += [message.content for message in messages] if tools or shows else []
     if found := next((marker for marker in markers for text in texts if marker in text), ""):
         raise InvalidOption(
-            f"messages: {found!r} is a command to this model, and where tools are used it cannot be said as text. "
-            "Take it out.",
+            f"messages: {found!r} is a command to this model, and where tools or images are used it cannot be "
+            "said as text. Take it out.",
             where="messages",
         )
 
@@ -63,8 +65,9 @@ async def prompt(
     thinks = False if is_marked else options.think
     if thinks is not None and "think" in template:
         body["chat_template_kwargs"] = {"enable_thinking": thinks}
+    shows = any(message.images for message in messages)
     is_only_json = options.json_schema is not None and options.think is False and not tools
-    if is_marked or is_only_json:
+    if not shows and (is_marked or is_only_json):
         ids = await _tokens_with_literal_contents(client, body, messages)
         return Prompt("/completion", {"prompt": ids}, len(ids))
     return Prompt("/v1/chat/completions", {**body, "stream_options": {"include_usage": True}})
@@ -130,6 +133,8 @@ async def _tokens_with_literal_contents(
 
 def _turn(message: Message) -> dict[str, Any]:
     turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        turn["content"] = parts(message)
     if message.tool_calls:
         turn["tool_calls"] = [as_openai(call) for call in message.tool_calls]
     if message.role == "tool":

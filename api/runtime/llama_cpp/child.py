@@ -35,6 +35,7 @@ class Launch:
     slots: int
     embeds: bool
     reranks: bool = False
+    projector: Path | None = None
 
     @property
     def writes(self) -> bool:
@@ -85,7 +86,8 @@ class Child:
     @property
     def log(self) -> str:
         """The end of what it wrote to standard error."""
-        return self._log.decode(errors="replace").replace(str(self.launch.path), "the file")
+        told = self._log.decode(errors="replace").replace(str(self.launch.path), "the file")
+        return told.replace(str(self.launch.projector), "the projector")
 
     def is_running(self) -> bool:
         """What the kernel says; the event loop learns of a death some moments later."""
@@ -153,6 +155,7 @@ class Child:
         key = secrets.token_urlsafe(32)
         config = {
             "path": str(self.launch.path),
+            "projector": str(self.launch.projector or ""),
             "template": self.launch.template,
             "context_length": self.launch.context_length,
             "slots": self.launch.slots,
@@ -186,7 +189,9 @@ class Child:
 async def spawn(launch: Launch, limits: Limits) -> Child:
     """Start the process of a child; it loads nothing before `load`."""
     program = limits.encoder_program if launch.is_encoder else limits.program
-    return Child(await _start(program), launch)
+    # llama.cpp runs ffprobe, where it finds one, over an image that it cannot decode
+    found = {"PATH": os.devnull} if launch.projector else {}
+    return Child(await _start(program, **found), launch)
 
 
 async def devices(program: Path = SERVER) -> list[str]:
@@ -202,13 +207,13 @@ async def devices(program: Path = SERVER) -> list[str]:
     return list(answer["devices"])
 
 
-async def _start(program: Path, *arguments: str) -> asyncio.subprocess.Process:
+async def _start(program: Path, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-P", str(program), *arguments)
     try:
         return await child_process.start(
             command,
-            env=child_process.environment(),
+            env=child_process.environment() | environment,
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,

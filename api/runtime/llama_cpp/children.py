@@ -91,7 +91,7 @@ class Children:
     def retire_those_of(self, path: Path) -> None:
         """Stop the children of a file that is gone, once their open requests have ended."""
         for child in self.loaded():
-            if child.launch.path == path:
+            if path in (child.launch.path, child.launch.projector):
                 self._retire(child)
 
     async def close(self) -> None:

@@ -124,6 +124,11 @@ def _refusal(status: int, content: bytes) -> ApiError:
     if fault := _SCHEMA_FAULT.search(message):
         why = f"json_schema: llama.cpp cannot follow it: {fault[1][:500]}"
         return InvalidOption(why, where="response_format")
+    if "Failed to load image" in message:
+        return InvalidOption(
+            "images: an image is damaged, or of a kind that llama.cpp does not read: WebP is one. Send a PNG or JPEG.",
+            where="messages",
+        )
     if status == httpx2.codes.BAD_REQUEST:
         return InvalidOption(f"The model refuses the request: {message[:500]}")
     return BackEndFailed(f"The model's process failed: {message[:500]}")

@@ -1,6 +1,7 @@
 """The embedded runtime's models on disk: content-addressed files of weights, and one manifest a model.
 
-    blobs/sha256-<hex>.gguf     weights, shared by every model made of them; of an encoder as an `.onnx` file
+    blobs/sha256-<hex>.gguf     weights, shared by every model made of them; of an encoder as an `.onnx` file; and
+                                projectors, beside whose weights a model sees
     manifests/<generated>.json  name, weights, persona; written whole, so a model is visible only when complete
 
 Names never become paths. A crash leaves at most temporary files, which opening removes, and weights of no model,
@@ -110,7 +111,7 @@ class Registry:
         return changed(
             known,
             size_bytes=header.size_bytes,
-            capabilities=_capabilities(header, template),
+            capabilities=_capabilities(header, template, sees=bool(entry.projector)),
             context_length=header.context_length,
             template=template,
             quantization=header.quantization,
@@ -166,6 +167,7 @@ class Registry:
         *,
         may_replace: bool,
         trained_from: TrainedFrom | None = None,
+        projector: str = "",
     ) -> Entry:
         """Make a model visible, in one step; `NameTaken` unless it may replace.
 
@@ -179,14 +181,13 @@ class Registry:
             embeds = self.header(blob).embeds
             if old and base is not None and _key(base) == _key(name):
                 trained_from = old.trained_from
-            entry = Entry(
-                name, blob, persona, base, embeds, datetime.now(UTC), manifest, trained_from
-            )
+            now = datetime.now(UTC)
+            entry = Entry(name, blob, persona, base, embeds, now, manifest, trained_from, projector)
             with self._adding():
                 self._write(entry)
             self._entries[_key(name)] = entry
-            if old:
-                self._collect(old.blob)
+            for file in old.files if old else ():
+                self._collect(file)
             return entry
 
     def rename(self, name: str, new_name: str) -> None:
@@ -207,7 +208,8 @@ class Registry:
             (self._manifests / entry.manifest).unlink(missing_ok=True)
             sync_folder(self._manifests)
             del self._entries[_key(name)]
-            self._collect(entry.blob)
+            for file in entry.files:
+                self._collect(file)
             return entry
 
     def _open(self) -> None:
@@ -231,14 +233,14 @@ class Registry:
             for left_over in files_made(folder, _TEMPORARY):
                 left_over.unlink()
         if not self.unreadable:  # one of them could refer to anything
-            used = {entry.blob for entry in self._entries.values()}
+            used = {file for entry in self._entries.values() for file in entry.files}
             for path in files_made(self._blobs, WEIGHTS):
                 if path.name not in used:
                     logger.warning("the weights %s are of no model: %s", path.name, set_aside(path))
 
     def _collect(self, blob: str) -> None:
         """Remove weights that nothing refers to; an unreadable manifest could, so then nothing is removed."""
-        in_use = any(entry.blob == blob for entry in self._entries.values())
+        in_use = any(blob in entry.files for entry in self._entries.values())
         if self._pinned[blob] <= 0:
             del self._pinned[blob]
             if not in_use and not self.unreadable:
@@ -250,10 +252,11 @@ class Registry:
             write_atomically(self._manifests / entry.manifest, json.dumps(written(entry), indent=1))
 
 
-def _capabilities(header: Header, template: str) -> frozenset[str]:
+def _capabilities(header: Header, template: str, *, sees: bool) -> frozenset[str]:
     if header.makes != "text":
         return frozenset({"rerank" if header.reranks else "embed"})
-    return frozenset({"chat", "json_schema"} | ({"tools"} if shows_tools(template) else set()))
+    may = {"tools": shows_tools(template), "images": sees}
+    return frozenset({"chat", "json_schema", *(name for name, can in may.items() if can)})
 
 
 def check_file(path: Path) -> None:

@@ -6,7 +6,6 @@ A GGUF file is served by llama.cpp, an encoder's ONNX file by ONNX Runtime.
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from pathlib import Path
 
 from api.errors import InvalidOption, PromptTooLong, Unusable
 from api.runtime import (
@@ -40,7 +39,8 @@ from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.client import LlamaClient
 from api.runtime.llama_cpp.devices import gpu_hint, nvidia_gpu_present
 from api.runtime.llama_cpp.manifest import Entry
-from api.runtime.llama_cpp.registry import Registry, check_file
+from api.runtime.llama_cpp.receiving import Files, held
+from api.runtime.llama_cpp.registry import Registry
 from api.runtime.options import check_options
 from api.runtime.personas import as_read, inherited
 from api.runtime.templates import check_template
@@ -93,24 +93,26 @@ class LlamaCppRuntime:
         has_news = persona.template is not None
         if isinstance(source, ExistingModel):
             entry = self._registry.get(source.name)
-            base, blob = entry.name, self._registry.hold(entry.blob)
-            persona = inherited(persona, entry.persona)
+            base, persona = entry.name, inherited(persona, entry.persona)
         else:
             has_news = True
             trained_from = source.trained_from if isinstance(source, GGUFFile) else None
-            blob = await self._received(source.path)
-        try:
-            header = await in_thread(self._registry.header, blob)
+        async with held(self._registry, source, self._release) as files:
+            header = await in_thread(self._registry.header, files.blob)
             check_options(persona.parameters, header.context_length)
             if has_news:
-                await self._try_out(blob, header, persona)
+                await self._try_out(files, header, persona)
             await in_thread_for_good(
                 lambda: self._registry.record(
-                    name, blob, persona, base, may_replace=replace, trained_from=trained_from
+                    name,
+                    files.blob,
+                    persona,
+                    base,
+                    may_replace=replace,
+                    trained_from=trained_from,
+                    projector=files.projector,
                 )
             )
-        finally:
-            await self._release(blob)
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give a model another name."""
@@ -119,7 +121,8 @@ class LlamaCppRuntime:
     async def delete_model(self, name: str) -> None:
         """Delete a model; its weights stay as long as another one is made of them."""
         entry = await in_thread(self._registry.delete, name)
-        await self._release(self._registry.hold(entry.blob))
+        for file in entry.files:
+            await self._release(self._registry.hold(file))
 
     async def chat(
         self,
@@ -174,7 +177,7 @@ class LlamaCppRuntime:
     ) -> AsyncGenerator[Piece, None]:
         """The answer of at least so many tokens to a prompt, which has `at_most` where its tokens are not known."""
         entry, header = found
-        launch = self._launch(entry.blob, header, entry.persona, chosen.num_ctx)
+        launch = self._launch(_files(entry), header, entry.persona, chosen.num_ctx)
         context = chosen.num_ctx or launch.context_length
         async with self._children.use(launch) as child:
             asked = await ask(child.client)
@@ -200,7 +203,7 @@ class LlamaCppRuntime:
         entry, header = await self._find(model, "text")
         info = self._registry.info(entry)
         turns = as_read(info, messages)
-        launch = self._launch(entry.blob, header, entry.persona, num_ctx)
+        launch = self._launch(_files(entry), header, entry.persona, num_ctx)
         async with self._children.use(launch) as child:
             asked = await prompt(child.client, turns, header.markers, info.template)
             return TokenCount(await count(child.client, asked), exact=True)
@@ -210,7 +213,7 @@ class LlamaCppRuntime:
     ) -> list[int]:
         """Tokens of each text, without those that a model puts around it."""
         entry, header = await self._find(model)
-        launch = self._launch(entry.blob, header, entry.persona, num_ctx)
+        launch = self._launch(_files(entry), header, entry.persona, num_ctx)
         lengths: list[int] = []
         async with self._children.use(launch) as child:
             for start in range(0, len(texts), _TOKENIZE_TEXTS):
@@ -221,7 +224,7 @@ class LlamaCppRuntime:
     async def embed(self, model: ModelRef, texts: Sequence[str]) -> list[list[float]]:
         """One normalised vector a text; a text that does not fit is refused, never cut."""
         entry, header = await self._find(model, "vectors")
-        launch = self._launch(entry.blob, header, entry.persona)
+        launch = self._launch(_files(entry), header, entry.persona)
         vectors: list[list[float]] = []
         async with self._children.use(launch) as child:
             for start, batch in batches(texts, ENCODER_BATCH if launch.is_encoder else 1):
@@ -242,7 +245,7 @@ class LlamaCppRuntime:
     async def rerank(self, model: ModelRef, query: str, texts: Sequence[str]) -> list[float]:
         """One score a text; nothing is cut."""
         entry, header = await self._find(model, "scores")
-        launch = self._launch(entry.blob, header, entry.persona)
+        launch = self._launch(_files(entry), header, entry.persona)
         scores: list[float] = []
         async with self._children.use(launch) as child:
             for _, batch in batches(texts):
@@ -274,28 +277,13 @@ class LlamaCppRuntime:
         missing = [
             f"The file of model {entry.name!r} is missing: create the model again or delete it."
             for entry in self._registry.entries()
-            if not self._registry.path(entry.blob).is_file()
+            if not all(self._registry.path(file).is_file() for file in entry.files)
         ]
         return (*gpu_hint(kinds, present=self._gpu_present()), *unreadable, *missing)
 
     async def close(self) -> None:
         """End all children; open requests end with an error."""
         await self._children.close()
-
-    async def _received(self, path: Path) -> str:
-        """Copy a file in, part by part; the blob that is held."""
-        await in_thread(check_file, path)
-        incoming = self._registry.receive(path)
-        try:
-            while await in_thread(incoming.copy_part):
-                pass
-            try:
-                return await in_thread(self._registry.place, incoming)
-            except BaseException:  # it is held from the first moment on
-                await self._release(incoming.blob)
-                raise
-        finally:
-            await in_thread(incoming.discard)
 
     async def _find(self, model: ModelRef, wanted: str = "") -> tuple[Entry, Header]:
         """A model and its header; `InvalidOption` when it does not make what is wanted."""
@@ -308,20 +296,28 @@ class LlamaCppRuntime:
         return entry, header
 
     def _launch(
-        self, blob: str, header: Header, persona: Persona, num_ctx: int | None = None
+        self, files: Files, header: Header, persona: Persona, num_ctx: int | None = None
     ) -> Launch:
         """The child for a model: with the usual context, or a larger one that holds `num_ctx` tokens."""
         wanted = num_ctx or persona.parameters.num_ctx
         context = loaded_context(self._context_length, header.context_length, wanted)
         usual = min(self._context_length, header.context_length)
         slots = max(1, self._parallel_requests * usual // context)
-        path = self._registry.path(blob)
-        return Launch(path, persona.template or "", context, slots, header.embeds, header.reranks)
+        projector = self._registry.path(files.projector) if files.projector else None
+        return Launch(
+            self._registry.path(files.blob),
+            persona.template or "",
+            context,
+            slots,
+            header.embeds,
+            header.reranks,
+            projector,
+        )
 
-    async def _try_out(self, blob: str, header: Header, persona: Persona) -> None:
+    async def _try_out(self, files: Files, header: Header, persona: Persona) -> None:
         """Load new weights or a new template once, so that what does not work is never visible."""
         try:
-            async with self._children.use(self._launch(blob, header, persona)) as child:
+            async with self._children.use(self._launch(files, header, persona)) as child:
                 if header.makes == "text":
                     hello = await prompt(child.client, [Message("user", "Hello")], frozenset())
                     await count(child.client, hello)
@@ -338,6 +334,10 @@ async def _check_template(template: str) -> None:
     fault = await in_thread(check_template, template)
     if fault:
         raise Unusable(f"The chat template cannot be used: {fault}.")
+
+
+def _files(entry: Entry) -> Files:
+    return Files(entry.blob, entry.projector)
 
 
 def _chosen(entry: Entry, header: Header, options: Options) -> Options:

@@ -1,13 +1,12 @@
 """Makes models in Ollama: personas over a model that is there, and models of GGUF files."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from api.errors import Unusable
 from api.names import CHECKING
-from api.runtime import Persona
-from api.runtime.gguf import Header, read_header
+from api.runtime import EncoderFile, GGUFFile, Persona
+from api.runtime.gguf import Header, check_projector, read_header
 from api.runtime.ollama.client import OllamaClient
 from api.runtime.ollama.models import OllamaModel
 from api.runtime.ollama.parameters import NO_PENALTY, as_parameters
@@ -40,14 +39,22 @@ async def create_from_model(
     await _require_template(client, name, persona)
 
 
-async def create_from_file(client: OllamaClient, name: str, path: Path, persona: Persona) -> None:
-    """A model of a GGUF file, with the prompts that the file's chat template writes where they can be had."""
-    if not path.is_file():
+async def create_from_file(
+    client: OllamaClient, name: str, source: GGUFFile | EncoderFile, persona: Persona
+) -> None:
+    """A model of a GGUF file, with the prompts that the file's chat template writes where they can be had, and with
+    its projector.
+    """
+    if not source.path.is_file():
         raise Unusable("There is no such GGUF file.")
-    header = await in_thread(read_header, path)
+    header = await in_thread(read_header, source.path)
+    files = {"model.gguf": source.path}
+    if isinstance(source, GGUFFile) and source.projector:
+        await in_thread(check_projector, source.projector)
+        files["projector.gguf"] = source.projector
     check_options(persona.parameters, header.context_length)
     body = {**await _wording(header, persona), **_persona(persona)}
-    body["files"] = {"model.gguf": await upload(client, path)}
+    body["files"] = {file: await upload(client, path) for file, path in files.items()}
     await client.create(name, body)
     await _require_template(client, name, persona)
     if header.template and "template" not in body:

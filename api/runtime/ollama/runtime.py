@@ -101,7 +101,7 @@ class OllamaRuntime:
                 base = await self._library.find(source.name)
                 making, weights = create_from_model(self._client, made, base, persona), base.weights
             else:
-                making, weights = create_from_file(self._client, made, source.path, persona), ""
+                making, weights = create_from_file(self._client, made, source, persona), ""
             async with self._half_made.whole_or_gone(made):
                 await making
             if made != name:

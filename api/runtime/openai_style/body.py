@@ -1,23 +1,15 @@
 """A conversation and its checked options in OpenAI's words, as a dialect has them."""
 
 import json
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.errors import InvalidOption
 from api.runtime import Message, Options
+from api.runtime.images import parts
 from api.runtime.openai_style.dialect import BEYOND, Dialect
 from api.runtime.options import SAMPLING
 from api.runtime.tools import Tool, as_openai
-
-_IMAGES = {
-    b"\x89PNG": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
-    b"RIFF": "image/webp",
-}
-"""Kinds of images by their first bytes."""
 
 
 def chat_body(
@@ -121,20 +113,10 @@ def _told(turns: Sequence[Message], schema: Mapping[str, Any]) -> list[Message]:
 def _turn(message: Message) -> dict[str, Any]:
     turn: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.images:
-        text = [{"type": "text", "text": message.content}] if message.content else []
-        turn["content"] = [*text, *(_image(image) for image in message.images)]
+        turn["content"] = parts(message)
     if message.tool_calls:
         turn["tool_calls"] = [as_openai(call) for call in message.tool_calls]
         turn["content"] = message.content or None
     if message.role == "tool":
         turn["tool_call_id"] = message.tool_call_id
     return turn
-
-
-def _image(content: bytes) -> dict[str, Any]:
-    """Its bytes and no address: a server would fetch that."""
-    kind = next((kind for first, kind in _IMAGES.items() if content.startswith(first)), None)
-    if kind is None:
-        raise InvalidOption("images: only PNG, JPEG, GIF and WebP can be sent.", where="messages")
-    data = f"data:{kind};base64,{b64encode(content).decode()}"
-    return {"type": "image_url", "image_url": {"url": data}}

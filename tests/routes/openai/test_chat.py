@@ -1,7 +1,7 @@
 """chat.completions as the stock SDK asks for it."""
 
+import base64
 import json
-from dataclasses import replace
 
 import openai
 import pytest
@@ -10,6 +10,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from api.errors import BackEndFailed
 from tests.fakes import BreaksOff
 from tests.service import Service
+from tests.tiny_vision import png
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello there"}]
 
@@ -117,14 +118,12 @@ def test_of_several_answers_one_that_fails_refuses_all(
 
 
 def test_a_model_that_sees_gets_the_image(service: Service, sdk: openai.OpenAI) -> None:
-    demo = service.runtime._models["demo"]
-    sees = replace(demo, capabilities=demo.capabilities | {"images"})
-    service.runtime._models["demo"] = sees
-    url = "data:image/png;base64,iVBORw0KGgo="
+    service.runtime.gives_sight("demo")
+    url = f"data:image/png;base64,{base64.b64encode(png()).decode()}"
     parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What?"}]
     turns = [{"role": "user", "content": parts}]
-    with pytest.raises(openai.BadRequestError, match="cannot see"):  # the fake has no eyes
-        sdk.chat.completions.create(model="demo", messages=turns)  # type: ignore[arg-type]
+    assert sdk.chat.completions.create(model="demo", messages=turns).choices  # type: ignore[arg-type]
+    assert service.runtime.history[-1].messages[-1].images == (png(),)
     parts[0] = {"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png"}}
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.chat.completions.create(model="demo", messages=turns)  # type: ignore[arg-type]

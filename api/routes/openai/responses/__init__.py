@@ -15,9 +15,9 @@ from api.http.openai_errors import PREFIX
 from api.http.request import ServicesDep
 from api.http.sse import ServerEvent, begun, while_connected
 from api.rag import Question
+from api.rag.images import ROOM_BYTES
 from api.routes.openai.body import Page, as_sent, json_body, query, refuse
 from api.routes.openai.formats import must_have_form
-from api.routes.openai.images import ROOM_BYTES
 from api.routes.openai.pages import page as list_of
 from api.routes.openai.responses.choices import Plan
 from api.routes.openai.responses.events import Writer

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter
 
+from api.rag.images import require_bounded
 from api.routes.openai.body import refuse
-from api.routes.openai.images import require_few_images
 from api.routes.openai.messages import ROLES
 from api.routes.openai.parts import MAX_PARTS, Part, RefusalPart, content_of
 from api.runtime import Message, ToolCall
@@ -217,7 +217,7 @@ def conversation(items: Sequence[Placed], *, sees: bool) -> list[Message]:
                 messages.append(Message("tool", text, images, tool_call_id=item.call_id))
     if not messages:
         raise refuse("input", "Nothing is said in it.")
-    require_few_images(messages, "input")
+    require_bounded(messages, "input")
     return messages
 
 
