@@ -55,6 +55,7 @@ from api.routes.original import (
     retrieval,
     shared,
     sweeps,
+    tables,
     usage,
 )
 from api.routes.scopes import require_scope
@@ -85,6 +86,10 @@ TAGS = [
     {"name": "fine-tuning", "description": "Train a model of your own."},
     {"name": "jobs", "description": "What fine-tuning does: follow, cancel, resume, publish."},
     {"name": "sweeps", "description": "The same training with other parameters, several times."},
+    {
+        "name": "tables",
+        "description": "Rows: tables kept here, databases, a column filled by a model.",
+    },
     {"name": "evaluations", "description": "Which lever helps; is the right page found?"},
     {"name": "shared", "description": "Models and collections that every workspace may use."},
     {"name": "back ends", "description": "Models that run elsewhere, under names of yours."},
@@ -161,6 +166,7 @@ def create_app(
             reports,
             jobs,
             sweeps,
+            tables,
             retrieval,  # before the evaluations, whose ids would take its path
             evaluations,
             backends,

@@ -209,6 +209,7 @@ def _cards(services: Services) -> list[Finding]:
     unreadable = [
         *(("file", id) for id in services.files.unreadable()),
         *(("batch", id) for id in services.batches.unreadable()),
+        *(("table", id) for id in services.tables.unreadable()),
     ]
     return [
         Finding(

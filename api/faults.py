@@ -25,6 +25,7 @@ NAMES = (
     "batch_files_named",
     "batch_file_made",
     "batch_ended",
+    "table_placed",
     "job_placed",
     "job_added",
     "job_claimed",

@@ -25,6 +25,7 @@ OWNERS = {
     "pypdfium2": ("api/documents/",),
     "lxml": ("api/documents/reading/",),
     "openpyxl": ("api/documents/reading/xlsx.py",),
+    "duckdb": ("api/tables/reading_child.py",),
     "markdown_it": ("api/documents/reading/markdown.py",),
     "charset_normalizer": ("api/documents/reading/decoding.py",),
     "xllamacpp": ("api/runtime/llama_cpp/server.py", "finetune/"),

@@ -40,6 +40,8 @@ SCOPES: Mapping[str, Scope | None] = {
     "/search": "use",
     "/implement": "use",
     "/evaluations": "use",
+    "/tables": "use",
+    "/databases": "use",
     "/mcp": "use",
     "/v1/vector_stores": "use",
     "/v1": "use",

@@ -265,6 +265,7 @@ class Settings(DataFolders):
     )
     max_dataset_rows: int = Field(1_000_000, ge=1, description="Most rows a dataset may have.")
 
+    max_table_rows: int = Field(1_000_000, ge=1, description="Most rows a table may have.")
     databases: Databases = Field(
         {},
         repr=False,

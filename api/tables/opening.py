@@ -8,11 +8,12 @@ from api.tables.shelf import Tables
 
 
 def open_tables(settings: Settings, workspace: str = WORKSPACE) -> Tables:
-    """The tables of a workspace; with the first what a dead process left half made is removed."""
+    """The tables of a workspace; what a dead process left half made or replaced is removed."""
     shelf = Shelf(settings.tables_dir, "tb", "table", workspace)
     tables = Tables(shelf)
     if workspace == WORKSPACE:
         shelf.sweep()
+    tables.drop_replaced()
     return tables
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,13 @@ class Contents:
 
     columns: Sequence[Column]
     rows: int
+    first_rows: Sequence[Mapping[str, Any]] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """More of what it was made from."""
+
+    def told(self, **details: Any) -> "Contents":
+        """With more of that."""
+        return replace(self, details={**self.details, **details})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class Table:
     size_bytes: int
     created_at: str
     made_from: Mapping[str, Any]
+    first_rows: Sequence[Mapping[str, Any]] = ()
 
     @property
     def key(self) -> str:
@@ -66,14 +74,14 @@ class Tables:
         self._placing = asyncio.Lock()
 
     async def add(
-        self, name: str, made_from: Mapping[str, Any], fill: Fill, *, replace: bool = False
+        self, name: str, made_from: Mapping[str, Any], fill: Fill, *, replaces: bool = False
     ) -> Table:
-        """Make one. With `replace` it takes the place of the one of its name, at once and when it is whole.
+        """Make one. With `replaces` it takes the place of the one of its name, at once and when it is whole.
 
         `errors.NameTaken` without; `errors.InvalidName`.
         """
         require_name(name)
-        if not replace:
+        if not replaces:
             await run_sync(self._require_free, name)
         id = self._shelf.new_id()
         with self._shelf.growing(id) as folder:
@@ -85,15 +93,16 @@ class Tables:
                 "rows": contents.rows,
                 "size_bytes": (folder / ROWS).stat().st_size,
                 "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
-                "made_from": dict(made_from),
+                "made_from": {**made_from, **contents.details},
+                "first_rows": list(contents.first_rows),
             }
             async with self._placing:
-                await run_sync(self._place, folder, id, card, replace)
+                await run_sync(self._place, folder, id, card, replaces)
         return from_card(id, card)
 
-    def _place(self, folder: Path, id: str, card: Mapping[str, Any], replace: bool) -> None:
+    def _place(self, folder: Path, id: str, card: Mapping[str, Any], replaces: bool) -> None:
         before = [one for one in self.all_versions() if one.key == card["name"].lower()]
-        if before and not replace:
+        if before and not replaces:
             self._require_free(card["name"])
         self._shelf.place(folder, id, card)
         faults.point("table_placed")
@@ -170,7 +179,8 @@ def from_card(id: str, card: Mapping[str, Any]) -> Table:
         columns = tuple(Column(**one) for one in card["columns"])
         told = {name: card[name] for name in ("name", "rows", "size_bytes", "created_at")}
         datetime.fromisoformat(told["created_at"])
-        return Table(id=id, columns=columns, made_from=dict(card["made_from"]), **told)
+        told |= {"made_from": dict(card["made_from"]), "first_rows": list(card["first_rows"])}
+        return Table(id=id, columns=columns, **told)
 
     return read_card("table", id, read)
 

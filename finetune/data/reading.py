@@ -70,7 +70,7 @@ class Reading:
             if len(bad) >= COUNTED_ROWS:
                 break
         if bad:
-            raise _bad_rows(bad)
+            raise bad_rows(bad)
         if self.counts.get("train", 0) < at_least:
             raise self._too_few(total, at_least)
 
@@ -125,11 +125,12 @@ def _require_objects(table: Table) -> None:
         return
     bad = [row for row in table.rows if isinstance(row, RowError)][:COUNTED_ROWS]
     if bad:
-        raise _bad_rows(bad)
+        raise bad_rows(bad)
     raise DatasetError("empty", "The file has no rows.")
 
 
-def _bad_rows(bad: list[RowError]) -> DatasetError:
+def bad_rows(bad: list[RowError]) -> DatasetError:
+    """What is wrong with a file of these rows; there may be more where they are `COUNTED_ROWS`."""
     first = bad[0]
     count = f"at least {len(bad)}" if len(bad) >= COUNTED_ROWS else str(len(bad))
     where = f", column {first.column!r}" if first.column else ""

@@ -61,7 +61,7 @@ LAUNCHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a child may use that reads what a stranger wrote. It writes no file.
+    """What a child may use that reads what a stranger wrote. It writes no file above `file_bytes`: none at all.
 
     It may raise `cpu_seconds` itself, up to `most_cpu_seconds`.
     """
@@ -69,11 +69,12 @@ class Limits:
     memory_bytes: int
     cpu_seconds: int
     most_cpu_seconds: int
+    file_bytes: int = 0
 
     def arguments(self) -> list[str]:
         """As the child is told them: the kernel's name of each, soft and hard."""
         return [
-            *("CORE:0:0", "FSIZE:0:0"),
+            *("CORE:0:0", f"FSIZE:{self.file_bytes}:{self.file_bytes}"),
             f"AS:{self.memory_bytes}:{self.memory_bytes}",
             f"CPU:{self.cpu_seconds}:{self.most_cpu_seconds}",
         ]

@@ -63,6 +63,7 @@ MADE_UP = {
     "upload": "upload_0123456789abcdef",
     "batch": "batch_0123456789abcdef",
     "file_batch": "vsfb_0123456789abcdef",
+    "table": "tb_0123456789abcdef",
 }
 """Of each kind of thing one that nobody has."""
 
@@ -74,13 +75,27 @@ SHELVES = {
     "sent": ("files", "file", "file"),
     "upload": ("files", "upload", "upload"),
     "batch": ("batches", "batch", "batch"),
+    "table": ("tables", "tb", "table"),
 }
+CARDS = {
+    "table": {
+        "name": "zoo",
+        "rows": 0,
+        "size_bytes": 0,
+        "columns": [],
+        "made_from": {},
+        "first_rows": [],
+    },
+}
+"""What stands on a card that is looked at before its thing is found."""
 
 WITHOUT = {
     "GET /healthz",
     "GET /readyz",
     "POST /collections",
     "POST /datasets",
+    "POST /tables",
+    "GET /databases",
     "POST /v1/files",
     "POST /v1/uploads",
     "GET /v1/models",
@@ -337,6 +352,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "POST /v1/completions": (body("model", "/v1/completions", "model", prompt="Once"),),
     "POST /v1/embeddings": (body("model", "/v1/embeddings", "model", input="Once"),),
+    "GET /tables": (query("table", "GET", "/tables", "after"),),
+    "GET /tables/{name}": (of("table", "GET", "/tables/{}"),),
+    "DELETE /tables/{name}": (of("table", "DELETE", "/tables/{}"),),
     "POST /v1/batches": (
         body(
             "sent",
@@ -564,7 +582,8 @@ def furnished(service: Service, owner: str) -> dict[str, str]:
         things[kind] = shelf.new_id()
         with shelf.growing(things[kind]) as growing:
             (growing / "outcomes.jsonl").touch()
-            shelf.place(growing, things[kind], {"created_at": "2026-01-01"})
+            card = {"created_at": "2026-01-01", **CARDS.get(kind, {})}
+            shelf.place(growing, things[kind], card)
     return things
 
 
@@ -649,6 +668,7 @@ def test_lists_and_searches_over_all_find_nothing_of_another_workspace(
         "/list_documents?modelName=demo",
         "/jobs",
         "/datasets",
+        "/tables",
         "/sweeps",
         "/evaluations",
         "/evaluations/retrieval",

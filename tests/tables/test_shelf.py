@@ -36,7 +36,7 @@ async def test_a_table_is_found_replaced_and_deleted_by_its_name(shelf: Shelf) -
     assert (await tables.get("fAQ")) == first == (await tables.get(first.id))
     with pytest.raises(NameTaken):
         await tables.add("faq", *filled("two"))
-    second = await tables.add("FAQ", *filled("three", 3), replace=True)
+    second = await tables.add("FAQ", *filled("three", 3), replaces=True)
     assert tables.path("faq").read_text() == "three"
     assert [one.id for one in tables.all()] == [second.id]
     assert len(list(shelf.path.iterdir())) == 1
@@ -70,7 +70,7 @@ async def test_a_version_that_a_dying_process_left_is_not_seen_and_goes(shelf: S
     await tables.add("faq", *filled("old"))
     (old,) = shelf.path.iterdir()
     card = (old / "table.json").read_text()
-    await tables.add("faq", *filled("new"), replace=True)
+    await tables.add("faq", *filled("new"), replaces=True)
     old.mkdir()
     (old / "table.json").write_text(card)
     assert len(await asyncio.to_thread(tables.all)) == 1

@@ -27,7 +27,7 @@ Row = list[str]
 def read(file: str, max_pages: int, max_characters: int) -> Text:
     """Every sheet that is shown."""
     package = Package(file)
-    book = _opened(file)
+    book = opened(file)
     pages = Pages(max_pages, max_characters)
     hidden, uncalculated = [], []
     parts = dict(_parts(package))
@@ -64,7 +64,8 @@ def _parts(package: Package) -> Iterator[tuple[str, str]]:
             yield str(sheet.get("name")), link.target
 
 
-def _opened(file: str) -> Any:
+def opened(file: str) -> Any:
+    """The workbook, whose values are those that were last calculated; `Unusable` for a damaged one."""
     sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]  # its threads take more memory than we have here
     import openpyxl
 
