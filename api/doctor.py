@@ -188,7 +188,7 @@ def _weights(folder: Guarded | None, repair: bool) -> list[Finding]:
 async def _hints(services: Services) -> tuple[str, ...]:
     """What the runtime says of its state; a GPU that lies idle is no part of it."""
     try:
-        hints = await services.runtime.check()
+        hints = (*await services.runtime.check(), *await services.answers.default_hints())
     except ApiError as error:
         hints = (error.detail,)
     return tuple(hint for hint in hints if hint != GPU_HINT)

@@ -37,6 +37,8 @@ from api.metrics.watched import WatchedRuntime
 from api.models.bases import BaseModels
 from api.models.bundled import BundledModels, install_demo_base, open_bundled
 from api.models.catalog import ModelCatalog
+from api.models.changing import ModelChanges
+from api.models.defaults import DefaultsRuntime, KeptDefaults
 from api.models.workspaces import Workspaces
 from api.names import WORKSPACE, valid_workspace
 from api.rag.kept import Responses
@@ -113,7 +115,8 @@ async def services_over(
         figures.queued,
         line_of=back_ends.line_of,
     )
-    runtime = WatchedRuntime(FairRuntime(runtime, turns), figures)
+    defaults = KeptDefaults(store.model_defaults)
+    runtime = WatchedRuntime(FairRuntime(DefaultsRuntime(runtime, defaults), turns), figures)
     importer = open_importer(settings, store, index, folders)
     stack.push_async_callback(importer.close)
     deleter = Deleter(store, index, importer)
@@ -137,6 +140,7 @@ async def services_over(
     once = Once(
         settings,
         workspaces,
+        defaults,
         folders,
         index,
         importer,
@@ -173,6 +177,7 @@ class Once:
 
     settings: Settings
     workspaces: Workspaces
+    defaults: KeptDefaults
     folders: Folders
     index: Index
     importer: Importer
@@ -193,7 +198,7 @@ class Once:
 
     def services_of(self, workspace: str, first: Services | None = None) -> Services:
         """All that a workspace sees; `first` are the services of the first one, in any other."""
-        id, store, runtime = self.workspaces.of(workspace)
+        id, store, runtime = own = self.workspaces.of(workspace)
         settings, index, bundled = self.settings, self.index, self.bundled
         bases = BaseModels(settings.base_models_dir, store.models)
         datasets = open_datasets(settings, bases, id)
@@ -224,6 +229,7 @@ class Once:
             turns=self.turns,
             figures=self.figures,
             models=models,
+            model_changes=ModelChanges(own, models, self.defaults),
             answers=answers,
             sandbox=self.sandbox,
             responses=Responses(store, settings),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from api.metrics import Figures
     from api.models.bundled import BundledModels
     from api.models.catalog import ModelCatalog
+    from api.models.changing import ModelChanges
     from api.models.workspaces import Workspaces
     from api.rag import Answers
     from api.rag.kept import Responses
@@ -61,6 +62,7 @@ class Services:
     turns: Turns
     figures: Figures
     models: ModelCatalog
+    model_changes: ModelChanges
     answers: Answers
     sandbox: Sandbox
     responses: Responses

@@ -47,8 +47,9 @@ from api.runtime import (
     name_of,
 )
 from api.runtime.lengths import loaded_context
-from api.runtime.options import check_options
+from api.runtime.options import check_options, check_taken
 from api.runtime.personas import inherited, require_sight, with_system
+from api.runtime.presets import written_out
 from api.runtime.tools import offered
 from api.runtime.training import Reserved, Training
 from finetune.job.device import Device
@@ -153,7 +154,7 @@ class FakeRuntime:
             jinja2.Environment(autoescape=True).parse(persona.template or "")
         except jinja2.TemplateError as error:
             raise Unusable(f"The chat template does not parse: {error}.") from error
-        made = _made(name, base, persona)
+        made = _made(name, base, written_out(persona))
         check_options(made.persona.parameters, base.context_length)
         await asyncio.sleep(0)
         self._refuse_taken(name, replace)
@@ -317,6 +318,7 @@ class FakeRuntime:
             modified_at=datetime.now(UTC),
             digest=hashlib.sha256(f"weights of {name}".encode()).hexdigest(),
             title=title,
+            stops_at_tokens="chat" in capabilities,
         )
 
     def _load(self, model: ModelInfo, num_ctx: int | None) -> int:
@@ -366,6 +368,7 @@ class FakeRuntime:
         chosen = options.over(model.persona.parameters)
         require_sight(model, turns)
         check_options(chosen, model.context_length)
+        check_taken(chosen, model)
         offered(chosen, model.capabilities)
         tokens = _tokens(turns)
         loaded = self._load(model, chosen.num_ctx)

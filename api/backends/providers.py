@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
-from api.runtime.openai_style.dialect import BEYOND, Dialect
+from api.runtime.openai_style.dialect import BEYOND, USUAL, Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ _ROWS = (
     Provider(
         "vllm",
         "",
-        Dialect(counts="vllm", rename={"repeat_penalty": "repetition_penalty"}),
+        Dialect(counts="vllm", rename={"repeat_penalty": "repetition_penalty"}, takes=BEYOND),
         "tokens are counted exactly; tools need `--enable-auto-tool-choice --tool-call-parser`",
     ),
     Provider(
@@ -63,7 +63,7 @@ _ROWS = (
         Dialect(schema="prompt", tools="prompt", completions=False, embeddings=False),
         "our own server of a class of yours, which takes the parameters that it names",
     ),
-    Provider("sglang", "", Dialect(rename={"repeat_penalty": "repetition_penalty"})),
+    Provider("sglang", "", Dialect(rename={"repeat_penalty": "repetition_penalty"}, takes=BEYOND)),
     Provider("tgi", "", _STRICT),
     Provider("lmstudio", "http://127.0.0.1:1234/v1", Dialect()),
     Provider("openai", "https://api.openai.com/v1", _OPENAI),
@@ -170,7 +170,9 @@ def _differences(dialect: Dialect) -> list[str]:
         f"`{name}` from {least:g} to {most:g}" for name, (least, most) in dialect.clamp.items()
     ]
     said += [f"`{name}: {str(value).lower()}`" for name, value in dialect.add.items()]
-    if refused := sorted(BEYOND - dialect.takes):
+    if more := sorted(dialect.takes - USUAL):
+        said.append("taken: " + ", ".join(f"`{name}`" for name in more))
+    if refused := sorted(USUAL - dialect.takes):
         said.append("refused: " + ", ".join(f"`{name}`" for name in refused))
     for field in fields(Dialect):
         value = getattr(dialect, field.name)

@@ -111,7 +111,7 @@ class Proposals:
     async def _answer(self, model: ModelInfo, document: Document, chunk: Chunk) -> str:
         prompt = _PROMPT.format(document=document.title or document.name, text=chunk.text)
         options = Options(temperature=0.0, seed=0, max_tokens=MAX_TOKENS)
-        asked = Question(model, [Message("user", prompt)], options=options)
+        asked = Question(model, [Message("user", prompt)], options=options, as_it_stands=True)
         return (await self._answers.whole(asked)).message
 
 

@@ -24,6 +24,9 @@ ELSEWHERE = {
 LEFT_OUT = "Left out: the persona's, else the runtime's default"
 
 
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+
+
 def _as_texts(stop: object) -> object:
     """One text is a list of one."""
     if isinstance(stop, str):
@@ -99,6 +102,12 @@ class GenerationOptions(BaseModel):
     )
     stop: Annotated[tuple[str, ...] | None, BeforeValidator(_as_texts)] = Field(
         None, max_length=16, description="Texts that end the answer; one, or a list."
+    )
+    stop_token_ids: tuple[TokenId, ...] | None = Field(
+        None,
+        max_length=64,
+        description="Ids of tokens that end the answer; an empty list: none. Where what runs the model tells ids. "
+        f"{LEFT_OUT}.",
     )
     num_ctx: int | None = Field(
         None,

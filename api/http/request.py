@@ -10,12 +10,13 @@ from starlette.datastructures import UploadFile
 
 from api.auth.callers import ANYONE, CALLER, Caller
 from api.auth.opening import Auth
-from api.errors import ModelNotFound, NotOpened, NotReady, TooLarge
+from api.errors import InvalidOption, ModelNotFound, NotOpened, NotReady, TooLarge
 from api.http.multipart import MAX_FILES
 from api.http.observe import seen
 from api.http.request_body import Body, invalid, query_pairs, read_body
 from api.http.request_fields import RequestFields
 from api.services import Services
+from api.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -62,6 +63,17 @@ def require_models(caller: Caller, *names: str | None) -> None:
             raise ModelNotFound(name, sorted(caller.models))
 
 
+def default_of(settings: Settings, where: str) -> str:
+    """The model that is asked where none is named; `errors.InvalidOption` where the settings name none either."""
+    if not settings.default_model:
+        raise InvalidOption(
+            f"{where}: Required: name a model. LLM_FASTAPI_DEFAULT_MODEL, which names one for requests that do not, is "
+            "not set.",
+            where=where,
+        )
+    return settings.default_model
+
+
 def get_auth(request: Request) -> Auth:
     """Keys, limits and usage; they are there before the services are."""
     auth: Auth = request.app.state.auth
@@ -88,6 +100,7 @@ def request_model(
     most_files: int = 0,
     more_bytes: int = 0,
     default_base: Literal["default_base_model", "default_trainable_model"] | None = None,
+    default_model: bool = False,
 ) -> Callable[[Request], AsyncIterator[Any]]:
     """A dependency that gives `model` from query, form (urlencoded or multipart) or JSON body.
 
@@ -95,7 +108,8 @@ def request_model(
     `files` it gives `Upload[model]`, whose parts are closed after the response; where the model has a field of
     a file's name, a text does as well. With `most_files` the one part of `files` may come so often, and together have
     the bytes of `FILES_AT_ONCE` uploads. `more_bytes` is the room beyond that of other bodies. `default_base` is the
-    setting that names the base where the request names none: a key must be allowed that one too. Write
+    setting that names the base where the request names none: a key must be allowed that one too. With `default_model`
+    the field `model_name` may be left out where the settings name a model for that. Write
     `openapi_extra=documented(model)` on the route, so that OpenAPI shows the fields.
     """
     fields = RequestFields(model)
@@ -122,6 +136,8 @@ def request_model(
             )
             _require_given(files, uploads, given & texts, texts)
             values = fields.parse([query_pairs(request), said], body.members)
+            if default_model and not getattr(values, "model_name", ""):
+                values = values.model_copy(update={"model_name": default_of(settings, "modelName")})
             seen().named = getattr(values, "model_name", None)
             named = [getattr(values, name, None) for name in MODEL_FIELDS]
             if default_base and not named[-1]:

@@ -3,19 +3,21 @@
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
 from anyio.to_thread import run_sync
 
-from api.errors import BackEndFailed, InvalidOption
+from api.errors import BackEndFailed, InvalidOption, ModelNotFound
 from api.models.bundled import BundledModels
 from api.models.catalog import ModelCatalog
+from api.models.prompt_template import values_of
 from api.rag.chat import chat
 from api.rag.completion import Completion, completed
 from api.rag.completion import whole as whole_completion
 from api.rag.grounded import ALL, Grounded
+from api.rag.prompts import PLAIN, Wording, asked_plainly
 from api.rag.receipt import Answer, AnswerEvent, Citation, Done, Reasoning, Receipt, Token
 from api.rag.retrieve import Hit, pages
 from api.rag.room import Asked, Limits, settled
@@ -44,7 +46,8 @@ class Question:
     or plain chat when none is named. With a `collection` (name or id) over its documents, all when none is named.
     `documents_of` is the model whose documents are meant where it is another one. `sources` stand in the place of all
     three. `expand`: it is searched with the model's rephrasings too. `may_end_early`: the answer may have less than
-    `max_tokens` where the context leaves less.
+    `max_tokens` where the context leaves less. `variables` are for the model's `prompt_template`, which is left out
+    where the words are ours (`as_it_stands`).
     """
 
     model: ModelInfo
@@ -56,6 +59,17 @@ class Question:
     expand: bool = True
     may_end_early: bool = False
     sources: Sources | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    as_it_stands: bool = False
+
+    @property
+    def wording(self) -> Wording:
+        """What stands around the question; `errors.InvalidOption` for variables that do not fit."""
+        if self.as_it_stands:
+            return PLAIN
+        persona = self.model.persona
+        values = values_of(persona.prompt_template, persona.variables, self.variables)
+        return Wording(persona.prompt_template, values)
 
     @property
     def names(self) -> Sequence[str]:
@@ -81,6 +95,7 @@ class Answers:
         grounded: Grounded,
         limits: Limits,
         embedding_model: str,
+        default_model: str = "",
     ) -> None:
         self._runtime = runtime
         self._models = models
@@ -88,6 +103,7 @@ class Answers:
         self._grounded = grounded
         self._limits = limits
         self._embedding_model = embedding_model
+        self._default_model = default_model
 
     async def model(self, name: str, *, over_documents: bool) -> ModelInfo:
         """The model that a request means, found once; `errors.ModelNotFound`, or `errors.NotReady` for one that comes
@@ -109,7 +125,7 @@ class Answers:
         messages = question.messages
         asked = await self._settled(question)
         if not question.names:
-            events = chat(self._runtime, asked, messages)
+            events = chat(self._runtime, asked, asked_plainly(asked.wording, messages))
         else:
             whose = question.documents_of or asked.model.name
             sources = question.sources or await self._grounded.sources(
@@ -148,7 +164,8 @@ class Answers:
         of what is told of them.
         """
         asked = await self._settled(question)
-        count = await self._runtime.count_tokens(asked.model, question.messages, asked.context)
+        messages = asked_plainly(asked.wording, question.messages)
+        count = await self._runtime.count_tokens(asked.model, messages, asked.context)
         if not asked.options.tools:
             return count.number
         told = json.dumps(asked.options.tools, ensure_ascii=False)
@@ -207,11 +224,20 @@ class Answers:
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator."""
-        return await self._grounded.check()
+        return (*await self._grounded.check(), *await self.default_hints())
+
+    async def default_hints(self) -> tuple[str, ...]:
+        """What is wrong with the model that is asked where a request names none."""
+        try:
+            if self._default_model:
+                await self._models.chat_model(self._default_model)
+        except (ModelNotFound, InvalidOption) as error:
+            return (f"LLM_FASTAPI_DEFAULT_MODEL: {error.detail}",)
+        return ()
 
     async def _settled(self, question: Question) -> Asked:
         """Beside the event loop where there are schemas to be checked: those of many tools take a second."""
-        options, over_documents = question.options, bool(question.names)
+        options, over_documents, wording = question.options, bool(question.names), question.wording
         settle = partial(
             settled,
             question.model,
@@ -221,7 +247,8 @@ class Answers:
             may_end_early=question.may_end_early,
         )
         has_schemas = options.tools or options.json_schema is not None
-        return await run_sync(settle) if has_schemas else settle()
+        asked = await run_sync(settle) if has_schemas else settle()
+        return replace(asked, wording=wording)
 
     def _require_few(self, documents: Sequence[Document]) -> None:
         most = self._limits.max_answers

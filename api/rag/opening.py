@@ -36,4 +36,12 @@ def open_answers(
     )
     reranker = Reranker(runtime, settings.reranker, settings.rerank_passages)
     grounded = Grounded(runtime, store, index, limits, reranker, calibrated)
-    return Answers(runtime, models, bundled, grounded, limits, settings.embedding_model)
+    return Answers(
+        runtime,
+        models,
+        bundled,
+        grounded,
+        limits,
+        settings.embedding_model,
+        settings.default_model,
+    )

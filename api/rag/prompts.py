@@ -1,14 +1,18 @@
-"""The words we say to a model around a user's question; nothing else composes a prompt.
+"""The words we say to a model around a user's question; nothing else composes a prompt but a model's own template.
 
 Values are filled in once, so a brace or a template mark in a document stays text. The demo model is trained
 on exactly these forms (`examples/recipe/prompts.py`; a test holds the two together).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from langchain_core.prompts import PromptTemplate
+
+from api.models.prompt_template import CONTEXT, INPUT, names_in
+from api.runtime import Message
 
 REFUSAL = "The passages do not contain the answer."
 
@@ -35,6 +39,30 @@ _MARKER = re.compile(r"\[(\s*\d+(?:\s*[,;]\s*\d+)*\s*)\]")
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 """Zero-width marks, overrides of the direction, tags; not the joiners that some scripts need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A model's `prompt_template`, which was checked, with a value for each of its variables; without one the question
+    stands as it is.
+    """
+
+    template: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_context(self) -> bool:
+        """Whether it says where passages stand."""
+        return bool(self.template) and CONTEXT in names_in(self.template, "prompt_template")
+
+    def around(self, question: str, context: str = "") -> str:
+        """The question in these words."""
+        if not self.template:
+            return question
+        return self.template.format(**{**self.values, INPUT: question, CONTEXT: context})
+
+
+PLAIN = Wording()
 
 
 class Passage(NamedTuple):
@@ -67,6 +95,27 @@ def answer_prompt(question: str, passages: Sequence[Passage]) -> str:
     """The user message that asks for an answer from numbered passages."""
     blocks = "\n\n".join(passage_block(passage) for passage in passages)
     return ANSWER.format(passages=blocks, question=question.strip())
+
+
+def worded(wording: "Wording", question: str, passages: Sequence[Passage]) -> str:
+    """The user message that asks for an answer from numbered passages, in the words of a model's own template: with the
+    passages where it says so, else as its question stands among ours.
+    """
+    if wording.has_context:
+        blocks = "\n\n".join(passage_block(passage) for passage in passages)
+        return wording.around(question.strip(), blocks)
+    return answer_prompt(wording.around(question), passages)
+
+
+def asked_plainly(wording: "Wording", messages: Sequence[Message]) -> Sequence[Message]:
+    """A conversation without documents, whose last turn of the user's stands in those words."""
+    if not wording.template:
+        return messages
+    last = max((n for n, turn in enumerate(messages) if turn.role == "user"), default=None)
+    if last is None:
+        return messages
+    asked = replace(messages[last], content=wording.around(messages[last].content))
+    return [*messages[:last], asked, *messages[last + 1 :]]
 
 
 def expand_prompt(question: str, count: int, turns: str = "") -> str:

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from api.errors import PromptTooLong
-from api.rag.prompts import Passage, answer_prompt, passage_block
+from api.rag.prompts import PLAIN, Passage, Wording, passage_block, worded
 from api.rag.retrieve import Hit
 from api.runtime import Message, ModelInfo, ModelRuntime, Options, TokenCount
-from api.runtime.options import check_options
+from api.runtime.options import check_options, check_taken
 
 Step = tuple[Sequence[Hit], int]
 """Passages, and how many of the newest turns."""
@@ -34,7 +34,8 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a request means, settled once. Of `context` tokens the answer has at most `answer`, and must have room for
-    `least`; `options` say so to the runtime, with the persona's in the place of what the request leaves out.
+    `least`; `options` say so to the runtime, with the persona's in the place of what the request leaves out. `wording`
+    is what stands around the question.
     """
 
     model: ModelInfo
@@ -42,6 +43,7 @@ class Asked:
     context: int
     answer: int
     least: int
+    wording: Wording = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ def settled(
         options = replace(options, max_tokens=None)
     chosen = options.over(persona)
     check_options(chosen, trained)
+    check_taken(chosen, model)
     context = chosen.num_ctx or min(limits.context_length, trained)
     answer = chosen.max_tokens or limits.max_answer_tokens
     if options.max_tokens is None:
@@ -101,7 +104,7 @@ async def fit(
     async def tried(hits: Sequence[Hit], turns: int) -> Fitted | None:
         """The conversation with these passages and the newest turns, if it fits."""
         kept = earlier[max(0, len(earlier) - turns) :]
-        sent = (*system, *kept, _asking(last, hits))
+        sent = (*system, *kept, _asking(asked.wording, last, hits))
         tokens = await runtime.count_tokens(asked.model, sent, asked.context)
         if tokens.number > room:
             too_long.append(tokens.number)
@@ -158,5 +161,5 @@ def numbered(hits: Sequence[Hit]) -> list[Passage]:
     ]
 
 
-def _asking(last: Message, hits: Sequence[Hit]) -> Message:
-    return Message("user", answer_prompt(last.content, numbered(hits)), last.images)
+def _asking(wording: Wording, last: Message, hits: Sequence[Hit]) -> Message:
+    return Message("user", worded(wording, last.content, numbered(hits)), last.images)

@@ -46,7 +46,8 @@ class Options:
     are functions as OpenAI writes them, `{"type": "function", "function": {"name", "description", "parameters"}}`,
     and `tool_choice` is `auto`, `none`, or what only `forced_calls.chat` can do: `required`, or the name of one of
     them. `think` is whether a model that can thinks before it answers; where nobody says so, Ollama's do not, and
-    llama.cpp's do as their template is made.
+    llama.cpp's do as their template is made. `stop_token_ids` end an answer as a stop does: the text of one that is no
+    control token stays. `extra` are parameters of a back end's own, of those that `ModelInfo.extras` names.
     """
 
     temperature: float | None = None
@@ -67,6 +68,8 @@ class Options:
     tool_choice: str | None = None
     parallel_tool_calls: bool | None = None
     think: bool | None = None
+    stop_token_ids: tuple[int, ...] | None = None
+    extra: Mapping[str, Any] | None = None
 
     def over(self, defaults: "Options") -> "Options":
         """These options, with what is unset taken from `defaults`."""
@@ -78,11 +81,17 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """What makes a model of its own out of a base: no weights are copied."""
+    """What makes a model of its own out of a base: no weights are copied.
+
+    A `prompt_template`, with the usual values of its `variables`, is put around what a user asks before a runtime is
+    given it: no runtime knows of either.
+    """
 
     system: str = ""
     template: str | None = None
     parameters: Options = field(default_factory=Options)
+    prompt_template: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,8 @@ ModelSource = ExistingModel | GGUFFile | EncoderFile
 class ModelInfo:
     """What the runtime knows about one model. `capabilities` holds "chat", "embed", "rerank", "images",
     "tools", "json_schema". `digest` is of the weights: another one under the same name is another model. `title` is
-    what its file calls it, `back_end` where it runs, empty for the home runtime.
+    what its file calls it, `back_end` where it runs, empty for the home runtime. `vocabulary` counts its tokens, 0
+    where nobody tells. It takes `stop_token_ids` where it `stops_at_tokens`, and `extras` of what `Options.extra` has.
     """
 
     name: str
@@ -145,6 +155,9 @@ class ModelInfo:
     architecture: str = ""
     title: str = ""
     back_end: str = ""
+    vocabulary: int = 0
+    stops_at_tokens: bool = False
+    extras: frozenset[str] = frozenset()
 
 
 ModelRef = str | ModelInfo

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from api.errors import InvalidOption
-from api.runtime import Options
+from api.runtime import ModelInfo, Options
 from api.runtime.schemas import CheckedSchema, check_schema
 from api.runtime.tools import check_tools
 
@@ -25,6 +25,7 @@ MAX_BIASED_TOKENS = 1024
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 200
 MIN_CONTEXT = 16
+MAX_STOP_TOKENS = 64
 
 
 def check_options(options: Options, trained_context: int) -> None:
@@ -44,6 +45,33 @@ def check_options(options: Options, trained_context: int) -> None:
         )
     if not isinstance(options.json_schema, CheckedSchema | None):
         check_schema(options.json_schema, "json_schema", "response_format")
+
+
+def check_taken(options: Options, model: ModelInfo) -> None:
+    """`InvalidOption` for what only some models take, and this one does not."""
+    ids = options.stop_token_ids or ()
+    if ids and not model.stops_at_tokens:
+        raise InvalidOption(
+            f"stop_token_ids: what runs {model.name!r} tells no ids of tokens. Use `stop`, with texts.",
+            where="stop_token_ids",
+        )
+    if len(ids) > MAX_STOP_TOKENS or min(ids, default=0) < 0:
+        raise InvalidOption(
+            f"stop_token_ids: at most {MAX_STOP_TOKENS} ids, each 0 or more.",
+            where="stop_token_ids",
+        )
+    if model.vocabulary and max(ids, default=0) >= model.vocabulary:
+        raise InvalidOption(
+            f"stop_token_ids: {max(ids)} is no token of {model.name!r}, whose ids end at {model.vocabulary - 1}.",
+            where="stop_token_ids",
+        )
+    if unknown := sorted({*(options.extra or {})} - model.extras):
+        known = ", ".join(sorted(model.extras)) or "none"
+        raise InvalidOption(
+            f"extra: what runs {model.name!r} is not allowed {unknown[0][:80]!r}. Allowed is what the dialect of its "
+            f"back end adds: {known}.",
+            where="extra",
+        )
 
 
 def _within(name: str, value: float | None, least: float, most: float) -> None:

@@ -45,21 +45,31 @@ def with_system(persona: Persona, messages: Sequence[Message]) -> list[Message]:
 
 def written(persona: Persona) -> dict[str, Any]:
     """A persona as JSON."""
-    parameters = asdict(persona.parameters)
     return {
         "system": persona.system,
         "template": persona.template,
-        "parameters": {name: value for name, value in parameters.items() if value is not None},
+        "parameters": options_written(persona.parameters),
     }
 
 
+def options_written(options: Options) -> dict[str, Any]:
+    """Those that are set, as JSON."""
+    return {name: value for name, value in asdict(options).items() if value is not None}
+
+
 def parsed(content: Mapping[str, Any]) -> Persona:
-    """A persona out of what `written` made; options that nobody knows any more are passed over."""
+    """A persona out of what `written` made."""
+    options = options_parsed(content["parameters"])
+    return Persona(str(content["system"]), content["template"], options)
+
+
+def options_parsed(content: Mapping[str, Any]) -> Options:
+    """Options out of what `options_written` made; those that nobody knows any more are passed over."""
     known = {field.name for field in fields(Options)}
-    parameters = {k: v for k, v in content["parameters"].items() if k in known}
-    for key in ("stop", "tools"):
-        if key in parameters:
-            parameters[key] = tuple(parameters[key])
-    if "logit_bias" in parameters:
-        parameters["logit_bias"] = {int(k): v for k, v in parameters["logit_bias"].items()}
-    return Persona(str(content["system"]), content["template"], Options(**parameters))
+    options = {name: value for name, value in content.items() if name in known}
+    for name in ("stop", "tools", "stop_token_ids"):
+        if name in options:
+            options[name] = tuple(options[name])
+    if "logit_bias" in options:
+        options["logit_bias"] = {int(k): v for k, v in options["logit_bias"].items()}
+    return Options(**options)

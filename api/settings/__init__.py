@@ -92,6 +92,10 @@ class Settings(DataFolders):
     ollama_url: str = Field(
         "http://127.0.0.1:11434", description="The Ollama server, for `runtime` `ollama`."
     )
+    default_model: str = Field(
+        "",
+        description="Model that is asked where a request names none; when empty, each must name one.",
+    )
     default_base_model: str = Field("demo", description="Base of `createModel` when none is named.")
     default_trainable_model: str = Field(
         "demo", description="Base of `fine_tune_model` when none is named."

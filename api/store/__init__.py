@@ -20,6 +20,7 @@ from api.store.documents import Documents
 from api.store.installation import Installation
 from api.store.jobs import Jobs
 from api.store.keys import Keys
+from api.store.model_defaults import ModelDefaults
 from api.store.models import Models
 from api.store.reembeddings import Reembeddings
 from api.store.replacements import Replacements
@@ -48,6 +49,7 @@ class Store:
     keys: Keys
     responses: Responses
     back_ends: BackEnds
+    model_defaults: ModelDefaults
 
     def of(self, workspace: str) -> "Store":
         """What is that workspace's; nothing of another one's is found in it, by name or by id."""
@@ -94,4 +96,5 @@ def open_store(path: Path) -> Store:
         Keys(database),
         Responses(database),
         BackEnds(database),
+        ModelDefaults(database),
     )

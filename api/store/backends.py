@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from api.names import model_key
 from api.store.database import Database
+from api.store.model_defaults import model_defaults
 from api.store.tables import metadata
 
 back_ends = Table(
@@ -87,12 +88,16 @@ class BackEnds:
                 connection.execute(insert(back_ends).values(name=row.name, **values))
             gone = [model_key(name) for name in (*without, *(model.name for model in models))]
             connection.execute(delete(remote_models).where(remote_models.c.key.in_(gone)))
+            lost = [model_key(name) for name in without]
+            connection.execute(delete(model_defaults).where(model_defaults.c.key.in_(lost)))
             for model in models:
                 connection.execute(insert(remote_models).values(**_values(model)))
 
     def remove(self, name: str) -> None:
-        """Delete a back end with all its models."""
+        """Delete a back end with all its models, and what was kept with those."""
+        named = select(remote_models.c.key).where(remote_models.c.back_end == name)
         with self._database.write() as connection:
+            connection.execute(delete(model_defaults).where(model_defaults.c.key.in_(named)))
             connection.execute(delete(back_ends).where(back_ends.c.name == name))
 
     def put_model(self, model: RemoteModelRow, instead_of: str) -> None:

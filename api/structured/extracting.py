@@ -61,7 +61,9 @@ async def extracted(answers: Answers, question: Question, form: Form) -> Extract
     answer = await answers.whole(question)
     if answer.receipt.refused:
         return Extracted(answer, None, "The documents hold no answer.")
-    told = replace(question, documents=(), collection="", sources=None)
+    told = replace(
+        question, documents=(), collection="", sources=None, variables={}, as_it_stands=True
+    )
     try:
         second = await _held(answers, told, form, {"answer": answer.message})
     except PromptTooLong as error:

@@ -246,6 +246,9 @@ CASES: dict[str, tuple[Case, ...]] = {
         body("file", "/generate", "documents[]", **ASKED),
         body("collection", "/generate", "collection", **ASKED),
     ),
+    "PATCH /models/{modelName:path}": (of("model", "PATCH", "/models/{}", json={"options": {}}),),
+    "POST /complete": (body("model", "/complete", "model", prompt="Once"),),
+    "POST /embed": (body("model", "/embed", "model", input=["Once"]),),
     "POST /implement": (body("model", "/implement", "model_name", function="def f(): ..."),),
     "POST /search": (
         body("model", "/search", "model_name", query="zeppelin"),

@@ -121,7 +121,8 @@ class MessagesRequest(CountRequest):
 async def create(
     http: Request,
     request: Annotated[
-        MessagesRequest, Depends(json_body(MessagesRequest, UNSUPPORTED, more_bytes=ROOM_BYTES))
+        MessagesRequest,
+        Depends(json_body(MessagesRequest, UNSUPPORTED, more_bytes=ROOM_BYTES, default_model=True)),
     ],
     services: ServicesDep,
 ) -> Response:
@@ -143,7 +144,9 @@ async def create(
 @router.post("/count_tokens", operation_id="countMessageTokens")
 async def count_tokens(
     http: Request,
-    request: Annotated[CountRequest, Depends(json_body(CountRequest, more_bytes=ROOM_BYTES))],
+    request: Annotated[
+        CountRequest, Depends(json_body(CountRequest, more_bytes=ROOM_BYTES, default_model=True))
+    ],
     services: ServicesDep,
 ) -> JSONResponse:
     """What the conversation comes to for the model, tools included."""

@@ -119,7 +119,7 @@ async def call(http: Request, name: str, arguments: Mapping[str, Any]) -> Told:
     if isinstance(values, Somewhere):
         values.model = await plain_name(services.store, values.model)
         asks_model = isinstance(values, Ask) or not values.collection
-        default = services.settings.default_base_model if asks_model else None
+        default = _default(services) if asks_model else None
         require_models(get_caller(http), values.model or default)
     return await while_connected(http, tool.tell(services, values))
 
@@ -145,7 +145,7 @@ async def _list_collections(services: Services, asked: ListCollections) -> Told:
 
 
 async def _list_documents(services: Services, asked: ListDocuments) -> Told:
-    name = asked.model or services.settings.default_base_model
+    name = asked.model or _default(services)
     owner = Owner(collection=asked.collection) if asked.collection else Owner(name)
     found, has_more = await services.collections.documents(
         owner, limit=asked.limit, after=asked.after
@@ -205,11 +205,14 @@ async def _ask(services: Services, asked: Ask) -> Told:
 
 
 async def _model(services: Services, name: str) -> ModelInfo:
-    model = await services.answers.model(
-        name or services.settings.default_base_model, over_documents=True
-    )
+    model = await services.answers.model(name or _default(services), over_documents=True)
     seen().model = model.name
     return model
+
+
+def _default(services: Services) -> str:
+    """The model that is asked where none is named."""
+    return services.settings.default_model or services.settings.default_base_model
 
 
 def _source(citation: Citation) -> str:

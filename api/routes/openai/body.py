@@ -11,7 +11,13 @@ from pydantic_core import ErrorDetails
 
 from api.errors import InvalidOption
 from api.http.observe import seen
-from api.http.request import get_caller, get_callers_services, get_services, require_models
+from api.http.request import (
+    default_of,
+    get_caller,
+    get_callers_services,
+    get_services,
+    require_models,
+)
 from api.http.request_body import read_body
 from api.http.wording import in_our_words
 from api.models.aliases import plain_name
@@ -34,10 +40,12 @@ def json_body(
     *,
     more_bytes: int = 0,
     nulls: Collection[str] = (),
+    default_model: bool = False,
 ) -> Callable[[Request], Awaitable[M]]:
     """A dependency that gives `model`; 400 names the member that is wrong, or `unsupported`.
 
-    `more_bytes` is the room beyond that of other bodies. A null of the members `nulls` says something.
+    `more_bytes` is the room beyond that of other bodies. A null of the members `nulls` says something. With
+    `default_model` the settings may name the model that is asked where the body names none.
     """
 
     async def read(request: Request) -> M:
@@ -47,6 +55,8 @@ def json_body(
         said = body.members.items()
         members = {name: value for name, value in said if value is not None or name in nulls}
         _refuse(members, unsupported or {})
+        if default_model and members.get("model") in (None, ""):
+            members["model"] = default_of(get_services(request).settings, "model")
         values = await with_plain_name(request, validated(model, members))
         seen().named = getattr(values, "model", None)
         require_models(get_caller(request), getattr(values, "model", None))

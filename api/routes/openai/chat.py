@@ -84,7 +84,8 @@ class ChatRequest(Choices):
 async def create(
     http: Request,
     request: Annotated[
-        ChatRequest, Depends(json_body(ChatRequest, UNSUPPORTED, more_bytes=ROOM_BYTES))
+        ChatRequest,
+        Depends(json_body(ChatRequest, UNSUPPORTED, more_bytes=ROOM_BYTES, default_model=True)),
     ],
     services: ServicesDep,
 ) -> Response:

@@ -61,7 +61,9 @@ class CompletionRequest(Choices):
 @router.post("", operation_id="createCompletion")
 async def create(
     http: Request,
-    request: Annotated[CompletionRequest, Depends(json_body(CompletionRequest, UNSUPPORTED))],
+    request: Annotated[
+        CompletionRequest, Depends(json_body(CompletionRequest, UNSUPPORTED, default_model=True))
+    ],
     services: ServicesDep,
 ) -> Response:
     """`n` texts a prompt, those of the first prompt first."""

@@ -33,6 +33,19 @@ class GenerateResponse(BaseModel):
     receipt: Receipt
 
 
+class UsageResponse(BaseModel):
+    """What an answer took, in tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def usage_of(done: Done) -> UsageResponse:
+    """What it took; the log is told it, too."""
+    _note(done)
+    return UsageResponse(prompt_tokens=done.prompt_tokens, completion_tokens=done.completion_tokens)
+
+
 def whole_answer(answer: Answer) -> GenerateResponse:
     """One answer."""
     _note(answer.done)
@@ -54,13 +67,15 @@ def answers_by_name(answers: Mapping[str, Answer]) -> dict[str, Any]:
     }
 
 
-async def answer_stream(http: Request, answer: AsyncGenerator[AnswerEvent, None]) -> EventStream:
+async def answer_stream(
+    http: Request, answer: AsyncGenerator[AnswerEvent, None] | AsyncGenerator[Token | Done, None]
+) -> EventStream:
     """One answer, event by event."""
     return await begun(http, _written(answer))
 
 
 async def _written(
-    answer: AsyncGenerator[AnswerEvent, None],
+    answer: AsyncGenerator[AnswerEvent, None] | AsyncGenerator[Token | Done, None],
 ) -> AsyncGenerator[ServerEvent, None]:
     async with aclosing(answer):
         async for event in answer:

@@ -70,9 +70,11 @@ class DialectFields(BaseModel):
     drop: list[str] | None = Field(None, description="Parameters that are left out.")
     clamp: dict[str, tuple[float, float]] | None = Field(None, description="Least and most.")
     add: dict[str, Any] | None = Field(
-        None, description="Sent with each conversation.", examples=[{"reasoning_effort": "low"}]
+        None,
+        description="Sent with each conversation; a model may be given other values (`extra`).",
+        examples=[{"reasoning_effort": "low"}],
     )
-    takes: list[Literal["top_k", "min_p", "repeat_penalty"]] | None = None
+    takes: list[Literal["top_k", "min_p", "repeat_penalty", "stop_token_ids"]] | None = None
     stops: int | None = Field(None, ge=0, le=16)
     answers: Literal["json_schema", "json_object", "prompt"] | None = Field(
         None, description="How an answer is held to a schema."

@@ -94,7 +94,10 @@ class AskRequest(BaseModel):
     )
     images: Images = IMAGES
     model_name: Name = Field(
-        validation_alias=MODEL_NAME, description="The model to ask.", examples=["demo"]
+        "",
+        validation_alias=MODEL_NAME,
+        description="The model to ask; the default model (`LLM_FASTAPI_DEFAULT_MODEL`) when left out.",
+        examples=["demo"],
     )
     documents: tuple[Name, ...] = Field(
         (),
@@ -124,6 +127,11 @@ class AskRequest(BaseModel):
         min_length=0,
         max_length=100_000,
         description="System prompt in place of the model's own; in JSON an empty text is one too: none.",
+    )
+    variables: dict[str, str] = Field(
+        default_factory=dict,
+        description="Values of the variables in the model's `prompt_template`, by name, as a JSON object.",
+        examples=[{"tone": "friendly"}],
     )
 
     @property
@@ -199,7 +207,8 @@ class SearchResponse(BaseModel):
 async def generate(
     http: Request,
     request: Annotated[
-        GenerateRequest, Depends(request_model(GenerateRequest, more_bytes=ROOM_BYTES))
+        GenerateRequest,
+        Depends(request_model(GenerateRequest, more_bytes=ROOM_BYTES, default_model=True)),
     ],
     services: ServicesDep,
 ) -> Response | GenerateResponse:
@@ -218,6 +227,7 @@ async def generate(
         request.options(),
         request.collection,
         expand=request.expand,
+        variables=request.variables,
     )
     if request.asks_for_values:
         return await while_connected(http, structured_answer(request, question, services))

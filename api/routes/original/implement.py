@@ -23,7 +23,10 @@ class ImplementRequest(GenerationOptions):
     """Which function to write, and what to call it with."""
 
     model_name: Name = Field(
-        validation_alias=MODEL_NAME, description="The model that writes it.", examples=["demo"]
+        "",
+        validation_alias=MODEL_NAME,
+        description="The model that writes it; the default model when left out.",
+        examples=["demo"],
     )
     function: Text = Field(
         description="Its signature as typed Python source; the docstring says what it does.",
@@ -59,7 +62,9 @@ class ImplementResponse(BaseModel):
 )
 async def implement(
     http: Request,
-    request: Annotated[ImplementRequest, Depends(request_model(ImplementRequest))],
+    request: Annotated[
+        ImplementRequest, Depends(request_model(ImplementRequest, default_model=True))
+    ],
     services: ServicesDep,
 ) -> ImplementResponse:
     """At most three tries; each runs in a sandbox without files and network, for 2 seconds and in 64 MB.
@@ -71,7 +76,8 @@ async def implement(
     order = await wanted(
         request.function, request.response_schema, request.parameters, execute=request.execute
     )
-    question = Question(model, [Message("user", request.question)], options=request.options())
+    messages = [Message("user", request.question)]
+    question = Question(model, messages, options=request.options(), as_it_stands=True)
     done = await while_connected(
         http, implemented(services.answers, question, order, services.sandbox)
     )

@@ -49,7 +49,8 @@ class CreateModelRequest(BaseModel):
     template: str | None = Field(
         None,
         max_length=100_000,
-        description="A chat template in place of the base's own: Jinja, with Ollama a Go template.",
+        description="A chat template in place of the base's own: Jinja, with Ollama a Go template; or the word for one "
+        "of these: chatml, llama3, qwen, mistral, zephyr.",
     )
     parameters: GenerationOptions | None = Field(
         None, description="Default options.", examples=[{"temperature": 0.2}]
@@ -132,6 +133,11 @@ class ShowModelResponse(ModelSummary):
     system: str
     template: str
     parameters: GenerationOptions = Field(description="Its default options, those that are set.")
+    extra: dict[str, Any] = Field(description="Parameters of its back end that it has otherwise.")
+    prompt_template: str = Field(description="What stands around a question; empty: nothing.")
+    variables: dict[str, str] = Field(
+        description="Values of the variables of `prompt_template` where a request gives none."
+    )
     job_id: str | None = Field(description="The job that trained it.")
     architecture: str = Field(description="As its file calls it; empty where nobody says.")
     back_end: str | None = Field(
@@ -213,12 +219,20 @@ async def list_models(
 )
 async def show_model(model_name: ExistingName, services: ServicesDep) -> ShowModelResponse:
     """Kind, base, system prompt, template, defaults, context length and abilities."""
-    model = await services.models.show(model_name)
+    return shown(await services.models.show(model_name))
+
+
+def shown(model: Model) -> ShowModelResponse:
+    """Everything about it."""
+    persona = model.info.persona
     return ShowModelResponse(
         **summary_of(model),
-        system=model.info.persona.system,
+        system=persona.system,
         template=model.info.template,
-        parameters=GenerationOptions.of(model.info.persona.parameters),
+        parameters=GenerationOptions.of(persona.parameters),
+        extra=dict(persona.parameters.extra or {}),
+        prompt_template=persona.prompt_template,
+        variables=dict(persona.variables),
         job_id=model.job_id or None,
         architecture=model.info.architecture,
         back_end=model.info.back_end or None,

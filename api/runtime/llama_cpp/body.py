@@ -33,9 +33,12 @@ def as_body(options: Options) -> dict[str, Any]:
 
 
 def require_tokens(options: Options, vocabulary: int) -> None:
-    """`InvalidOption` for ids that llama.cpp would pass over."""
-    if wrong := [token for token in options.logit_bias or () if token >= vocabulary]:
-        raise InvalidOption(
-            f"logit_bias: {wrong[0]} is no token of this model, whose ids end at {vocabulary - 1}.",
-            where="logit_bias",
-        )
+    """`InvalidOption` for ids that llama.cpp would pass over, and for parameters of another back end."""
+    for name in ("logit_bias", "stop_token_ids"):
+        if wrong := [token for token in getattr(options, name) or () if token >= vocabulary]:
+            raise InvalidOption(
+                f"{name}: {wrong[0]} is no token of this model, whose ids end at {vocabulary - 1}.",
+                where=name,
+            )
+    if options.extra:
+        raise InvalidOption("extra: the home runtime takes none.", where="extra")

@@ -13,7 +13,7 @@ from api.runtime import FinishReason, Message, Options, Piece, TokenLogprob, Usa
 from api.runtime.chunks import SILENCE
 from api.runtime.images import parts
 from api.runtime.llama_cpp.body import as_body
-from api.runtime.llama_cpp.chunks import read_chunk
+from api.runtime.llama_cpp.chunks import read_chunk, stopped_at
 from api.runtime.llama_cpp.client import LlamaClient
 from api.runtime.tools import Calls, Tool, as_openai
 
@@ -56,18 +56,24 @@ async def prompt(
     tools: Sequence[Tool] = (),
 ) -> Prompt:
     """A conversation, ready to be sent. The template's control tokens in what people wrote stay mere text. Where an
-    answer is to be JSON and nothing else, it is not parsed either: that would let blanks come first.
+    answer is to be JSON and nothing else, it is not parsed either: that would let blanks come first; nor where it may
+    end at a token, for of a parsed one no tokens are told.
     """
+    shows = any(message.images for message in messages)
+    if options.stop_token_ids and (tools or shows):
+        raise InvalidOption(
+            "stop_token_ids: with tools or images this model's answer ends by itself. Leave one of both out.",
+            where="stop_token_ids",
+        )
     body: dict[str, Any] = {"messages": [_turn(message) for message in messages]}
     if tools:
         body["tools"] = list(tools)
     is_marked = any(marker in message.content for message in messages for marker in markers)
-    thinks = False if is_marked else options.think
+    thinks = False if is_marked or options.stop_token_ids else options.think
     if thinks is not None and "think" in template:
         body["chat_template_kwargs"] = {"enable_thinking": thinks}
-    shows = any(message.images for message in messages)
     is_only_json = options.json_schema is not None and options.think is False and not tools
-    if not shows and (is_marked or is_only_json):
+    if not shows and (is_marked or is_only_json or options.stop_token_ids):
         ids = await _tokens_with_literal_contents(client, body, messages)
         return Prompt("/completion", {"prompt": ids}, len(ids))
     return Prompt("/v1/chat/completions", {**body, "stream_options": {"include_usage": True}})
@@ -104,6 +110,9 @@ async def answer(
                 logprobs=logprobs if read.said.text else (),
                 calls=calls.read(read.said.calls),
             )
+            if tokens := stopped_at(chunk, options.stop_token_ids):
+                yield replace(said, usage=Usage("stop", asked.tokens or 0, tokens))
+                return
             finish_reason = read.finish_reason or finish_reason
             if read.counts and finish_reason:
                 yield replace(said, usage=Usage(finish_reason, *read.counts))

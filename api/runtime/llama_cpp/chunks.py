@@ -1,6 +1,6 @@
 """The chunks of llama.cpp's streams, of `/completion` and of its chat, read into pieces of ours."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, get_args
 
 from api.errors import BackEndFailed
@@ -16,6 +16,13 @@ def read_chunk(chunk: Mapping[str, Any], alternatives: int) -> Chunk:
         return read(chunk, alternatives)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BackEndFailed("The model's process sent a piece that cannot be read.") from error
+
+
+def stopped_at(chunk: Mapping[str, Any], ids: Collection[int] | None) -> int:
+    """How many tokens an answer has with the one of a chunk of `/completion` that ends it; 0 where it goes on."""
+    if not ids or not any(token in ids for token in chunk.get("tokens") or ()):
+        return 0
+    return int(chunk["tokens_predicted"])
 
 
 def _of_completion(chunk: Mapping[str, Any], alternatives: int) -> Chunk:

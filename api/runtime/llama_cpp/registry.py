@@ -118,6 +118,8 @@ class Registry:
             parameter_count=header.parameter_count,
             architecture=header.architecture,
             title=header.title,
+            vocabulary=header.vocabulary,
+            stops_at_tokens=header.makes == "text",
         )
 
     def refuse_taken(self, name: str) -> None:

@@ -43,6 +43,7 @@ from api.runtime.llama_cpp.receiving import Files, held
 from api.runtime.llama_cpp.registry import Registry
 from api.runtime.options import check_options
 from api.runtime.personas import as_read, inherited
+from api.runtime.presets import written_out
 from api.runtime.templates import check_template
 from api.runtime.threads import in_thread, in_thread_for_good
 from api.runtime.tools import offered
@@ -86,6 +87,7 @@ class LlamaCppRuntime:
         """Create a model from another one or from a file. What is new, file or template, is loaded once."""
         if not replace:
             self._registry.refuse_taken(name)
+        persona = written_out(persona)
         if persona.template is not None:
             await _check_template(persona.template)
         base: str | None = None

@@ -15,7 +15,10 @@ Parameters = dict[str, list[str]]
 """What a model keeps: the texts that follow each name, in order."""
 NO_PENALTY = 1.0
 """The `repeat_penalty` that each model of ours is made with, where nobody chose one."""
-_NOT_KEPT = ("json_schema", "tools", "tool_choice", "logprobs", "logit_bias", "think")
+_NOT_KEPT = (
+    *("json_schema", "tools", "tool_choice", "logprobs", "logit_bias", "think"),
+    *("stop_token_ids", "extra"),
+)
 _ROLE = re.compile(r"\{\{-?\s*[$\w]*\.Role\s*-?\}\}")
 
 

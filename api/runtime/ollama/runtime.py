@@ -45,7 +45,8 @@ from api.runtime.ollama.half_made import HalfMade, half_made_name
 from api.runtime.ollama.library import Library
 from api.runtime.ollama.models import OllamaModel, shown_name
 from api.runtime.ollama.tokens import WORD_PIECE, Counter, word_pieces
-from api.runtime.options import check_options
+from api.runtime.options import check_options, check_taken
+from api.runtime.presets import written_out
 from api.runtime.threads import in_thread
 from api.runtime.training import Reserved, Training
 from finetune.job.device import Device
@@ -89,6 +90,7 @@ class OllamaRuntime:
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
     ) -> None:
         """Create a model from another one or from a GGUF file, which is sent to the server unless it has it."""
+        persona = written_out(persona, in_go=True)
         check_template(persona.template)
         base_name = source.name if isinstance(source, ExistingModel) else name
         made = half_made_name(name)
@@ -271,6 +273,7 @@ class OllamaRuntime:
         found = await self._library.find(model, "chat")
         chosen = options.over(found.info.persona.parameters)
         check_options(chosen, found.info.context_length)
+        check_taken(chosen, found.info)
         return found, chosen, self._context(found, chosen.num_ctx)
 
     async def _answer(

@@ -32,7 +32,7 @@ def chat_body(
         body["chat_template_kwargs"] = {"enable_thinking": options.think}
     if dialect.usage_in_stream:
         body["stream_options"] = {"include_usage": True}
-    return _in_dialect(dialect, {**body, **dialect.add})
+    return _in_dialect(dialect, {**body, **dialect.add, **(options.extra or {})})
 
 
 def turns_body(turns: Sequence[Message]) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def completion_body(
         body["logprobs"] = max(options.logprobs, 1)
     if dialect.usage_in_stream:
         body["stream_options"] = {"include_usage": True}
-    return _in_dialect(dialect, body)
+    return _in_dialect(dialect, {**body, **(options.extra or {})})
 
 
 def with_length(dialect: Dialect, body: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
@@ -68,7 +68,8 @@ def with_length(dialect: Dialect, body: Mapping[str, Any], max_tokens: int) -> d
 
 
 def _sampling(dialect: Dialect, options: Options) -> dict[str, Any]:
-    chosen = {name: getattr(options, name) for name in SAMPLING}
+    chosen: dict[str, Any] = {name: getattr(options, name) for name in SAMPLING}
+    chosen["stop_token_ids"] = list(options.stop_token_ids or ()) or None
     if beyond := [name for name in BEYOND - dialect.takes if chosen[name] is not None]:
         raise InvalidOption(
             f"{beyond[0]}: this model's server does not take it. Leave it out.", where=beyond[0]

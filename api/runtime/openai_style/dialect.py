@@ -1,11 +1,14 @@
 """How a server's wire differs from OpenAI's, as a value: `body.py` and `runtime.py` follow it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-BEYOND = frozenset({"top_k", "min_p", "repeat_penalty"})
-"""Options of ours that OpenAI's wire does not have, and many servers take all the same."""
+from api.runtime import ModelInfo
+
+USUAL = frozenset({"top_k", "min_p", "repeat_penalty"})
+BEYOND = USUAL | {"stop_token_ids"}
+"""Options of ours that OpenAI's wire does not have; the `USUAL` ones many servers take all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,8 @@ class Dialect:
     clamp: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Brought to the next number that the server takes."""
     add: Mapping[str, Any] = field(default_factory=dict)
-    """Sent with each conversation."""
-    takes: frozenset[str] = BEYOND
+    """Sent with each conversation. A model may have other values of its own for them (`Options.extra`)."""
+    takes: frozenset[str] = USUAL
     """Which of `BEYOND` the server takes; another one is refused."""
     stops: int = 16
     schema: Literal["json_schema", "json_object", "prompt"] = "json_schema"
@@ -37,3 +40,8 @@ class Dialect:
     """Whether there is `/completions`, for texts without a conversation."""
     embeddings: bool = True
     counts: Literal["", "llama.cpp", "vllm"] = ""
+
+    def taking(self, model: ModelInfo) -> ModelInfo:
+        """A model with what the server takes of it."""
+        stops = "stop_token_ids" in self.takes
+        return replace(model, stops_at_tokens=stops, extras=frozenset(self.add))

@@ -32,8 +32,9 @@ from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import Directory, RemoteModel
 from api.runtime.openai_style.learning import learned
 from api.runtime.openai_style.rendering import rendered
-from api.runtime.options import check_options
+from api.runtime.options import check_options, check_taken
 from api.runtime.personas import as_read, inherited
+from api.runtime.presets import written_out
 from api.runtime.templates import check_template
 from api.runtime.threads import in_thread
 from api.runtime.tools import offered
@@ -73,7 +74,7 @@ class OpenAIStyleRuntime:
     async def models(self) -> list[ModelInfo]:
         """All models, by name; nobody is asked."""
         mine = [one.info for one in self._directory.all() if one.back_end == self._client.name]
-        return sorted(mine, key=lambda info: info.name.lower())
+        return sorted(map(self._dialect.taking, mine), key=lambda info: info.name.lower())
 
     @property
     def fault(self) -> str:
@@ -86,7 +87,7 @@ class OpenAIStyleRuntime:
 
     async def show(self, model: ModelRef) -> ModelInfo:
         """One model."""
-        return self._get(model).info
+        return self._dialect.taking(self._get(model).info)
 
     async def create_model(
         self, name: str, source: ModelSource, persona: Persona, *, replace: bool = False
@@ -97,7 +98,7 @@ class OpenAIStyleRuntime:
         if not isinstance(source, ExistingModel):
             raise InvalidOption("A file goes to the home runtime, and to no back end.")
         base = self._get(source.name)
-        made = inherited(persona, base.persona)
+        made = inherited(written_out(persona), base.persona)
         abilities = base.capabilities
         if made.template is not None:
             abilities -= {"tools", "images"}
@@ -259,6 +260,7 @@ class OpenAIStyleRuntime:
         _require(found, "chat")
         chosen = options.over(found.persona.parameters)
         check_options(chosen, found.context_length)
+        check_taken(chosen, self._dialect.taking(found.info))
         return found, chosen
 
     async def _require_usable(self, template: str) -> None:

@@ -45,7 +45,8 @@ router = APIRouter(prefix=PREFIX + "/responses")
 async def create(
     http: Request,
     request: Annotated[
-        ResponseRequest, Depends(json_body(ResponseRequest, UNSUPPORTED, more_bytes=ROOM_BYTES))
+        ResponseRequest,
+        Depends(json_body(ResponseRequest, UNSUPPORTED, more_bytes=ROOM_BYTES, default_model=True)),
     ],
     services: ServicesDep,
 ) -> Response:
