@@ -69,7 +69,8 @@ def test_a_field_that_is_given_replaces_one_left_out_stays_and_an_empty_one_goes
     assert second["prompt_template"] == TEMPLATE
     assert client.get("/show_model/demo").json() == second
     third = patched(client, options={}, stop_token_ids=[], prompt_template="")
-    assert (third["parameters"], third["prompt_template"], third["variables"]) == ({}, "", {})
+    assert third["parameters"] == {}
+    assert not {"prompt_template", "variables"} & third.keys()
 
 
 def generate(client: TestClient, **more: Any) -> Any:

@@ -133,11 +133,6 @@ class ShowModelResponse(ModelSummary):
     system: str
     template: str
     parameters: GenerationOptions = Field(description="Its default options, those that are set.")
-    extra: dict[str, Any] = Field(description="Parameters of its back end that it has otherwise.")
-    prompt_template: str = Field(description="What stands around a question; empty: nothing.")
-    variables: dict[str, str] = Field(
-        description="Values of the variables of `prompt_template` where a request gives none."
-    )
     job_id: str | None = Field(description="The job that trained it.")
     architecture: str = Field(description="As its file calls it; empty where nobody says.")
     back_end: str | None = Field(
@@ -148,6 +143,13 @@ class ShowModelResponse(ModelSummary):
     )
     lineage: Lineage | None = Field(
         None, description="What a fine-tune learned from and was made by."
+    )
+    extra: dict[str, Any] | None = Field(
+        None, description="Parameters of its back end that it has otherwise."
+    )
+    prompt_template: str | None = Field(None, description="What stands around a question.")
+    variables: dict[str, str] | None = Field(
+        None, description="Values of the variables of `prompt_template` where a request gives none."
     )
 
 
@@ -225,19 +227,22 @@ async def show_model(model_name: ExistingName, services: ServicesDep) -> ShowMod
 def shown(model: Model) -> ShowModelResponse:
     """Everything about it."""
     persona = model.info.persona
+    kept: dict[str, Any] = {
+        "extra": persona.parameters.extra,
+        "prompt_template": persona.prompt_template,
+        "variables": persona.variables,
+    }
     return ShowModelResponse(
         **summary_of(model),
         system=persona.system,
         template=model.info.template,
         parameters=GenerationOptions.of(persona.parameters),
-        extra=dict(persona.parameters.extra or {}),
-        prompt_template=persona.prompt_template,
-        variables=dict(persona.variables),
         job_id=model.job_id or None,
         architecture=model.info.architecture,
         back_end=model.info.back_end or None,
         **({"collection": model.collection} if model.collection else {}),
         **({"lineage": model.lineage} if model.lineage else {}),
+        **{name: value for name, value in kept.items() if value},
     )
 
 
