@@ -13,10 +13,13 @@ KEY = "a key of the tests"
 
 
 @contextmanager
-def llama_server(gguf: Path, *, embeds: bool = False, context_length: int = 4096) -> Iterator[str]:
+def llama_server(
+    gguf: Path, *, embeds: bool = False, context_length: int = 4096, projector: Path | None = None
+) -> Iterator[str]:
     """The address below which it speaks OpenAI's wire, to who has the `KEY`."""
     config = {
         "path": str(gguf),
+        "projector": str(projector or ""),
         "template": "",
         "context_length": context_length,
         "slots": 2,

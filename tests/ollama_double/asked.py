@@ -80,6 +80,7 @@ class Asked:
             context=self.options["num_ctx"],
             shifts=self.shifts,
             threads=self.options["num_thread"] or threads,
+            projector=model.projector,
         )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,7 @@ class Creator:
             gguf = self._read(digest)
             yield "verifying conversion"
             layers += await asyncio.to_thread(imported, self._store.blobs, digest, gguf)
+            layers += self._projectors(files)
         else:
             raise Failure(400, "neither 'from' or 'files' was specified")
         layers = _with_persona(self._store.blobs, layers, asked)
@@ -131,9 +132,23 @@ class Creator:
         for name, digest in files.items():
             if name.endswith(".safetensors"):
                 raise Failure(501, "the double converts no safetensors")
-            if name.endswith(".gguf") or self._is_gguf(digest):
+            is_gguf = name.endswith(".gguf") or self._is_gguf(digest)
+            if is_gguf and not self._is_projector(digest):
                 return digest
         raise Failure(400, "unknown type")
+
+    def _projectors(self, files: dict[str, str]) -> Iterator[Layer]:
+        """A layer of each file that is one, as it came."""
+        for digest in filter(self._is_projector, files.values()):
+            size = self._store.blobs.path(digest).stat().st_size
+            status = f"using existing layer {digest}"
+            yield Layer(manifests.PROJECTOR, digest, size, status=status)
+
+    def _is_projector(self, digest: str) -> bool:
+        if not self._is_gguf(digest):
+            return False
+        gguf = gguf_file.read(self._store.blobs.path(digest))
+        return not gguf.of_model("block_count") and bool(gguf.of_model("vision.block_count"))
 
     def _is_gguf(self, digest: str) -> bool:
         try:

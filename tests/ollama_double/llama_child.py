@@ -41,6 +41,8 @@ def _say(answers: TextIO, message: dict[str, Any]) -> None:
 def _parameters(xllamacpp: Any, config: dict[str, Any]) -> Any:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = config["path"]
+    if config["projector"]:
+        parameters.mmproj.path = config["projector"]
     parameters.api_keys = [config["key"]]
     parameters.n_ctx = config["context"]
     parameters.n_parallel = 1

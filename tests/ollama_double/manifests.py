@@ -16,8 +16,9 @@ from tests.ollama_double.names import Name, parse
 from tests.ollama_double.wire import JSONObject
 
 _MEDIA = "application/vnd.ollama.image."
-MODEL, TEMPLATE, SYSTEM, PARAMETERS, MESSAGES, LICENSE = (
-    _MEDIA + kind for kind in ("model", "template", "system", "params", "messages", "license")
+MODEL, PROJECTOR, TEMPLATE, SYSTEM, PARAMETERS, MESSAGES, LICENSE = (
+    _MEDIA + kind
+    for kind in ("model", "projector", "template", "system", "params", "messages", "license")
 )
 _CONFIG = "application/vnd.docker.container.image.v1+json"
 
@@ -54,6 +55,11 @@ class Model:
         """The file of its weights."""
         (layer,) = self.of(MODEL)
         return self.blobs.path(layer.digest)
+
+    @property
+    def projector(self) -> Path | None:
+        """The file of what it sees with."""
+        return next((self.blobs.path(layer.digest) for layer in self.of(PROJECTOR)), None)
 
     @property
     def parent(self) -> str:
@@ -95,8 +101,10 @@ class Model:
 
     @cached_property
     def is_rendered_here(self) -> bool:
-        """Whether its Go template is used: not when the GGUF's own can do more."""
-        if self.go_template is None:
+        """Whether its Go template is used: not when the GGUF's own can do more. Nor, in this double alone, by a model
+        that sees: llama.cpp places its images.
+        """
+        if self.go_template is None or self.projector:
             return False
         here = [c for c in self._template_capabilities if c != "insert"]
         return len(_jinja_capabilities(self.gguf.template)) <= len(here)
@@ -112,6 +120,7 @@ class Model:
     def capabilities(self) -> list[str]:
         """What it can do."""
         does = ["embedding" if self.gguf.embeds else "completion"]
+        does += ["vision"] if self.projector else []
         if self.is_rendered_here:
             return does + self._template_capabilities
         return does + _jinja_capabilities(self.gguf.template)

@@ -33,6 +33,7 @@ class Launch:
     context: int
     shifts: bool
     threads: int
+    projector: Path | None = None
 
 
 class Runner:
@@ -68,7 +69,8 @@ class Runner:
         assert self.process.stdin
         assert self.process.stdout
         key = secrets.token_hex(16)
-        config = {**vars(self.launch), "path": str(self.launch.path), "key": key}
+        paths = {"path": str(self.launch.path), "projector": str(self.launch.projector or "")}
+        config = {**vars(self.launch), **paths, "key": key}
         self.process.stdin.write(json.dumps(config).encode() + b"\n")
         line = await self.process.stdout.readline()
         self.address = address = json.loads(line).get("address", "") if line else ""

@@ -24,6 +24,7 @@ from api.runtime.ollama.runtime import OllamaRuntime
 from tests.contracts.ollama_server import ollama_runtime
 from tests.ollama_double.running import running_double
 from tests.processes import children_running
+from tests.tiny_vision import IMAGE_TOKENS, MODEL, PROJECTOR, png
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
@@ -99,6 +100,21 @@ async def test_a_model_of_a_file_answers_as_the_file_does(
     await create(runtime, "mine", GGUFFile(demo_gguf), Persona())
     for messages in CONVERSATIONS:
         assert await ask(runtime, "mine", messages) == await ask(embedded, "demo", messages)
+
+
+async def test_a_model_with_a_projector_sees(runtime: OllamaRuntime, tiny_vision: Path) -> None:
+    model, projector = tiny_vision / MODEL, tiny_vision / PROJECTOR
+    await create(runtime, "eye", GGUFFile(model, projector=projector), Persona())
+    await create(runtime, "painter", ExistingModel("eye"), Persona("You paint."))
+    for name in ("eye", "painter"):
+        assert "images" in (await runtime.show(name)).capabilities
+        _, blind = await ask(runtime, name, [Message("user", "What?")])
+        _, seen = await ask(runtime, name, [Message("user", "What?", (png(),))])
+        assert blind
+        assert seen
+        assert seen.prompt_tokens == blind.prompt_tokens + IMAGE_TOKENS
+    with pytest.raises(Unusable, match="holds a model"):
+        await create(runtime, "odd", GGUFFile(model, projector=model), Persona())
 
 
 async def test_a_model_of_a_file_is_not_punished_for_repeating(

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from api.runtime import ExistingModel, GGUFFile, Message, Options, Persona, Piec
 from api.runtime.llama_cpp.child import Limits
 from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.registry import Registry
+from api.runtime.openai_style.client import OpenAIClient
+from api.runtime.openai_style.dialect import Dialect
+from api.runtime.openai_style.directory import Directory, RemoteModel
+from api.runtime.openai_style.runtime import OpenAIStyleRuntime
+from tests.contracts.llama_server import KEY, llama_server
 from tests.runtime.conftest import Embedded
 from tests.tiny_vision import IMAGE_TOKENS, MODEL, PROJECTOR, png
 
@@ -105,6 +111,24 @@ async def test_no_program_is_run_over_an_image(
         await ask(embedded, "eye", b"\x89PNG\r\n\x1a\nand so on")
     await embedded.runtime.close()
     assert not ran.exists()
+
+
+async def test_a_back_end_gets_what_is_shown(tiny_vision: Path) -> None:
+    eyes = {"chat", "images"}
+    directory = Directory([RemoteModel("eye", "cellar", "eye", 512, frozenset(eyes))])
+    with llama_server(
+        tiny_vision / MODEL, context_length=512, projector=tiny_vision / PROJECTOR
+    ) as address:
+        client = OpenAIClient("cellar", address, lambda: KEY)
+        runtime = OpenAIStyleRuntime(client, Dialect(counts="llama.cpp"), directory)
+        for images in ((), (RED,), (RED, BLUE)):
+            messages = [Message("user", "What?", images)]
+            async with aclosing(runtime.chat("eye", messages, EXACT)) as stream:
+                usage = [piece async for piece in stream][-1].usage
+            assert usage
+            assert usage == replace(usage, prompt_tokens=13 + len(images) * IMAGE_TOKENS)
+            assert (await runtime.count_tokens("eye", messages)).number == usage.prompt_tokens
+        await client.close()
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ def _parameters(xllamacpp: Any, config: dict[str, Any]) -> Any:
     slots, context = config["slots"], config["context_length"]
     parameters = xllamacpp.CommonParams()
     parameters.model.path = config["path"]
-    if config["projector"]:
-        parameters.mmproj.path = config["projector"]
+    if projector := config.get("projector"):
+        parameters.mmproj.path = projector
         parameters.mmproj_use_gpu = config["gpu_layers"] != 0
     parameters.api_keys = [config["key"]]
     parameters.n_ctx = slots * context
