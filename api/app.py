@@ -57,6 +57,7 @@ from api.routes.original import (
     reports,
     retrieval,
     shared,
+    sql,
     sweeps,
     tables,
     usage,
@@ -172,6 +173,7 @@ def create_app(
             reports,
             jobs,
             sweeps,
+            sql,
             tables,
             retrieval,  # before the evaluations, whose ids would take its path
             evaluations,
@@ -233,6 +235,7 @@ async def _open(
         await anyio.to_thread.run_sync(clear_leftovers, services.folders.jobs, store)
         readiness.services = app.state.services = services
         await prepare(services)
+        services.queries.sql.start(ask)
         services.batches.start(lambda workspace: services.of(workspace).files, ask)
     except ApiError as error:
         readiness.opening, readiness.has_failed = error.detail, True

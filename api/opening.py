@@ -58,6 +58,8 @@ from api.structured.sandbox import Sandbox
 from api.sweeps.opening import open_sweeps
 from api.tables.databases import Databases
 from api.tables.opening import open_databases, open_tables
+from api.tables.queries import Queries
+from api.tables.sql import Sql
 from api.vector_stores.attaching import Attaching
 from api.vector_stores.expiry import expire as expire_stores
 from api.vector_stores.opening import open_vector_stores
@@ -135,6 +137,7 @@ async def services_over(
     deleter.let_wait = attaching.wake
     sandbox = Sandbox(shutil.which("bwrap"))
     stack.callback(sandbox.close)
+    sql = Sql(shutil.which("bwrap"))
     databases = open_databases(settings)
     stack.callback(databases.close)
     once = Once(
@@ -158,6 +161,7 @@ async def services_over(
         Expiry(),
         sandbox,
         databases,
+        sql,
     )
     services = await anyio.to_thread.run_sync(once.services_of, WORKSPACE)
     attaching.files_of = lambda workspace: services.of(workspace).files
@@ -195,6 +199,7 @@ class Once:
     expiry: Expiry
     sandbox: Sandbox
     databases: Databases
+    sql: Sql
 
     def services_of(self, workspace: str, first: Services | None = None) -> Services:
         """All that a workspace sees; `first` are the services of the first one, in any other."""
@@ -216,6 +221,7 @@ class Once:
             settings.default_base_model,
             first.models if first else None,
         )
+        tables = open_tables(settings, id)
         answers = open_answers(settings, store, runtime, index, models, bundled)
         return Services(
             workspace=id,
@@ -264,8 +270,9 @@ class Once:
             reports=Reports(store, settings.jobs_dir),
             job_files=JobFiles(store, settings.jobs_dir),
             sweeps=open_sweeps(settings, store, runtime, jobs, id),
-            tables=open_tables(settings, id),
+            tables=tables,
             databases=self.databases,
+            queries=Queries(self.sql, tables, self.databases, id),
         )
 
 

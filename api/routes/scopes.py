@@ -39,6 +39,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "/generate": "use",
     "/search": "use",
     "/implement": "use",
+    "/sql": "use",
     "/complete": "use",
     "/embed": "use",
     "/models": "use",

@@ -179,12 +179,23 @@ def _bounded(command: Sequence[str]) -> str:
     return f'#!/bin/sh\n{bounds}\n{shlex.join(command)} "$@"\nexit $?\n'
 
 
-def box(bubblewrap: str, worker: str) -> list[str]:
-    """The worker in namespaces of its own: it sees itself and the system's libraries, to read, and nothing else."""
+def alone(bubblewrap: str) -> list[str]:
+    """How a command begins that runs in namespaces of its own: it sees the system's libraries, to read, and no more."""
     libraries = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
     seen = [word for path in libraries for word in ("--ro-bind-try", path, path)]
-    alone = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
-    return [bubblewrap, *alone, *seen, "--ro-bind", worker, "/worker", "/worker"]
+    return [
+        bubblewrap,
+        "--unshare-all",
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+        *seen,
+    ]
+
+
+def box(bubblewrap: str, worker: str) -> list[str]:
+    """The worker in namespaces of its own: it sees itself too."""
+    return [*alone(bubblewrap), "--ro-bind", worker, "/worker", "/worker"]
 
 
 def _ran(pool: "Monty", code: str, arguments: dict[str, Any], seconds: float) -> Ran:

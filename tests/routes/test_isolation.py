@@ -506,6 +506,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         for method in ("PUT", "DELETE")
         for kind, spelled in (("model", "modelName"), ("collection", "collection"))
     },
+    "POST /sql": (body("table", "/sql", "tables[]", query="SELECT 1"),),
     "POST /mcp": (
         called("collection", "search", "collection", query="zeppelin"),
         called("name", "search", "collection", query="zeppelin"),

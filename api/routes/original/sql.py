@@ -1,0 +1,132 @@
+"""sql and analyze: a SELECT over tables or a database, in which models can be asked; and questions that become one."""
+
+from typing import Annotated, Any
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.http.openapi import documented
+from api.http.problems import problems
+from api.http.request import CallerDep, ServicesDep, request_model
+from api.http.request_body import invalid
+from api.http.sse import while_connected
+from api.routes.original.generate import Name, Text
+from api.tables.model_calls import MAX_CALLS
+from api.tables.queries import MAX_TABLES, Scope
+from api.tables.sql import Rows
+
+router = APIRouter(tags=["tables"])
+
+MAX_ROWS = 10_000
+
+
+class ScopeFields(BaseModel):
+    """What a query sees."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tables: tuple[Name, ...] = Field(
+        (),
+        max_length=MAX_TABLES,
+        description="Tables that it sees, by name or id; those that it speaks of when left out.",
+        examples=[["reviews"]],
+    )
+    database: Name = Field(
+        "",
+        description="A database that the settings name, in place of the tables; it is only read.",
+    )
+    limit: int = Field(1000, ge=1, le=MAX_ROWS, description="Most rows to return.")
+
+    @property
+    def scope(self) -> Scope:
+        """The tables, or the database; a 422 for both."""
+        if self.database and self.tables:
+            raise invalid("database", "Tables or a database: leave one of them out.")
+        return Scope(self.database, self.tables)
+
+
+class SqlRequest(ScopeFields):
+    """A query, and what it sees."""
+
+    query: Text = Field(
+        description="One SELECT in DuckDB's SQL, or in that of the database. Over tables it may call "
+        "`llm_chat(model, prompt[, options])`, `llm_json(model, prompt, schema)`, `llm_embed(model, text)`.",
+        examples=["SELECT review, llm_chat('demo', review) AS said FROM reviews LIMIT 3"],
+    )
+    max_calls: int = Field(
+        1000,
+        ge=0,
+        le=MAX_CALLS,
+        description="Most calls of models; equal ones are made once. A query with more is refused.",
+    )
+
+
+class Took(BaseModel):
+    """Tokens of all calls."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class RowsResponse(BaseModel):
+    """The rows of a query, each a list of its cells in the order of the columns."""
+
+    columns: list[str]
+    types: list[str]
+    rows: list[list[Any]]
+    rows_left_out: int | None = Field(
+        description="How many rows more the query has; null where there may be some and nobody counted them."
+    )
+
+
+class SqlResponse(RowsResponse):
+    """The rows, and what was asked of models for them."""
+
+    calls: int
+    usage: Took
+    notes: list[str] = Field(description="What is to be known of them, as of values without one.")
+
+
+@router.post(
+    "/sql",
+    operation_id="sql",
+    summary="Query tables, and ask models from SQL",
+    response_model=SqlResponse,
+    responses=problems(404, 422, 429, 502, 503),
+    openapi_extra=documented(SqlRequest),
+)
+async def sql(
+    http: Request,
+    request: Annotated[SqlRequest, Depends(request_model(SqlRequest))],
+    services: ServicesDep,
+    caller: CallerDep,
+) -> Response:
+    """One SELECT, in a process that can do nothing else: no file, no connection, 30 seconds of its own, 512 MB.
+
+    Calls of models are requests of the same key, behind all that others wait for. The parameters may come as a form or
+    as JSON too.
+    """
+    calls = services.queries.sql.calls(caller.key_id, request.max_calls)
+    work = services.queries.run(request.query, request.scope, request.limit, calls)
+    rows = await while_connected(http, work)
+    took = {
+        "calls": calls.number if calls else 0,
+        "usage": {
+            "prompt_tokens": calls.prompt_tokens if calls else 0,
+            "completion_tokens": calls.completion_tokens if calls else 0,
+        },
+        "notes": calls.notes if calls else [],
+    }
+    return await run_sync(lambda: JSONResponse({**told(rows), **took}))
+
+
+def told(rows: Rows) -> dict[str, Any]:
+    """Rows as they are answered."""
+    return {
+        "columns": rows.columns,
+        "types": rows.types,
+        "rows": rows.rows,
+        "rows_left_out": rows.left_out,
+    }

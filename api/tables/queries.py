@@ -1,0 +1,102 @@
+"""Queries of a workspace: over its tables, or over a database that the settings name; and what can be asked about."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from anyio.to_thread import run_sync
+
+from api.tables.databases import Database, Databases
+from api.tables.model_calls import ModelCalls
+from api.tables.refusals import QueryUnusable
+from api.tables.shelf import Tables
+from api.tables.sql import MAX_ANSWER_BYTES, Rows, Sql
+from api.tables.sql_child import plain
+
+MAX_TABLES = 100
+FUNCTION = re.compile(r"\bllm_(chat|json|embed)\s*\(", re.IGNORECASE)
+TYPES: Sequence[tuple[type, str]] = (
+    *((bool, "BOOLEAN"), (int, "BIGINT"), (float, "DOUBLE"), (Decimal, "DECIMAL")),
+    *((str, "VARCHAR"), (bytes, "BLOB"), (datetime, "TIMESTAMP"), (date, "DATE")),
+)
+"""What a value of a database is called; the first that fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a query sees: a database, or tables by name; none named means those that it speaks of."""
+
+    database: str = ""
+    tables: Sequence[str] = ()
+
+
+class Queries:
+    """Runs the queries of a workspace."""
+
+    def __init__(self, sql: Sql, tables: Tables, databases: Databases, workspace: str) -> None:
+        self.sql = sql
+        self._tables = tables
+        self._databases = databases
+        self._workspace = workspace
+
+    def database(self, name: str) -> Database:
+        """One that the workspace may name; `DatabaseNotFound`."""
+        return self._databases.find(name, self._workspace)
+
+    async def run(
+        self, query: str, scope: Scope, limit: int, calls: ModelCalls | None = None
+    ) -> Rows:
+        """The first `limit` rows. `TableNotFound`, `DatabaseNotFound`, `QueryUnusable`."""
+        if not scope.database:
+            seen = await run_sync(self._seen, query, scope.tables)
+            return await self.sql.run(query, seen, limit, calls)
+        database = self.database(scope.database)
+        if function := FUNCTION.search(query):
+            raise QueryUnusable(
+                f"llm_{function[1].lower()} is a function of tables, and {database.name!r} is a database. Copy what it "
+                "is to be asked about into a table first (POST /tables).",
+                where="query",
+            )
+        return await run_sync(_selected, database, query, limit, abandon_on_cancel=True)
+
+    def _seen(self, query: str, names: Sequence[str]) -> Mapping[str, Path]:
+        """The files of the tables by name. A query speaks of a table where its name stands in it."""
+        if names:
+            found = [self._tables.find(name) for name in names]
+        else:
+            words = set(re.findall(r"\w+", query.lower()))
+            found = [one for one in self._tables.all() if one.key in words][:MAX_TABLES]
+        return {one.name: self._tables.path(one.id) for one in found}
+
+
+def _selected(database: Database, query: str, limit: int) -> Rows:
+    rows: list[Sequence[Any]] = []
+    types: dict[int, str] = {}
+    size = 0
+    try:
+        with database.select(query) as found:
+            for row in islice(found.rows, limit + 1):
+                size += sum(len(one) if isinstance(one, str | bytes) else 8 for one in row)
+                if len(rows) == limit or (rows and size > MAX_ANSWER_BYTES):
+                    return Rows(found.columns, _named(found.columns, types), rows, None)
+                rows.append([plain(value) for value in row])
+                for place, value in enumerate(row):
+                    if value is not None and place not in types:
+                        types[place] = _type(value)
+            return Rows(found.columns, _named(found.columns, types), rows, 0)
+    except QueryUnusable as error:
+        raise QueryUnusable(error.detail, where="query") from None
+
+
+def _type(value: Any) -> str:
+    return next((name for kind, name in TYPES if isinstance(value, kind)), type(value).__name__)
+
+
+def _named(columns: Sequence[str], types: Mapping[int, str]) -> list[str]:
+    """As `Rows` has them: a column without a value is `NULL`."""
+    return [types.get(place, "NULL") for place in range(len(columns))]

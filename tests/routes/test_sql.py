@@ -1,0 +1,126 @@
+"""SQL over tables and databases by HTTP, with models of the service in it."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from api.tables.shelf import Column, Contents
+from tests.service import Service, open_service
+from tests.tables.shop import Shop
+
+KEY = "the-first-admin"
+ROWS = "SELECT i AS id, 'review ' || (i % 2) AS review FROM range(1, 5) r(i)"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all of these, with a table and a shop."""
+    folder = tmp_path_factory.mktemp("sql")
+    shop = Shop(f"sqlite:///{folder / 'shop.sqlite3'}").stocked(3)
+    databases = {"shop": shop.setting(), "theirs": shop.setting(workspaces=["theirs"])}
+    with open_service(folder, api_key=KEY, databases=databases) as service:
+        service.client.headers["Authorization"] = f"Bearer {KEY}"
+        asyncio.run(_keep(service, "Reviews"))
+        yield service
+    shop.close()
+
+
+async def _keep(service: Service, name: str) -> None:
+    def fill(path: Path) -> Contents:
+        duckdb.connect().execute(f"COPY ({ROWS}) TO '{path}'")
+        return Contents([Column("id", "integer"), Column("review", "text")], 4)
+
+    await service.app.state.services.tables.add(name, {"kind": "test"}, fill)
+
+
+@pytest.fixture
+def service(opened: Service) -> Service:
+    """The service, whose model nobody has asked yet."""
+    opened.runtime.history.clear()
+    return opened
+
+
+def answered(service: Service, status: int = 200, **fields: Any) -> Any:
+    """What `/sql` says."""
+    response = service.client.post("/sql", json=fields)
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+def test_a_model_is_asked_from_sql_in_the_name_of_the_key(service: Service) -> None:
+    made = {"alias": "analyst", "scopes": ["use"], "models": ["demo", "all-minilm-l6-v2-int8"]}
+    key = service.client.post("/keys", json=made).json()
+    mine = {"Authorization": f"Bearer {key['key']}"}
+    query = """SELECT id, llm_chat('demo', review) AS said, len(llm_embed('all-minilm-l6-v2-int8', review)) AS long
+        FROM reviews ORDER BY id"""
+    response = service.client.post("/sql", json={"query": query, "limit": 2}, headers=mine)
+    assert response.status_code == 200, response.text
+    assert response.json() == {
+        "columns": ["id", "said", "long"],
+        "types": ["BIGINT", "VARCHAR", "BIGINT"],
+        "rows": [[1, "review 1", 64], [2, "review 0", 64]],
+        "rows_left_out": 2,
+        "calls": 4,
+        "usage": {"prompt_tokens": 10, "completion_tokens": 4},
+        "notes": [],
+    }
+    assert len(service.runtime.history) == 2
+    assert used_by(service, key["id"]) == {
+        "": (1, 0),
+        "demo": (2, 6),
+        "all-minilm-l6-v2-int8": (1, 4),
+    }
+    other = "SELECT llm_chat('forbidden', review) FROM reviews"
+    refused = service.client.post("/sql", json={"query": other}, headers=mine)
+    assert refused.status_code == 404
+    assert "llm_chat: No model named 'forbidden'" in refused.json()["detail"]
+
+
+def used_by(service: Service, key_id: str) -> dict[str, tuple[int, int]]:
+    """Requests and tokens of prompts by model, as soon as they are written."""
+    used: list[dict[str, Any]] = []
+    for _ in range(50):
+        used = service.client.get("/usage", params={"key_id": key_id}).json()["usage"]
+        if used:
+            break
+        time.sleep(0.1)
+    return {one["model"]: (one["requests"], one["prompt_tokens"]) for one in used}
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "told"),
+    [
+        ({"query": "SELECT llm_chat('demo', review) FROM reviews", "max_calls": 1}, 422, "2 times"),
+        ({"query": "SELECT llm_chat('demo', 'x')", "max_calls": 0}, 422, "llm_chat does not exist"),
+        ({"query": "SELECT 1; SELECT 2"}, 422, "2 statements"),
+        ({"query": "FROM reviews", "tables": ["none"]}, 404, "No table 'none'"),
+        ({"query": "SELECT 1", "database": "shop", "tables": ["reviews"]}, 422, "Tables or a"),
+        ({"query": "SELECT 1", "database": "theirs"}, 404, "No database 'theirs'"),
+        (
+            {"query": "SELECT llm_chat('demo', name) FROM items", "database": "shop"},
+            422,
+            "llm_chat",
+        ),
+        ({"query": "DELETE FROM items", "database": "shop"}, 422, "only one SELECT"),
+    ],
+)
+def test_what_cannot_be_run_is_a_fact(
+    service: Service, fields: dict[str, Any], status: int, told: str
+) -> None:
+    assert told in answered(service, status, **fields)["detail"]
+    assert not service.runtime.history
+
+
+def test_a_database_is_read_as_far_as_is_asked_for(service: Service) -> None:
+    query = "SELECT id, name, price, sold FROM items ORDER BY id"
+    said = answered(service, query=query, database="shop", limit=2)
+    assert said["columns"] == ["id", "name", "price", "sold"]
+    assert said["types"] == ["BIGINT", "VARCHAR", "DOUBLE", "NULL"]
+    assert said["rows"] == [[1, "item 1", 0.25, None], [2, "item 2", 0.5, None]]
+    assert said["rows_left_out"] is None
+    assert answered(service, query=query, database="shop")["rows_left_out"] == 0
