@@ -86,6 +86,7 @@ class Places:
     jobs: Path
     data: Path
     classes: Path | None = None
+    drivers: Path = Path("/dev")
 
     def log(self, name: str) -> Path:
         """That of one back end's server."""

@@ -8,6 +8,7 @@ from api.runtime.openai_style.client import OpenAIClient
 from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import Directory
 from api.runtime.openai_style.runtime import OpenAIStyleRuntime
+from api.runtime.threads import in_thread
 from api.runtime.training import Training
 from finetune.job.device import Device
 
@@ -52,5 +53,6 @@ class LaunchedRuntime(OpenAIStyleRuntime):
         self._server.reserved.set(trainings)
 
     async def check(self) -> tuple[str, ...]:
-        """A hint where the server has died. None is started to be asked."""
-        return (self._server.fault,) if self._server.fault else ()
+        """A hint where the server has died, or could not be started. None is started to be asked."""
+        hint = self._server.fault or await in_thread(self._server.unstartable)
+        return (hint,) if hint else ()

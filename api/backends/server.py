@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from api import child_process
-from api.backends.launch import Launch, Places, command
+from api.backends.launch import Launch, Places, check, command
 from api.errors import ApiError, DeviceInUse, Unavailable
 from api.runtime.openai_style.client import OpenAIClient
 from api.runtime.threads import in_thread
@@ -33,7 +33,7 @@ STEADY_SECONDS = 60.0
 """A server that was ready for so long is well: its earlier deaths are forgotten."""
 FIRST_PAUSE_SECONDS = 1.0
 ENDING_SECONDS = 10.0
-"""Its guard gives it half of that, then kills it."""
+"""Its guard kills it long before."""
 STARTING_RETRY_SECONDS = 5
 FAILED_RETRY_SECONDS = 60
 _POLL_SECONDS = 0.2
@@ -84,13 +84,21 @@ class Server:
     def device(self) -> Device:
         """Where it loads its model."""
         is_told_cpu = self.launch.arguments.get("device_map") == "cpu"
-        return "gpu" if has_driver() and not is_told_cpu else "cpu"
+        return "gpu" if has_driver(self._places.drivers) and not is_told_cpu else "cpu"
 
     @property
     def fault(self) -> str:
         """What is the matter with it; empty while nothing is."""
         if self._state in ("waiting", "failed"):
             return f"The server of the back end {self._name!r} {self._why}."
+        return ""
+
+    def unstartable(self) -> str:
+        """Why it could not be started now; empty where it could. Blocks."""
+        try:
+            check(self.launch, self._places)
+        except ApiError as error:
+            return f"The server of the back end {self._name!r} cannot be started: {error.detail}"
         return ""
 
     def seen(self) -> Seen:

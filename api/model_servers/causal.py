@@ -7,6 +7,7 @@ In 4 and 8 bits by bitsandbytes, else in 16; over all GPUs that are seen. Weight
 no code that comes with a model is run.
 """
 
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,8 @@ class Causal:
         if adapter := config.get("adapter"):
             model = PeftModel.from_pretrained(model, str(adapter))
         self._model = model.eval()
+        adapted = sum(hasattr(module, "lora_A") for module in model.modules())
+        sys.stderr.write(f"{self.name} is loaded, with an adapter on {adapted} layers.\n")
         positions = getattr(model.config, "max_position_embeddings", None)
         self.context_length = int(positions or _UNKNOWN_CONTEXT)
 

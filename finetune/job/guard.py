@@ -17,7 +17,7 @@ from typing import IO
 
 from finetune.job import child_process
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 2.0
 MOST_LOG_BYTES = 2**20
 """Of a log, and as many of what stood in it before."""
 

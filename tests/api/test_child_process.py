@@ -126,6 +126,16 @@ async def a_model(folder: Path) -> None:
     await started.stop()
 
 
+async def a_server(folder: Path) -> None:
+    served = (sys.executable, "-c", "import time; time.sleep(300)")
+    env = child_process.environment()
+    guard = await child_process.start_server(served, env=env, log=folder / "log.txt")
+    await asyncio.sleep(0.6)
+    assert guard.stdin
+    guard.stdin.close()
+    await guard.wait()
+
+
 async def the_devices_of_llama_cpp(folder: Path) -> None:
     with contextlib.suppress(Unavailable):
         await llama_cpp.devices()
@@ -175,6 +185,7 @@ async def a_quantizer_on_the_path(folder: Path) -> None:
 STRANGERS = (a_parser_of_pdfs, a_template, a_probe_of_a_chroma_folder)
 COMPUTING = (
     a_model,
+    a_server,
     the_devices_of_llama_cpp,
     the_converter_of_a_bundled_model,
     a_pipeline_of_the_api,
@@ -265,6 +276,49 @@ def test_a_child_ends_with_its_parent_unless_it_is_to_outlive_it() -> None:
     wait_for(lambda: not any(is_alive(pid) for pid in bound))
     assert is_alive(free)
     os.kill(free, signal.SIGKILL)
+
+
+SERVER = """
+import signal, subprocess, sys, time
+
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+print(started.pid, flush=True)
+print("x" * 3_000_000, flush=True)
+time.sleep(300)
+"""
+SERVING = """
+import asyncio, sys
+from pathlib import Path
+from api import child_process
+
+async def main():
+    server = (sys.executable, "-c", sys.argv[2])
+    guard = await child_process.start_server(
+        server, env=child_process.environment(), log=Path(sys.argv[1])
+    )
+    print(guard.pid, flush=True)
+    await asyncio.sleep(300)
+
+asyncio.run(main())
+"""
+
+
+def test_a_server_ends_with_all_that_it_started_when_who_started_it_is_killed(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "log.txt"
+    command = [sys.executable, "-c", SERVING, str(log), SERVER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        guard = psutil.Process(int(parent.stdout.readline()))
+        wait_for(
+            lambda: len(guard.children(recursive=True)) == 2 and len(list(tmp_path.iterdir())) == 2
+        )
+        below = [one.pid for one in guard.children(recursive=True)]
+        parent.kill()
+    wait_for(lambda: not any(is_alive(pid) for pid in (guard.pid, *below)))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2 * 2**20 + 65536
 
 
 def is_alive(pid: int) -> bool:

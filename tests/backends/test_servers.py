@@ -1,5 +1,6 @@
 """Servers that are started here: their life, and what a class of a user's own may do wrong."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,10 @@ import psutil
 import pytest
 from starlette.testclient import TestClient
 
+from api.backends.launch import Launch, Places, command
+from api.backends.server import MOST_DEATHS, Server
+from api.errors import DeviceInUse, InvalidOption, Unavailable
+from api.runtime.training import Training
 from tests.finetune.jobs import wait_for
 from tests.service import Service, open_service
 
@@ -124,8 +129,6 @@ def test_one_that_hangs_meets_the_time_outs_and_is_started_again(odd: TestClient
     assert asked(odd, "odd", "hang").status_code == 504
     server = reached(odd, "odd", "waiting", "starting")
     assert "after its client had left" in server["why"]
-    reached(odd, "odd", "ready")
-    assert asked(odd, "odd").status_code == 200
 
 
 def test_one_that_dies_is_started_again_and_says_why(odd: TestClient) -> None:
@@ -157,3 +160,151 @@ def test_one_that_cannot_be_loaded_says_why_and_keeps_the_service_ready(shared: 
     reached(shared.client, "never", "ready")
     assert asked(shared.client, "never").json()["message"] == "Hello there "
     assert shared.client.delete("/backends/never").status_code == 200
+
+
+def test_one_is_there_again_after_a_restart_and_gives_its_memory_back(tmp_path: Path) -> None:
+    with open_service(tmp_path, model_servers_dir=CLASSES) as service:
+        served(service.client, "cellar", "Parrot", models={"ada": "odd:Parrot"})
+    assert processes("Parrot") == []
+    with open_service(tmp_path, model_servers_dir=CLASSES) as service:
+        client, services = service.client, service.app.state.services
+        assert client.get("/backends/cellar").json()["server"]["state"] == "stopped"
+        assert client.portal
+        client.portal.call(services.back_ends.start)
+        reached(client, "cellar", "ready")
+        assert asked(client, "ada").json()["message"] == "Hello there !"
+        client.portal.call(services.runtime.release_memory, "cpu")
+        assert processes("Parrot") == []
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/backends/cellar").json()["server"]["state"] == "stopped"
+        assert asked(client, "ada").status_code == 503  # and starts it
+        reached(client, "cellar", "ready")
+    assert processes("Parrot") == []
+
+
+@pytest.mark.anyio
+async def test_none_is_started_where_a_job_trains(tmp_path: Path) -> None:
+    (tmp_path / "nvidia0").touch()
+    places = Places(tmp_path, tmp_path, tmp_path / "data", CLASSES, drivers=tmp_path)
+    server = Server("cellar", Launch("custom", "odd:Parrot"), places)
+    server.reserved.set([Training("job_1", "gpu")])
+    with pytest.raises(DeviceInUse):
+        server.address()
+    assert server.seen().state == "stopped"
+
+
+@pytest.mark.anyio
+async def test_one_that_ends_again_and_again_is_left_alone(tmp_path: Path) -> None:
+    places = Places(tmp_path, tmp_path, tmp_path / "data", CLASSES)
+    gone = Launch("custom", "gone:Parrot")
+    server = Server("cellar", gone, places, first_pause_seconds=0.001)
+    server.start()
+    while server.seen().state != "failed":
+        await asyncio.sleep(0.01)
+    assert server.seen().deaths == MOST_DEATHS
+    with pytest.raises(Unavailable, match=r"no module 'gone'.* PATCH /backends/cellar"):
+        server.address()
+    assert "no module" in server.unstartable()
+    server.start()
+    assert server.seen().state == "starting"
+    await server.stop()
+
+
+@pytest.fixture(scope="module")
+def bases(shared: Service) -> Path:
+    """Of the service: a base, one without safetensors, an adapter, one without safetensors."""
+    folder = Path(shared.app.state.services.settings.base_models_dir)
+    for name, files in {
+        "tiny": ("config.json", "model.safetensors"),
+        "old": ("config.json", "pytorch_model.bin"),
+        "adapter": ("adapter_config.json", "adapter_model.safetensors"),
+        "old-adapter": ("adapter_config.json", "adapter_model.bin"),
+    }.items():
+        (folder / name).mkdir(parents=True)
+        for file in files:
+            (folder / name / file).touch()
+    return folder
+
+
+CAUSAL = {"kind": "causal", "model": "tiny"}
+VLLM = {"kind": "vllm", "model": "tiny"}
+PARROT = {"kind": "custom", "class": "odd:Parrot"}
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "where"),
+    [
+        ({"launch": "ray", "server": PARROT}, 422, "launch"),
+        ({"launch": "process"}, 422, "server"),
+        ({"server": PARROT, "base_url": "http://127.0.0.1:9/v1"}, 422, "base_url"),
+        ({"server": PARROT, "key": "k"}, 422, "key"),
+        ({"server": PARROT, "provider": "vllm"}, 422, "provider"),
+        ({"server": PARROT, "models": {"ada": "other"}}, 422, "models"),
+        ({"server": {**PARROT, "class": "../odd:Parrot"}}, 422, "server.class"),
+        ({"server": {**PARROT, "class": "os:system"}}, 422, "server.class"),
+        ({"server": {**PARROT, "folder": "/tmp"}}, 422, None),  # noqa: S108
+        ({"server": {**CAUSAL, "model": "../tiny"}}, 422, "server.model"),
+        ({"server": {**CAUSAL, "model": "missing"}}, 422, "server.model"),
+        ({"server": {**CAUSAL, "model": "old"}}, 422, "server.model"),
+        ({"server": {**CAUSAL, "bits": 5}}, 422, None),
+        ({"server": {**CAUSAL, "adapter": "old-adapter"}}, 422, "server.adapter"),
+        ({"server": {**CAUSAL, "adapter": "job_0123456789abcdef/7"}}, 422, "server.adapter"),
+        (
+            {"server": {**CAUSAL, "model_arguments": {"trust_remote_code": True}}},
+            422,
+            "server.model_arguments",
+        ),
+        (
+            {"server": {**CAUSAL, "tokenizer_arguments": {"use_fast": "yes"}}},
+            422,
+            "server.tokenizer_arguments",
+        ),
+        ({"server": {**VLLM, "engine": {"trust_remote_code": True}}}, 422, "server.engine"),
+        ({"server": {**VLLM, "engine": {"download_dir": "/"}}}, 422, "server.engine"),
+        ({"server": {**VLLM, "engine": {"quantization": "--port"}}}, 422, "server.engine"),
+        ({"server": {**VLLM, "engine": {"max_model_len": True}}}, 422, "server.engine"),
+        ({"server": VLLM}, 503, None),
+    ],
+)
+def test_what_may_not_be_started_is_refused_and_leaves_nothing(
+    shared: Service, bases: Path, said: dict[str, Any], status: int, where: str | None
+) -> None:
+    answer = shared.client.post("/backends/wrong", json=said)
+    assert answer.status_code == status, answer.text
+    if where:
+        assert answer.json().get("where") == where
+    assert shared.client.get("/backends/wrong").status_code == 404
+
+
+def test_vllm_is_told_what_stands_in_engine_and_its_key_in_the_environment(
+    tmp_path: Path, bases: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vllm").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    engine = {"tensor_parallel_size": 2, "enforce_eager": True, "enable_prefix_caching": False}
+    launch = Launch("vllm", "tiny", adapter="adapter", arguments={**engine, "dtype": "bfloat16"})
+    places = Places(bases, tmp_path, tmp_path)
+    said, env = command(launch, places, 8123, "of one start")
+    assert " ".join(said) == (
+        f"{tmp_path}/vllm serve {bases}/tiny --host 127.0.0.1 --port 8123 --served-model-name tiny--base "
+        "--load-format safetensors --dtype bfloat16 --no-enable-prefix-caching --enforce-eager "
+        f"--tensor-parallel-size 2 --enable-lora --lora-modules tiny={bases}/adapter"
+    )
+    assert env["VLLM_API_KEY"] == "of one start"
+    tools = Launch("vllm", "tiny", arguments={"tool_call_parser": "hermes"})
+    assert command(tools, places, 1, "")[0][-3:] == [
+        "--tool-call-parser",
+        "hermes",
+        "--enable-auto-tool-choice",
+    ]
+
+
+def test_classes_come_from_a_folder_that_the_operator_alone_writes(tmp_path: Path) -> None:
+    data, open_to_all = tmp_path / "data", tmp_path / "open"
+    for folder in (data / "uploads", open_to_all):
+        folder.mkdir(parents=True)
+        (folder / "odd.py").touch()
+    open_to_all.chmod(0o777)
+    for classes in (None, data / "uploads", open_to_all, tmp_path / "missing"):
+        with pytest.raises(InvalidOption, match="LLM_FASTAPI_MODEL_SERVERS_DIR"):
+            command(Launch("custom", "odd:Parrot"), Places(data, data, data, classes), 1, "")
