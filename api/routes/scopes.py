@@ -40,6 +40,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "/search": "use",
     "/implement": "use",
     "/sql": "use",
+    "/analyze": "use",
     "/complete": "use",
     "/embed": "use",
     "/models": "use",

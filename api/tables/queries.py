@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
@@ -11,10 +11,11 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 
+from api.tables import described
 from api.tables.databases import Database, Databases
 from api.tables.model_calls import ModelCalls
-from api.tables.refusals import QueryUnusable
-from api.tables.shelf import Tables
+from api.tables.refusals import QueryUnusable, TableNotFound
+from api.tables.shelf import Table, Tables
 from api.tables.sql import MAX_ANSWER_BYTES, Rows, Sql
 from api.tables.sql_child import plain
 
@@ -64,10 +65,30 @@ class Queries:
             )
         return await run_sync(_selected, database, query, limit, abandon_on_cancel=True)
 
+    async def described(self, scope: Scope) -> tuple[Scope, str, str]:
+        """What a model is told that shall write a query: the tables that it may speak of, and whose SQL it is.
+
+        Where neither a database nor tables are named, the newest tables. `errors.NotFound` where there is none.
+        """
+        if scope.database:
+            database = self.database(scope.database)
+            tables = await run_sync(described.of_database, database)
+            return scope, tables, described.DIALECTS[database.kind]
+        found = await run_sync(self._named, scope.tables)
+        if not found:
+            raise TableNotFound("There is no table to ask about. `POST /tables` adds one.")
+        names = [one.id for one in found]
+        return replace(scope, tables=names), described.of_tables(found), "DuckDB"
+
+    def _named(self, names: Sequence[str]) -> list[Table]:
+        if names:
+            return [self._tables.find(name) for name in names]
+        return self._tables.all()[: described.MAX_TABLES]
+
     def _seen(self, query: str, names: Sequence[str]) -> Mapping[str, Path]:
         """The files of the tables by name. A query speaks of a table where its name stands in it."""
         if names:
-            found = [self._tables.find(name) for name in names]
+            found = self._named(names)
         else:
             words = set(re.findall(r"\w+", query.lower()))
             found = [one for one in self._tables.all() if one.key in words][:MAX_TABLES]

@@ -507,6 +507,10 @@ CASES: dict[str, tuple[Case, ...]] = {
         for kind, spelled in (("model", "modelName"), ("collection", "collection"))
     },
     "POST /sql": (body("table", "/sql", "tables[]", query="SELECT 1"),),
+    "POST /analyze": (
+        body("table", "/analyze", "tables[]", question="Where?", modelName=DEMO),
+        body("model", "/analyze", "modelName", question="Where?"),
+    ),
     "POST /mcp": (
         called("collection", "search", "collection", query="zeppelin"),
         called("name", "search", "collection", query="zeppelin"),

@@ -1,6 +1,7 @@
 """SQL over tables and databases by HTTP, with models of the service in it."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +34,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 async def _keep(service: Service, name: str) -> None:
     def fill(path: Path) -> Contents:
         duckdb.connect().execute(f"COPY ({ROWS}) TO '{path}'")
-        return Contents([Column("id", "integer"), Column("review", "text")], 4)
+        columns = [Column("id", "integer"), Column("review", "text")]
+        return Contents(columns, 4, [{"id": 1, "review": "review 1"}])
 
     await service.app.state.services.tables.add(name, {"kind": "test"}, fill)
 
@@ -95,7 +97,6 @@ def used_by(service: Service, key_id: str) -> dict[str, tuple[int, int]]:
 @pytest.mark.parametrize(
     ("fields", "status", "told"),
     [
-        ({"query": "SELECT llm_chat('demo', review) FROM reviews", "max_calls": 1}, 422, "2 times"),
         ({"query": "SELECT llm_chat('demo', 'x')", "max_calls": 0}, 422, "llm_chat does not exist"),
         ({"query": "SELECT 1; SELECT 2"}, 422, "2 statements"),
         ({"query": "FROM reviews", "tables": ["none"]}, 404, "No table 'none'"),
@@ -124,3 +125,66 @@ def test_a_database_is_read_as_far_as_is_asked_for(service: Service) -> None:
     assert said["rows"] == [[1, "item 1", 0.25, None], [2, "item 2", 0.5, None]]
     assert said["rows_left_out"] is None
     assert answered(service, query=query, database="shop")["rows_left_out"] == 0
+
+
+def asked(service: Service, *answers: str, **fields: Any) -> Any:
+    """What `/analyze` says when the model answers so."""
+    service.runtime.will_answer(*answers)
+    sent = {"modelName": "demo", "question": "How many are there?", **fields}
+    response = service.client.post("/analyze", json=sent)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def written(sql: str) -> str:
+    """A query as the model writes it."""
+    return json.dumps({"sql": sql})
+
+
+def test_a_question_becomes_a_query_and_its_rows_the_answer(service: Service) -> None:
+    wrong, right = "SELECT count(revue) FROM reviews", "SELECT count(*) AS n FROM reviews"
+    said = asked(service, written(wrong), written(right), "There are four.", tables=["reviews"])
+    assert said == {
+        "answer": "There are four.",
+        "reason": None,
+        "sql": right,
+        "tries": 2,
+        "columns": ["n"],
+        "types": ["BIGINT"],
+        "rows": [[4]],
+        "rows_left_out": 0,
+    }
+    first, second, last = service.runtime.history
+    told = first.messages[-1].content
+    assert 'CREATE TABLE "Reviews" (id BIGINT, review VARCHAR); -- 4 rows; the first:' in told
+    assert '-- {"id": 1, "review": "review 1"}' in told
+    assert first.options.json_schema is not None
+    assert 'Referenced column "revue" not found' in second.messages[-1].content
+    assert '["n"]\n[4]' in last.messages[-1].content
+
+
+def test_a_question_about_a_database_is_answered_from_it(service: Service) -> None:
+    query = "SELECT max(price) FROM items"
+    said = asked(service, written(query), "0.75.", database="shop")
+    assert (said["answer"], said["rows"], said["tries"]) == ("0.75.", [[0.75]], 1)
+    told = service.runtime.history[0].messages[-1].content
+    assert "SQLite's SQL" in told
+    assert "CREATE TABLE items (id INTEGER, name TEXT, price NUMERIC(8, 2), sold DATE" in told
+    assert '-- {"id": 1, "name": "item 1", "price": 0.25, "sold": null, "mood": null}' in told
+
+
+def test_what_a_misled_model_writes_is_not_run(service: Service, tmp_path: Path) -> None:
+    target, count = tmp_path / "stolen.csv", len(service.runtime.history)
+    said = asked(
+        service,
+        "I would rather not.",
+        written(f"SELECT 1; COPY reviews TO '{target}'"),
+        written("SELECT llm_chat('demo', review) FROM reviews"),
+        written("FROM read_text('/etc/passwd')"),
+    )
+    assert (said["answer"], said["rows"], said["tries"]) == (None, [], 4)
+    assert said["sql"] == "FROM read_text('/etc/passwd')"
+    assert "No query of the model could be run" in said["reason"]
+    assert "file system operations are disabled" in said["reason"]
+    assert not target.exists()
+    assert len(service.runtime.history) - count == 4

@@ -1,4 +1,4 @@
-"""sql and analyze: a SELECT over tables or a database, in which models can be asked; and questions that become one."""
+"""sql and analyze: a SELECT over tables, in which models can be asked, or over a database; and questions in words."""
 
 from typing import Annotated, Any
 
@@ -7,12 +7,17 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.http.observe import seen
 from api.http.openapi import documented
+from api.http.options import GenerationOptions
 from api.http.problems import problems
 from api.http.request import CallerDep, ServicesDep, request_model
 from api.http.request_body import invalid
 from api.http.sse import while_connected
-from api.routes.original.generate import Name, Text
+from api.rag import Question
+from api.routes.original.generate import MODEL_NAME, Name, Text
+from api.runtime import Message
+from api.tables.analyse import analysed
 from api.tables.model_calls import MAX_CALLS
 from api.tables.queries import MAX_TABLES, Scope
 from api.tables.sql import Rows
@@ -20,6 +25,7 @@ from api.tables.sql import Rows
 router = APIRouter(tags=["tables"])
 
 MAX_ROWS = 10_000
+NO_ROWS = Rows((), (), (), 0)
 
 
 class ScopeFields(BaseModel):
@@ -30,7 +36,8 @@ class ScopeFields(BaseModel):
     tables: tuple[Name, ...] = Field(
         (),
         max_length=MAX_TABLES,
-        description="Tables that it sees, by name or id; those that it speaks of when left out.",
+        description="Tables that it sees, by name or id. Left out: a query sees those that it speaks of, a question "
+        "the newest twenty.",
         examples=[["reviews"]],
     )
     database: Name = Field(
@@ -89,6 +96,29 @@ class SqlResponse(RowsResponse):
     notes: list[str] = Field(description="What is to be known of them, as of values without one.")
 
 
+class AnalyzeRequest(GenerationOptions, ScopeFields):
+    """A question, and what it is about."""
+
+    question: Text = Field(
+        description="What is to be known.", examples=["Which product has the worst reviews?"]
+    )
+    model_name: Name = Field(
+        "",
+        validation_alias=MODEL_NAME,
+        description="The model that writes the query and the answer; the default model when left out.",
+        examples=["demo"],
+    )
+
+
+class AnalyzeResponse(RowsResponse):
+    """The answer and the query that it is made of; null and the reason where there is none."""
+
+    answer: str | None
+    reason: str | None
+    sql: str | None = Field(description="The last query that the model wrote.")
+    tries: int = Field(description="Queries that it wrote.")
+
+
 @router.post(
     "/sql",
     operation_id="sql",
@@ -120,6 +150,41 @@ async def sql(
         "notes": calls.notes if calls else [],
     }
     return await run_sync(lambda: JSONResponse({**told(rows), **took}))
+
+
+@router.post(
+    "/analyze",
+    operation_id="analyze",
+    summary="Ask about tables in words",
+    response_model=AnalyzeResponse,
+    responses=problems(404, 422, 429, 502, 503),
+    openapi_extra=documented(AnalyzeRequest),
+)
+async def analyze(
+    http: Request,
+    request: Annotated[AnalyzeRequest, Depends(request_model(AnalyzeRequest, default_model=True))],
+    services: ServicesDep,
+) -> Response:
+    """The model writes a SELECT, which is run as `/sql` runs it, but without functions that ask models. What is wrong
+    with it is told to the model, three times at most; then the model answers from the rows.
+
+    The parameters may come as a form or as JSON too.
+    """
+    scope = request.scope
+    model = await services.answers.model(request.model_name, over_documents=False)
+    seen().model = model.name
+    question = Question(
+        model,
+        [Message("user", request.question)],
+        options=request.options(),
+        as_it_stands=True,
+    )
+    work = analysed(services.answers, services.queries, question, scope, request.limit)
+    done = await while_connected(http, work)
+    for one in done.took:
+        seen().add_tokens(one.prompt_tokens, one.completion_tokens)
+    of_it = {"answer": done.answer, "reason": done.reason, "sql": done.sql, "tries": done.tries}
+    return await run_sync(lambda: JSONResponse({**of_it, **told(done.rows or NO_ROWS)}))
 
 
 def told(rows: Rows) -> dict[str, Any]:
