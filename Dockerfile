@@ -83,5 +83,8 @@ RUN --mount=type=bind,source=examples/demo_model,target=/demo_model \
     python -m finetune.stages.convert --model /demo_model --out /tmp/demo.gguf --type f16 \
     && python -c "from pathlib import Path; from finetune.stages.quantize import quantize_file; \
     quantize_file(Path('/tmp/demo.gguf'), Path('/tmp/small.gguf'), 'Q8_0')"
+# What serves a model besides, when it is told to: `model-server` in docker-compose.yml.
+COPY api api
+RUN python -m compileall -q api
 USER 10001:10001
 CMD ["python", "-m", "finetune.worker", "/data/jobs"]

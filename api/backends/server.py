@@ -78,7 +78,7 @@ class Server:
         self._at: tuple[int, str] | None = None
         self._is_leaving = False
         self._keeping: asyncio.Task[None] | None = None
-        self._telling: asyncio.Task[None] | None = None
+        self._telling: asyncio.Future[None] | None = None
 
     @property
     def device(self) -> Device:
@@ -128,6 +128,8 @@ class Server:
 
     async def stop(self) -> None:
         """End it with all that it started. The next call of it starts it again."""
+        if self._telling is not None:
+            self._telling.cancel()
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])

@@ -19,7 +19,6 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
-    StoppingCriteria,
     TextIteratorStreamer,
     set_seed,
 )
@@ -53,11 +52,14 @@ class Causal:
         self._tokenizer: Any = AutoTokenizer.from_pretrained(
             folder, **config.get("tokenizer_arguments", {}), **safely
         )
-        chosen = {"dtype": "auto" if torch.cuda.is_available() else "float32"}
-        chosen["device_map"] = "auto" if torch.cuda.is_available() else "cpu"
+        on_gpu = torch.cuda.is_available()
+        usual = {
+            "dtype": "auto" if on_gpu else "float32",
+            "device_map": "auto" if on_gpu else "cpu",
+        }
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder,
-            **chosen | config.get("model_arguments", {}),
+            **usual | _arguments(config.get("model_arguments", {})),
             quantization_config=_quantization(int(config.get("bits", 16))),
             use_safetensors=True,
             **safely,
@@ -70,7 +72,7 @@ class Causal:
         positions = getattr(model.config, "max_position_embeddings", None)
         self.context_length = int(positions or _UNKNOWN_CONTEXT)
 
-    def chat(self, messages: list[dict[str, str]], options: Mapping[str, Any]) -> Writing:
+    def chat(self, messages: list[dict[str, Any]], options: Mapping[str, Any]) -> Writing:
         """By the tokenizer's own template."""
         return self._write(self.tokens({"messages": messages}), options)
 
@@ -179,8 +181,8 @@ class _Thread(threading.Thread):
         return self._made
 
 
-class _Left(StoppingCriteria):  # type: ignore[misc]
-    """Ends an answer that nobody wants any more, at its next token."""
+class _Left:
+    """A stopping criterion: ends an answer that nobody wants any more, at its next token."""
 
     def __init__(self, writing: _Thread) -> None:
         self._writing = writing
@@ -188,6 +190,16 @@ class _Left(StoppingCriteria):  # type: ignore[misc]
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG002
         """Whether each answer is to end."""
         return torch.full((input_ids.shape[0],), self._writing.is_left, device=input_ids.device)
+
+
+def _arguments(said: Mapping[str, Any]) -> dict[str, Any]:
+    """As transformers takes them: JSON knows no GPU's number as a key."""
+    chosen = dict(said)
+    if memory := chosen.get("max_memory"):
+        chosen["max_memory"] = {
+            int(on) if on.isdigit() else on: most for on, most in memory.items()
+        }
+    return chosen
 
 
 def _quantization(bits: int) -> Any:

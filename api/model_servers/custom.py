@@ -36,7 +36,7 @@ class Custom:
         self.stuck_seconds = float(getattr(self._model, "stuck_seconds", 30.0))
         self.context_length = int(getattr(self._model, "context_length", 0))
 
-    def chat(self, messages: list[dict[str, str]], options: Mapping[str, Any]) -> Writing:
+    def chat(self, messages: list[dict[str, Any]], options: Mapping[str, Any]) -> Writing:
         """What its `generate` gives."""
         chosen = {name: value for name, value in options.items() if name in self.takes}
         yield from _texts(self._model.generate(messages, **chosen))

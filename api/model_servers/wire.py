@@ -38,16 +38,16 @@ def main(open_writer: Callable[[Mapping[str, Any]], Writer]) -> None:
     """Load what the command line says, then serve it until the process ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("config", type=json.loads, help="what to load, a JSON object")
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--host", type=ipaddress.ip_address, default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     chosen = parser.parse_args()
     key = os.environ.pop(KEY, "")
-    if not key and not ipaddress.ip_address(chosen.host).is_loopback:
+    if not key and not chosen.host.is_loopback:
         sys.exit(f"Set {KEY}: who reaches this address could ask without a key.")
     writer = open_writer(chosen.config)
     config = uvicorn.Config(
         application(writer, key),
-        chosen.host,
+        str(chosen.host),
         chosen.port,
         log_level="warning",
         timeout_keep_alive=60,
@@ -76,7 +76,8 @@ def application(writer: Writer, key: str) -> ASGIApp:
             said = dict(scope["headers"]).get(b"authorization", b"")
             if not hmac.compare_digest(said, expected):
                 refused = JSONResponse(_error(401, "The key is another one."), 401)
-                return await refused(scope, receive, send)
+                await refused(scope, receive, send)
+                return
         await app(scope, receive, send)
 
     return guarded
@@ -252,14 +253,18 @@ async def _health(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def _message(told: Any) -> dict[str, str]:
-    """A turn with its text alone; `Refused` for what is none."""
-    content = told.get("content") if isinstance(told, Mapping) else None
+def _message(told: Any) -> dict[str, Any]:
+    """A turn with its text, and with calls of functions where it has some; `Refused` for what is none."""
+    said = told if isinstance(told, Mapping) else {}
+    calls = {name: said[name] for name in ("tool_calls", "tool_call_id") if said.get(name)}
+    content = said.get("content")
     if isinstance(content, list) and all(one.get("type") == "text" for one in content):
         content = "".join(str(one.get("text", "")) for one in content)
-    if not isinstance(content, str) or not isinstance(told.get("role"), str):
+    elif content is None and "tool_calls" in calls:
+        content = ""
+    if not isinstance(content, str) or not isinstance(said.get("role"), str):
         raise Refused("messages: each has a role and a text.", param="messages")
-    return {"role": told["role"], "content": content}
+    return {"role": said["role"], "content": content, **calls}
 
 
 def _usage(end: End) -> dict[str, int] | None:

@@ -57,7 +57,7 @@ class Writer(Protocol):
     stuck_seconds: float
     """So long it may go on after its client has left."""
 
-    def chat(self, messages: list[dict[str, str]], options: Mapping[str, Any]) -> Writing:
+    def chat(self, messages: list[dict[str, Any]], options: Mapping[str, Any]) -> Writing:
         """An answer to a conversation."""
         ...
 

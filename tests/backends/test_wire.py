@@ -20,7 +20,7 @@ class Counting:
     at_once = 1
     stuck_seconds = 1.0
 
-    def chat(self, messages: list[dict[str, str]], options: Mapping[str, Any]) -> Writing:
+    def chat(self, messages: list[dict[str, Any]], options: Mapping[str, Any]) -> Writing:
         """Its pieces."""
         yield from (f"{messages[-1]['content']} ", json.dumps(options))
         yield End("length", 3, 2)
@@ -71,9 +71,9 @@ def test_texts_tokens_the_model_and_health_are_told(client: TestClient) -> None:
     assert client.post("/tokenize", json={"prompt": "abc"}).json()["count"] == 3
     (model,) = client.get("/v1/models").json()["data"]
     assert (model["id"], model["max_model_len"]) == ("counting", 99)
-    without = {"headers": {"Authorization": "Bearer other"}}
-    assert client.get("/health", **without).status_code == 200  # type: ignore[arg-type]
-    assert client.get("/v1/models", **without).status_code == 401  # type: ignore[arg-type]
+    other = {"Authorization": "Bearer other"}
+    assert client.get("/health", headers=other).status_code == 200
+    assert client.get("/v1/models", headers=other).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,7 @@ def test_texts_tokens_the_model_and_health_are_told(client: TestClient) -> None:
         ({"tools": [{}]}, 400, "tools"),
         ({"logprobs": True}, 400, "logprobs"),
         ({"response_format": {"type": "json_object"}}, 400, "response_format"),
+        ({"messages": [None]}, 400, "messages"),
         ({"messages": []}, 400, "messages"),
         ({"messages": [{"role": "user"}]}, 400, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "messages"),

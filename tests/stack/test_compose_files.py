@@ -19,7 +19,7 @@ GPU = ROOT / "docker-compose.yml"
 CPU = ROOT / "docker-compose.cpu.yml"
 FILE: dict[str, Any] = yaml.safe_load(GPU.read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
-OURS = ("fastapi", "worker")
+OURS = ("fastapi", "worker", "model-server")
 TEXTS = GPU.read_text(encoding="utf-8") + CPU.read_text(encoding="utf-8")
 EXAMPLE: dict[str, str] = dict(
     re.findall(
@@ -112,7 +112,7 @@ def test_every_volume_is_declared_and_used() -> None:
 
 
 def test_api_and_worker_see_jobs_and_base_models_under_one_path() -> None:
-    api, worker = (volumes_of(SERVICES[name]) for name in OURS)
+    api, worker = (volumes_of(SERVICES[name]) for name in ("fastapi", "worker"))
     assert worker == {name: api[name] for name in ("jobs", "base_models")}
     settings = settings_of(SERVICES["fastapi"])
     assert worker == {"jobs": str(settings.jobs_dir), "base_models": str(settings.base_models_dir)}
@@ -152,6 +152,24 @@ def test_a_page_to_chat_on_comes_when_it_is_asked_for_and_asks_the_api() -> None
     told = merged_with_it["environment"]
     assert told["OPENAI_API_BASE_URL"] == "http://fastapi:3000/v1"
     assert told["OPENAI_API_KEY"] == "k"
+
+
+def test_a_server_of_transformers_comes_when_it_is_asked_for_and_reads_alone() -> None:
+    server = SERVICES["model-server"]
+    assert server["profiles"] == ["model-server"]
+    assert server["build"] == SERVICES["worker"]["build"]
+    assert all(volume.endswith(":ro") for volume in server["volumes"])
+    assert volumes_of(server) == volumes_of(SERVICES["worker"])
+    key = {"COMPOSE_PROFILES": "model-server", "MODEL_SERVER_KEY": "k"}
+    chosen = merged(GPU, **key, MODEL_SERVER_BASE="demo", MODEL_SERVER_BITS="8")["model-server"]
+    assert "ports" not in chosen
+    assert chosen["environment"]["MODEL_SERVER_KEY"] == "k"
+    *program, config, host, port = chosen["command"]
+    assert program == ["python", "-m", "api.model_servers.causal"]
+    assert (host, port) == ("--host=0.0.0.0", "--port=8000")
+    assert json.loads(config) == {"model": "/data/base_models/demo", "bits": 8, "adapter": ""}
+    assert gpus_of(merged(GPU, CPU, **key)["model-server"]) == []
+    assert gpus_of(chosen)[0]["device_ids"] == ["0"]
 
 
 def test_the_api_starts_on_loopback_without_a_key() -> None:
