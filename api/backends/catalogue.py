@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from anyio.to_thread import run_sync
 
@@ -52,8 +53,10 @@ class BackEndNotFound(NotFound):
 class BackEnds:
     """`routed.BackEnds` as they are kept. One process owns them, and one change is made after the other."""
 
-    def __init__(self, kept: Kept, keys: Keys, places: Places) -> None:
+    def __init__(self, kept: Kept, keys: Keys, places: Places, ca_file: Path | None = None) -> None:
+        """`ca_file` holds CAs that are believed beside the public ones."""
         self._kept = kept
+        self._ca_file = ca_file
         self._keys = keys
         self._places = places
         self._servers: dict[str, Server] = {}
@@ -281,6 +284,7 @@ class BackEnds:
             lambda: secret(variable) if variable else key,
             key_header=dialect.key_header,
             bounds=back_end.bounds,
+            ca_file=self._ca_file,
         )
         return OpenAIStyleRuntime(client, dialect, self.directory)
 

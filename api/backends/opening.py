@@ -4,15 +4,26 @@ from api.backends.catalogue import BackEnds
 from api.backends.kept import Kept
 from api.backends.launch import Places
 from api.backends.secrets import Keys
+from api.errors import CannotStart
+from api.runtime.openai_style.transport import trusted
 from api.settings import Settings
 from api.store import Store
 
 
 def open_back_ends(settings: Settings, store: Store) -> BackEnds:
-    """The back ends as they are kept; none of them is asked anything."""
+    """The back ends as they are kept; none of them is asked anything. `errors.CannotStart` for a file of CAs that is
+    none.
+    """
     places = Places(
         settings.base_models_dir, settings.jobs_dir, settings.data_dir, settings.model_servers_dir
     )
-    return BackEnds(
-        Kept(store.back_ends, store.collections), Keys(settings.data_dir / "keys"), places
-    )
+    if settings.ca_file:
+        try:
+            trusted(settings.ca_file)
+        except OSError as error:
+            raise CannotStart(
+                f"LLM_FASTAPI_CA_FILE: {settings.ca_file} is no file of certificates in PEM that can be read "
+                f"({error.strerror or error})."
+            ) from error
+    kept = Kept(store.back_ends, store.collections)
+    return BackEnds(kept, Keys(settings.data_dir / "keys"), places, settings.ca_file)

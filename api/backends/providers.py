@@ -82,7 +82,7 @@ _ROWS = (
     Provider(
         "qianfan",
         "https://qianfan.baidubce.com/v2",
-        _STRICT,
+        replace(_STRICT, texts_at_once=16),
         "the key begins with `bce-v3/`; there is no pair of key and secret any more",
     ),
     Provider("zhipu", "https://open.bigmodel.cn/api/paas/v4", _ZHIPU, "also what was ChatGLM 130B"),
@@ -90,7 +90,7 @@ _ROWS = (
     Provider(
         "qwen",
         "https://dashscope.aliyuncs.com/compatible-mode/v1",
-        Dialect(takes=frozenset({"top_k"}), stops=4),
+        Dialect(takes=frozenset({"top_k"}), stops=4, texts_at_once=10),
         "elsewhere `https://dashscope-intl.aliyuncs.com/compatible-mode/v1`",
     ),
     Provider(
@@ -188,6 +188,7 @@ _SAID = {
     "usage_in_stream": "not asked for usage in streams",
     "completions": "no texts without a conversation",
     "embeddings": "no vectors",
+    "texts_at_once": "vectors of {} texts a call",
     "counts": "counts as {}",
 }
 

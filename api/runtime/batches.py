@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 MAX_TEXTS = 8
-MAX_CHARACTERS = 8000
+CHARACTERS_A_TEXT = 1000
 
 
-def batches(texts: Sequence[str], times: int = 1) -> Iterator[tuple[int, Sequence[str]]]:
-    """The parts with their place in the list, so many times as large for a fast engine; a text that is too large for
-    one stands alone.
+def batches(
+    texts: Sequence[str], most_texts: int = MAX_TEXTS
+) -> Iterator[tuple[int, Sequence[str]]]:
+    """The parts with their place in the list, larger for a fast engine, and of so many characters a text; one that is
+    too large for a part stands alone.
     """
-    most_texts, most_characters = times * MAX_TEXTS, times * MAX_CHARACTERS
+    most_characters = most_texts * CHARACTERS_A_TEXT
     start = size = 0
     for n, text in enumerate(texts):
         if n > start and (n - start == most_texts or size + len(text) > most_characters):

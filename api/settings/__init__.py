@@ -149,6 +149,12 @@ class Settings(DataFolders):
         "write there can run code. [Back ends](back-ends.md) says how one looks.",
     )
 
+    ca_file: Path | None = Field(
+        None,
+        description="Certificates of CAs of your own, in PEM: back ends are believed whose certificates these have "
+        "signed, beside those of the public CAs. Read at the start.",
+    )
+
     chroma_url: str | None = Field(
         None, description="A ChromaDB server; the embedded one when empty."
     )

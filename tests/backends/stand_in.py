@@ -45,6 +45,10 @@ class StandIn:
     async def embed(self, request: Request) -> Response:
         """Vectors of two numbers, in another order than they were asked for."""
         body = await request.json()
+        provider = request.path_params["provider"]
+        self.sent.append((provider, body, dict(request.headers)))
+        if len(body["input"]) > TEXTS_AT_ONCE.get(provider, 2048):
+            return _no(400, "batch size is invalid")
         rows = [{"index": n, "embedding": [3.0, 4.0 * (n + 1)]} for n in range(len(body["input"]))]
         return JSONResponse({"data": rows[::-1]})
 
@@ -119,7 +123,13 @@ CALLING: tuple[Body, ...] = (
     {"tool_calls": [{"index": 0, "function": {"arguments": '{"city":'}}]},
     {"tool_calls": [{"index": 0, "function": {"arguments": ' "Rome"}'}}]},
 )
-ANSWERS = {"json": ('{"city":', ' "Rome"}'), "no-json": ("Rome", ".")}
+ANSWERS = {
+    "json": ('{"city":', ' "Rome"}'),
+    "no-json": ("Rome", "."),
+    "half": ("Hello \ud83d", "\ude00!"),
+}
+"""Words of each model; the halves of a character come one by one, as from servers that cut anywhere."""
+TEXTS_AT_ONCE = {"qwen": 10, "qianfan": 16}
 
 
 def _event(chunk: Body) -> bytes:
@@ -136,6 +146,17 @@ def _no(
 def _unknown(*names: str) -> Callable[[Body], str]:
     def refused(body: Body) -> str:
         return next((f"Unsupported parameter: {name}" for name in names if name in body), "")
+
+    return refused
+
+
+def _strict(*names: str) -> Callable[[Body], str]:
+    """Without these, and four stops at most."""
+    unknown = _unknown(*names)
+
+    def refused(body: Body) -> str:
+        too_many = len(body.get("stop", ())) > 4
+        return unknown(body) or ("stop: at most 4" if too_many else "")
 
     return refused
 
@@ -167,18 +188,36 @@ def _moonshot(body: Body) -> str:
     return _outside(body, "temperature", -0.0000001, 1.0000001)
 
 
+def _deepseek(body: Body) -> str:
+    if body.get("response_format", {}).get("type") == "json_schema":
+        return "response_format: json_object only"
+    return _unknown(*BEYOND)(body)
+
+
+BEYOND = ("top_k", "min_p", "repeat_penalty", "repetition_penalty", "stop_token_ids")
+"""What OpenAI's wire does not have."""
+_STRICT = _strict(*BEYOND)
+_AS_VLLM = _unknown("repeat_penalty")
+
+
+def _both(*refuses: Callable[[Body], str]) -> Callable[[Body], str]:
+    return lambda body: next(filter(None, (one(body) for one in refuses)), "")
+
+
 REFUSES: Mapping[str, Callable[[Body], str]] = {
-    "openai": _unknown("max_tokens", "top_k", "min_p", "repeat_penalty"),
-    "openai-reasoning": _openai_reasoning,
-    "azure": _unknown("max_tokens"),
-    "zhipu": _zhipu,
-    "zai": _zhipu,
-    "minimax": _minimax,
-    "moonshot": _moonshot,
-    **dict.fromkeys(("vllm", "sglang", "openrouter", "together"), _unknown("repeat_penalty")),
-    "deepseek": lambda body: (
-        "response_format: json_object only"
-        if body.get("response_format", {}).get("type") == "json_schema"
-        else ""
-    ),
+    "openai": _strict("max_tokens", *BEYOND),
+    "openai-reasoning": _both(_openai_reasoning, _unknown(*BEYOND)),
+    "azure": _strict("max_tokens", *BEYOND),
+    "zhipu": _both(_zhipu, _STRICT),
+    "zai": _both(_zhipu, _STRICT),
+    "minimax": _both(_minimax, _STRICT),
+    "moonshot": _both(_moonshot, _STRICT),
+    "deepseek": _deepseek,
+    **dict.fromkeys(("vllm", "sglang"), _AS_VLLM),
+    **dict.fromkeys(("openrouter", "together"), _both(_AS_VLLM, _unknown("stop_token_ids"))),
+    **dict.fromkeys(("tgi", "qianfan", "sparkdesk", "sparkdesk-x1", "mistral", "groq"), _STRICT),
+    "qwen": _strict("min_p", "repeat_penalty", "repetition_penalty", "stop_token_ids"),
+    "baichuan": _unknown("min_p", "repeat_penalty", "repetition_penalty", "stop_token_ids"),
+    **dict.fromkeys(("generic", "llama.cpp", "lmstudio"), _unknown("stop_token_ids")),
 }
+"""Of each row what its server says no to; a row without a server of its own takes what most take."""

@@ -25,7 +25,7 @@ from api.errors import (
 from api.runtime import ExistingModel, Message, Options, Persona, Piece, TokenCount, ToolCall, grown
 from api.runtime.fair import ASKING, Asking, FairRuntime, Line, Turns
 from api.runtime.openai_style.client import Bounds, OpenAIClient
-from api.runtime.openai_style.dialect import Dialect
+from api.runtime.openai_style.dialect import BEYOND, Dialect
 from api.runtime.openai_style.directory import Directory, RemoteModel
 from api.runtime.openai_style.refusals import BackEndSilent, refusal
 from api.runtime.openai_style.runtime import OpenAIStyleRuntime
@@ -84,7 +84,14 @@ def text(pieces: Sequence[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-@pytest.mark.parametrize("provider", sorted(REFUSES))
+def is_said_otherwise(provider: str) -> bool:
+    """Whether the same request goes to it in other words than to most."""
+    plain, dialect = PROVIDERS["generic"].dialect, PROVIDERS[provider].dialect
+    names = ("key_header", "rename", "drop", "clamp", "add", "schema", "usage_in_stream")
+    return any(getattr(dialect, name) != getattr(plain, name) for name in names)
+
+
+@pytest.mark.parametrize("provider", list(filter(is_said_otherwise, sorted(REFUSES))))
 async def test_what_a_provider_refuses_is_not_sent_to_it(
     stand_in: StandIn, address: str, provider: str
 ) -> None:
@@ -374,6 +381,58 @@ async def test_closing_an_answer_ends_it_there(stand_in: StandIn, address: str) 
         async with asyncio.timeout(5):
             while stand_in.open:
                 await asyncio.sleep(0.01)
+
+
+VALUES: dict[str, Any] = {
+    "top_k": 5,
+    "min_p": 0.1,
+    "repeat_penalty": 1.1,
+    "stop_token_ids": (7,),
+    "stop": tuple("abcde"),
+}
+
+
+@pytest.mark.parametrize("provider", sorted(REFUSES))
+async def test_what_a_row_takes_is_sent_and_what_it_does_not_is_refused_here_and_there(
+    stand_in: StandIn, address: str, provider: str
+) -> None:
+    dialect = PROVIDERS[provider].dialect
+    careless = replace(dialect, takes=frozenset(BEYOND), stops=16, drop=())
+    for name, value in VALUES.items():
+        options = Options(**{name: value})
+        takes = dialect.stops > 4 if name == "stop" else name in dialect.takes
+        async with over(address, provider=provider, dialect=dialect) as runtime:
+            if takes:
+                await said(runtime, options=options)
+                sent = stand_in.sent[-1][1][dialect.rename.get(name, name)]
+                assert sent == (list(value) if isinstance(value, tuple) else value)
+                continue
+            stand_in.sent.clear()
+            with pytest.raises(InvalidOption) as refused:
+                await said(runtime, options=options)
+            assert refused.value.extra["where"] == name
+            assert not stand_in.sent
+        async with over(address, provider=provider, dialect=careless) as runtime:
+            with pytest.raises(InvalidOption):  # the stand-in's own
+                await said(runtime, options=options)
+            assert stand_in.sent
+
+
+@pytest.mark.parametrize(("provider", "sizes"), [("generic", [25]), ("qwen", [10, 10, 5])])
+async def test_texts_are_embedded_so_many_at_once_as_the_row_says(
+    stand_in: StandIn, address: str, provider: str, sizes: list[int]
+) -> None:
+    client = OpenAIClient("cellar", f"{address}/{provider}/v1", lambda: KEY)
+    known = Directory([RemoteModel("v", "cellar", "v", 512, frozenset({"embed"}))])
+    runtime = OpenAIStyleRuntime(client, PROVIDERS[provider].dialect, known)
+    assert len(await runtime.embed("v", ["a"] * 25)) == 25
+    assert [len(body["input"]) for _, body, _ in stand_in.sent] == sizes
+    await runtime.close()
+
+
+async def test_half_a_character_becomes_a_mark_that_can_be_written_down(address: str) -> None:
+    async with over(address, "half") as runtime:
+        assert text(await said(runtime, "half")) == "Hello \ufffd\ufffd!"
 
 
 async def test_images_go_as_data_and_vectors_come_back_normalised_in_their_order(

@@ -22,7 +22,7 @@ from api.runtime import (
     TrainedFrom,
     name_of,
 )
-from api.runtime.batches import batches
+from api.runtime.batches import MAX_TEXTS, batches
 from api.runtime.gguf import Header
 from api.runtime.lengths import answer_length, loaded_context, most_tokens
 from api.runtime.llama_cpp.body import require_tokens
@@ -51,8 +51,8 @@ from api.runtime.training import Training
 from finetune.job.device import Device
 
 _TOKENIZE_TEXTS = 500
-ENCODER_BATCH = 8
-"""How many times as much as llama.cpp an encoder is given at once, so that its threads end together."""
+ENCODER_BATCH = 64
+"""Texts that an encoder is given at once, so that its threads end together."""
 
 
 class LlamaCppRuntime:
@@ -229,7 +229,7 @@ class LlamaCppRuntime:
         launch = self._launch(_files(entry), header, entry.persona)
         vectors: list[list[float]] = []
         async with self._children.use(launch) as child:
-            for start, batch in batches(texts, ENCODER_BATCH if launch.is_encoder else 1):
+            for start, batch in batches(texts, ENCODER_BATCH if launch.is_encoder else MAX_TEXTS):
                 try:
                     async with child.turns:
                         vectors += await child.client.embed(batch, self._children.threads())

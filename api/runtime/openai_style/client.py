@@ -6,13 +6,14 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from api.errors import ApiError, BackEndFailed, Unavailable, Unusable
 from api.runtime.openai_style.refusals import BackEndSilent, refusal, seconds_of
-from api.runtime.openai_style.transport import JudgedTransport
+from api.runtime.openai_style.transport import JudgedTransport, network
 
 JSONObject = Mapping[str, Any]
 LONGEST_WAIT_SECONDS = 60
@@ -30,6 +31,7 @@ _LOST = (
     httpx2.ConnectTimeout,
     httpx2.RemoteProtocolError,  # a kept connection that was closed meanwhile
 )
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _AT_ONCE_SECONDS = 0.5
 """A kept connection is known so soon to be closed. A server that hangs up later may have worked, and charge for it."""
 
@@ -56,10 +58,13 @@ class OpenAIClient:
         *,
         key_header: str = "Authorization",
         bounds: Bounds | None = None,
+        ca_file: Path | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`transport` is one to go over instead of the network's."""
+        """`ca_file` holds CAs that are believed beside the public ones; `transport` is one to go over instead of the
+        network's.
+        """
         self.name = name
         self.base_url = base_url
         self.fault = ""
@@ -70,6 +75,7 @@ class OpenAIClient:
         self._sleep = sleep
         self._open = 0
         self._is_retired = False
+        self._ca_file = ca_file
         self._transport = transport
         self._http = self._connections()
 
@@ -114,7 +120,7 @@ class OpenAIClient:
                         continue
                     patience = bounds.idle_seconds
                     said = line.removeprefix(b"data:")
-                    chunk = json.loads(said)
+                    chunk = _parsed(said)
                     if chunk.get("error"):
                         raise self._refusal(model, _status_of(chunk["error"]), said)
                     yield chunk
@@ -141,7 +147,7 @@ class OpenAIClient:
             async with aclosing(await self._opened(request, model, bounds, ends)) as answer:
                 async with asyncio.timeout(_least(bounds.first_token_seconds, ends - clock())):
                     content = await _read(answer)
-            parsed = json.loads(content)
+            parsed = _parsed(content)
             if not isinstance(parsed, dict):
                 raise TypeError("no object")
             return parsed
@@ -160,7 +166,8 @@ class OpenAIClient:
             except _LOST as error:
                 hung_up = isinstance(error, httpx2.RemoteProtocolError)
                 may_have_worked = hung_up and clock() - began > _AT_ONCE_SECONDS
-                if may_have_worked or not left or clock() + wait > ends:
+                is_in_vain = may_have_worked or _UNTRUSTED in str(error)
+                if is_in_vain or not left or clock() + wait > ends:
                     raise
             else:
                 if answer.status_code == httpx2.codes.OK:
@@ -178,7 +185,7 @@ class OpenAIClient:
 
     def _connections(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
-            transport=JudgedTransport(self._transport),
+            transport=JudgedTransport(self._transport or network(self._ca_file)),
             timeout=httpx2.Timeout(None, connect=self._bounds.connect_seconds),
             follow_redirects=False,
             trust_env=False,
@@ -222,9 +229,7 @@ class OpenAIClient:
         except httpx2.UnsupportedProtocol as error:
             raise self._failed(BackEndFailed(f"The back end {self.name!r}: {error}")) from error
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise self._failed(
-                Unavailable(f"The back end {self.name!r} cannot be reached.")
-            ) from error
+            raise self._failed(self._unreached(str(error))) from error
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise self._failed(
                 BackEndFailed(f"The back end {self.name!r} broke off its answer. Ask again.")
@@ -237,6 +242,15 @@ class OpenAIClient:
             self._open -= 1
             if self._is_retired and not self._open:
                 await self._drop_connections()
+
+    def _unreached(self, why: str) -> ApiError:
+        if _UNTRUSTED in why:
+            return BackEndFailed(
+                f"The back end {self.name!r} has a certificate that is not believed "
+                f"({why.rpartition(': ')[2][:200]}). Where a CA of your own has signed it, name its file in "
+                "LLM_FASTAPI_CA_FILE."
+            )
+        return Unavailable(f"The back end {self.name!r} cannot be reached.")
 
     def _failed(self, error: ApiError) -> ApiError:
         self.fault = error.detail
@@ -277,6 +291,17 @@ async def _read(answer: httpx2.Response) -> bytes:
         if len(content) > _MOST_BYTES:
             raise BackEndFailed(f"A back end answered with more than {_MOST_BYTES} bytes.")
     return bytes(content)
+
+
+def _parsed(content: bytes) -> Any:
+    """JSON whose texts can be written down again: half a character, as where a server cuts one in two, becomes a mark
+    that one is missing.
+    """
+    parsed = json.loads(content)
+    if b"\\u" in content or b"\xed" in content:  # else nobody wrote one
+        text = json.dumps(parsed, ensure_ascii=False)
+        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return parsed
 
 
 def _status_of(error: Any) -> int:

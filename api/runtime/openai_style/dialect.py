@@ -39,6 +39,8 @@ class Dialect:
     completions: bool = True
     """Whether there is `/completions`, for texts without a conversation."""
     embeddings: bool = True
+    texts_at_once: int = 32
+    """Texts that are embedded by one call."""
     counts: Literal["", "llama.cpp", "vllm"] = ""
 
     def taking(self, model: ModelInfo) -> ModelInfo:

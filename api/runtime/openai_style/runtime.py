@@ -41,8 +41,6 @@ from api.runtime.tools import offered
 from api.runtime.training import Training
 from finetune.job.device import Device
 
-_EMBEDDING_BATCH = 4
-"""How many times as much as the home runtime a server is given at once."""
 _CHECK_SECONDS = 60.0
 """So long is believed what was found of a server, which is asked once and may take `_ANSWER_SECONDS`."""
 _ANSWER_SECONDS = 2.0
@@ -198,7 +196,7 @@ class OpenAIStyleRuntime:
         found = self._get(model)
         _require(found, "embed")
         vectors: list[list[float]] = []
-        for start, batch in batches(texts, _EMBEDDING_BATCH):
+        for start, batch in batches(texts, self._dialect.texts_at_once):
             body = {"model": found.remote, "input": list(batch), "encoding_format": "float"}
             try:
                 answer = await self._client.post("/embeddings", body, found.remote)

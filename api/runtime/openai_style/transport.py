@@ -6,6 +6,7 @@ A host is looked up and judged for each request; what its name means a moment la
 import asyncio
 import ssl
 from functools import lru_cache
+from pathlib import Path
 
 import httpx2
 
@@ -13,16 +14,21 @@ from api.errors import InvalidOption, Unavailable
 from api.runtime.openai_style.addresses import resolved
 
 
-@lru_cache(maxsize=1)
-def _trusted() -> ssl.SSLContext:
-    """Whom to believe to be who they say: read once, for it takes a tenth of a second."""
-    return httpx2.create_ssl_context(trust_env=False)
+@lru_cache(maxsize=2)
+def trusted(ca_file: Path | None) -> ssl.SSLContext:
+    """Whom to believe to be who they say, those whom the CAs of a file have signed among them: read once, for it takes
+    a tenth of a second. `OSError` for a file that cannot be read or holds no certificate.
+    """
+    context = httpx2.create_ssl_context(trust_env=False)
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
 
 
-def network() -> httpx2.AsyncHTTPTransport:
+def network(ca_file: Path | None = None) -> httpx2.AsyncHTTPTransport:
     """A transport that really goes somewhere."""
     return httpx2.AsyncHTTPTransport(
-        verify=_trusted(),
+        verify=trusted(ca_file),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32),
         trust_env=False,
     )
@@ -31,8 +37,8 @@ def network() -> httpx2.AsyncHTTPTransport:
 class JudgedTransport(httpx2.AsyncBaseTransport):
     """A transport over another one."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport | None = None) -> None:
-        self._inner = inner or network()
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send it to the first address of its host that can be connected to."""
