@@ -5,9 +5,9 @@
     runtime.will_answer(Said("half an", BackEndFailed("gone")))            # fails in mid-stream
     runtime.will_answer(Said(calls=[("weather", '{"city": "Rome"}')]))     # calls a tool
 
-A token is a word. Similar texts get similar vectors. `history` holds every chat as the model got it, `calls` each
-call by its name, `loads` each model that a call had to load, with its context; `open_streams` counts the answers that
-have begun and not ended.
+A token is a word, and its id the place that it has in an answer. Similar texts get similar vectors. `history` holds
+every chat as the model got it, `calls` each call by its name, `loads` each model that a call had to load, with its
+context; `open_streams` counts the answers that have begun and not ended.
 """
 
 import asyncio
@@ -219,7 +219,8 @@ class FakeRuntime:
         try:
             if said.reasoning:
                 yield Piece("", reasoning=said.reasoning)
-            text = until_stop("".join(words[:most]), call.options.stop)
+            ends = [most, *(id + 1 for id in call.options.stop_token_ids or ())]
+            text = until_stop("".join(words[: min(ends)]), call.options.stop)
             for word in re.findall(r"\s*\S+\s*$|\s*\S+", text):
                 await asyncio.sleep(self.delay_seconds)
                 yield Piece(word, logprobs=logprobs(word, call.options.logprobs))
@@ -228,7 +229,8 @@ class FakeRuntime:
             if said.calls:
                 yield Piece("", calls=said.call_pieces())
             finished: FinishReason = "tool_calls" if said.calls else "stop"
-            finish_reason: FinishReason = "length" if len(words) > most else finished
+            is_cut = len(words) > most == min(ends)
+            finish_reason: FinishReason = "length" if is_cut else finished
             yield Piece("", Usage(finish_reason, tokens, len(text.split())))
         finally:
             self.open_streams -= 1

@@ -54,6 +54,35 @@ def test_a_model_that_runs_elsewhere_is_a_model_like_all_others(
     assert client.get("/backends/cellar").status_code == 404
 
 
+def test_its_parameters_may_be_otherwise_where_the_operator_lists_them(
+    service: Service, stand_in: StandIn, address: str
+) -> None:
+    client = service.client
+    dialect = {"add": {"reasoning_effort": "low"}}
+    made(client, address, provider="vllm", base_url=f"{address}/vllm/v1", dialect=dialect)
+    wanted = {"extra": {"reasoning_effort": "high"}, "stop_token_ids": [2], "options": {"top_k": 4}}
+    answer = client.patch("/models/big", json=wanted)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["extra"], answer.json()["back_end"]) == (wanted["extra"], "cellar")
+    for path, body in (
+        ("/generate", {"modelName": "big", "user_prompt": "Hello"}),
+        ("/complete", {"model": "big", "prompt": "Hello"}),
+    ):
+        assert client.post(path, json=body).status_code == 200
+        sent = stand_in.sent[-1][1]
+        assert (sent["reasoning_effort"], sent["stop_token_ids"], sent["top_k"]) == ("high", [2], 4)
+    answer = client.post("/embed", json={"model": "vectors", "input": ["a", "b"]})
+    assert (answer.json()["dimension"], len(answer.json()["vectors"])) == (2, 2)
+    client.patch("/backends/cellar", json={"dialect": {}})
+    refusal = client.post("/generate", json={"modelName": "big", "user_prompt": "Hello"})
+    assert (refusal.status_code, "reasoning_effort" in refusal.text) == (422, True)
+    for extra in ({"messages": []}, {"model": "else"}, {"logit_bias": {}}):
+        assert client.patch("/models/big", json={"extra": extra}).status_code == 422
+    client.delete("/backends/cellar")
+    made(client, address)  # under its name there is nothing left of it
+    assert "extra" not in client.get("/show_model/big").json()
+
+
 def test_a_key_is_in_a_file_that_nobody_else_reads_and_in_no_answer_row_or_log(
     tmp_path: Path, stand_in: StandIn, address: str, caplog: pytest.LogCaptureFixture
 ) -> None:

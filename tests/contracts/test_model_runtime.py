@@ -26,6 +26,7 @@ from api.runtime.llama_cpp.child import Limits
 from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.registry import Registry
 from api.runtime.llama_cpp.runtime import LlamaCppRuntime
+from api.runtime.presets import PRESETS
 from api.runtime.training import Training
 from tests.contracts.ollama_server import (
     clear,
@@ -349,6 +350,49 @@ async def test_an_answer_ends_before_a_stop_text(case: Case) -> None:
     cut, pieces = await ask(case.runtime, "demo", HELLO, options)
     assert cut == whole[: whole.index(stop)]
     assert pieces[-1].usage is not None
+
+
+@pytest.mark.parametrize("way", ["chat", "complete"])
+async def test_an_answer_ends_at_a_token_where_a_model_can_be_told_so(case: Case, way: str) -> None:
+    shown = await case.runtime.show("demo")
+    options = replace(SHORT, logit_bias={5: 100}, stop_token_ids=(5,))
+
+    async def said(options: Options) -> list[Piece]:
+        if way == "chat":
+            return (await ask(case.runtime, "demo", HELLO, options))[1]
+        async with aclosing(case.runtime.complete("demo", "Hello", options)) as stream:
+            return [piece async for piece in stream]
+
+    if not shown.stops_at_tokens:
+        with pytest.raises(InvalidOption) as caught:
+            await said(replace(options, logit_bias=None))
+        assert caught.value.extra["where"] == "stop_token_ids"
+        return
+    whole, cut = (await said(replace(options, stop_token_ids=()))), await said(options)
+    assert whole[-1].usage is not None
+    assert cut[-1].usage is not None
+    assert (whole[-1].usage.finish_reason, cut[-1].usage.finish_reason) == ("length", "stop")
+    assert whole[-1].usage.prompt_tokens == cut[-1].usage.prompt_tokens
+    assert cut[-1].usage.completion_tokens < whole[-1].usage.completion_tokens == 8
+    assert "".join(one.text for one in whole).startswith("".join(one.text for one in cut))
+
+
+@pytest.mark.parametrize("options", [Options(extra={"top": 1}), Options(stop_token_ids=(-1,))])
+async def test_parameters_that_nobody_allowed_are_refused(case: Case, options: Options) -> None:
+    with pytest.raises(InvalidOption):
+        await ask(case.runtime, "demo", HELLO, options)
+
+
+@pytest.mark.parametrize("word", sorted(PRESETS))
+@pytest.mark.parametrize("case", [one for one in RUNTIMES if one.id == "llama_cpp"], indirect=True)
+async def test_a_template_may_be_a_word(case: Case, word: str) -> None:
+    await create(case.runtime, "ada", ExistingModel("demo"), system="Be Ada.", template=word)
+    persona = (await case.runtime.show("ada")).persona
+    assert persona.parameters.stop == PRESETS[word].stop
+    _, pieces = await ask(case.runtime, "ada", HELLO)
+    assert pieces[-1].usage is not None
+    counted = await case.runtime.count_tokens("ada", HELLO)
+    assert counted.number == pieces[-1].usage.prompt_tokens > 10
 
 
 async def test_a_prompt_that_does_not_fit_is_refused_before_the_first_piece(case: Case) -> None:

@@ -10,8 +10,14 @@ from starlette.testclient import TestClient
 
 from api.models.changing import Change
 from api.runtime import ExistingModel, GGUFFile, Options, Persona
-from tests.service import Service, open_service
+from api.settings import Settings
+from tests.databases import open_migrated
+from tests.fakes import FakeRuntime
+from tests.rag.conftest import HANDBOOK, Library
+from tests.routes.test_generate import open_over
+from tests.service import Service, open_service, serving
 
+WARRANTY = "What is the warranty of the Vanta heater?"
 TEMPLATE = "Be {tone}. {{Braces}} stay.\n{context}\nQ: {input}"
 QUESTION = "What does a parking pass cost?"
 
@@ -268,6 +274,17 @@ def test_a_change_and_a_model_that_takes_the_name_do_not_mix(
     assert service.client.get("/show_model/ada").json()["parameters"] == {"top_k": 3}
 
 
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    folder = tmp_path_factory.mktemp("library")
+    store = open_migrated(folder / "state.sqlite3")
+    library = Library(store, FakeRuntime(), folder / "lexical")
+    asyncio.run(library.add("handbook.pdf", HANDBOOK))
+    yield library
+    library.index.close()
+    store.close()
+
+
 def test_they_survive_a_restart(tmp_path: Path) -> None:
     with open_service(tmp_path) as service:
         patched(
@@ -277,6 +294,46 @@ def test_they_survive_a_restart(tmp_path: Path) -> None:
     with open_service(tmp_path) as service:
         again = service.client.get("/show_model/demo").json()
         assert {**again, "modified_at": ""} == {**shown, "modified_at": ""}
+
+
+@pytest.mark.parametrize(
+    ("template", "begins", "ends"),
+    [
+        (
+            "Mark like [n].\n{context}\nNow {tone}: {input}",
+            "Mark like [n].\n[1] The",
+            "\nNow briefly: ",
+        ),
+        (
+            "Be {tone}: {input}",
+            "Answer the question from the passages",
+            "\n\nQuestion: Be briefly: ",
+        ),
+    ],
+)
+def test_passages_stand_where_the_template_says_and_citations_are_checked(
+    shelf: Library, tmp_path: Path, template: str, begins: str, ends: str
+) -> None:
+    runtime = FakeRuntime(lambda _: "It is 24 months [1]. It is blue [7].")
+    shelf.serve_with(runtime)
+    with serving(Settings(data_dir=tmp_path), open_over(shelf)) as client:
+        patched(client, prompt_template=template, variables={"tone": "briefly"})
+        said = {"modelName": "demo", "user_prompt": WARRANTY, "documents": ["*"], "expand": False}
+        answer = client.post("/generate", json=said).json()
+        each = client.post("/generate", json={**said, "per_document": True}).json()
+        turns = [{"role": "user", "content": WARRANTY}]
+        told = {"model": "demo", "documents": ["*"], "messages": turns}
+        choice = client.post("/v1/chat/completions", json=told).json()["choices"][0]
+    sent = runtime.history[0].messages[-1].content
+    assert sent.startswith(begins)
+    assert sent.endswith(ends + WARRANTY)
+    assert "[1] The Vanta heater has" in sent
+    every = (answer["citations"], each["citations"]["handbook.pdf"], choice["message"]["citations"])
+    for citations in every:
+        assert [one["n"] for one in citations] == [1]
+        assert citations[0]["quote"] == "The Vanta heater has a warranty of 24 months."
+    assert answer["receipt"]["unknown_markers"] == [7]
+    assert answer["receipt"]["passages"][0]["tokens"] > 0
 
 
 def test_another_workspace_can_use_and_not_change_what_is_shared(service: Service) -> None:

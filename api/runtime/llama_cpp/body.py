@@ -35,7 +35,7 @@ def as_body(options: Options) -> dict[str, Any]:
 def require_tokens(options: Options, vocabulary: int) -> None:
     """`InvalidOption` for ids that llama.cpp would pass over, and for parameters of another back end."""
     for name in ("logit_bias", "stop_token_ids"):
-        if wrong := [token for token in getattr(options, name) or () if token >= vocabulary]:
+        if wrong := [id for id in getattr(options, name) or () if not 0 <= id < vocabulary]:
             raise InvalidOption(
                 f"{name}: {wrong[0]} is no token of this model, whose ids end at {vocabulary - 1}.",
                 where=name,
