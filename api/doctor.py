@@ -170,6 +170,12 @@ async def _models(services: Services, repair: bool) -> list[Finding]:
                 await anyio.to_thread.run_sync(store.models.remove, record.name)
             text = f"Model {record.name} is recorded and does not exist."
             findings.append(Finding(text, is_sure))
+    for key in (await _in_thread(store.model_defaults.all)).keys() - existing:
+        if is_sure:
+            await anyio.to_thread.run_sync(store.model_defaults.put, key, {})
+        findings.append(
+            Finding(f"Defaults of {key} are kept, and there is no such model.", is_sure)
+        )
     return findings
 
 

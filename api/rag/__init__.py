@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from anyio.to_thread import run_sync
 
-from api.errors import BackEndFailed, InvalidOption, ModelNotFound
+from api.errors import BackEndFailed, InvalidOption, ModelNotFound, NotReady
 from api.models.bundled import BundledModels
 from api.models.catalog import ModelCatalog
 from api.models.prompt_template import values_of
@@ -231,6 +231,8 @@ class Answers:
         try:
             if self._default_model:
                 await self._models.chat_model(self._default_model)
+        except NotReady:
+            return ()  # `/readyz` says how far it is
         except (ModelNotFound, InvalidOption) as error:
             return (f"LLM_FASTAPI_DEFAULT_MODEL: {error.detail}",)
         return ()

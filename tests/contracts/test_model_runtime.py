@@ -353,6 +353,7 @@ async def test_an_answer_ends_before_a_stop_text(case: Case) -> None:
 
 
 @pytest.mark.parametrize("way", ["chat", "complete"])
+@pytest.mark.parametrize("case", [one for one in RUNTIMES if one.id != "encoder"], indirect=True)
 async def test_an_answer_ends_at_a_token_where_a_model_can_be_told_so(case: Case, way: str) -> None:
     shown = await case.runtime.show("demo")
     options = replace(SHORT, logit_bias={5: 100}, stop_token_ids=(5,))
@@ -377,22 +378,22 @@ async def test_an_answer_ends_at_a_token_where_a_model_can_be_told_so(case: Case
     assert "".join(one.text for one in whole).startswith("".join(one.text for one in cut))
 
 
-@pytest.mark.parametrize("options", [Options(extra={"top": 1}), Options(stop_token_ids=(-1,))])
-async def test_parameters_that_nobody_allowed_are_refused(case: Case, options: Options) -> None:
-    with pytest.raises(InvalidOption):
-        await ask(case.runtime, "demo", HELLO, options)
+async def test_parameters_that_nobody_allowed_are_refused(case: Case) -> None:
+    for options in (Options(extra={"top": 1}), Options(stop_token_ids=(-1,))):
+        with pytest.raises(InvalidOption):
+            await ask(case.runtime, "demo", HELLO, options)
 
 
-@pytest.mark.parametrize("word", sorted(PRESETS))
-@pytest.mark.parametrize("case", [one for one in RUNTIMES if one.id == "llama_cpp"], indirect=True)
-async def test_a_template_may_be_a_word(case: Case, word: str) -> None:
-    await create(case.runtime, "ada", ExistingModel("demo"), system="Be Ada.", template=word)
-    persona = (await case.runtime.show("ada")).persona
-    assert persona.parameters.stop == PRESETS[word].stop
+@pytest.mark.parametrize("case", [one for one in RUNTIMES if one.id != "encoder"], indirect=True)
+async def test_a_template_may_be_a_word(case: Case) -> None:
+    await create(case.runtime, "ada", ExistingModel("demo"), system="Be Ada.", template="zephyr")
+    made = await case.runtime.show("ada")
+    assert "<|assistant|>" in made.template
+    assert made.persona.parameters.stop in (PRESETS["zephyr"].stop, None)  # Ollama tells no marks
     _, pieces = await ask(case.runtime, "ada", HELLO)
     assert pieces[-1].usage is not None
     counted = await case.runtime.count_tokens("ada", HELLO)
-    assert counted.number == pieces[-1].usage.prompt_tokens > 10
+    assert counted.number >= pieces[-1].usage.prompt_tokens > 5
 
 
 async def test_a_prompt_that_does_not_fit_is_refused_before_the_first_piece(case: Case) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from api.doctor import _models
 from api.models.changing import Change
 from api.runtime import ExistingModel, GGUFFile, Options, Persona
 from api.settings import Settings
@@ -150,7 +151,12 @@ def test_variables_of_a_request_win_and_one_that_is_missing_or_unknown_is_named(
     unknown = generate(client, variables={"greeting": "Hi", "mood": "x"})
     assert unknown.status_code == 422
     assert "'mood' is no variable" in unknown.json()["detail"]
-    assert chat(client).status_code == 400
+    for ask in (chat, respond, message):
+        assert ask(client).status_code == 400
+        assert ask(client, variables={"greeting": "Hey"}).status_code == 200
+        assert service.runtime.history[-1].messages[-1].content == f"Hey {QUESTION} kind"
+    assert chat(client, variables={"greeting": "Hey"}, stop_token_ids=[0]).status_code == 200
+    assert service.runtime.history[-1].options.stop_token_ids == (0,)
     patched(client, prompt_template="")
     assert generate(client, variables={"tone": "kind"}).status_code == 422
 
@@ -230,7 +236,15 @@ def test_what_is_made_anew_under_a_name_begins_without(
 
         service.client.portal.call(publish)  # type: ignore[union-attr]
 
-    for again in (lambda: client.post("/createModel/ada", **ada), deleted, published):
+    def examined() -> None:  # what runs it has lost it, and gets another one of its name
+        asyncio.run(service.runtime.delete_model("ada"))
+        examine = service.client.portal.call  # type: ignore[union-attr]
+        found = examine(_models, service.app.state.services, True)
+        assert any("Defaults of ada" in one.text and one.repaired for one in found)
+        assert client.post("/createModel/ada", **ada).status_code == 201
+
+    ways = (lambda: client.post("/createModel/ada", **ada), deleted, published, examined)
+    for again in ways:
         client.post("/createModel/ada", **ada)
         patched(client, "ada", options={"top_k": 3})
         again()

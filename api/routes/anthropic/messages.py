@@ -22,7 +22,7 @@ from api.routes.anthropic.tools import Choice, Tool, chosen
 from api.routes.anthropic.turns import TextBlock, Turn, conversation
 from api.routes.openai.asked import model_and_collection, require_question
 from api.routes.openai.body import Unsupported, as_sent, json_body
-from api.routes.openai.sampling import Stop
+from api.routes.openai.sampling import Stop, Variables
 from api.routes.openai.tools import MAX_TOOLS, offered
 from api.runtime import Options
 from api.services import Services
@@ -76,6 +76,7 @@ class CountRequest(BaseModel):
     tool_choice: Choice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    variables: Variables
 
     def options(self) -> Options:
         """As the runtimes take them."""
@@ -154,7 +155,7 @@ async def count_tokens(
     seen().model = model.name
     messages = conversation(request.system, request.messages, sees="images" in model.capabilities)
     options, _ = offered(request.options(), request.tool_choice, model)
-    question = Question(model, messages, options=options)
+    question = Question(model, messages, options=options, variables=request.variables)
     with as_sent(AS_SENT):
         tokens = await while_connected(http, services.answers.count_tokens(question))
     return JSONResponse({"input_tokens": tokens}, headers={REQUEST_ID: seen().id})
@@ -167,8 +168,15 @@ async def _question(request: MessagesRequest, services: Services) -> tuple[Quest
     messages = conversation(request.system, request.messages, sees="images" in model.capabilities)
     if request.documents or collection:
         require_question(messages)
-    names = request.documents
-    question = Question(model, messages, names, options, collection, may_end_early=True)
+    question = Question(
+        model,
+        messages,
+        request.documents,
+        options,
+        collection,
+        may_end_early=True,
+        variables=request.variables,
+    )
     return question, notice
 
 

@@ -19,7 +19,7 @@ from api.routes.openai.body import Unsupported, as_sent, json_body, refuse
 from api.routes.openai.chat_answers import Head, chunks, completion, new_id
 from api.routes.openai.formats import ResponseFormat, must_have_form, schema_of
 from api.routes.openai.messages import Turn, conversation
-from api.routes.openai.sampling import Choices, Effort, thinks
+from api.routes.openai.sampling import Choices, Effort, Variables, thinks
 from api.routes.openai.streams import event_stream, merged, together
 from api.routes.openai.tools import MAX_TOOLS, Choice, Tool, chosen, offered
 from api.runtime import Options
@@ -62,6 +62,7 @@ class ChatRequest(Choices):
         default_factory=list, max_length=1000
     )
     collection: Name = ""
+    variables: Variables
 
     def options(self) -> Options:
         """As the runtimes take them; the newer name of the longest answer wins."""
@@ -118,7 +119,9 @@ async def _questions(request: ChatRequest, services: Services) -> tuple[list[Que
         require_question(messages)
         if request.n > 1:
             raise refuse("n", "A question over documents has one answer.")
-    question = Question(model, messages, request.documents, options, collection)
+    question = Question(
+        model, messages, request.documents, options, collection, variables=request.variables
+    )
     every = [
         replace(question, options=replace(options, seed=request.seed_of(number)))
         for number in range(request.n)

@@ -31,6 +31,10 @@ def thinks(effort: Effort | None) -> bool | None:
     return None if effort is None else effort not in ("none", "minimal")
 
 
+Variables = Annotated[dict[str, str], Field(default_factory=dict)]
+"""Values of the variables in a model's `prompt_template`, as a field of ours."""
+
+
 class StreamOptions(BaseModel):
     """What a stream tells beside the answer; without a stream nothing, as proxies send it."""
 
@@ -51,6 +55,7 @@ class Sampling(BaseModel):
     logit_bias: Biases | None = None
     seed: int | None = Field(None, ge=0, le=MAX_SEED)
     stop: Stop | Annotated[list[Stop], Field(fail_fast=True, max_length=16)] | None = None
+    stop_token_ids: Annotated[list[int], Field(fail_fast=True, max_length=64)] | None = None
 
     def sampled(self) -> Options:
         """As the runtimes take them."""
@@ -66,6 +71,7 @@ class Sampling(BaseModel):
             logit_bias=bias or None,
             seed=self.seed,
             stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()) or None,
+            stop_token_ids=None if self.stop_token_ids is None else tuple(self.stop_token_ids),
         )
 
 

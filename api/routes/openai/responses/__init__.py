@@ -176,4 +176,6 @@ async def _question(
     if request.instructions:
         messages.insert(0, Message("system", request.instructions))
     sources = await sources_of(stores, plan, messages, services)
-    return Question(model, messages, options=options, sources=sources), notice
+    said = request.variables
+    question = Question(model, messages, options=options, sources=sources, variables=said)
+    return question, notice

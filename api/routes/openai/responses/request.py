@@ -11,7 +11,7 @@ from api.routes.openai.formats import PlainText, TextFormat, schema_of
 from api.routes.openai.metadata import Metadata
 from api.routes.openai.responses.choices import Choice, FunctionTool, Plan, Tool, planned
 from api.routes.openai.responses.items import MAX_ITEMS, Id, InputItem
-from api.routes.openai.sampling import Effort, Sampling, thinks
+from api.routes.openai.sampling import Effort, Sampling, Variables, thinks
 from api.routes.openai.tools import MAX_TOOLS
 from api.runtime import ModelInfo, Options
 
@@ -85,6 +85,7 @@ class ResponseRequest(Sampling):
     reasoning: ReasoningOptions = Field(default_factory=ReasoningOptions)
     metadata: Metadata = Field(default_factory=dict)
     user: str | None = None
+    variables: Variables
 
     def plan(self) -> Plan:
         """What is done with the tools."""
