@@ -1,5 +1,6 @@
 """Fixtures that many rooms use: the bundled models as GGUF files, each converted once a run."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -50,6 +51,17 @@ LONGEST = (
     "api/test_child_process.py",
 )
 """Files that take long: one that begins late would leave the other processes of a run without work at its end."""
+
+
+def pytest_sessionstart() -> None:
+    """What is imported stays: looking through it again and again is a fifth of the time that imports take."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Nor does a later collection look through it: a million objects, and each training asks for some."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,6 +26,7 @@ from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import Cancelled, Interrupted, StageFailed
 from finetune.tokenizer import load_tokenizer
 from finetune.training import dpo, pretrain, sft, trackers
+from finetune.training.adapter import without_cards
 from finetune.training.checkpoints import Checkpoint, newest
 from finetune.training.kept import Kept
 from finetune.training.leaving import adapter, whole_model
@@ -139,6 +140,7 @@ def _trained(run: Run, base: Path, data: Path) -> dict[str, Any]:
         )
     rows = read_rows(data / "train.jsonl")
     trainer = TRAINERS[spec.method](base, spec, folder, rows, test)
+    without_cards(trainer)
     plan = _plan(trainer, spec)
     job.append_event("train", "plan", **asdict(plan))
     before = _evaluate_before(trainer, folder)

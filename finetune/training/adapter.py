@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, PeftModel
 from peft.utils.integrations import dequantize_module_weight
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
@@ -123,3 +123,16 @@ def _without_direction(model: Any) -> list[str] | None:
 
 def _has_empty_row(weight: torch.Tensor, turned: bool) -> bool:
     return bool((weight.abs().amax(dim=0 if turned else 1) == 0).any())
+
+
+def without_cards(trainer: Any) -> None:
+    """Let a trainer of TRL, and the adapter that it trains, write no README beside each checkpoint: nobody reads it
+    there, and in a small training it takes as long as the weights.
+    """
+    trainer.create_model_card = _write_none
+    if isinstance(trainer.model, PeftModel):
+        trainer.model.create_or_update_model_card = _write_none
+
+
+def _write_none(*_: object, **__: object) -> None:
+    pass
