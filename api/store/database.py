@@ -1,6 +1,7 @@
 """Connections, transactions and migrations; foreign exceptions end here."""
 
 import contextlib
+import functools
 import json
 import shutil
 import sqlite3
@@ -218,9 +219,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _migrate(engine: Engine, path: Path) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    scripts = ScriptDirectory.from_config(config)
+    scripts = _scripts()
     head = scripts.get_current_head()
     with engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
@@ -239,8 +238,21 @@ def _migrate(engine: Engine, path: Path) -> None:
     if current is not None:
         _copy_before_migration(engine, path, current)
     with engine.execution_options(writes=True).begin() as connection:
+        config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+@functools.cache
+def _scripts() -> ScriptDirectory:
+    """All migrations, read once a process."""
+    return ScriptDirectory.from_config(_config())
 
 
 def _copy_before_migration(engine: Engine, path: Path, revision: str) -> None:

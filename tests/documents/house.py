@@ -81,7 +81,7 @@ class House:
             self.vectors = open_embedded(self.folder / "chroma")
         embedder = Embedder(self.runtime, "all-minilm-l6-v2-int8")
         self.index = Index(self.store, self.vectors, self.lexical, embedder)
-        self.folders = open_folders(Settings(data_dir=self.folder), self.store)
+        self.folders = open_folders(Settings.model_construct(data_dir=self.folder), self.store)
         self.files = Files(self.folders.documents)
         self.importer = Importer(
             self.store, self.index, self.files, BOUNDS, chunk_tokens=60, overlap_tokens=8
