@@ -37,7 +37,7 @@ _TOKENIZER: Mapping[str, tuple[type, ...]] = {
     "model_max_length": (int,),
     "use_fast": (bool,),
 }
-ENGINE: Mapping[str, tuple[type, ...]] = {
+_ENGINE: Mapping[str, tuple[type, ...]] = {
     "block_size": (int,),
     "cpu_offload_gb": (int, float),
     "data_parallel_size": (int,),
@@ -100,7 +100,7 @@ def check(launch: Launch, places: Places) -> None:
     if launch.kind == "custom":
         _require_class(launch.model, places)
         return
-    allowed = _MODEL if launch.kind == "causal" else ENGINE
+    allowed = _MODEL if launch.kind == "causal" else _ENGINE
     _require_known(
         launch.arguments, allowed, "engine" if launch.kind == "vllm" else "model_arguments"
     )

@@ -56,6 +56,8 @@ async def changed(old: BackEnd, wanted: Change, *, has_key: bool) -> BackEnd:
         )
     bounds: dict[str, Any] = dict(wanted.bounds or {})
     limits: dict[str, Any] = dict(wanted.limits or {})
+    if launch is not None and old.launch is None and launch.kind != "vllm":
+        limits.setdefault("max_concurrency", 1)  # it writes one answer after the other
     made = replace(
         old,
         provider=provider.name,

@@ -74,6 +74,7 @@ def test_a_persona_over_a_class_answers_like_any_model(shared: Service) -> None:
     client = shared.client
     made = served(client, "parrot", "Parrot")
     assert (made["server"]["state"], made["base_url"], made["key"]) == ("starting", "", "none")
+    assert made["max_concurrency"] == 1
     early = asked(client, "parrot")
     assert early.status_code == 503
     assert int(early.headers["Retry-After"]) > 0
@@ -178,7 +179,7 @@ def test_one_is_there_again_after_a_restart_and_gives_its_memory_back(tmp_path: 
         assert client.get("/readyz").status_code == 200
         assert client.get("/backends/cellar").json()["server"]["state"] == "stopped"
         assert asked(client, "ada").status_code == 503  # and starts it
-        reached(client, "cellar", "ready")
+        assert client.get("/backends/cellar").json()["server"]["state"] == "starting"
     assert processes("Parrot") == []
 
 
