@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from api.auth.opening import Auth
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+CONTAINER_NAME = "fastapi"
+"""By which other containers of the suite reach it, when its port is published on loopback alone. No page in a browser
+can take a name without a dot for its own.
+"""
 ALIVE_PATH = "/healthz"
 """Answered whoever asks: a load balancer calls by address, and has no key."""
 OPEN_PATHS = frozenset({"/docs", "/openapi.json"})
@@ -76,7 +80,12 @@ class Gate:
         self._key_check = KeyCheck(app, settings, auth)
         self._hosts: frozenset[str] | None = None
         if _checks_hosts(settings):
-            self._hosts = LOOPBACK_NAMES | {settings.host.lower(), *settings.allowed_hosts}
+            own = (
+                {settings.host.lower(), CONTAINER_NAME}
+                if settings.bind
+                else {settings.host.lower()}
+            )
+            self._hosts = LOOPBACK_NAMES | own | {*settings.allowed_hosts}
         self._page_hosts = frozenset(settings.allowed_hosts)
         self._origins = frozenset(settings.allowed_origins)
 

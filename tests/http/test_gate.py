@@ -122,6 +122,15 @@ def test_a_load_balancer_may_ask_by_address_whether_the_service_lives(tmp_path: 
     assert behind.get("/readyz", headers={"Host": "10.0.0.5:3000"}).status_code == 421
 
 
+def test_another_container_of_the_suite_may_call_and_nobody_else_by_that_name(
+    tmp_path: Path,
+) -> None:
+    inside = {"host": "0.0.0.0", "allow_open": True, "bind": "127.0.0.1"}  # noqa: S104
+    host = {"Host": "fastapi:3000"}
+    assert client(tmp_path, **inside).get("/v1/models", headers=host).status_code != 421
+    assert client(tmp_path).get("/v1/models", headers=host).status_code == 421
+
+
 def test_who_is_refused_by_name_learns_which_setting_decides(tmp_path: Path) -> None:
     refused = client(tmp_path).get("/list_models", headers={"Host": "llm.example.test"})
     assert "LLM_FASTAPI_ALLOWED_HOSTS" in refused.json()["detail"]

@@ -88,6 +88,14 @@ def test_the_main_job_runs_in_containers(stack: Stack) -> None:
     assert stack.doctor() == ""
 
 
+def test_a_container_beside_it_may_call(stack: Stack) -> None:
+    """As Open WebUI does."""
+    asks = (
+        "from urllib.request import urlopen; print(urlopen('http://fastapi:3000/v1/models').read())"
+    )
+    assert '"demo"' in stack.compose("exec", "--no-TTY", "worker", "python", "-c", asks)
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_nothing_is_lost_when_a_container_restarts(stack: Stack, service: str) -> None:
     stack.compose("restart", service)
