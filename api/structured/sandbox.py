@@ -34,8 +34,8 @@ MOST_WAITING = 64
 """Calls that may wait for a worker; the keys that wait take turns."""
 MISSING = "Running functions needs the extra `functions`, which is not installed: pip install 'llm-fastapi[functions]'."
 UNBOXED = (
-    "Functions run in Monty's worker alone, for the machine has no bubblewrap (`bwrap`) that works. Install it to have "
-    "the worker in a box too."
+    "Functions run in Monty's worker alone, and SQL in a locked process alone, for the machine has no bubblewrap "
+    "(`bwrap`) that works. Install it to have both in a box too."
 )
 _OUTSIDE = 20
 """Times that code may ask for what is not there, such as a file or a name, before it is ended."""

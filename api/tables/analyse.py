@@ -20,6 +20,8 @@ from api.tables.sql import Rows
 
 MAX_TRIES = 4
 """The first SELECT and three that repair it."""
+MAX_SQL_TOKENS = 1000
+"""Of one SELECT, unless the request says otherwise: a small model may find no end of it."""
 SCHEMA = {
     "type": "object",
     "properties": {"sql": {"type": "string"}},
@@ -63,7 +65,9 @@ async def analysed(
         dialect=dialect, tables=tables, question=asked.content, schema=json.dumps(SCHEMA)
     )
     messages = [replace(asked, content=task)]
-    held = replace(question, options=exact(question.options, SCHEMA))
+    options = exact(question.options, SCHEMA)
+    most = MAX_SQL_TOKENS if options.max_tokens is None else options.max_tokens
+    held = replace(question, options=replace(options, max_tokens=most), may_end_early=True)
     took: list[Done] = []
     sql: str | None = None
     reason = ""
@@ -78,12 +82,12 @@ async def analysed(
             break
         took.append(answer.done)
         try:
-            sql = _sql_in(answer) or sql
-            rows = await queries.run(sql or "", scope, limit)
+            sql = _sql_in(answer)
+            rows = await queries.run(sql, scope, limit)
         except (NoValue, QueryUnusable) as error:
             reason = error.detail if isinstance(error, QueryUnusable) else str(error)
         else:
-            told = await _told(answers, question, sql or "", rows)
+            told = await _told(answers, question, sql, rows)
             took += [told.done] if told else []
             why = None if told else "The rows do not fit into the model's context."
             return Analysed(told and told.message, why, sql, rows, len(took) - bool(told), (*took,))
@@ -98,6 +102,8 @@ async def analysed(
 
 def _sql_in(answer: Answer) -> str:
     """`NoValue` where there is none."""
+    if answer.done.finish_reason == "length":
+        raise NoValue("The query was cut off. Ask for more max_tokens.")
     value = read(answer.message)
     if not isinstance(value, dict) or not isinstance(value.get("sql"), str):
         raise NoValue("There is no member `sql` with a SELECT.")

@@ -35,6 +35,8 @@ SECONDS = 30.0
 """Of a child's own work; the time that models take to answer it does not count."""
 MEMORY_BYTES = 512 * 2**20
 """Of DuckDB's data, which it spills to no disk."""
+COUNT_SECONDS = 5.0
+"""Of it at most, to count the rows that are left out."""
 MAX_ANSWER_BYTES = 8 * 2**20
 CHILDREN = 4
 MOST_WAITING = 64
@@ -192,9 +194,10 @@ class _Talk:
         return said
 
     async def _left_out(self) -> int | None:
+        self._left = min(self._left, COUNT_SECONDS)
         try:
             counted = await self._receive()
-        except QueryUnusable:  # counting takes what is left of the time, and no more
+        except QueryUnusable:  # it takes longer, or more than it may have
             return None
         left_out: int | None = counted["left_out"]
         return left_out

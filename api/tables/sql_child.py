@@ -188,11 +188,11 @@ def _first(rows: "DuckDBPyRelation", limit: int, max_bytes: int) -> tuple[list[l
     found: list[list[Any]] = []
     size = 0
     for row in rows.limit(limit).iter_rows():
-        size += sum(len(one) for one in row if isinstance(one, str | bytes))
-        if size <= max_bytes:  # a text of a gigabyte is not written down to be measured
-            cells = [plain(value) for value in row]
+        cells = [plain(value) for value in row]
+        texts = sum(len(one) for one in cells if isinstance(one, str))
+        if texts <= max_bytes:  # a text of a gigabyte is not written down to be measured
             size += len(json.dumps(cells, ensure_ascii=False))
-        if size > max_bytes:
+        if max(size, texts) > max_bytes:
             if not found:
                 raise Refused(f"Its first row has more than {max_bytes // 2**20} MB.")
             return found, False

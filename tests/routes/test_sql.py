@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,17 @@ import duckdb
 import pytest
 
 from api.tables.shelf import Column, Contents
-from tests.service import Service, open_service
+from examples.clients.duckdb_functions import register
+from tests.fakes import FakeRuntime
+from tests.service import Service, listening_service, open_service
 from tests.tables.shop import Shop
 
 KEY = "the-first-admin"
-ROWS = "SELECT i AS id, 'review ' || (i % 2) AS review FROM range(1, 5) r(i)"
+ROWS = "SELECT i AS id, 'review ' || (i % 2) AS review, i % 2 AS stars FROM range(1, 5) r(i)"
+PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
+CURLS = re.findall(
+    r'curl "\$API(/sql|/analyze)" .*?<<\'JSON\'\n(.*?)\nJSON', PAGE.read_text(), re.DOTALL
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +41,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 async def _keep(service: Service, name: str) -> None:
     def fill(path: Path) -> Contents:
         duckdb.connect().execute(f"COPY ({ROWS}) TO '{path}'")
-        columns = [Column("id", "integer"), Column("review", "text")]
-        return Contents(columns, 4, [{"id": 1, "review": "review 1"}])
+        columns = [Column("id", "integer"), Column("review", "text"), Column("stars", "integer")]
+        return Contents(columns, 4, [{"id": 1, "review": "review 1", "stars": 1}])
 
     await service.app.state.services.tables.add(name, {"kind": "test"}, fill)
 
@@ -156,8 +163,11 @@ def test_a_question_becomes_a_query_and_its_rows_the_answer(service: Service) ->
     }
     first, second, last = service.runtime.history
     told = first.messages[-1].content
-    assert 'CREATE TABLE "Reviews" (id BIGINT, review VARCHAR); -- 4 rows; the first:' in told
-    assert '-- {"id": 1, "review": "review 1"}' in told
+    assert (
+        'CREATE TABLE "Reviews" (id BIGINT, review VARCHAR, stars BIGINT); -- 4 rows; the first:'
+        in told
+    )
+    assert '-- {"id": 1, "review": "review 1", "stars": 1}' in told
     assert first.options.json_schema is not None
     assert 'Referenced column "revue" not found' in second.messages[-1].content
     assert '["n"]\n[4]' in last.messages[-1].content
@@ -188,3 +198,30 @@ def test_what_a_misled_model_writes_is_not_run(service: Service, tmp_path: Path)
     assert "file system operations are disabled" in said["reason"]
     assert not target.exists()
     assert len(service.runtime.history) - count == 4
+
+
+@pytest.mark.parametrize(("path", "sent"), CURLS, ids=[path for path, _ in CURLS])
+def test_what_the_page_shows_is_answered(service: Service, path: str, sent: str) -> None:
+    if path == "/analyze":
+        service.runtime.will_answer(written("SELECT min(review) FROM reviews"), "Review 0.")
+    response = service.client.post(path, json=json.loads(sent))
+    assert response.status_code == 200, response.text
+    assert response.json()["rows"]
+
+
+def test_the_page_shows_both() -> None:
+    assert [path for path, _ in CURLS] == ["/sql", "/analyze"]
+
+
+def test_a_duckdb_of_one_s_own_asks_too(tmp_path: Path) -> None:
+    runtime = FakeRuntime(lambda messages: json.dumps(messages[-1].content))
+    with listening_service(tmp_path, runtime) as (port, _), duckdb.connect() as connection:
+        register(connection, f"http://127.0.0.1:{port}")
+        query = """SELECT llm_chat('demo', t), len(llm_embed('all-minilm-l6-v2-int8', t)),
+                llm_json('demo', t, '{"type": "string"}')->>'$'
+            FROM (VALUES ('a'), ('b'), ('a'), (NULL)) v(t)"""
+        rows = connection.execute(query).fetchall()
+        assert rows == [('"a"', 64, "a"), ('"b"', 64, "b"), ('"a"', 64, "a"), (None, None, None)]
+        assert len(runtime.history) == 4
+        with pytest.raises(duckdb.Error, match="404"):
+            connection.execute("SELECT llm_chat('none', 'x')")
