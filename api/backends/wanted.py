@@ -90,7 +90,7 @@ def _require_launchable(old: BackEnd, wanted: Change) -> None:
 def named(back_end: BackEnd, name: str, named: Named) -> RemoteModel:
     """A model of a back end as it is said to be; `errors.InvalidOption` for what it cannot be."""
     dialect = dialect_of(back_end)
-    usual = {"chat", "json_schema"} | ({"tools"} if dialect.tools == "native" else set())
+    usual = {"chat", "json_schema"} | ({"tools"} if _takes_tools(back_end, dialect) else set())
     abilities = frozenset(usual) if named.capabilities is None else named.capabilities
     if unknown := sorted(abilities - ABILITIES):
         raise InvalidOption(
@@ -122,6 +122,13 @@ def dialect_of(back_end: BackEnd) -> Dialect:
     if "clamp" in known:
         known["clamp"] = {name: tuple(bounds) for name, bounds in known["clamp"].items()}
     return replace(PROVIDERS[back_end.provider].dialect, **known)
+
+
+def _takes_tools(back_end: BackEnd, dialect: Dialect) -> bool:
+    """Whether functions go over its wire; vLLM reads calls only by a parser that it is told."""
+    launch = back_end.launch
+    lacks_parser = launch is not None and "tool_call_parser" not in launch.arguments
+    return dialect.tools == "native" and not lacks_parser
 
 
 def _provider(name: str) -> Provider:

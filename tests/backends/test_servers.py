@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import psutil
 import pytest
 from starlette.testclient import TestClient
 
+from api.backends import BackEnd, Named
 from api.backends.launch import Launch, Places, command
 from api.backends.server import MOST_DEATHS, Server
+from api.backends.wanted import named
 from api.errors import DeviceInUse, InvalidOption, Unavailable
 from api.runtime.training import Training
 from tests.finetune.jobs import wait_for
@@ -173,8 +176,11 @@ def test_one_is_there_again_after_a_restart_and_gives_its_memory_back(tmp_path: 
         assert client.portal
         client.portal.call(services.back_ends.start)
         reached(client, "cellar", "ready")
-        assert asked(client, "ada").json()["message"] == "Hello there !"
-        client.portal.call(services.runtime.release_memory, "cpu")
+        with ThreadPoolExecutor() as others:
+            answer = others.submit(asked, client, "ada", "slow slow slow end")
+            wait_for(lambda: client.get("/backends/cellar").json()["running"] == 1)
+            client.portal.call(services.runtime.release_memory, "cpu")
+        assert answer.result().json()["message"] == "slow slow slow end !"  # it ended as it began
         assert processes("Parrot") == []
         assert client.get("/readyz").status_code == 200
         assert client.get("/backends/cellar").json()["server"]["state"] == "stopped"
@@ -192,6 +198,18 @@ async def test_none_is_started_where_a_job_trains(tmp_path: Path) -> None:
     with pytest.raises(DeviceInUse):
         server.address()
     assert server.seen().state == "stopped"
+
+
+@pytest.mark.anyio
+async def test_one_that_loads_for_too_long_is_ended(tmp_path: Path) -> None:
+    launch = Launch("custom", "odd:StartsLate", start_seconds=0.5)
+    server = Server("cellar", launch, Places(tmp_path, tmp_path, tmp_path / "data", CLASSES))
+    server.start()
+    while server.seen().state != "waiting":
+        await asyncio.sleep(0.05)
+    assert "was not ready within 0.5 seconds; raise server.start_seconds" in server.seen().why
+    assert processes("StartsLate") == []
+    await server.stop()
 
 
 @pytest.mark.anyio
@@ -293,6 +311,12 @@ def test_vllm_is_told_what_stands_in_engine_and_its_key_in_the_environment(
     )
     assert env["VLLM_API_KEY"] == "of one start"
     tools = Launch("vllm", "tiny", arguments={"tool_call_parser": "hermes"})
+    for launched, can in (
+        (launch, {"chat", "json_schema"}),
+        (tools, {"chat", "json_schema", "tools"}),
+    ):
+        back_end = BackEnd("fast", "vllm", "", launch=launched)
+        assert named(back_end, "ada", Named("tiny")).capabilities == can
     assert command(tools, places, 1, "")[0][-3:] == [
         "--tool-call-parser",
         "hermes",

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Parrot:
-    """Says what was said, word by word."""
+    """Says what was said, word by word; some words are slow."""
 
     stuck_seconds = 0.5
 
@@ -21,6 +21,7 @@ class Parrot:
         """In pieces."""
         for message in messages:
             for word in message["content"].split():
+                time.sleep(0.3 * (word == "slow"))
                 yield f"{word} "
         yield self.ending if temperature is None else str(temperature)
 
@@ -32,6 +33,14 @@ class Odd(Parrot):
         """As a text, as pieces, or as it must not be."""
         does = WRONG.get(messages[-1]["content"])
         return does() if does else f"{messages[-1]['content']} {sorted(options)}"
+
+
+class StartsLate(Parrot):
+    """Loads for longer than anybody waits."""
+
+    def init(self, ending: str = "") -> None:
+        """For long."""
+        time.sleep(600)
 
 
 class NeverStarts(Parrot):
