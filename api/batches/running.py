@@ -4,18 +4,17 @@ Whatever ends it before, another one goes on from its directory: no row is writt
 """
 
 import contextlib
-import itertools
+import functools
 import logging
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import anyio
 from anyio.to_thread import run_sync
 
 from api import faults
 from api.batches import rows
+from api.batches.asking import Asking
 from api.batches.cards import Cards
 from api.batches.outcomes import ERRORS, OUTPUT, Outcomes, Part
 from api.batches.values import Answer, Ask, Batch, Counts, Fault, Row, Status, fault_of
@@ -28,15 +27,6 @@ INPUT = "input.jsonl"
 UNFINISHED: frozenset[Status] = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 ENDS: dict[Status, Status] = {"finalizing": "completed", "cancelling": "cancelled"}
 """What a batch of that status ends as, whatever came of its rows."""
-STOPPED = frozenset({401, 403})
-"""Answers that every other row would get too: the key does not open any more, or may not ask any more."""
-UNAVAILABLE = 503
-AGAIN = frozenset({429, UNAVAILABLE})
-"""Answers that are others later."""
-RETRY_SECONDS = 5.0
-MOST_RETRY_SECONDS = 60.0
-MOST_ASIDE = 20
-"""Rows of a batch that let others go before; beyond, nothing is answered, it seems, and each waits in its place."""
 EXPIRED = "This request could not be executed before the completion window expired."
 
 
@@ -49,17 +39,13 @@ class Running:
         self._cards = cards
         self._files = files
         self._ask = ask
-        self._rows_at_once = rows_at_once
-        self._scope = anyio.CancelScope()
-        self._reading, self._writing = anyio.Lock(), anyio.Lock()
-        self._aside: deque[tuple[float, Row, int]] = deque()
-        """Rows that are asked again when no other is left: from when on, and how often they were asked."""
+        self._asking = Asking(rows_at_once)
         self._fault: Fault | None = None
         self.outcomes: Outcomes | None = None
 
     def interrupt(self) -> None:
         """Ask no more rows: the batch is cancelled."""
-        self._scope.cancel()
+        self._asking.interrupt()
 
     async def to_end(self) -> Batch:
         """From wherever it stands; the batch as it ended."""
@@ -108,68 +94,22 @@ class Running:
         except NotFound as error:
             self._fault = Fault("input_file_missing", error.detail, "input_file_id")
             return "failed"
-        self._scope.deadline = anyio.current_time() + batch.seconds_left
-        with (
-            self._scope,
-            contextlib.closing(rows.read(path, batch.endpoint, self.outcomes.done)) as left,
-        ):
-            async with anyio.create_task_group() as group:
-                for _ in range(self._rows_at_once):
-                    group.start_soon(self._work, batch, left)
-        if self._fault:
+        ask = functools.partial(self._ask, batch.key, batch.endpoint)
+        with contextlib.closing(rows.read(path, batch.endpoint, self.outcomes.done)) as left:
+            is_whole = await self._asking.all(left, ask, self._keep, seconds=batch.seconds_left)
+        if self._asking.stopped:
+            self._fault = fault_of(self._asking.stopped)
             return "failed"
-        if not self._scope.cancelled_caught:
+        if is_whole:
             await self._cards.change(self._id, {"in_progress"}, lambda one: one.at("finalizing"))
         elif batch.seconds_left <= 0:
             await run_sync(self._give_up, rows.read(path, batch.endpoint, self.outcomes.done))
         return "expired"
 
-    async def _work(self, batch: Batch, left: Iterator[Row]) -> None:
-        """Ask one row after the other, beside others who do the same."""
+    async def _keep(self, row: Row, answer: Answer) -> None:
         assert self.outcomes  # noqa: S101  opened by `to_end`
-        while turn := await self._next(left):
-            row, tries = turn
-            answer = await self._answered(batch, row, tries)
-            if answer is None:
-                continue
-            if answer.status in STOPPED:
-                self._fault = fault_of(answer)
-                self._scope.cancel()
-                return
-            async with self._writing:
-                await run_sync(self.outcomes.add, row, answer)
-            faults.point("batch_row_written")
-
-    async def _next(self, left: Iterator[Row]) -> tuple[Row, int] | None:
-        """A row, and how often it was asked in vain: of those that were put aside when no other is left."""
-        async with self._reading:
-            row: Row | None = await run_sync(next, left, None)
-        if row is not None:
-            return row, 0
-        if not self._aside:
-            return None
-        at, row, tries = self._aside.popleft()
-        await anyio.sleep_until(at)
-        return row, tries
-
-    async def _answered(self, batch: Batch, row: Row, tries: int) -> Answer | None:
-        """The answer; what is refused for now is asked again. None where it was put aside until others are asked, for
-        one that cannot be answered for long would hold their place.
-        """
-        for tried in itertools.count(tries + 1):
-            answer = await self._ask(batch.key, batch.endpoint, row.body)
-            if answer.status not in AGAIN:
-                break
-            later = answer.retry_after_seconds
-            later = RETRY_SECONDS if later is None else later
-            if answer.status == UNAVAILABLE:  # nobody knows when, where 429 does
-                later *= tried
-            later = min(later, MOST_RETRY_SECONDS)
-            if answer.status == UNAVAILABLE and len(self._aside) < MOST_ASIDE:
-                self._aside.append((anyio.current_time() + later, row, tried))
-                return None
-            await anyio.sleep(later)
-        return answer
+        await run_sync(self.outcomes.add, row, answer)
+        faults.point("batch_row_written")
 
     def _give_up(self, left: Iterator[Row]) -> None:
         assert self.outcomes  # noqa: S101  opened by `to_end`

@@ -8,7 +8,8 @@ import pytest
 
 from api.batches.batches import MOST_A_KEY, Batches, Wanted
 from api.batches.cards import Cards
-from api.batches.runner import AT_ONCE, BatchRunner
+from api.batches.line import AT_ONCE
+from api.batches.runner import BatchRunner
 from api.batches.values import Answer, Ask, Batch
 from api.data_folder.shelf import Shelf
 from api.datasets.opening import open_datasets
@@ -124,7 +125,7 @@ async def test_a_batch_that_breaks_off_is_brought_on_again(
 async def test_rows_that_cannot_be_answered_for_now_let_others_go_before(
     tmp_path: Path, files: Files, runner: BatchRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.batches.running.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("api.batches.asking.RETRY_SECONDS", 0.01)
     ready = False
 
     async def ask(key: str, path: str, body: bytes) -> Answer:
