@@ -54,6 +54,7 @@ from api.routes.original import (
     keys,
     model_changes,
     models,
+    predict,
     reports,
     retrieval,
     shared,
@@ -175,6 +176,7 @@ def create_app(
             sweeps,
             sql,
             tables,
+            predict,
             retrieval,  # before the evaluations, whose ids would take its path
             evaluations,
             backends,
@@ -237,6 +239,7 @@ async def _open(
         await prepare(services)
         services.queries.sql.start(ask)
         services.batches.start(lambda workspace: services.of(workspace).files, ask)
+        services.predictions.start(lambda workspace: services.of(workspace).tables, ask)
     except ApiError as error:
         readiness.opening, readiness.has_failed = error.detail, True
         LOGGER.error("not ready: %s", error.detail)

@@ -216,6 +216,7 @@ def _cards(services: Services) -> list[Finding]:
         *(("file", id) for id in services.files.unreadable()),
         *(("batch", id) for id in services.batches.unreadable()),
         *(("table", id) for id in services.tables.unreadable()),
+        *(("prediction", id) for id in services.predictions.unreadable()),
     ]
     return [
         Finding(

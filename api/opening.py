@@ -57,7 +57,13 @@ from api.store.folders import open_folders
 from api.structured.sandbox import Sandbox
 from api.sweeps.opening import open_sweeps
 from api.tables.databases import Databases
-from api.tables.opening import open_databases, open_tables
+from api.tables.opening import (
+    open_databases,
+    open_prediction_runner,
+    open_predictions,
+    open_tables,
+)
+from api.tables.predictions import PredictionRunner
 from api.tables.queries import Queries
 from api.tables.sql import Sql
 from api.vector_stores.attaching import Attaching
@@ -140,6 +146,8 @@ async def services_over(
     sql = Sql(shutil.which("bwrap"))
     databases = open_databases(settings)
     stack.callback(databases.close)
+    predicting = await anyio.to_thread.run_sync(open_prediction_runner, settings, databases)
+    stack.push_async_callback(predicting.close)
     once = Once(
         settings,
         workspaces,
@@ -161,6 +169,7 @@ async def services_over(
         Expiry(),
         sandbox,
         databases,
+        predicting,
         sql,
     )
     services = await anyio.to_thread.run_sync(once.services_of, WORKSPACE)
@@ -199,6 +208,7 @@ class Once:
     expiry: Expiry
     sandbox: Sandbox
     databases: Databases
+    predicting: PredictionRunner
     sql: Sql
 
     def services_of(self, workspace: str, first: Services | None = None) -> Services:
@@ -208,6 +218,7 @@ class Once:
         bases = BaseModels(settings.base_models_dir, store.models)
         datasets = open_datasets(settings, bases, id)
         files = open_files(settings, datasets, id)
+        tables = open_tables(settings, id)
         jobs_folder = self.folders.jobs
         submitter = open_submitter(
             settings, store, runtime, bases, self.runner, jobs_folder, datasets
@@ -221,7 +232,6 @@ class Once:
             settings.default_base_model,
             first.models if first else None,
         )
-        tables = open_tables(settings, id)
         answers = open_answers(settings, store, runtime, index, models, bundled)
         return Services(
             workspace=id,
@@ -271,6 +281,7 @@ class Once:
             job_files=JobFiles(store, settings.jobs_dir),
             sweeps=open_sweeps(settings, store, runtime, jobs, id),
             tables=tables,
+            predictions=open_predictions(settings, tables, self.predicting, id),
             databases=self.databases,
             queries=Queries(self.sql, tables, self.databases, id),
         )

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from api.structured.sandbox import Sandbox
     from api.sweeps.sweeps import Sweeps
     from api.tables.databases import Databases
+    from api.tables.predictions import Predictions
     from api.tables.queries import Queries
     from api.tables.shelf import Tables
     from api.vector_stores.stores import VectorStores
@@ -88,6 +89,7 @@ class Services:
     sweeps: Sweeps
     tables: Tables
     databases: Databases
+    predictions: Predictions
     queries: Queries
 
     def of(self, workspace: str) -> Services:

@@ -25,7 +25,12 @@ OWNERS = {
     "pypdfium2": ("api/documents/",),
     "lxml": ("api/documents/reading/",),
     "openpyxl": ("api/documents/reading/xlsx.py",),
-    "duckdb": ("api/tables/reading_child.py", "api/tables/sql_child.py"),
+    "duckdb": (
+        "api/tables/duck.py",
+        "api/tables/reading_child.py",
+        "api/tables/rows_child.py",
+        "api/tables/sql_child.py",
+    ),
     "pyarrow": ("api/tables/sql_child.py", "finetune/"),
     "markdown_it": ("api/documents/reading/markdown.py",),
     "charset_normalizer": ("api/documents/reading/decoding.py",),

@@ -3,6 +3,7 @@
 from api.batches.batches import Batches
 from api.batches.cards import Cards
 from api.batches.runner import BatchRunner
+from api.batches.values import from_card
 from api.data_folder.shelf import Shelf
 from api.files.files import Files
 from api.names import WORKSPACE
@@ -13,7 +14,7 @@ def open_batch_runner(settings: Settings) -> BatchRunner:
     """What brings the batches of all workspaces on; what a dead process left half made is removed."""
     shelf = _shelf(settings)
     shelf.sweep()
-    return BatchRunner(Cards(shelf), settings.parallel_requests)
+    return BatchRunner(Cards(shelf, from_card), settings.parallel_requests)
 
 
 def open_batches(

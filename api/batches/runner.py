@@ -22,7 +22,7 @@ class BatchRunner:
     """Which batches are on their way. Belongs to one event loop."""
 
     def __init__(
-        self, cards: Cards, rows_at_once: int, *, retry_seconds: float = RETRY_SECONDS
+        self, cards: Cards[Batch], rows_at_once: int, *, retry_seconds: float = RETRY_SECONDS
     ) -> None:
         """`rows_at_once` are those of each batch."""
         self.cards = cards

@@ -33,7 +33,9 @@ EXPIRED = "This request could not be executed before the completion window expir
 class Running:
     """A batch that is brought to its end."""
 
-    def __init__(self, id: str, cards: Cards, files: Files, ask: Ask, rows_at_once: int) -> None:
+    def __init__(
+        self, id: str, cards: Cards[Batch], files: Files, ask: Ask, rows_at_once: int
+    ) -> None:
         """`files` are those of its workspace."""
         self._id = id
         self._cards = cards

@@ -11,7 +11,7 @@ from finetune.job.locks import take
 
 FolderName = Literal["documents", "jobs", "models"]
 """The folders that the database describes."""
-SHELVES = ("batches", "datasets", "evaluations", "files", "sweeps", "tables")
+SHELVES = ("batches", "datasets", "evaluations", "files", "predictions", "sweeps", "tables")
 """The folders of things that describe themselves (`shelf.py`)."""
 OWN_FOLDERS = (
     *get_args(FolderName),

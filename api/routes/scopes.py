@@ -47,6 +47,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "/evaluations": "use",
     "/tables": "use",
     "/databases": "use",
+    "/predict": "use",
     "/mcp": "use",
     "/v1/vector_stores": "use",
     "/v1": "use",

@@ -61,6 +61,11 @@ class DataFolders(BaseSettings):
         return self.data_dir / "tables"
 
     @property
+    def predictions_dir(self) -> Path:
+        """Predictions, a directory each."""
+        return self.data_dir / "predictions"
+
+    @property
     def uploads_dir(self) -> Path:
         """Files that are being received; half ones are removed at every start."""
         return self.data_dir / "uploads"

@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from api.tables.duck import first_line, opened, sql_name, sql_text, written
 from api.tables.spool import MOST_CELLS, MOST_COLUMNS, Spool
 from api.tables.types import CANDIDATES, TOLD, TYPES, Type, cast, is_one, of_duckdb
 from api.tables.workbook import open_sheet
@@ -25,11 +26,6 @@ from finetune.data.jsonl import open_json, open_jsonl
 from finetune.data.reading import REPORTED_ROWS, bad_rows
 from finetune.data.sniff import sniff
 
-SHOWN_ROWS = 3
-SHOWN_CHARACTERS = 1000
-"""Of a text among the first rows."""
-MEMORY = "1GB"
-SPILLED = "8GB"
 ZIP = b"PK\x03\x04"
 _LONGEST_LINE = 2**28
 """More than the readers let through."""
@@ -48,7 +44,7 @@ def main() -> int:
 def answered(request: Mapping[str, Any]) -> dict[str, Any]:
     """What the file is, once the target is written; or why it is none."""
     try:
-        with contextlib.closing(_opened(Path(request["target"]).parent)) as database:
+        with contextlib.closing(opened(Path(request["target"]).parent)) as database:
             return _read(database, request)
     except DatasetError as error:
         return {
@@ -61,27 +57,10 @@ def answered(request: Mapping[str, Any]) -> dict[str, Any]:
     except duckdb.Error as error:
         if "No space left" in str(error):
             return {"errno": errno.ENOSPC}
-        detail = f"The file cannot be read: {_first(error)}"
+        detail = f"The file cannot be read: {first_line(error)}"
         return {"refused": "no_dataset", "detail": detail, "where": "file"}
     except OSError as error:
         return {"errno": error.errno}
-
-
-def _opened(folder: Path) -> duckdb.DuckDBPyConnection:
-    """Works in memory, and spills into the folder."""
-    database = duckdb.connect(
-        config={
-            "memory_limit": MEMORY,
-            "threads": 2,
-            "temp_directory": str(folder / "spilled"),
-            "max_temp_directory_size": SPILLED,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "allow_community_extensions": False,
-        }
-    )
-    database.execute("SET TimeZone = 'UTC'")
-    return database
 
 
 def _read(database: duckdb.DuckDBPyConnection, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +80,7 @@ def _read(database: duckdb.DuckDBPyConnection, request: Mapping[str, Any]) -> di
         else:
             opened = open_json if sniffed.format == "json" else open_jsonl
             table = opened(source, sniffed.encoding)
-    spool.fill(table.columns, table.rows, are_cells=are_cells)
+    spool.fill(request.get("columns", table.columns), table.rows, are_cells=are_cells)
     if not spool.columns:
         raise DatasetError("empty", "The file has no columns.")
     return _of_spool(database, spool, request["types"], target) | {"format": table.format}
@@ -114,7 +93,7 @@ def _of_spool(
     _require_known(wanted, names)
     members = ", ".join(["r: 'BIGINT'", *(f"c{place}: 'VARCHAR'" for place in range(len(names)))])
     rows = (
-        f"read_json({_text(str(spool.path))}, format='newline_delimited', columns={{{members}}}, "
+        f"read_json({sql_text(str(spool.path))}, format='newline_delimited', columns={{{members}}}, "
         f"maximum_object_size={_LONGEST_LINE})"
     )
     types = [
@@ -123,10 +102,10 @@ def _of_spool(
     ]
     _require_cells(database, rows, names, types, wanted)
     columns = [
-        f"{cast(f'c{place}', type)} AS {_name(name)}"
+        f"{cast(f'c{place}', type)} AS {sql_name(name)}"
         for place, (name, type) in enumerate(zip(names, types, strict=True))
     ]
-    return _written(database, f"SELECT {', '.join(columns)} FROM {rows}", names, types, target)
+    return written(database, f"SELECT {', '.join(columns)} FROM {rows}", names, types, target)
 
 
 def _types(database: duckdb.DuckDBPyConnection, spool: Spool, rows: str) -> list[Type]:
@@ -177,7 +156,7 @@ def _of_parquet(
     database: duckdb.DuckDBPyConnection, source: Path, request: Mapping[str, Any]
 ) -> dict[str, Any]:
     wanted: Mapping[str, Type] = request["types"]
-    rows = f"read_parquet({_text(str(source))})"
+    rows = f"read_parquet({sql_text(str(source))})"
     described = database.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()
     names = [str(one[0]) for one in described]
     _require_known(wanted, names)
@@ -188,14 +167,14 @@ def _of_parquet(
         raise DatasetError("too_many", f"More than {MOST_COLUMNS} columns or {MOST_CELLS:,} cells.")
     types = [wanted.get(str(one[0])) or of_duckdb(str(one[1])) for one in described]
     columns = [
-        f"{_of_value(_name(name), str(one[1]), type)} AS {_name(name)}"
+        f"{_of_value(sql_name(name), str(one[1]), type)} AS {sql_name(name)}"
         for name, one, type in zip(names, described, types, strict=True)
     ]
     select = f"SELECT {', '.join(columns)} FROM {rows}"
     try:
-        return _written(database, select, names, types, request["target"])
+        return written(database, select, names, types, request["target"])
     except duckdb.ConversionException as error:
-        raise Unheeded("header", f"{_first(error)}. Leave its type out.") from error
+        raise Unheeded("header", f"{first_line(error)}. Leave its type out.") from error
 
 
 def _of_value(column: str, has: str, type: Type) -> str:
@@ -208,30 +187,6 @@ def _of_value(column: str, has: str, type: Type) -> str:
     return f"CAST(to_json({column}) AS VARCHAR)" if is_nested else f"CAST({column} AS VARCHAR)"
 
 
-def _written(
-    database: duckdb.DuckDBPyConnection,
-    select: str,
-    names: Sequence[str],
-    types: Sequence[Type],
-    target: str,
-) -> dict[str, Any]:
-    database.execute(f"COPY ({select}) TO {_text(target)} (FORMAT parquet, COMPRESSION zstd)")
-    rows = f"read_parquet({_text(target)})"
-    (count,) = database.execute(f"SELECT count(*) FROM {rows}").fetchone() or (0,)
-    shown = database.execute(f"SELECT * FROM {rows} LIMIT {SHOWN_ROWS}").fetchall()
-    return {
-        "columns": [{"name": name, "type": type} for name, type in zip(names, types, strict=True)],
-        "rows": count,
-        "first_rows": [dict(zip(names, map(_plain, row), strict=True)) for row in shown],
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return value[:SHOWN_CHARACTERS]
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
-
-
 def _require_known(wanted: Mapping[str, Type], names: Sequence[str]) -> None:
     for name, type in wanted.items():
         if name not in names:
@@ -239,20 +194,6 @@ def _require_known(wanted: Mapping[str, Type], names: Sequence[str]) -> None:
             raise Unheeded("header", f"There is no column {name[:40]!r}. Columns: {known}.")
         if type not in TYPES:
             raise Unheeded("header", f"{type[:40]!r} is no type. Types: {', '.join(TYPES)}.")
-
-
-def _text(text: str) -> str:
-    """A text as SQL has it."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _name(name: str) -> str:
-    """A name as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:300]
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ class Tables:
         """
         require_name(name)
         if not replaces:
-            await run_sync(self._require_free, name)
+            await run_sync(self.require_free, name)
         id = self._shelf.new_id()
         with self._shelf.growing(id) as folder:
             contents = await run_sync(fill, folder / ROWS)
@@ -103,17 +103,18 @@ class Tables:
     def _place(self, folder: Path, id: str, card: Mapping[str, Any], replaces: bool) -> None:
         before = [one for one in self.all_versions() if one.key == card["name"].lower()]
         if before and not replaces:
-            self._require_free(card["name"])
+            self.require_free(card["name"])
         self._shelf.place(folder, id, card)
         faults.point("table_placed")
         for one in before:
             self._shelf.remove(one.id)
 
-    def _require_free(self, name: str) -> None:
+    def require_free(self, name: str, where: str = "name") -> None:
+        """`errors.NameTaken` where a table has the name; blocking."""
         if any(one.key == name.lower() for one in self.all()):
             raise NameTaken(
                 f"There is a table {name!r}. Take another name, delete it first, or send `replace=true`.",
-                where="name",
+                where=where,
             )
 
     def find(self, name: str) -> Table:

@@ -10,7 +10,7 @@ from api.batches.batches import MOST_A_KEY, Batches, Wanted
 from api.batches.cards import Cards
 from api.batches.line import AT_ONCE
 from api.batches.runner import BatchRunner
-from api.batches.values import Answer, Ask, Batch
+from api.batches.values import Answer, Ask, Batch, from_card
 from api.data_folder.shelf import Shelf
 from api.datasets.opening import open_datasets
 from api.datasets.receiving import Upload
@@ -38,7 +38,7 @@ async def files(tmp_path: Path) -> AsyncIterator[Files]:
 @pytest.fixture
 async def runner(tmp_path: Path) -> AsyncIterator[BatchRunner]:
     shelf = Shelf(tmp_path / "batches", "batch", "batch")
-    runner = BatchRunner(Cards(shelf), rows_at_once=2, retry_seconds=0.01)
+    runner = BatchRunner(Cards(shelf, from_card), rows_at_once=2, retry_seconds=0.01)
     yield runner
     await runner.close()
 

@@ -64,6 +64,7 @@ MADE_UP = {
     "batch": "batch_0123456789abcdef",
     "file_batch": "vsfb_0123456789abcdef",
     "table": "tb_0123456789abcdef",
+    "prediction": "pr_0123456789abcdef",
 }
 """Of each kind of thing one that nobody has."""
 
@@ -76,6 +77,7 @@ SHELVES = {
     "upload": ("files", "upload", "upload"),
     "batch": ("batches", "batch", "batch"),
     "table": ("tables", "tb", "table"),
+    "prediction": ("predictions", "pr", "prediction"),
 }
 CARDS = {
     "table": {
@@ -190,6 +192,7 @@ def searching(store: str) -> dict[str, Any]:
 ASKED = {"user_prompt": "Where?", "model_name": DEMO}
 TURN = [{"role": "user", "content": "Where?"}]
 MESSAGE = {"model": DEMO, "max_tokens": 9, "messages": TURN}
+COLUMNS = {"input": "name", "into": "said"}
 SWEPT = {"model_name": "swept", "parameters": {"seed": [1, 2]}, "method": "grid"}
 
 CASES: dict[str, tuple[Case, ...]] = {
@@ -358,6 +361,16 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /tables": (query("table", "GET", "/tables", "after"),),
     "GET /tables/{name}": (of("table", "GET", "/tables/{}"),),
     "DELETE /tables/{name}": (of("table", "DELETE", "/tables/{}"),),
+    "POST /predict": (
+        body("table", "/predict", "table", model_name=DEMO, **COLUMNS),
+        body("model", "/predict", "model_name", table="zoo", **COLUMNS),
+    ),
+    "GET /predict": (query("prediction", "GET", "/predict", "after"),),
+    "GET /predict/{id}": (of("prediction", "GET", "/predict/{}"),),
+    "GET /predict/{id}/log": (of("prediction", "GET", "/predict/{}/log"),),
+    "POST /predict/{id}/cancel": (of("prediction", "POST", "/predict/{}/cancel"),),
+    "POST /predict/{id}/resume": (of("prediction", "POST", "/predict/{}/resume"),),
+    "DELETE /predict/{id}": (of("prediction", "DELETE", "/predict/{}"),),
     "POST /v1/batches": (
         body(
             "sent",
@@ -677,6 +690,7 @@ def test_lists_and_searches_over_all_find_nothing_of_another_workspace(
         "/jobs",
         "/datasets",
         "/tables",
+        "/predict",
         "/sweeps",
         "/evaluations",
         "/evaluations/retrieval",

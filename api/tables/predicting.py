@@ -1,0 +1,225 @@
+"""One prediction on its way to its end: its rows are asked several at a time, and what comes of each is kept as a line.
+
+Whatever ends it before, another one goes on from its directory: no row that was kept is asked again, and none is lost.
+"""
+
+import contextlib
+import functools
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from anyio.to_thread import run_sync
+
+from api import faults
+from api.batches.asking import Asking
+from api.batches.cards import Cards
+from api.batches.values import Answer, Ask, Row
+from api.errors import NotFound, Unusable
+from api.tables.asked import Prompt, prompt_of, request_for, type_of, value_of
+from api.tables.databases import Database
+from api.tables.kept import OUTPUT, Kept
+from api.tables.prediction import Prediction, Status
+from api.tables.rows import Cells, count_rows, join_outcomes, read_rows
+from api.tables.shelf import ROWS, Column, Table, Tables
+from api.tables.target import Target
+
+ENDPOINT = "/v1/chat/completions"
+STOPPED = frozenset({401, 403, 404})
+"""Answers that every other row would get too: of the key, or because the model is gone."""
+SECONDS_A_WRITE = 1.0
+EMPTY = Answer(422, "", b'{"error": {"message": "The input is empty."}}')
+
+
+class Predicting:
+    """A prediction that is brought to its end."""
+
+    def __init__(
+        self,
+        id: str,
+        cards: Cards[Prediction],
+        tables: Tables,
+        database: Database | None,
+        ask: Ask,
+        rows_at_once: int,
+    ) -> None:
+        """`tables` are those of its workspace, `database` the one whose column is filled."""
+        self._id = id
+        self._cards = cards
+        self._tables = tables
+        self._database = database
+        self._ask = ask
+        self._asking = Asking(rows_at_once, STOPPED)
+        self._target: Target | None = None
+        self._wrote_at = 0.0
+        self.kept: Kept | None = None
+        self.begun: tuple[float, int] = (time.monotonic(), 0)
+        """When it went on, and how many rows were done then."""
+
+    def interrupt(self) -> None:
+        """Ask no more rows: the prediction is cancelled."""
+        self._asking.interrupt()
+
+    async def to_end(self) -> str:
+        """From wherever it stands; what it ended as."""
+        prediction = await self._cards.change(self._id, {"queued"}, lambda one: one.at("running"))
+        if prediction.status == "cancelling":
+            return (await self._ended("cancelled")).status
+        folder = await run_sync(self._cards.folder, self._id)
+        self.kept = await run_sync(Kept, folder)
+        try:
+            with contextlib.closing(self.kept):
+                ended = await self._whole(prediction, folder)
+                self.kept.log(
+                    f"{ended.status}: {ended.completed} rows have a value, {ended.failed} have none."
+                )
+        except (NotFound, Unusable) as error:  # of its table, which is gone or is another one
+            self.kept.log(f"failed: {error.detail}")
+            ended = await self._ended("failed", reason=error.detail)
+        return ended.status
+
+    async def _whole(self, prediction: Prediction, folder: Path) -> Prediction:
+        assert self.kept  # noqa: S101  opened by `to_end`
+        if self._database:
+            self._target = await run_sync(
+                Target, self._database, prediction.source.table, prediction.into
+            )
+            await run_sync(self.kept.apply, self._target.write)
+        prediction = await self._counted(prediction, folder)
+        self.begun = (time.monotonic(), len(self.kept.done))
+        with contextlib.closing(self._left(prediction, folder)) as left:
+            is_whole = await self._asking.all(
+                left, functools.partial(self._asked, prediction), self._keeping(prediction)
+            )
+        if self._target:
+            await run_sync(self.kept.apply, self._target.write)
+        if self._asking.stopped:
+            return await self._ended("failed", reason=_message(self._asking.stopped))
+        if not is_whole:
+            return await self._ended("cancelled")
+        if self._target is None:
+            prediction = await self._placed(prediction, folder)
+        return await self._ended("succeeded", result=prediction.result, notice=prediction.notice)
+
+    async def _counted(self, prediction: Prediction, folder: Path) -> Prediction:
+        """With how many rows it asks."""
+        if prediction.total is not None:
+            return prediction
+        if self._target:
+            count = await run_sync(self._target.count)
+        else:
+            count = await run_sync(lambda: count_rows(folder / ROWS, empty=empty(prediction)))
+        total = count if prediction.limit is None else min(count, prediction.limit)
+        return await self._cards.change(
+            self._id, {"running", "cancelling"}, lambda one: replace(one, total=total)
+        )
+
+    def _left(self, prediction: Prediction, folder: Path) -> Iterator[Row]:
+        """The requests of the rows that are not done."""
+        assert self.kept  # noqa: S101  opened by `to_end`
+        total, done = prediction.total or 0, set(self.kept.done)
+        left = total - len(done)
+        prompt, rows = rows_of(prediction, folder, self._target)
+        for key, cells in rows:
+            if left <= 0:
+                return
+            if key not in done:
+                left -= 1
+                text = prompt.of(cells)
+                yield Row(key, request_for(text, prediction.wanted) if text.strip() else b"")
+
+    async def _asked(self, prediction: Prediction, body: bytes) -> Answer:
+        return await self._ask(prediction.key, ENDPOINT, body) if body else EMPTY
+
+    def _keeping(self, prediction: Prediction) -> Any:
+        return functools.partial(self._keep, prediction.wanted["response_schema"])
+
+    async def _keep(self, schema: dict[str, Any] | None, row: Row, answer: Answer) -> None:
+        await run_sync(self._kept, schema, row, answer)
+
+    def _kept(self, schema: dict[str, Any] | None, row: Row, answer: Answer) -> None:
+        assert self.kept  # noqa: S101  opened by `to_end`
+        value, why = (
+            (None, _message(answer)) if answer.is_refused else value_of(answer.body, schema)
+        )
+        if value is None:
+            self.kept.refuse(row.custom_id, why or "")
+        else:
+            self.kept.add(row.custom_id, value)
+        if self._target and time.monotonic() - self._wrote_at > SECONDS_A_WRITE:
+            self.kept.sync()
+            self.kept.apply(self._target.write)
+            self._wrote_at = time.monotonic()
+
+    async def _placed(self, prediction: Prediction, folder: Path) -> Prediction:
+        """With the table that the rows come to: once, whenever the process dies."""
+        if made := await run_sync(self._made_before):
+            return replace(prediction, result=made.name)
+        source = prediction.source
+        has = next((one for one in source.columns if one.name == prediction.into), None)
+        into = has or Column(prediction.into, type_of(prediction.wanted["response_schema"]))
+        fill = functools.partial(
+            join_outcomes, folder / ROWS, source.columns, into, folder / OUTPUT
+        )
+        told = {"kind": "prediction", "prediction": self._id, "table": source.table}
+        told |= {"model": prediction.wanted["model"]}
+        name, notice = await self._free_name(prediction)
+        replaces = name == source.table
+        made = await self._tables.add(name, told, fill, replaces=replaces)
+        faults.point("predict_table_made")
+        return replace(prediction, result=made.name, notice=notice)
+
+    async def _free_name(self, prediction: Prediction) -> tuple[str, str | None]:
+        """Where the rows go: another name where the wanted one is another table's by now."""
+        with contextlib.suppress(NotFound):
+            there = await self._tables.get(prediction.result)
+            if there.id != prediction.source.table_id:
+                name = f"{prediction.result[:46]}_{self._id[-16:]}"
+                return (
+                    name,
+                    f"Table {there.name!r} is another one by now: the rows are in {name!r}.",
+                )
+        return prediction.result, None
+
+    def _made_before(self) -> Table | None:
+        for one in self._tables.all():
+            if one.made_from.get("prediction") == self._id:
+                return one
+        return None
+
+    async def _ended(self, status: Status, **changes: Any) -> Prediction:
+        if self.kept:
+            changes |= {"completed": self.kept.completed, "failed": self.kept.failed}
+
+        def to(one: Prediction) -> Prediction:
+            was_cancelled = one.status == "cancelling" and status == "failed"
+            return one.at("cancelled" if was_cancelled else status, **changes)
+
+        ended = await self._cards.change(self._id, {"running", "cancelling"}, to)
+        faults.point("predict_ended")
+        return ended
+
+
+def empty(prediction: Prediction) -> str | None:
+    """The column that must be NULL, of a table that has it already."""
+    has = any(one.name == prediction.into for one in prediction.source.columns)
+    return prediction.into if has else None
+
+
+def rows_of(
+    prediction: Prediction, folder: Path, target: Target | None
+) -> tuple[Prompt, Iterator[tuple[str, Cells]]]:
+    """How its rows are asked, and those whose column is empty; blocking."""
+    if target:
+        prompt = prompt_of(prediction.input, target.columns)
+        return prompt, target.rows(prompt.columns)
+    prompt = prompt_of(prediction.input, [one.name for one in prediction.source.columns])
+    found = read_rows(folder / ROWS, prompt.columns, empty=empty(prediction))
+    return prompt, ((str(place), cells) for place, cells in found)
+
+
+def _message(answer: Answer) -> str:
+    return str(json.loads(answer.body)["error"]["message"])

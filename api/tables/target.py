@@ -1,0 +1,156 @@
+"""A table of a database whose column is filled: its rows by their primary key, and only where the column is NULL."""
+
+import base64
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from api.errors import InvalidOption, NotFound
+from api.tables.databases import PAGE_ROWS, Database
+from api.tables.refusals import QueryUnusable
+from api.tables.rows import Cells
+
+READ: Mapping[type, Callable[[str], Any]] = {
+    int: int,
+    str: str,
+    uuid.UUID: uuid.UUID,
+    Decimal: Decimal,
+    datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
+}
+"""What a primary key can be, and how one is read again that was written down as a text."""
+CHANGED = "The row has a value by now, or is gone: it was left as it is."
+
+
+class Target:
+    """Such a table, reflected. Blocking."""
+
+    def __init__(self, database: Database, table: str, into: str) -> None:
+        """`errors.NotFound` without that table; `errors.InvalidOption` for one that cannot be filled."""
+        self._database = database
+        schema, _, name = table.rpartition(".")
+        try:
+            with database.reading() as connection:
+                self._table = sa.Table(
+                    name,
+                    sa.MetaData(),
+                    schema=schema or None,
+                    autoload_with=connection,
+                    resolve_fks=False,
+                )
+        except sa.exc.NoSuchTableError:
+            raise NotFound(f"Database {database.name!r} has no table {table!r}.") from None
+        self.columns = [column.name for column in self._table.columns]
+        if into not in self.columns:
+            known = ", ".join(map(repr, self.columns))[:500]
+            raise _unfit("into", f"Table {table!r} has no column {into[:40]!r}. Columns: {known}.")
+        self._into = self._table.columns[into]
+        self._key = list(self._table.primary_key.columns)
+        self._reading = [READ.get(_python_type(one)) for one in self._key]
+        if not self._key or not all(self._reading):
+            raise _unfit("table", f"Table {table!r} has no primary key that rows can be told by.")
+        if into in {one.name for one in self._key}:
+            raise _unfit("into", f"{into!r} is the primary key.")
+
+    def count(self) -> int:
+        """How many rows have no value."""
+        wanted = sa.select(sa.func.count()).select_from(self._table).where(self._into.is_(None))
+        with self._database.reading() as connection:
+            return int(connection.execute(wanted).scalar_one())
+
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple[str, Cells]]:
+        """Those, a page at a time in the order of their keys: a key as a text, and the cells."""
+        shown = [self._table.columns[one] for one in columns]
+        wanted = sa.select(*self._key, *shown).where(self._into.is_(None)).order_by(*self._key)
+        last: tuple[Any, ...] | None = None
+        while True:
+            page = wanted if last is None else wanted.where(sa.tuple_(*self._key) > last)
+            with self._database.reading() as connection:
+                found = [tuple(row) for row in connection.execute(page.limit(PAGE_ROWS))]
+            for row in found:
+                key, cells = row[: len(self._key)], row[len(self._key) :]
+                yield (
+                    json.dumps([str(one) for one in key]),
+                    dict(zip(columns, map(as_text, cells), strict=True)),
+                )
+            if len(found) < PAGE_ROWS:
+                return
+            last = found[-1][: len(self._key)]
+
+    def write(self, values: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Set the column of the rows of these keys, where it is still NULL; of those that could not be set the reasons.
+
+        All in one transaction; where one of them is refused, each in its own. What is set already counts as set.
+        """
+        try:
+            with self._database.writing() as connection:
+                told = [(key, self._set(connection, key, text)) for key, text in values]
+        except QueryUnusable as error:
+            if len(values) == 1:
+                return [(values[0][0], error.detail)]
+            return [why for one in values for why in self.write([one])]
+        return [(key, why) for key, why in told if why is not None]
+
+    def _set(self, connection: sa.Connection, key: str, text: str) -> str | None:
+        """Why it was not set."""
+        try:
+            value = _bound(text, _python_type(self._into))
+        except ValueError:
+            return f"{text[:40]!r} is no value for column {self._into.name!r}."
+        place = [
+            column == read(one)
+            for column, read, one in zip(self._key, self._reading, json.loads(key), strict=True)
+            if read
+        ]
+        change = sa.update(self._table).where(*place, self._into.is_(None))
+        if connection.execute(change.values({self._into.name: value})).rowcount:
+            return None
+        has = connection.execute(sa.select(self._into).where(*place)).scalar_one_or_none()
+        return None if has is not None and has == value else CHANGED
+
+
+def as_text(value: Any) -> str | None:
+    """A cell as it stands in a prompt."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def _python_type(column: sa.Column[Any]) -> type:
+    """What its values are here; texts where nobody can say."""
+    try:
+        return column.type.python_type
+    except NotImplementedError:
+        return str
+
+
+def _bound(text: str, wanted: type) -> Any:
+    """An outcome as a value of the column; `ValueError`."""
+    if wanted is bool:
+        if text not in ("true", "false"):
+            raise ValueError(text)
+        return text == "true"
+    if wanted in (dict, list):
+        return json.loads(text)
+    if wanted is float:
+        return float(text)
+    read = READ.get(wanted, str)
+    try:
+        return read(text)
+    except ArithmeticError as error:  # of a Decimal
+        raise ValueError(text) from error
+
+
+def _unfit(where: str, why: str) -> InvalidOption:
+    return InvalidOption(f"{where}: {why}", where=where)

@@ -1,0 +1,208 @@
+"""Predictions over HTTP: the rows of a table and of a database, each asked once, and only where there is no value."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.service import Service, open_service
+from tests.tables.shop import Shop
+
+CSV = b"name,price,mood\napple,1.5,\npear,2,happy\n,3,\nplum,,\n"
+OVER = ("succeeded", "failed", "cancelled")
+
+
+@pytest.fixture
+def served(shop: Shop, tmp_path: Path) -> Iterator[Service]:
+    """The service over a shop, whose column may be filled, and which may also only be read."""
+    databases = {"shop": shop.setting(write=True), "read": shop.setting()}
+    with open_service(tmp_path / "data", databases=databases) as service:
+        yield service
+
+
+def begun(service: Service, status: int = 202, **fields: Any) -> Any:
+    sent = {"model_name": "demo", "input": "name", "into": "mood", **fields}
+    answer = service.client.post("/predict", json=sent)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def ended(service: Service, made: Any, seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        now = service.client.get(f"/predict/{made['prediction_id']}").json()
+        if now["status"] in OVER:
+            return now
+        assert time.monotonic() < deadline, now
+        time.sleep(0.02)
+
+
+def log(service: Service, made: Any) -> str:
+    return service.client.get(f"/predict/{made['prediction_id']}/log").text
+
+
+def cells(service: Service, name: str) -> list[tuple[Any, ...]]:
+    path = service.app.state.services.tables.path(name)
+    return duckdb.connect().execute(f"SELECT * FROM '{path}'").fetchall()
+
+
+def test_a_column_of_a_database_is_filled_where_it_is_null(
+    served: Service, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.tables.target.PAGE_ROWS", 20)
+    monkeypatch.setattr("api.tables.kept.ROWS_A_WRITE", 7)
+    shop.stocked(50).run("UPDATE items SET mood = 'kept' WHERE id = 7")
+    dry = begun(served, 200, database="shop", table="items", input="{name}?", dry_run=True)
+    assert dry == {"prompts": ["item 1?", "item 2?", "item 3?"]}
+    done = ended(served, begun(served, database="shop", table="items", input="{id}: {name}?"))
+    assert (done["status"], done["rows"], done["completed"], done["failed"]) == (
+        *("succeeded", 49),
+        *(49, 0),
+    ), log(served, done)
+    moods = dict(shop.rows("SELECT id, mood FROM items"))
+    assert (moods[1], moods[7], moods[50]) == ("1: item 1?", "kept", "50: item 50?")
+    assert len(moods) == 50 == len(set(moods.values()))
+    asked = [call.messages[-1].content for call in served.runtime.history]
+    assert len(asked) == 49 == len(set(asked))
+    again = ended(served, begun(served, database="shop", table="items"))
+    assert (again["status"], again["rows"]) == ("succeeded", 0)
+
+
+def test_what_somebody_else_has_set_meanwhile_is_left(served: Service, shop: Shop) -> None:
+    shop.run("CREATE TABLE notes (a TEXT, b INTEGER, said TEXT, stars INTEGER, PRIMARY KEY (a, b))")
+    shop.run("INSERT INTO notes (a, b, said) VALUES ('x', 1, '4'), ('x', 2, 'none'), ('y', 1, '5')")
+    schema = {"type": "integer"}
+    made = begun(
+        served,
+        database="shop",
+        table="notes",
+        input="said",
+        into="stars",
+        response_schema=schema,
+    )
+    shop.run("UPDATE notes SET stars = 1 WHERE a = 'y'")
+    done = ended(served, made)
+    assert done["status"] == "succeeded", log(served, done)
+    found = {(a, b): stars for a, b, stars in shop.rows("SELECT a, b, stars FROM notes")}
+    assert (found[("x", 1)], found[("x", 2)]) == (4, None)
+    assert found[("y", 1)] in (1, 5)  # set before it was read, or after
+    assert 'row ["x", "2"]: This is no JSON.' in log(served, done)
+
+
+def test_a_database_is_only_filled_where_that_can_be_done(served: Service, shop: Shop) -> None:
+    shop.stocked(2).run("CREATE TABLE loose (name TEXT, mood TEXT)")
+    for fields, status, where in (
+        ({"database": "read", "table": "items"}, 422, "database"),
+        ({"database": "shop", "table": "loose"}, 422, "table"),
+        ({"database": "shop", "table": "items", "into": "nothing"}, 422, "into"),
+        ({"database": "shop", "table": "items", "into": "id"}, 422, "into"),
+        ({"database": "shop", "table": "items", "input": "{colour}?"}, 422, "input"),
+        ({"database": "shop", "table": "items", "input": "What?"}, 422, "input"),
+        ({"database": "shop", "table": "items", "result": "made"}, 422, "result"),
+        ({"database": "shop", "select": "SELECT 1"}, 422, "result"),
+        ({"database": "shop", "select": "DROP TABLE items", "result": "made"}, 422, "select"),
+        ({"database": "shop", "table": "nowhere"}, 404, "nowhere"),
+        ({"database": "nobody", "table": "items"}, 404, "nobody"),
+        ({"table": "nowhere"}, 404, "nowhere"),
+        ({"database": "shop", "table": "items", "model_name": "nobody"}, 404, "nobody"),
+        ({}, 422, "table"),
+        ({"select": "SELECT 1"}, 422, "select"),
+        (
+            {"database": "shop", "table": "items", "response_schema": {"type": "colour"}},
+            *(422, "response_schema"),
+        ),
+    ):
+        assert where in str(begun(served, status, **fields)), fields
+    assert served.client.get("/predict").json() == {"predictions": [], "has_more": False}
+    assert not list(served.app.state.services.settings.predictions_dir.glob("*"))
+
+
+def test_rows_of_a_select_come_to_a_table_of_ours(served: Service, shop: Shop) -> None:
+    shop.stocked(3)
+    done = ended(
+        served,
+        begun(
+            served,
+            database="read",
+            select="SELECT id, name, price, sold FROM items WHERE id > 1 ORDER BY id",
+            input="{name} at {price}",
+            into="said",
+            result="made",
+        ),
+    )
+    assert (done["status"], done["completed"], done["result"]) == ("succeeded", 2, "made"), done
+    said = cells(served, "made")
+    assert [row[:3] for row in said] == [(2, "item 2", 0.5), (3, "item 3", 0.75)]
+    assert [row[-1] for row in said] == ["item 2 at 0.5", "item 3 at 0.75"]
+    assert shop.rows("SELECT count(*) FROM items WHERE mood IS NULL") == [(3,)]
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> Iterator[Service]:
+    """The service with a table of ours."""
+    with open_service(tmp_path / "data") as service:
+        send(service)
+        yield service
+
+
+def send(service: Service, **fields: str) -> Any:
+    files = {"file": ("items.csv", CSV)}
+    return service.client.post("/tables", data={"name": "items", **fields}, files=files)
+
+
+def test_a_table_of_ours_has_its_column_when_all_is_done(items: Service) -> None:
+    made = begun(items, table="items")
+    done = ended(items, made)
+    assert (done["rows"], done["completed"], done["failed"]) == (3, 2, 1)
+    assert cells(items, "items") == [
+        *[("apple", 1.5, "apple"), ("pear", 2.0, "happy")],
+        *[(None, 3.0, None), ("plum", None, "plum")],
+    ]
+    assert "row 2: The input is empty." in log(items, made)
+    assert (
+        items.client.get("/tables/items").json()["made_from"]["prediction"] == made["prediction_id"]
+    )
+    schema = {"type": "number"}
+    fields = {"input": "price", "into": "twice", "response_schema": schema, "result": "doubled"}
+    done = ended(items, begun(items, table="items", limit=2, **fields))
+    assert (done["status"], done["result"], done["rows"]) == ("succeeded", "doubled", 2)
+    assert [row[-1] for row in cells(items, "doubled")] == [1.5, 2.0, None, None]
+    assert len(cells(items, "items")[0]) == 3
+
+
+def test_one_is_cancelled_resumed_and_asks_no_row_twice(items: Service) -> None:
+    items.runtime.delay_seconds = 0.5
+    made = begun(items, table="items", into="said")
+    early = items.client.delete(f"/predict/{made['prediction_id']}")
+    assert early.status_code == 409
+    while not (told := items.client.get(f"/predict/{made['prediction_id']}").json())["rows"]:
+        time.sleep(0.02)
+    cancelled = items.client.post(f"/predict/{made['prediction_id']}/cancel")
+    assert cancelled.status_code == 202
+    assert ended(items, made)["status"] == "cancelled"
+    items.runtime.delay_seconds = 0
+    send(items, replace="true")  # another table by now
+    deadline = time.monotonic() + 10
+    while items.client.post(f"/predict/{made['prediction_id']}/resume").status_code == 409:
+        assert time.monotonic() < deadline
+    done = ended(items, made)
+    assert (done["status"], done["completed"], done["failed"]) == ("succeeded", 3, 1), told
+    assert done["result"].startswith("items_")
+    assert "another one by now" in done["notice"]
+    assert [row[-1] for row in cells(items, done["result"])] == ["apple", "pear", None, "plum"]
+    assert items.client.delete(f"/predict/{made['prediction_id']}").status_code == 200
+    assert items.client.get(f"/predict/{made['prediction_id']}").status_code == 404
+
+
+def test_a_model_that_is_gone_ends_it_with_the_reason(items: Service) -> None:
+    assert items.client.post("/createModel/zora", json={"baseModel": "demo"}).status_code == 201
+    items.runtime.delay_seconds = 0.3
+    made = begun(items, table="items", into="said", model_name="zora")
+    assert items.client.delete("/deleteModel/zora").status_code == 200
+    items.runtime.delay_seconds = 0
+    done = ended(items, made)
+    if done["status"] == "failed":  # else it was quicker
+        assert "zora" in done["reason"]
