@@ -13,8 +13,10 @@ import struct
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,9 +40,12 @@ MEMORY_BYTES = 512 * 2**20
 COUNT_SECONDS = 5.0
 """Of it at most, to count the rows that are left out."""
 MAX_ANSWER_BYTES = 8 * 2**20
-CHILDREN = 4
+WORKING = 4
+"""Children that work at once; one for which models answer just now is none of them."""
+OF_A_KEY = 4
+"""Children of one key, whether they work or not."""
 MOST_WAITING = 64
-"""Queries that may wait for a child; the keys that wait take turns."""
+"""Queries of a key that may wait for a child."""
 MISSING = "SQL over tables needs the extra `tables`, which is not installed: pip install 'llm-fastapi[tables]'."
 LIBRARIES = ("duckdb", "pyarrow")
 PROGRAM = Path(__file__).with_name("sql_child.py")
@@ -74,6 +79,7 @@ class Sql:
         bubblewrap: str | None,
         seconds: float = SECONDS,
         memory_bytes: int = MEMORY_BYTES,
+        working: int = WORKING,
     ) -> None:
         """`bubblewrap` is the path of `bwrap`, None where there is none; `seconds` is how long a child may work."""
         self._memory_bytes = memory_bytes
@@ -81,7 +87,8 @@ class Sql:
         self._seconds = seconds
         self._boxes: bool | None = None
         self._ask: Ask | None = None
-        self._turns = Turns(CHILDREN, MOST_WAITING, waits_for="a process for SQL")
+        self._children = Turns(OF_A_KEY, MOST_WAITING, waits_for="a process for SQL")
+        self._working = Turns(working, sys.maxsize)
 
     def start(self, ask: Ask) -> None:
         """From now on queries may ask models; `ask` sends a request in the name of a key."""
@@ -104,7 +111,8 @@ class Sql:
         """
         if any(importlib.util.find_spec(one) is None for one in LIBRARIES):
             raise NotOpened(MISSING)
-        async with self._turns.of("", ASKING.get()):
+        asking = ASKING.get()
+        async with self._children.of(asking.key, asking):
             place = self._placed(tables, boxed=await self._is_boxed())
             process = await child_process.start(
                 place.command,
@@ -123,7 +131,8 @@ class Sql:
                 "asks_models": calls is not None,
             }
             try:
-                return await _Talk(process, self._seconds, calls).rows(request)
+                working = partial(self._working.of, "", asking)
+                return await _Talk(process, self._seconds, working, calls).rows(request)
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
@@ -167,19 +176,26 @@ _PYTHON = (sys.executable, "-I")
 class _Talk:
     """What is said with one child, in frames: a length of four bytes and so much JSON."""
 
-    def __init__(self, process: Process, seconds: float, calls: ModelCalls | None) -> None:
+    def __init__(
+        self,
+        process: Process,
+        seconds: float,
+        working: Callable[[], AbstractAsyncContextManager[None]],
+        calls: ModelCalls | None,
+    ) -> None:
+        """`working` is entered for as long as the child works."""
         assert process.stdin  # noqa: S101  it was started so
         assert process.stdout  # noqa: S101
         self._process, self._to, self._from = process, process.stdin, process.stdout
         self._seconds = self._left = seconds
+        self._working = working
         self._calls = calls
         self._megabytes = 0
 
     async def rows(self, request: Mapping[str, Any]) -> Rows:
         """What the query gives, after all that models were asked for it."""
         self._megabytes = request["memory_bytes"] // 2**20
-        await self._send(request)
-        said = await self._answered()
+        said = await self._answered(request)
         if "error" in said:
             raise self._refused(said)
         if self._calls and self._calls.too_many:
@@ -187,16 +203,22 @@ class _Talk:
         left_out = 0 if said["is_all"] else await self._left_out()
         return Rows(said["columns"], said["types"], said["rows"], left_out)
 
-    async def _answered(self) -> dict[str, Any]:
-        while "asks" in (said := await self._receive()):
+    async def _answered(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """What the child says in the end, told something and then all answers that it asks for."""
+        while True:
+            async with self._working():
+                await self._send(told)
+                said = await self._receive()
+            if "asks" not in said:
+                return said
             assert self._calls  # noqa: S101  else it has no such functions
-            await self._send({"answers": await self._calls.answers(said["asks"], said["left"])})
-        return said
+            told = {"answers": await self._calls.answers(said["asks"], said["left"])}
 
     async def _left_out(self) -> int | None:
         self._left = min(self._left, COUNT_SECONDS)
         try:
-            counted = await self._receive()
+            async with self._working():
+                counted = await self._receive()
         except QueryUnusable:  # it takes longer, or more than it may have
             return None
         left_out: int | None = counted["left_out"]

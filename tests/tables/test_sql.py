@@ -151,7 +151,7 @@ async def test_a_query_ends_in_time_and_in_memory_and_leaves_no_process(
 def test_an_answer_has_so_many_bytes(locked: Any) -> None:
     rows = locked.sql("SELECT repeat('x', 400) FROM range(10)")
     found, is_all = sql_child._first(rows, 10, max_bytes=1000)
-    assert (len(found), is_all) == (1, False)
+    assert (len(found), is_all) == (2, False)
     with pytest.raises(sql_child.Refused):
         sql_child._first(rows, 10, max_bytes=300)
 
@@ -159,9 +159,13 @@ def test_an_answer_has_so_many_bytes(locked: Any) -> None:
 async def test_who_goes_away_takes_the_child_and_its_calls_along(reviews: Path) -> None:
     models = Models(seconds=60)
     query = "SELECT llm_chat('demo', review) FROM reviews"
-    task = asyncio.create_task(Sql(None).run(query, {"reviews": reviews}, 99, models.calls()))
+    sql = Sql(None, working=1)
+    task = asyncio.create_task(sql.run(query, {"reviews": reviews}, 99, models.calls()))
     while models.at_once < AT_ONCE:
         await asyncio.sleep(0.01)
+    assert (await sql.run("SELECT 1", {}, 1)).rows == [[1]], (
+        "who waits for models is in nobody's way"
+    )
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -1,0 +1,38 @@
+"""Queries over a named database, and what a model is told of it: SQLite and PostgreSQL alike."""
+
+from api.tables.described import FIRST_ROWS, MAX_CELL_CHARACTERS, of_database, of_tables
+from api.tables.queries import _selected
+from api.tables.shelf import Column, Table
+from tests.tables.shop import Shop
+
+
+def test_a_database_gives_rows_as_json_has_them(shop: Shop) -> None:
+    database = shop.stocked(3).opened()
+    shop.run(
+        "UPDATE items SET sold = '2026-05-31' WHERE id = 3",
+        'CREATE VIEW "Old Items" AS SELECT 1 AS "a b"',
+    )
+    found = _selected(database, "SELECT id, price, sold, mood FROM items ORDER BY id DESC", 2)
+    assert found.rows == [[3, 0.75, "2026-05-31", None], [2, 0.5, None, None]]
+    assert (found.types[0], found.types[3], found.left_out) == ("BIGINT", "NULL", None)
+    assert _selected(database, "SELECT id FROM items", 3).left_out == 0
+    items, view = of_database(database).split("\n\n")
+    head, *rows = items.splitlines()
+    assert head.startswith(
+        "CREATE TABLE items (id INTEGER, name TEXT, price NUMERIC(8, 2), sold DATE"
+    )
+    assert len(rows) == FIRST_ROWS
+    assert rows[0].startswith('-- {"id": 1, "name": "item 1", "price": 0.25, "sold": null')
+    assert view.startswith('CREATE TABLE "Old Items" ("a b" ')
+    database.close()
+
+
+def test_long_cells_of_a_table_are_told_short() -> None:
+    columns = (Column("text", "text"), Column("List", "text"))
+    rows = [{"text": "x" * 500, "List": ["y"] * 500}]
+    told = of_tables([Table("tb_1", "long", columns, 1, 1, "2026-01-01", {}, rows)])
+    assert told.startswith(
+        'CREATE TABLE long (text VARCHAR, "List" VARCHAR); -- 1 rows; the first:'
+    )
+    assert "x" * MAX_CELL_CHARACTERS + "..." in told
+    assert len(told) < 300
