@@ -87,6 +87,8 @@ class Evaluations:
         over_documents = bool(wanted.documents or wanted.collection)
         model = await self._answers.model(wanted.model, over_documents=over_documents)
         base = await self._base_of(model, wanted.base)
+        for one in (model, base):
+            self._answers.require_askable(one)
         if over_documents:
             await self._answers.require_documents(model.name, wanted.documents, wanted.collection)
         pairs = await anyio.to_thread.run_sync(self._source.pairs, questions, wanted.limit)

@@ -113,6 +113,10 @@ class Answers:
             self._bundled.require(self._embedding_model)
         return await self._models.chat_model(name)
 
+    def require_askable(self, model: ModelInfo) -> None:
+        """`errors.InvalidOption` for a model whose prompt has a variable without a usual value."""
+        _ = Question(model, ()).wording
+
     async def require_documents(
         self, model: str, documents: Sequence[str], collection: str = ""
     ) -> None:

@@ -124,7 +124,11 @@ def test_every_door_answers_with_them_and_a_request_has_its_way(
 def test_the_question_stands_in_the_words_of_the_template(
     service: Service, client: TestClient, ask: Callable[..., Any]
 ) -> None:
+    counted = {"model": "demo", "messages": [{"role": "user", "content": QUESTION}]}
+    bare = client.post("/v1/messages/count_tokens", json=counted).json()["input_tokens"]
     patched(client, prompt_template=TEMPLATE, variables={"tone": "kind"})
+    full = client.post("/v1/messages/count_tokens", json=counted).json()["input_tokens"]
+    assert full == bare + len(TEMPLATE.split()) - 2  # {context} is nothing, {input} the question
     assert ask(client).status_code == 200
     said = service.runtime.history[-1].messages[-1].content
     assert said == f"Be kind. {{Braces}} stay.\n\nQ: {QUESTION}"
@@ -143,6 +147,7 @@ def test_variables_of_a_request_win_and_one_that_is_missing_or_unknown_is_named(
     service: Service, client: TestClient
 ) -> None:
     patched(client, prompt_template="{greeting} {input} {tone}", variables={"tone": "kind"})
+    assert client.post("/createModel/ada", json={"baseModel": "demo"}).status_code == 201
     assert generate(client, variables={"greeting": "{input}", "tone": "brief"}).status_code == 200
     assert service.runtime.history[-1].messages[-1].content == f"{{input}} {QUESTION} brief"
     missing = generate(client)
@@ -157,6 +162,9 @@ def test_variables_of_a_request_win_and_one_that_is_missing_or_unknown_is_named(
         assert service.runtime.history[-1].messages[-1].content == f"Hey {QUESTION} kind"
     assert chat(client, variables={"greeting": "Hey"}, stop_token_ids=[0]).status_code == 200
     assert service.runtime.history[-1].options.stop_token_ids == (0,)
+    rows = {"questions": ("q.csv", b"question,answer\nWhere?,Here\n")}
+    judged = client.post("/evaluations", params={"modelName": "ada"}, files=rows)
+    assert (judged.status_code, "'greeting' is missing" in judged.text) == (422, True), judged.text
     patched(client, prompt_template="")
     assert generate(client, variables={"tone": "kind"}).status_code == 422
 
@@ -338,6 +346,12 @@ def test_passages_stand_where_the_template_says_and_citations_are_checked(
         turns = [{"role": "user", "content": WARRANTY}]
         told = {"model": "demo", "documents": ["*"], "messages": turns}
         choice = client.post("/v1/chat/completions", json=told).json()["choices"][0]
+        call = {"name": "ask", "arguments": {"question": WARRANTY, "model": "demo"}}
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+        accepted = {"Accept": "application/json"}
+        tool = client.post("/mcp", json=message, headers=accepted).json()["result"]
+    assert tool["structuredContent"]["citations"] == answer["citations"]
+    assert runtime.history[-1].messages == runtime.history[0].messages
     sent = runtime.history[0].messages[-1].content
     assert sent.startswith(begins)
     assert sent.endswith(ends + WARRANTY)
