@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from api.tables import sql
 from api.tables.shelf import Column, Contents
 from examples.clients.duckdb_functions import register
 from tests.fakes import FakeRuntime
@@ -122,6 +123,13 @@ def test_what_cannot_be_run_is_a_fact(
 ) -> None:
     assert told in answered(service, status, **fields)["detail"]
     assert not service.runtime.history
+
+
+def test_without_its_libraries_the_extra_is_named(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "LIBRARIES", ("duckdb", "no_such_library"))
+    assert "llm-fastapi[tables]" in answered(service, 503, query="SELECT 1")["detail"]
 
 
 def test_a_database_is_read_as_far_as_is_asked_for(service: Service) -> None:
