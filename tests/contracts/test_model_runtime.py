@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,14 +131,14 @@ async def ollama(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[
 RUNTIMES = [
     pytest.param(fake, id="fake"),
     pytest.param(llama_cpp, id="llama_cpp", marks=pytest.mark.real),
-    pytest.param(encoder, id="encoder", marks=pytest.mark.real),
     pytest.param(ollama_double, id="ollama_double", marks=pytest.mark.real),
     pytest.param(openai_style, id="openai_style", marks=pytest.mark.real),
 ]
 if "OLLAMA_TEST_URL" in os.environ:
     RUNTIMES.append(pytest.param(ollama, id="ollama", marks=pytest.mark.real))
-SLOW = {"openai_style"}
-"""Left out where a case is one of many, and what is seen the same code for all."""
+WITH_ENCODER = [*RUNTIMES, pytest.param(encoder, id="encoder", marks=pytest.mark.real)]
+"""For what has to do with embedding: the chat model of `encoder` is the one of `llama_cpp`."""
+embeds = pytest.mark.parametrize("case", WITH_ENCODER, indirect=True)
 
 
 @pytest.fixture(params=RUNTIMES)
@@ -165,6 +165,7 @@ async def names(runtime: ModelRuntime) -> list[str]:
     return [model.name for model in await runtime.models()]
 
 
+@embeds
 async def test_models_are_listed_by_name_with_what_they_can_do(case: Case) -> None:
     models = await case.runtime.models()
     assert [model.name for model in models] == ["demo", "embedder"]
@@ -179,6 +180,7 @@ async def test_models_are_listed_by_name_with_what_they_can_do(case: Case) -> No
     assert "message" in demo.template.lower()
 
 
+@embeds
 async def test_an_unknown_model_is_not_found_and_the_others_are_named(case: Case) -> None:
     runtime = case.runtime
     with pytest.raises(ModelNotFound) as refusal:
@@ -353,7 +355,6 @@ async def test_an_answer_ends_before_a_stop_text(case: Case) -> None:
 
 
 @pytest.mark.parametrize("way", ["chat", "complete"])
-@pytest.mark.parametrize("case", [one for one in RUNTIMES if one.id != "encoder"], indirect=True)
 async def test_an_answer_ends_at_a_token_where_a_model_can_be_told_so(case: Case, way: str) -> None:
     shown = await case.runtime.show("demo")
     options = replace(SHORT, logit_bias={5: 100}, stop_token_ids=(5,))
@@ -384,7 +385,6 @@ async def test_parameters_that_nobody_allowed_are_refused(case: Case) -> None:
             await ask(case.runtime, "demo", HELLO, options)
 
 
-@pytest.mark.parametrize("case", [one for one in RUNTIMES if one.id != "encoder"], indirect=True)
 async def test_a_template_may_be_a_word(case: Case) -> None:
     await create(case.runtime, "ada", ExistingModel("demo"), system="Be Ada.", template="zephyr")
     made = await case.runtime.show("ada")
@@ -410,29 +410,27 @@ async def test_a_prompt_that_does_not_fit_is_refused_before_the_first_piece(case
     assert pieces[-1].usage is not None
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        Options(temperature=math.nan),
-        Options(temperature=-1),
-        Options(top_k=-1),
-        Options(min_p=1.5),
-        Options(repeat_penalty=0),
-        Options(max_tokens=0),
-        Options(num_ctx=10_000_000),
-        Options(tools=({"type": "function"},)),
-        Options(frequency_penalty=3),
-        Options(presence_penalty=-3),
-        Options(logprobs=21),
-        Options(logit_bias={1: 101}),
-        Options(logit_bias={-1: 1}),
-    ],
-    ids=lambda options: next(k for k, v in asdict(options).items() if v is not None),
+OUT_OF_RANGE = (
+    Options(temperature=math.nan),
+    Options(temperature=-1),
+    Options(top_k=-1),
+    Options(min_p=1.5),
+    Options(repeat_penalty=0),
+    Options(max_tokens=0),
+    Options(num_ctx=10_000_000),
+    Options(tools=({"type": "function"},)),
+    Options(frequency_penalty=3),
+    Options(presence_penalty=-3),
+    Options(logprobs=21),
+    Options(logit_bias={1: 101}),
+    Options(logit_bias={-1: 1}),
 )
-@pytest.mark.parametrize("case", [one for one in RUNTIMES if one.id not in SLOW], indirect=True)
-async def test_an_option_out_of_range_is_refused(case: Case, options: Options) -> None:
-    with pytest.raises(InvalidOption):
-        await ask(case.runtime, "demo", HELLO, options)
+
+
+async def test_an_option_out_of_range_is_refused(case: Case) -> None:
+    for options in OUT_OF_RANGE:
+        with pytest.raises(InvalidOption):
+            await ask(case.runtime, "demo", HELLO, options)
 
 
 async def test_more_than_the_model_was_trained_for_is_refused_with_what_it_was(case: Case) -> None:
@@ -453,6 +451,7 @@ async def test_images_and_empty_conversations_are_refused(case: Case) -> None:
         await ask(case.runtime, "demo", [])
 
 
+@embeds
 async def test_a_chat_model_makes_no_vectors_and_an_embedding_model_no_text(case: Case) -> None:
     with pytest.raises(InvalidOption):
         await case.runtime.embed("demo", ["text"])
@@ -464,6 +463,7 @@ async def test_a_chat_model_makes_no_vectors_and_an_embedding_model_no_text(case
         await case.runtime.count_tokens("embedder", HELLO)
 
 
+@embeds
 async def test_vectors_are_normalised_and_similar_for_similar_texts(case: Case) -> None:
     texts = ["The cat sleeps on the sofa.", "A cat sleeps on a sofa.", "Interest rates rose."]
     vectors = await case.runtime.embed("embedder", texts * 4)
@@ -473,6 +473,7 @@ async def test_vectors_are_normalised_and_similar_for_similar_texts(case: Case) 
     assert await case.runtime.embed("embedder", []) == []
 
 
+@embeds
 async def test_a_text_too_long_to_embed_is_named_and_not_cut(case: Case) -> None:
     with pytest.raises(Unusable) as refusal:
         await case.runtime.embed("embedder", ["short"] * 10 + ["word " * 600] + ["short"])
@@ -480,6 +481,7 @@ async def test_a_text_too_long_to_embed_is_named_and_not_cut(case: Case) -> None
     assert refusal.value.extra["tokens"] >= 600
 
 
+@embeds
 async def test_tokens_of_texts_are_counted_in_order(case: Case) -> None:
     texts = ["one", "one two three", "", "one two"] * 20
     lengths = await case.runtime.tokenize_lengths("embedder", texts)
@@ -516,6 +518,7 @@ async def test_an_answer_ends_where_the_context_does(case: Case) -> None:
         await anext(case.runtime.chat("demo", HELLO, options, least_tokens=21))
 
 
+@embeds
 async def test_a_model_that_was_found_is_found(case: Case) -> None:
     found = await case.runtime.show("DEMO")
     assert await case.runtime.show(found) == found
@@ -528,6 +531,7 @@ async def test_a_model_that_was_found_is_found(case: Case) -> None:
         await anext(case.runtime.chat(found, HELLO, SHORT))
 
 
+@embeds
 async def test_a_training_on_a_cpu_keeps_nothing_from_being_loaded(case: Case) -> None:
     case.runtime.reserve([Training("job_1", "cpu")])
     await case.runtime.release_memory("cpu")
@@ -536,6 +540,7 @@ async def test_a_training_on_a_cpu_keeps_nothing_from_being_loaded(case: Case) -
     assert await case.runtime.embed("embedder", ["text"])
 
 
+@embeds
 async def test_a_check_gives_hints(case: Case) -> None:
     assert all(isinstance(hint, str) for hint in await case.runtime.check())
 

@@ -1,6 +1,5 @@
 """The main job on the Swagger page: what is required is filled in and nothing else, and the answers are read."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 
 from tests.e2e.conftest import ROOT, Server
 from tests.e2e.swagger import CHROMIUM, SwaggerPage, swagger_page
+from tests.finetune.jobs import wait_for
 
 pytestmark = [
     pytest.mark.real,
@@ -35,8 +35,6 @@ def test_the_main_job_is_done_on_the_swagger_page(page: SwaggerPage) -> None:
     assert (status, created["name"]) == (201, "ada")
     status, imported = page.execute("import_document", file=HANDBOOK)
     assert (status, imported["status"]) == (201, "ready")
-    status, found = page.execute("search", query="parking pass", modelName="ada")
-    assert (status, found["hits"][0]["document"]) == (200, "handbook.pdf")
 
     question = "What does a parking pass cost?"
     status, answer = page.execute("generate", user_prompt=question, modelName="ada", documents="*")
@@ -48,8 +46,6 @@ def test_the_main_job_is_done_on_the_swagger_page(page: SwaggerPage) -> None:
     assert (status, listed) == (200, {"All Created Models": ["ada", "demo"]})
     status, documents = page.execute("list_documents", modelName="ada")
     assert (status, documents["Imported Documents for ada"]) == (200, ["handbook"])
-    status, document = page.execute("get_document", document_id=imported["id"])
-    assert (status, document["name"]) == (200, "handbook.pdf")
     status, shown = page.execute("show_model", modelName="ada")
     assert (status, shown["base"]) == (200, "demo")
 
@@ -64,71 +60,46 @@ def test_the_main_job_is_done_on_the_swagger_page(page: SwaggerPage) -> None:
     assert (status, refused["Created Models"]) == (404, ["demo"])
 
 
-def test_a_collection_is_made_filled_and_deleted_on_the_swagger_page(page: SwaggerPage) -> None:
+def test_a_collection_is_filled_with_several_files_on_the_swagger_page(page: SwaggerPage) -> None:
     status, made = page.execute("create_collection", name="handbooks")
     assert (status, made["name"], made["documents"]) == (201, "handbooks", 0)
-    status, imported = page.execute("import_document", file=HANDBOOK, collection="handbooks")
-    assert (status, imported["status"]) == (201, "ready")
     status, several = page.execute(
         "import_documents", file=[HANDBOOK, QUESTIONS], collection="handbooks"
     )
     ends = [one["result"] for one in several["documents"]]
-    assert (status, ends) == (201, ["unchanged", "imported"])
-    status, _ = page.execute("delete_document", collection="handbooks", document="eval")
-    assert status == 200
+    assert (status, ends) == (201, ["imported", "imported"])
     status, found = page.execute("search", query="parking pass", collection="handbooks")
     assert (status, found["hits"][0]["document"]) == (200, "handbook.pdf")
-    status, shown = page.execute("get_collection", collection="handbooks")
-    assert (status, shown) == (200, {**made, "documents": 1})
-    status, listed = page.execute("list_collections")
-    assert (status, shown in listed["collections"]) == (200, True)
     status, deleted = page.execute("delete_collection", collection=made["id"])
-    assert (status, deleted["deleted"]) == (200, ["handbook.pdf"])
-    status, refused = page.execute("get_collection", collection="handbooks")
-    assert (status, refused["title"]) == (404, "Collection not found")
+    assert (status, sorted(deleted["deleted"])) == (200, ["eval.csv", "handbook.pdf"])
 
 
-def test_a_model_is_fine_tuned_on_the_swagger_page(page: SwaggerPage) -> None:
-    status, queued = page.execute("fine_tune_model", modelName="northwind", train_dataset=TRAIN)
-    assert status == 202, queued
-    job_id = queued["job_id"]
-    status, listed = page.execute("list_jobs")
-    assert (status, [job["job_id"] for job in listed["jobs"]]) == (200, [job_id])
-    status, job = page.execute("get_job", id=job_id)
-    assert (status, job["model"], job["spec"]["rank"]) == (200, "northwind", 24)
-    status, cancelled = page.execute("cancel_job", id=job_id)
-    assert (status, cancelled["job_id"]) == (202, job_id)
-    status, deleted = deleted_when_it_has_ended(page, job_id)
-    assert (status, deleted["job_id"]) == (200, job_id)
-    status, listed = page.execute("list_jobs")
-    assert (status, listed["jobs"]) == (200, [])
-
-
-def test_a_dataset_is_looked_at_and_trained_on_by_its_id_on_the_swagger_page(
-    page: SwaggerPage,
+def test_a_model_is_fine_tuned_on_a_dataset_and_on_a_file_on_the_swagger_page(
+    running: Server, page: SwaggerPage
 ) -> None:
     status, added = page.execute("add_dataset", file=TRAIN, name="lessons")
     assert (status, added["name"], added["rows"]) == (201, "lessons", {"train": 72})
     assert added["samples"][0]["pieces"][1]["learned"]
-    id = added["dataset_id"]
     status, plan = page.execute(
-        "fine_tune_model", modelName="lessons", train_dataset=id, dry_run="true"
+        "fine_tune_model",
+        modelName="lessons",
+        train_dataset=added["dataset_id"],
+        dry_run="true",
     )
     assert (status, plan["rows"]) == (200, 68)
-    status, listed = page.execute("list_datasets")
-    assert (status, id in [one["dataset_id"] for one in listed["datasets"]]) == (200, True)
-    status, deleted = page.execute("delete_dataset", id=id)
-    assert (status, deleted["dataset_id"]) == (200, id)
 
-
-def deleted_when_it_has_ended(page: SwaggerPage, job_id: str) -> tuple[int, Any]:
-    """A running job takes a moment to obey."""
-    deadline = time.monotonic() + 60
-    while True:
-        status, answer = page.execute("delete_job", id=job_id)
-        if status != 409 or time.monotonic() > deadline:
-            return status, answer
-        time.sleep(1)
+    page.reload()
+    status, queued = page.execute("fine_tune_model", modelName="northwind", train_dataset=TRAIN)
+    assert status == 202, queued
+    job_id = queued["job_id"]
+    job = running.client.get(f"/jobs/{job_id}").json()
+    assert (job["model"], job["spec"]["rank"]) == ("northwind", 24)
+    status, cancelled = page.execute("cancel_job", id=job_id)
+    assert (status, cancelled["job_id"]) == (202, job_id)
+    wait_for(lambda: running.client.get(f"/jobs/{job_id}").json()["status"] == "cancelled")
+    status, deleted = page.execute("delete_job", id=job_id)
+    assert (status, deleted["job_id"]) == (200, job_id)
+    assert running.client.get("/jobs").json()["jobs"] == []
 
 
 def test_nothing_is_filled_in_and_a_refusal_is_a_line(running: Server, page: SwaggerPage) -> None:
