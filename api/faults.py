@@ -29,7 +29,6 @@ NAMES = (
     "predict_placed",
     "predict_row_kept",
     "predict_rows_written",
-    "predict_table_made",
     "predict_ended",
     "job_placed",
     "job_added",

@@ -59,6 +59,7 @@ from api.sweeps.opening import open_sweeps
 from api.tables.databases import Databases
 from api.tables.opening import (
     open_databases,
+    open_learned,
     open_prediction_runner,
     open_predictions,
     open_tables,
@@ -282,6 +283,7 @@ class Once:
             sweeps=open_sweeps(settings, store, runtime, jobs, id),
             tables=tables,
             predictions=open_predictions(settings, tables, self.predicting, id),
+            learned=open_learned(settings, tables, self.databases, id),
             databases=self.databases,
             queries=Queries(self.sql, tables, self.databases, id),
         )

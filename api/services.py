@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from api.structured.sandbox import Sandbox
     from api.sweeps.sweeps import Sweeps
     from api.tables.databases import Databases
+    from api.tables.learned import Learned
     from api.tables.predictions import Predictions
     from api.tables.queries import Queries
     from api.tables.shelf import Tables
@@ -90,6 +91,7 @@ class Services:
     tables: Tables
     databases: Databases
     predictions: Predictions
+    learned: Learned
     queries: Queries
 
     def of(self, workspace: str) -> Services:

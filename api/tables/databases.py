@@ -87,6 +87,12 @@ class Database:
             pages = found.partitions(PAGE_ROWS)
             yield Selected(tuple(found.keys()), (tuple(row) for page in pages for row in page))
 
+    @staticmethod
+    def all_of(table: str) -> str:
+        """The SELECT of all rows of a table, which may be named with its schema."""
+        parts = [part.replace('"', '""') for part in table.split(".")]
+        return "SELECT * FROM " + ".".join(f'"{part}"' for part in parts)
+
     def check(self) -> None:
         """`DatabaseAway` where it does not answer."""
         with self.reading() as connection:

@@ -5,6 +5,7 @@ from api.data_folder.shelf import Shelf
 from api.names import WORKSPACE
 from api.settings import Settings
 from api.tables.databases import Databases
+from api.tables.learned import Learned
 from api.tables.prediction import from_card
 from api.tables.predictions import PredictionRunner, Predictions
 from api.tables.shelf import Tables
@@ -23,6 +24,13 @@ def open_tables(settings: Settings, workspace: str = WORKSPACE) -> Tables:
 def open_databases(settings: Settings) -> Databases:
     """The databases of all workspaces; each is connected to when it is first used."""
     return Databases(settings.databases)
+
+
+def open_learned(
+    settings: Settings, tables: Tables, databases: Databases, workspace: str = WORKSPACE
+) -> Learned:
+    """The rows of a workspace that fine-tunes can learn."""
+    return Learned(tables, databases, workspace, settings.max_dataset_rows)
 
 
 def open_prediction_runner(settings: Settings, databases: Databases) -> PredictionRunner:

@@ -169,7 +169,6 @@ class Predicting:
         name, notice = await self._free_name(prediction)
         replaces = name == source.table
         made = await self._tables.add(name, told, fill, replaces=replaces)
-        faults.point("predict_table_made")
         return replace(prediction, result=made.name, notice=notice)
 
     async def _free_name(self, prediction: Prediction) -> tuple[str, str | None]:

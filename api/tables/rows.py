@@ -49,6 +49,12 @@ def join_outcomes(
     return Contents(told, answer["rows"], answer["first_rows"])
 
 
+def export_rows(path: Path, names: Sequence[tuple[str, str]], target: Path) -> None:
+    """Write its rows as JSON Lines, each column under the other of its `names`. Blocking."""
+    asked = {"do": "export", "path": str(path), "names": list(names), "target": str(target)}
+    next(_answers(asked))
+
+
 def _answers(request: Mapping[str, Any]) -> Iterator[Any]:
     """What the child says, line by line; it ends when nobody listens any more."""
     require_installed()

@@ -1,4 +1,4 @@
-"""The process that works over the Parquet file of a table: `read` and `count` its rows, `join` what came of them.
+"""The process that works over the Parquet file of a table: `read`, `count`, `export` rows, `join` what came of them.
 
     python -m api.tables.rows_child REQUEST
 
@@ -77,6 +77,16 @@ def _join(database: Database, request: Mapping[str, Any]) -> Iterator[Any]:
     yield written(database, select, list(columns), list(columns.values()), request["target"])
 
 
+def _export(database: Database, request: Mapping[str, Any]) -> Iterator[Any]:
+    """Write all rows as JSON Lines, each column under its other name. That it is done."""
+    shown = [f"{sql_name(has)} AS {sql_name(name)}" for has, name in request["names"]]
+    rows = f"read_parquet({sql_text(request['path'])})"
+    database.execute(
+        f"COPY (SELECT {', '.join(shown)} FROM {rows}) TO {sql_text(request['target'])} (FORMAT json)"
+    )
+    yield True
+
+
 def _rows(request: Mapping[str, Any]) -> str:
     empty = request.get("empty")
     unless = f" WHERE {sql_name(empty)} IS NULL" if empty else ""
@@ -87,6 +97,7 @@ DOES: Mapping[str, Callable[[Database, Mapping[str, Any]], Iterator[Any]]] = {
     "read": _read,
     "count": _count,
     "join": _join,
+    "export": _export,
 }
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a SELECT over a named database gives becomes the Parquet file of a table of ours."""
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -11,24 +12,42 @@ from api.tables.reading import read_file, require_installed
 from api.tables.refusals import QueryUnusable
 from api.tables.shelf import Contents
 from api.tables.target import as_text
+from finetune.data.mapping import FOLD
 
 
 def copy_select(database: Database, sql: str, target: Path, most_rows: int) -> Contents:
     """Copy its rows as they are now. Blocking; `QueryUnusable`."""
     require_installed()
     source = target.with_name("source")
-    with database.select(sql) as found, source.open("w", encoding="utf-8") as file:
-        names = list(found.columns)
-        if len({one.lower() for one in names}) < len(names):
-            raise QueryUnusable(
-                "Two columns have the same name: give one another by AS.", where="select"
-            )
+    names = write_selected(database, sql, source, most_rows)
+    return read_file(source, target, types={}, sheet=None, most_rows=most_rows, columns=names)
+
+
+def write_selected(
+    database: Database, sql: str, path: Path, most_rows: int, fold: str | None = None
+) -> list[str]:
+    """Write its rows as JSON Lines, and say what its columns are; the one named `fold` is called so. Blocking."""
+    with database.select(sql) as found, path.open("w", encoding="utf-8") as file:
+        names = with_fold(found.columns, fold)
         for number, row in enumerate(found.rows):
             if number == most_rows:
                 raise QueryUnusable(f"More than {most_rows} rows. Add a LIMIT.", where="select")
             cells = dict(zip(names, map(_plain, row), strict=True))
             file.write(json.dumps(cells, ensure_ascii=False) + "\n")
-    return read_file(source, target, types={}, sheet=None, most_rows=most_rows, columns=names)
+    return names
+
+
+def with_fold(columns: Sequence[str], fold: str | None) -> list[str]:
+    """The columns, of which one is called `fold`. `QueryUnusable` where two would have one name, or none has that."""
+    if fold is not None and fold not in columns:
+        known = ", ".join(map(repr, columns))[:500]
+        raise QueryUnusable(f"There is no column {fold[:40]!r}. Columns: {known}.", where="fold")
+    names = [FOLD if one == fold else one for one in columns]
+    if len({one.lower() for one in names}) < len(names):
+        raise QueryUnusable(
+            "Two columns have the same name: give one another by AS.", where="select"
+        )
+    return names
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """The tables of a workspace: each a Parquet file with a card, whole or not there."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -116,6 +117,10 @@ class Tables:
                 f"There is a table {name!r}. Take another name, delete it first, or send `replace=true`.",
                 where=where,
             )
+
+    def scratch(self) -> contextlib.AbstractContextManager[Path]:
+        """An empty folder that goes at the end, and at the next start when the process dies. `errors.OutOfSpace`."""
+        return self._shelf.growing(self._shelf.new_id())
 
     def find(self, name: str) -> Table:
         """One table by its name or id; blocking."""

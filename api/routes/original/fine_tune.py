@@ -1,5 +1,7 @@
 """fine_tune_model."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
@@ -15,6 +17,8 @@ from api.jobs.inputs import FIELDS, Given
 from api.jobs.pages import PagesOf
 from api.jobs.submit import Submission
 from api.names import MAX_NAME_CHARACTERS
+from api.services import Services
+from api.tables.learned import Rows
 from finetune.data.rows import Fold
 from finetune.job.spec import TrainingParameters
 from finetune.lint.report import Report
@@ -36,7 +40,25 @@ SPELLINGS = {
     "rank": AliasChoices("lora_rank", "rank"),
 }
 
+Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 DatasetId = Annotated[str | None, Field(max_length=MAX_NAME_CHARACTERS)]
+
+
+class TrainTable(BaseModel):
+    """Rows that are learned in the place of a file: of a table, or of a database that the settings name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    table: Name | None = Field(None, description="One of `/tables`, or a table of the `database`.")
+    database: Name | None = None
+    select: str | None = Field(
+        None,
+        max_length=100_000,
+        description="One SELECT over the `database`, in the place of `table`.",
+    )
+    fold: Name | None = Field(
+        None, description="The column that says what a row is for, where it is not called `fold`."
+    )
 
 
 class StartRequest(BaseModel):
@@ -56,6 +78,12 @@ class StartRequest(BaseModel):
         None,
         description="A dataset's id, in the place of the file.",
         examples=["ds_0123456789abcdef"],
+    )
+    train_table: TrainTable | None = Field(
+        None,
+        description="In the place of `train_dataset`: the rows of a table, or of a database, as they are now. "
+        "`columns` and `template` say what its columns are.",
+        examples=[{"table": "faq"}],
     )
     eval_dataset: DatasetId = Field(
         None, description="The same for the rows that judge checkpoints."
@@ -139,14 +167,21 @@ async def fine_tune_model(
     `instruction,input,output`, `conversations`, `prompt,chosen,rejected`, `text`) or said in `columns`. A file that
     cannot be used is refused with row and reason before anything starts. A dataset's id may stand in a file's place.
     """
-    submission = Submission(
-        model_name,
-        request.values.base_model,
-        request.values.model_dump(include=set(TrainingParameters.model_fields)),
-        _given(request),
-        pages=PagesOf(request.values.documents, request.values.collection),
-    )
-    if request.values.dry_run:
+    async with _given(request, services) as given:
+        submission = Submission(
+            model_name,
+            request.values.base_model,
+            request.values.model_dump(include=set(TrainingParameters.model_fields)),
+            given,
+            pages=PagesOf(request.values.documents, request.values.collection),
+        )
+        return await _begun(submission, request.values, services, response)
+
+
+async def _begun(
+    submission: Submission, request: FineTuneRequest, services: Services, response: Response
+) -> Any:
+    if request.dry_run:
         plan = await services.jobs.plan(submission)
         return JSONResponse(
             PlanResponse(
@@ -165,18 +200,34 @@ async def fine_tune_model(
     return FineTuneResponse(job_id=job.id, status=job.status)
 
 
-def _given(request: Upload[FineTuneRequest]) -> Given:
-    """For each fold the file, or the dataset's id, that was sent."""
+@contextlib.asynccontextmanager
+async def _given(request: Upload[FineTuneRequest], services: Services) -> AsyncIterator[Given]:
+    """For each fold the file, or the dataset's id, that was sent; of a table its rows."""
     given: dict[Fold, DatasetUpload | str] = {}
     for fold, name in FIELDS.items():
         if name in request.files:
             given[fold] = DatasetUpload(request.files[name].file, request.files[name].filename)
         elif dataset := getattr(request.values, name):
             given[fold] = dataset
-    if "train" not in given and not (request.values.documents or request.values.collection):
-        raise invalid(
-            "train_dataset",
-            "The file is missing: send it as a part of multipart/form-data, or as a text the id of one that is here; "
-            "with method=pretrain `documents` or `collection` will do.",
-        )
-    return given
+    values = request.values
+    async with contextlib.AsyncExitStack() as stack:
+        if values.train_table is not None:
+            rows = _rows_of(values.train_table, is_else="train" in given)
+            given["train"] = await stack.enter_async_context(services.learned.copied(rows))
+        if "train" not in given and not (values.documents or values.collection):
+            raise invalid(
+                "train_dataset",
+                "The file is missing: send it as a part of multipart/form-data, or as a text the id of one that is "
+                "here, or name a `train_table`; with method=pretrain `documents` or `collection` will do.",
+            )
+        yield given
+
+
+def _rows_of(wanted: TrainTable, *, is_else: bool) -> Rows:
+    if is_else:
+        raise invalid("train_table", "Given beside `train_dataset`: send one of them.")
+    if (wanted.table is None) == (wanted.select is None):
+        raise invalid("train_table", "Name a `table`, or with a `database` send a `select`.")
+    if wanted.select is not None and wanted.database is None:
+        raise invalid("train_table", "A `select` needs the `database` that it reads.")
+    return Rows(wanted.table, wanted.database, wanted.select, wanted.fold)
