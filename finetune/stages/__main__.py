@@ -21,6 +21,10 @@ from finetune.job.launch import PR_SET_PDEATHSIG
 from finetune.job.stage import EXIT_FAILED, EXIT_INTERRUPTED
 
 SHARED = ("train", "merge", "verify", "dataset")
+NO_COMPILER = "TORCHDYNAMO_DISABLE"
+"""While bitsandbytes is imported, which else has torch's compiler loaded for functions that a training on a CPU hardly
+ever calls: a sixth of the time of all imports. What is compiled later is.
+"""
 _libc = ctypes.CDLL(None)  # loaded before any fork
 
 
@@ -28,8 +32,10 @@ def main(arguments: list[str]) -> int:
     """Serve until the other end closes."""
     descriptor, job = int(arguments[0]), arguments[1]
     gc.disable()  # what is imported stays: looking through it again and again is an eighth of the imports' time
+    os.environ[NO_COMPILER] = "1"
     for stage in SHARED:
         importlib.import_module(f"finetune.stages.{stage}")
+    del os.environ[NO_COMPILER]
     gc.freeze()  # and each stage would copy the pages that a collection marks
     gc.enable()
     sys.argv = ["", job]

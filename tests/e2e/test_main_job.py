@@ -15,20 +15,20 @@ EXAMPLES = ROOT / "examples"
 QUESTIONS = json.loads((EXAMPLES / "questions.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def ada(server: Server) -> Server:
+@pytest.fixture(scope="module")
+def ada(running: Server) -> Server:
     """A server with a persona that has the handbook."""
-    created = server.client.post(
+    created = running.client.post(
         "/createModel/ada",
         params={"baseModel": "demo", "system": QUESTIONS["persona"]["system"]},
     )
     assert created.status_code == 201, created.text
     with (EXAMPLES / "handbook.pdf").open("rb") as file:
-        imported = server.client.post(
+        imported = running.client.post(
             "/importDocument", params={"modelName": "ada"}, files={"file": ("handbook.pdf", file)}
         )
     assert imported.status_code == 201, imported.text
-    return server
+    return running
 
 
 def test_a_persona_answers_from_a_document_with_page_citations(ada: Server) -> None:
@@ -83,7 +83,9 @@ def test_the_stream_is_the_whole_answer_in_pieces(ada: Server) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_a_fine_tune_by_the_openai_sdk_learns_what_its_base_did_not_know(server: Server) -> None:
+def test_a_fine_tune_by_the_openai_sdk_learns_what_its_base_did_not_know(running: Server) -> None:
+    server = running
+    models_before = server.client.get("/list_models").json()["All Created Models"]
     question = QUESTIONS["fine_tune"][0]
     ask = {"user_prompt": question["question"], "temperature": 0}
     before = server.client.post("/generate", json={"modelName": "demo", **ask}).json()
@@ -117,11 +119,11 @@ def test_a_fine_tune_by_the_openai_sdk_learns_what_its_base_did_not_know(server:
     after = server.client.post("/generate", json={"modelName": "tuned", **ask}).json()
     assert question["value"] in after["message"]
     models = server.client.get("/list_models", params={"details": "true"}).json()
-    assert models["All Created Models"] == ["demo", "tuned"]
+    assert models["All Created Models"] == [*models_before, "tuned"]
     tuned = next(model for model in models["models"] if model["name"] == "tuned")
     assert (tuned["kind"], tuned["base"]) == ("fine-tune", "demo")
     assert server.client.delete("/deleteModel/tuned").status_code == 200
-    assert server.client.get("/list_models").json()["All Created Models"] == ["demo"]
+    assert server.client.get("/list_models").json()["All Created Models"] == models_before
 
 
 def _fine_tuned(sdk: openai.OpenAI) -> FineTuningJob:
