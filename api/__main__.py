@@ -162,6 +162,12 @@ def _serve(settings: Settings) -> int:
     return 0 if server.started else 1
 
 
+KEEP_ALIVE_SECONDS = 75
+"""Longer than a `Retry-After` of ours, or a proxy's patience: who comes again then, over a connection that was kept,
+must not meet its end.
+"""
+
+
 def server_config(app: ASGIApp, shutdown_seconds: int) -> uvicorn.Config:
     """How the app is served: one process, HTTP/1.1 within bounds, no log of what clients ask."""
     return uvicorn.Config(
@@ -171,6 +177,7 @@ def server_config(app: ASGIApp, shutdown_seconds: int) -> uvicorn.Config:
         proxy_headers=False,  # read by the app, from whom the settings trust
         server_header=False,
         timeout_graceful_shutdown=shutdown_seconds,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         http=HttpProtocol,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         ws="none",

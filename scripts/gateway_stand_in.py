@@ -1,4 +1,7 @@
-"""A model server of fixed speed for `bench_gateway.py`: Ollama's API and OpenAI's chat, without any model."""
+"""A model server of fixed speed for `bench_gateway.py` and `bench_places.py`, without any model.
+
+It speaks Ollama's API and OpenAI's chat; `/most` tells how many answers it ever gave at once.
+"""
 
 import argparse
 import asyncio
@@ -25,13 +28,23 @@ class StandIn:
     def __init__(self, tokens: int, pause: float) -> None:
         self._tokens = tokens
         self._pause = pause
+        self._open = self._most = 0
 
     async def said(self) -> AsyncIterator[str]:
         """One answer."""
-        for _ in range(self._tokens):
-            yield "word "
-            if self._pause:
-                await asyncio.sleep(self._pause)
+        self._open += 1
+        self._most = max(self._most, self._open)
+        try:
+            for _ in range(self._tokens):
+                yield "word "
+                if self._pause:
+                    await asyncio.sleep(self._pause)
+        finally:
+            self._open -= 1
+
+    async def most(self, _: Request) -> JSONResponse:
+        """Answers at once, at most."""
+        return JSONResponse({"most": self._most})
 
     async def native(self, request: Request) -> StreamingResponse:
         """As Ollama streams a chat."""
@@ -117,6 +130,8 @@ def main() -> None:
             Route("/api/show", show, methods=["POST"]),
             Route("/api/embed", embed, methods=["POST"]),
             Route("/api/chat", server.native, methods=["POST"]),
+            Route("/most", server.most),
+            Route("/v1/models", said(data=[{"id": "stand-in", "max_model_len": 8192}])),
             Route("/v1/chat/completions", server.openai, methods=["POST"]),
         ]
     )

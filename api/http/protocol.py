@@ -18,6 +18,7 @@ TOO_LONG = (
 )
 HEAD_SECONDS = 30.0
 """Time a request line and its headers may take to arrive."""
+GRACE_SECONDS = 1.0
 MAX_UNREAD_BYTES = 2**30
 """What a refused body may go on sending, so that its client can read why; then the line is cut."""
 
@@ -107,6 +108,10 @@ class HttpProtocol(H11Protocol):
             self._deadline = None
 
     def _give_up(self) -> None:
+        """Once more, for what has come may wait to be read while many others are answered."""
+        self._deadline = self.loop.call_later(GRACE_SECONDS, self._close)
+
+    def _close(self) -> None:
         self._deadline = None
         if self._is_idle():
             self.transport.close()

@@ -235,9 +235,10 @@ async def test_a_line_ends_at_a_line_feed_and_is_not_endless() -> None:
             await said(runtime)
 
 
+@pytest.mark.parametrize("how", [httpx2.RemoteProtocolError, httpx2.ReadError])
 @pytest.mark.parametrize(("seconds", "tries"), [(0.0, 4), (0.6, 1)])
 async def test_who_hangs_up_after_a_while_may_have_worked_and_is_not_asked_again(
-    seconds: float, tries: int
+    seconds: float, tries: int, how: type[httpx2.TransportError]
 ) -> None:
     asked = 0
 
@@ -245,7 +246,7 @@ async def test_who_hangs_up_after_a_while_may_have_worked_and_is_not_asked_again
         nonlocal asked
         asked += 1
         await asyncio.sleep(seconds)
-        raise httpx2.RemoteProtocolError("hung up")
+        raise how("hung up")
 
     async with over("http://127.0.0.1:9", transport=httpx2.MockTransport(serve)) as runtime:
         with pytest.raises(BackEndFailed, match="broke off"):

@@ -17,6 +17,7 @@ from api.__main__ import server_config
 from api.errors import CannotStart
 from api.http.starting import Starting
 from api.routes.health import ReadyResponse
+from api.runtime.fair import RETRY_SECONDS
 
 NOT_READY = ReadyResponse(status="not ready", checks={"service": "is loading"}, hints=[])
 
@@ -84,6 +85,11 @@ def slow() -> Iterator[Slow]:
     slow = Slow()
     yield slow
     slow.may_load.set()
+
+
+def test_who_comes_again_after_a_minute_finds_the_connection_that_was_kept() -> None:
+    """Limits and full queues tell clients to wait for up to a minute."""
+    assert server_config(Starting(FastAPI, lambda: None), 5).timeout_keep_alive > 60 > RETRY_SECONDS
 
 
 def test_it_is_alive_before_the_app_is_loaded(slow: Slow) -> None:

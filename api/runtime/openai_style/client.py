@@ -26,11 +26,9 @@ _MOST_BYTES = 64 * 2**20
 _MOST_LINE_BYTES = 4 * 2**20
 """Of one line of a stream, which is held until its end has come."""
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504, 529})
-_LOST = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.RemoteProtocolError,  # a kept connection that was closed meanwhile
-)
+_HUNG_UP = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
+"""Among them a kept connection that was closed meanwhile, with a word or without."""
+_LOST = (httpx2.ConnectError, httpx2.ConnectTimeout, *_HUNG_UP)
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _AT_ONCE_SECONDS = 0.5
 """A kept connection is known so soon to be closed. A server that hangs up later may have worked, and charge for it."""
@@ -164,7 +162,7 @@ class OpenAIClient:
                 async with asyncio.timeout(_least(bounds.first_token_seconds, ends - clock())):
                     answer = await self._http.send(_copy(request), stream=True)
             except _LOST as error:
-                hung_up = isinstance(error, httpx2.RemoteProtocolError)
+                hung_up = isinstance(error, _HUNG_UP)
                 may_have_worked = hung_up and clock() - began > _AT_ONCE_SECONDS
                 is_in_vain = may_have_worked or _UNTRUSTED in str(error)
                 if is_in_vain or not left or clock() + wait > ends:
