@@ -109,7 +109,7 @@ class Causal:
         streamer: Any = TextIteratorStreamer(
             self._tokenizer, skip_prompt=True, skip_special_tokens=True
         )
-        writing = _Thread(lambda: self._generated(ids, most, options, streamer, writing))
+        writing: _Thread = _Thread(lambda: self._generated(ids, most, options, streamer, writing))
         writing.start()
         try:
             for text in streamer:
@@ -220,5 +220,5 @@ def _quantization(bits: int) -> Any:
 
 
 if __name__ == "__main__":
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     main(Causal)

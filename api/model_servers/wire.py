@@ -110,12 +110,13 @@ class Wire:
     async def complete(self, request: Request) -> Response:
         """How a text goes on."""
         body = await self._body(request)
-        prompt = body.get("prompt")
+        prompt: Any = body.get("prompt")
         is_tokens = isinstance(prompt, list) and all(isinstance(one, int) for one in prompt)
         if not isinstance(prompt, str) and not is_tokens:
             raise Refused("prompt: a text, or its tokens.", param="prompt")
+        begun: str | list[int] = prompt
         return await self._answer(
-            request, body, "text_completion", lambda options: self._writer.complete(prompt, options)
+            request, body, "text_completion", lambda options: self._writer.complete(begun, options)
         )
 
     async def tokenize(self, request: Request) -> Response:

@@ -90,7 +90,8 @@ async def analysed(
             told = await _told(answers, question, sql, rows)
             took += [told.done] if told else []
             why = None if told else "The rows do not fit into the model's context."
-            return Analysed(told and told.message, why, sql, rows, len(took) - bool(told), (*took,))
+            said = told.message if told else None
+            return Analysed(said, why, sql, rows, len(took) - bool(told), (*took,))
         messages += [
             Message("assistant", answer.message),
             Message("user", _AGAIN.format(reason=reason)),

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
 from api.tables.databases import Database
 from api.tables.shelf import Table
 from api.tables.sql_child import plain
-from api.tables.types import TOLD
+from api.tables.types import TOLD, Type
 
 MAX_TABLES = 20
 MAX_COLUMNS = 200
@@ -24,7 +24,7 @@ def of_tables(tables: Iterable[Table]) -> str:
     return "\n\n".join(
         _described(
             table.name,
-            [(one.name, TOLD[one.type].duckdb) for one in table.columns],
+            [(one.name, TOLD[cast(Type, one.type)].duckdb) for one in table.columns],
             table.first_rows,
             f"{table.rows} rows; the first:",
         )
@@ -42,7 +42,7 @@ def of_database(database: Database) -> str:
 
 def _of_database(connection: sa.Connection, seen: sa.Inspector, name: str) -> str:
     columns = [(one["name"], str(one["type"])) for one in seen.get_columns(name)]
-    select = sa.select(*(sa.column(one) for one, _ in columns[:MAX_COLUMNS]))
+    select: Any = sa.select(*(sa.column(one) for one, _ in columns[:MAX_COLUMNS]))
     rows = connection.execute(select.select_from(sa.table(name)).limit(FIRST_ROWS)).mappings()
     return _described(
         name,

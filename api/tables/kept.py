@@ -31,6 +31,8 @@ class Kept:
         self._output, self._errors = Part(folder / OUTPUT), Part(folder / ERRORS)
         self.done = {*self._output.ids, *self._errors.ids}
         applied = read_json(folder / APPLIED)
+        self._applied: int
+        self._left: int
         self._applied, self._left = applied if isinstance(applied, list) else (0, 0)
         self._answered, self._refused = len(self._output.ids), len(self._errors.ids)
         self.waiting = 0

@@ -99,10 +99,10 @@ class ModelCalls:
         self._is_over |= self.number + max(0, left - len(wanted)) > self._most
         if self._is_over:
             return answers
-        left, failed = iter(_together(wanted)), list[ApiError]()
+        parts, failed = iter(_together(wanted)), list[ApiError]()
 
         async def work() -> None:
-            for places in left:
+            for places in parts:
                 try:
                     found = await self._answered([wanted[place] for place in places])
                 except ApiError as error:

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ class Predicting:
             self._id, {"running", "cancelling"}, lambda one: replace(one, total=total)
         )
 
-    def _left(self, prediction: Prediction, folder: Path) -> Iterator[Row]:
+    def _left(self, prediction: Prediction, folder: Path) -> Generator[Row, None, None]:
         """The requests of the rows that are not done."""
         assert self.kept  # noqa: S101  opened by `to_end`
         total, done = prediction.total or 0, set(self.kept.done)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import date
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,4 @@ def _plain(value: Any) -> Any:
         return None
     if isinstance(value, bool | int | float | dict | list):
         return value
-    return (
-        value.isoformat(" ")
-        if hasattr(value, "hour") and isinstance(value, date)
-        else as_text(value)
-    )
+    return value.isoformat(" ") if isinstance(value, datetime) else as_text(value)

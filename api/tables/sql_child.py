@@ -144,13 +144,14 @@ def _opened(request: dict[str, Any], models: Models | None) -> "DuckDBPyConnecti
     """A database in memory that sees the tables and nothing else, and stays so."""
     import duckdb
 
+    config: dict[str, str | bool | int | float | list[str]]
     config = {**CONFIG, "memory_limit": f"{request['memory_bytes']}B"}
     connection = duckdb.connect(":memory:", config=config)
     for name, path in request["tables"].items():
         connection.execute(f"CREATE VIEW {_quoted(name)} AS FROM read_parquet({_text(path)})")
     if models:
         kinds = ["VARCHAR"] * 4
-        connection.create_function(
+        connection.create_function(  # type: ignore[call-overload]  # which knows no vector of Arrow's
             "_llm",
             models.answers,
             kinds,

@@ -39,7 +39,7 @@ def register(connection: duckdb.DuckDBPyConnection, url: str, key: str = "none")
                     known[ask] = pool.submit(_answer, url.rstrip("/"), key, *ask)
         return pyarrow.array([known[ask].result() if ask in known else None for ask in asks])
 
-    connection.create_function(
+    connection.create_function(  # type: ignore[call-overload]  # which knows no vector of Arrow's
         "_llm",
         answers,
         ["VARCHAR"] * 4,

@@ -131,7 +131,7 @@ def without_cards(trainer: Any) -> None:
     """
     trainer.create_model_card = _write_none
     if isinstance(trainer.model, PeftModel):
-        trainer.model.create_or_update_model_card = _write_none
+        trainer.model.create_or_update_model_card = _write_none  # type: ignore[method-assign]
 
 
 def _write_none(*_: object, **__: object) -> None:

@@ -91,7 +91,7 @@ def is_said_otherwise(provider: str) -> bool:
     return any(getattr(dialect, name) != getattr(plain, name) for name in names)
 
 
-@pytest.mark.parametrize("provider", list(filter(is_said_otherwise, sorted(REFUSES))))
+@pytest.mark.parametrize("provider", [one for one in sorted(REFUSES) if is_said_otherwise(one)])
 async def test_what_a_provider_refuses_is_not_sent_to_it(
     stand_in: StandIn, address: str, provider: str
 ) -> None:

@@ -76,7 +76,9 @@ def test_its_parameters_may_be_otherwise_where_the_operator_lists_them(
     client.patch("/backends/cellar", json={"dialect": {}})
     refusal = client.post("/generate", json={"modelName": "big", "user_prompt": "Hello"})
     assert (refusal.status_code, "reasoning_effort" in refusal.text) == (422, True)
-    for extra in ({"messages": []}, {"model": "else"}, {"logit_bias": {}}):
+    extras: tuple[dict[str, Any], ...]
+    extras = ({"messages": []}, {"model": "else"}, {"logit_bias": {}})
+    for extra in extras:
         assert client.patch("/models/big", json={"extra": extra}).status_code == 422
     client.delete("/backends/cellar")
     made(client, address)  # under its name there is nothing left of it

@@ -26,8 +26,11 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
     ca = trustme.CA()
     ca.cert_pem.write_to_path(folder / "ca.pem")
     ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-    files = {"ssl_certfile": folder / "server.pem", "ssl_keyfile": str(folder / "server.pem")}
-    server = uvicorn.Server(uvicorn.Config(StandIn().app, port=0, log_level="error", **files))
+    file = folder / "server.pem"
+    config = uvicorn.Config(
+        StandIn().app, port=0, log_level="error", ssl_certfile=file, ssl_keyfile=str(file)
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

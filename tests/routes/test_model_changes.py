@@ -230,11 +230,11 @@ def test_what_is_made_anew_under_a_name_begins_without(
     file = tmp_path / "model.gguf"
     file.write_bytes(b"GGUF")
     runtime = service.app.state.services.workspaces.runtime
-    ada = {"json": {"baseModel": "demo", "replace": True}}
+    ada = {"baseModel": "demo", "replace": True}
 
     def deleted() -> None:
         assert client.delete("/deleteModel/ada").status_code == 200
-        assert client.post("/createModel/ada", **ada).status_code == 201
+        assert client.post("/createModel/ada", json=ada).status_code == 201
 
     def published() -> None:  # as a fine-tune is
         async def publish() -> None:
@@ -249,11 +249,11 @@ def test_what_is_made_anew_under_a_name_begins_without(
         examine = service.client.portal.call  # type: ignore[union-attr]
         found = examine(_models, service.app.state.services, True)
         assert any("Defaults of ada" in one.text and one.repaired for one in found)
-        assert client.post("/createModel/ada", **ada).status_code == 201
+        assert client.post("/createModel/ada", json=ada).status_code == 201
 
-    ways = (lambda: client.post("/createModel/ada", **ada), deleted, published, examined)
+    ways = (lambda: client.post("/createModel/ada", json=ada), deleted, published, examined)
     for again in ways:
-        client.post("/createModel/ada", **ada)
+        client.post("/createModel/ada", json=ada)
         patched(client, "ada", options={"top_k": 3})
         again()
         assert client.get("/show_model/ada").json()["parameters"] == {}

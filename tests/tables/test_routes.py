@@ -14,12 +14,13 @@ CSV = b"id,name,zip\n1,apple,007\n2,pear,\n"
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("tables")
+    url = f"sqlite:///{folder / 'shop.sqlite3'}"
     databases = {
-        "shop": {"url": f"sqlite:///{folder / 'shop.sqlite3'}", "write": True},
+        "shop": {"url": url, "write": True},
         "away": {"url": "postgresql://ada:secret@127.0.0.1:1/place"},
-        "theirs": {"url": f"sqlite:///{folder / 'shop.sqlite3'}", "workspaces": ["team"]},
+        "theirs": {"url": url, "workspaces": ["team"]},
     }
-    Shop(databases["shop"]["url"]).stocked().close()
+    Shop(url).stocked().close()
     with open_service(folder / "data", databases=databases) as service:
         yield service
 

@@ -1,7 +1,9 @@
 """Tables on their shelf: each whole or not there, found by its name in any case, and replaced at once."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from api.tables.shelf import Column, Contents, Tables
 pytestmark = pytest.mark.anyio
 
 
-def filled(text: str, rows: int = 1) -> tuple[object, ...]:
+def filled(text: str, rows: int = 1) -> tuple[Mapping[str, Any], Callable[[Path], Contents]]:
     """Arguments of `add`."""
 
     def fill(path: Path) -> Contents:

@@ -29,7 +29,9 @@ class Parrot:
 class Odd(Parrot):
     """Does what its last message says."""
 
-    def generate(self, messages: list[dict[str, str]], **options: Any) -> Any:
+    def generate(  # type: ignore[override]  # what it must not be is what is shown
+        self, messages: list[dict[str, str]], **options: Any
+    ) -> Any:
         """As a text, as pieces, or as it must not be."""
         does = WRONG.get(messages[-1]["content"])
         return does() if does else f"{messages[-1]['content']} {sorted(options)}"
