@@ -197,13 +197,18 @@ class FakeRuntime:
                 yield piece
 
     async def complete(
-        self, model: ModelRef, prompt: str, options: Options
+        self,
+        model: ModelRef,
+        prompt: str,
+        options: Options,
+        *,
+        least_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Go on word by word: the rule is asked with the text alone."""
         self.calls.append("complete")
         self._require_available()
         found = self._get_chat(name_of(model))
-        call, tokens, most = self._accepted(found, [Message("user", prompt)], options, None)
+        call, tokens, most = self._accepted(found, [Message("user", prompt)], options, least_tokens)
         async with aclosing(self._answer(call, tokens, most)) as pieces:
             async for piece in pieces:
                 yield piece

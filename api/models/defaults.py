@@ -157,11 +157,21 @@ class DefaultsRuntime(RuntimeOver):
                 yield piece
 
     async def complete(
-        self, model: ModelRef, prompt: str, options: Options
+        self,
+        model: ModelRef,
+        prompt: str,
+        options: Options,
+        *,
+        least_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces."""
         chosen = options.over(await self._options(model))
-        answering = self._runtime.complete(_as_it_runs(model), prompt, chosen)
+        answering = self._runtime.complete(
+            _as_it_runs(model),
+            prompt,
+            chosen,
+            least_tokens=least_tokens or options.max_tokens or 1,
+        )
         async with aclosing(answering) as pieces:
             async for piece in pieces:
                 yield piece

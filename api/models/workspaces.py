@@ -164,11 +164,18 @@ class WorkspaceRuntime:
                     yield piece
 
     async def complete(
-        self, model: ModelRef, prompt: str, options: Options
+        self,
+        model: ModelRef,
+        prompt: str,
+        options: Options,
+        *,
+        least_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces."""
         async with self._by_its_names(model):
-            pieces = self._runtime.complete(await self._found(model), prompt, options)
+            pieces = self._runtime.complete(
+                await self._found(model), prompt, options, least_tokens=least_tokens
+            )
             async with aclosing(pieces):
                 async for piece in pieces:
                     yield piece

@@ -23,7 +23,8 @@ async def completed(
     runtime: ModelRuntime, asked: Asked, prompt: str
 ) -> AsyncGenerator[Token | Done, None]:
     """Tokens and the end. Closing it cancels the generation."""
-    async with aclosing(runtime.complete(asked.model, prompt, asked.options)) as pieces:
+    answering = runtime.complete(asked.model, prompt, asked.options, least_tokens=asked.least)
+    async with aclosing(answering) as pieces:
         async for piece in pieces:
             if piece.text or piece.logprobs:
                 yield Token(piece.text, piece.logprobs)

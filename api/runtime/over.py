@@ -61,10 +61,15 @@ class RuntimeOver:
         )
 
     def complete(
-        self, model: ModelRef, prompt: str, options: Options
+        self,
+        model: ModelRef,
+        prompt: str,
+        options: Options,
+        *,
+        least_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces."""
-        return self._of(model).complete(model, prompt, options)
+        return self._of(model).complete(model, prompt, options, least_tokens=least_tokens)
 
     async def count_tokens(
         self, model: ModelRef, messages: Sequence[Message], num_ctx: int | None = None
@@ -135,11 +140,17 @@ class AnswersOver(RuntimeOver):
         return self._answering(Asked("chat", model, messages, options), pieces)
 
     def complete(
-        self, model: ModelRef, prompt: str, options: Options
+        self,
+        model: ModelRef,
+        prompt: str,
+        options: Options,
+        *,
+        least_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces."""
         asked = Asked("text_completion", model, [Message("user", prompt)], options)
-        return self._answering(asked, super().complete(model, prompt, options))
+        pieces = super().complete(model, prompt, options, least_tokens=least_tokens)
+        return self._answering(asked, pieces)
 
     def _answering(
         self, asked: Asked, pieces: AsyncGenerator[Piece, None]

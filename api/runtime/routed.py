@@ -97,10 +97,16 @@ class RoutedRuntime(RuntimeOver):
                 yield piece
 
     async def complete(
-        self, model: ModelRef, prompt: str, options: Options
+        self,
+        model: ModelRef,
+        prompt: str,
+        options: Options,
+        *,
+        least_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces; likewise."""
-        async with aclosing(self._of(model).complete(model, prompt, options)) as pieces:
+        answering = self._of(model).complete(model, prompt, options, least_tokens=least_tokens)
+        async with aclosing(answering) as pieces:
             async for piece in pieces:
                 yield piece
 

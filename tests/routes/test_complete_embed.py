@@ -41,6 +41,21 @@ def test_a_text_is_gone_on_with_as_it_stands(service: Service) -> None:
     assert said.content == "Once upon a time"
 
 
+def test_only_a_length_that_the_request_gives_has_to_fit_behind_the_text(service: Service) -> None:
+    client = service.client
+    sent = {"parameters": {"max_tokens": 200}, "replace": True}
+    assert client.post("/createModel/long", json=sent).status_code == 201
+    client.patch("/models/demo", json={"options": {"max_tokens": 200}})
+    text = {"prompt": "word " * 250, "num_ctx": 256}
+    for model in ("long", "demo"):
+        answer = client.post("/complete", json={"model": model, **text})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["usage"]["completion_tokens"] < 6
+        asked = {"model": model, **text, "max_tokens": 200}
+        assert client.post("/complete", json=asked).status_code == 422
+    client.patch("/models/demo", json={"options": {}})
+
+
 def test_it_is_streamed_as_answers_are(service: Service) -> None:
     asked = {"modelName": "demo", "prompt": "Once upon", "stream": "true"}
     text = service.client.post("/complete", data=asked).text

@@ -155,14 +155,19 @@ class LlamaCppRuntime:
                 yield piece
 
     async def complete(
-        self, model: ModelRef, prompt: str, options: Options
+        self,
+        model: ModelRef,
+        prompt: str,
+        options: Options,
+        *,
+        least_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces; closing the iterator stops the generation in the child."""
         entry, header = await self._find(model, "text")
         answering = self._answer(
             (entry, header),
             _chosen(entry, header, options),
-            options.max_tokens or 1,
+            least_tokens or options.max_tokens or 1,
             lambda client: raw_prompt(client, prompt),
         )
         async with aclosing(answering) as pieces:

@@ -159,7 +159,12 @@ class OllamaRuntime:
                 yield piece
 
     async def complete(
-        self, model: ModelRef, prompt: str, options: Options
+        self,
+        model: ModelRef,
+        prompt: str,
+        options: Options,
+        *,
+        least_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces; closing the iterator stops the generation in the server."""
         found, chosen, loaded = await self._chosen(model, options)
@@ -167,7 +172,7 @@ class OllamaRuntime:
             found,
             raw_prompt(found, prompt, chosen, loaded, self._keep_alive),
             chosen,
-            options.max_tokens or 1,
+            least_tokens or options.max_tokens or 1,
             most_tokens("", [Message("user", prompt)], chosen),
         )
         async with aclosing(answering) as pieces:

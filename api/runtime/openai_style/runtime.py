@@ -157,11 +157,17 @@ class OpenAIStyleRuntime:
                 yield piece
 
     async def complete(
-        self, model: ModelRef, prompt: str, options: Options
+        self,
+        model: ModelRef,
+        prompt: str,
+        options: Options,
+        *,
+        least_tokens: int | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces: as tokens, where the server tells them."""
         found, chosen = self._chosen(model, options)
-        asked = await self._going_on(found, chosen, prompt, options.max_tokens or 1)
+        least = least_tokens or options.max_tokens or 1
+        asked = await self._going_on(found, chosen, prompt, least)
         async with aclosing(self._answer(asked)) as pieces:
             async for piece in pieces:
                 yield piece
