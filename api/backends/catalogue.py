@@ -1,7 +1,7 @@
 """What can be done with back ends: make, list, look at, change and delete them; and who runs which model."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,6 +36,7 @@ from api.runtime.openai_style.learning import UNKNOWN_CONTEXT
 from api.runtime.openai_style.runtime import OpenAIStyleRuntime
 from api.runtime.openai_style.served import ServedTransport
 from api.runtime.threads import in_thread, in_thread_for_good
+from api.runtime.training import Reserved, Training
 from api.settings.environment import secret
 
 MOST = 64
@@ -60,6 +61,7 @@ class BackEnds:
         self._keys = keys
         self._places = places
         self._servers: dict[str, Server] = {}
+        self._reserved = Reserved()
         self.directory = Directory(kept.models(), kept)
         self._back_ends = {one.name: one for one in kept.back_ends()}
         self._runtimes = {
@@ -87,6 +89,10 @@ class BackEnds:
         found = self.directory.find(name)
         back_end = self._back_ends.get(found.back_end) if found else None
         return back_end.provider if back_end else ""
+
+    def reserve(self, trainings: Sequence[Training]) -> None:
+        """No server is started where one of these trains, not even of a back end that is made meanwhile."""
+        self._reserved.set(trainings)
 
     def start(self) -> None:
         """Start the servers that are to run here."""
@@ -295,7 +301,7 @@ class BackEnds:
         name = back_end.name
         server = self._servers.get(name)
         if server is None:
-            server = self._servers[name] = Server(name, launch, self._places)
+            server = self._servers[name] = Server(name, launch, self._places, self._reserved)
             server.ready = partial(self._know_what_it_says, name)
         client = OpenAIClient(
             name,

@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -86,6 +86,8 @@ class Places:
     jobs: Path
     data: Path
     classes: Path | None = None
+    has_job: Callable[[str], bool] = lambda _: True
+    """Whether a job's adapter may be served, to all workspaces."""
     drivers: Path = Path("/dev")
 
     def log(self, name: str) -> Path:
@@ -168,6 +170,7 @@ def adapter_folder(name: str, places: Places) -> Path:
     if found := _ADAPTER.fullmatch(name):
         train = places.jobs / found[1] / "train"
         folder = train / "kept" / found[2] if found[2] else train / "adapter"
+        folder = folder if places.has_job(found[1]) else None
     else:
         folder = _below(places.bases, name, "adapter")
     if folder is None or not (folder / "adapter_config.json").is_file():

@@ -1,7 +1,7 @@
 """The runtime over a server that is started here: one on OpenAI's wire, whose memory can be had back."""
 
 import asyncio
-from collections.abc import Sequence
+from contextlib import suppress
 
 from api.backends.server import Server
 from api.runtime.openai_style.client import OpenAIClient
@@ -9,7 +9,6 @@ from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import Directory
 from api.runtime.openai_style.runtime import OpenAIStyleRuntime
 from api.runtime.threads import in_thread
-from api.runtime.training import Training
 from finetune.job.device import Device
 
 ADDRESS = "http://127.0.0.1/v1"
@@ -41,16 +40,12 @@ class LaunchedRuntime(OpenAIStyleRuntime):
         """Stop the server once what is under way has ended, or after half a minute."""
         self._server.leave()
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while self._client.open:
-                    await asyncio.sleep(_LOOK_SECONDS)
-        except TimeoutError:
-            pass
-        await self._server.stop()
-
-    def reserve(self, trainings: Sequence[Training]) -> None:
-        """The server is not started where a job trains."""
-        self._server.reserved.set(trainings)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    while self._client.open:
+                        await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            await self._server.stop()
 
     async def check(self) -> tuple[str, ...]:
         """A hint where the server has died, or could not be started. None is started to be asked."""

@@ -1,13 +1,17 @@
 """Opens the back ends, over the store and the folder of their keys."""
 
+from functools import partial
+
 from api.backends.catalogue import BackEnds
 from api.backends.kept import Kept
 from api.backends.launch import Places
 from api.backends.secrets import Keys
-from api.errors import CannotStart
+from api.errors import CannotStart, JobNotFound
+from api.names import WORKSPACE
 from api.runtime.openai_style.transport import trusted
 from api.settings import Settings
 from api.store import Store
+from api.store.jobs import Jobs
 
 
 def open_back_ends(settings: Settings, store: Store) -> BackEnds:
@@ -15,7 +19,11 @@ def open_back_ends(settings: Settings, store: Store) -> BackEnds:
     none.
     """
     places = Places(
-        settings.base_models_dir, settings.jobs_dir, settings.data_dir, settings.model_servers_dir
+        settings.base_models_dir,
+        settings.jobs_dir,
+        settings.data_dir,
+        settings.model_servers_dir,
+        partial(_has, store.of(WORKSPACE).jobs),
     )
     if settings.ca_file:
         try:
@@ -27,3 +35,12 @@ def open_back_ends(settings: Settings, store: Store) -> BackEnds:
             ) from error
     kept = Kept(store.back_ends, store.collections)
     return BackEnds(kept, Keys(settings.data_dir / "keys"), places, settings.ca_file)
+
+
+def _has(jobs: Jobs, id: str) -> bool:
+    """Whether the first workspace, which has the back ends, has that job; another one's is not there."""
+    try:
+        jobs.get(id)
+    except JobNotFound:
+        return False
+    return True

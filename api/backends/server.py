@@ -60,15 +60,16 @@ class Server:
         name: str,
         launch: Launch,
         places: Places,
+        reserved: Reserved,
         *,
         first_pause_seconds: float = FIRST_PAUSE_SECONDS,
     ) -> None:
         self.launch = launch
-        self.reserved = Reserved()
         self.ready: Callable[[], Awaitable[None]] | None = None
         """Called each time it has become ready."""
         self._name = name
         self._places = places
+        self._reserved = reserved
         self._first_pause_seconds = first_pause_seconds
         self._state: State = "stopped"
         self._why = ""
@@ -79,6 +80,7 @@ class Server:
         self._is_leaving = False
         self._keeping: asyncio.Task[None] | None = None
         self._telling: asyncio.Future[None] | None = None
+        self._stopping = asyncio.Lock()
 
     @property
     def device(self) -> Device:
@@ -117,8 +119,7 @@ class Server:
         """Start it, unless it runs; `errors.DeviceInUse` while a job trains where it would lie."""
         if self._keeping is not None and not self._keeping.done():
             return
-        if self.reserved:
-            self.reserved.require_free(self.device)
+        self._reserved.require_free(self.device)
         self._state, self._why, self._deaths = "starting", "", 0
         self._keeping = asyncio.create_task(self._keep())
 
@@ -128,12 +129,15 @@ class Server:
 
     async def stop(self) -> None:
         """End it with all that it started. The next call of it starts it again."""
-        if self._telling is not None:
-            self._telling.cancel()
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait([self._keeping])
-        self._keeping, self._state, self._is_leaving = None, "stopped", False
+        async with self._stopping:  # a second one would break off what ends it
+            if self._telling is not None:
+                self._telling.cancel()
+            try:
+                if self._keeping is not None:
+                    self._keeping.cancel()
+                    await asyncio.wait([self._keeping])
+            finally:
+                self._state, self._is_leaving = "stopped", False
 
     def forget(self) -> None:
         """Its logs go; blocks."""
@@ -160,7 +164,7 @@ class Server:
             self._state, self._again_at = "waiting", time.monotonic() + pause
             await asyncio.sleep(pause)
             try:
-                self.reserved.require_free(self.device)
+                self._reserved.require_free(self.device)
             except DeviceInUse:
                 self._state = "stopped"
                 return

@@ -157,12 +157,7 @@ class DefaultsRuntime(RuntimeOver):
                 yield piece
 
     async def complete(
-        self,
-        model: ModelRef,
-        prompt: str,
-        options: Options,
-        *,
-        least_tokens: int | None = None,
+        self, model: ModelRef, prompt: str, options: Options, *, least_tokens: int | None = None
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces."""
         chosen = options.over(await self._options(model))

@@ -280,12 +280,7 @@ class ModelRuntime(Protocol):
         ...
 
     def complete(
-        self,
-        model: ModelRef,
-        prompt: str,
-        options: Options,
-        *,
-        least_tokens: int | None = None,
+        self, model: ModelRef, prompt: str, options: Options, *, least_tokens: int | None = None
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text as it stands, without template or system prompt; otherwise like `chat`. What reads like a
         control token is mere text (to Ollama, which cannot be told so, it is one).

@@ -61,12 +61,7 @@ class RuntimeOver:
         )
 
     def complete(
-        self,
-        model: ModelRef,
-        prompt: str,
-        options: Options,
-        *,
-        least_tokens: int | None = None,
+        self, model: ModelRef, prompt: str, options: Options, *, least_tokens: int | None = None
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces."""
         return self._of(model).complete(model, prompt, options, least_tokens=least_tokens)
@@ -140,12 +135,7 @@ class AnswersOver(RuntimeOver):
         return self._answering(Asked("chat", model, messages, options), pieces)
 
     def complete(
-        self,
-        model: ModelRef,
-        prompt: str,
-        options: Options,
-        *,
-        least_tokens: int | None = None,
+        self, model: ModelRef, prompt: str, options: Options, *, least_tokens: int | None = None
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces."""
         asked = Asked("text_completion", model, [Message("user", prompt)], options)

@@ -35,6 +35,10 @@ class BackEnds(Protocol):
         """Every one."""
         ...
 
+    def reserve(self, trainings: Sequence[Training]) -> None:
+        """None of them loads a model where one of these trains."""
+        ...
+
 
 class RoutedRuntime(RuntimeOver):
     """`ModelRuntime` over the home runtime and the back ends beside it. Files are the home runtime's."""
@@ -97,12 +101,7 @@ class RoutedRuntime(RuntimeOver):
                 yield piece
 
     async def complete(
-        self,
-        model: ModelRef,
-        prompt: str,
-        options: Options,
-        *,
-        least_tokens: int | None = None,
+        self, model: ModelRef, prompt: str, options: Options, *, least_tokens: int | None = None
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces; likewise."""
         answering = self._of(model).complete(model, prompt, options, least_tokens=least_tokens)
@@ -117,8 +116,8 @@ class RoutedRuntime(RuntimeOver):
 
     def reserve(self, trainings: Sequence[Training]) -> None:
         """These train now."""
-        for runtime in (self._runtime, *self._back_ends.all()):
-            runtime.reserve(trainings)
+        self._runtime.reserve(trainings)
+        self._back_ends.reserve(trainings)
 
     async def check(self) -> tuple[str, ...]:
         """Hints for the operator. A back end that is away is one of them: the others are asked all the same."""

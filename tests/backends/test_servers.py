@@ -12,11 +12,19 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.backends import BackEnd, Named
+from api.backends.catalogue import BackEnds
+from api.backends.kept import Kept
 from api.backends.launch import Launch, Places, command
+from api.backends.secrets import Keys
 from api.backends.server import MOST_DEATHS, Server
-from api.backends.wanted import named
+from api.backends.wanted import Change, named
 from api.errors import DeviceInUse, InvalidOption, Unavailable
-from api.runtime.training import Training
+from api.runtime import Message, Options
+from api.runtime.fair import Turns
+from api.runtime.training import Reserved, Training
+from api.store.jobs import new_job_id
+from tests.databases import open_migrated
+from tests.fakes import FakeRuntime
 from tests.finetune.jobs import wait_for
 from tests.service import Service, open_service
 
@@ -193,17 +201,45 @@ def test_one_is_there_again_after_a_restart_and_gives_its_memory_back(tmp_path: 
 async def test_none_is_started_where_a_job_trains(tmp_path: Path) -> None:
     (tmp_path / "nvidia0").touch()
     places = Places(tmp_path, tmp_path, tmp_path / "data", CLASSES, drivers=tmp_path)
-    server = Server("cellar", Launch("custom", "odd:Parrot"), places)
-    server.reserved.set([Training("job_1", "gpu")])
+    store = open_migrated(tmp_path / "state.sqlite3")
+    kept = Kept(store.back_ends, store.collections)
+    back_ends = BackEnds(kept, Keys(tmp_path / "keys"), places)
+    back_ends.reserve([Training("job_1", "gpu")])
+    parrot = Change(launch=Launch("custom", "odd:Parrot"))
+    await back_ends.create("cellar", parrot, FakeRuntime())
+    back_ends.start()
     with pytest.raises(DeviceInUse):
-        server.address()
-    assert server.seen().state == "stopped"
+        await anext(back_ends.all()[0].chat("cellar", [Message("user", "Hi")], Options()))
+    seen = back_ends.show("cellar", Turns(1, 1)).server
+    assert seen
+    assert seen.state == "stopped"
+    await back_ends.close()
+    store.close()
+
+
+@pytest.mark.anyio
+async def test_one_that_is_stopped_twice_has_ended_before_its_memory_is_said_to_be_free(
+    tmp_path: Path,
+) -> None:
+    places = Places(tmp_path, tmp_path, tmp_path / "data", CLASSES)
+    server = Server("cellar", Launch("custom", "odd:Parrot"), places, Reserved())
+    server.start()
+    while server.seen().state != "ready":
+        await asyncio.sleep(0.05)
+    first = asyncio.create_task(server.stop())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    await server.stop()
+    assert processes("Parrot") == []
+    await first
 
 
 @pytest.mark.anyio
 async def test_one_that_loads_for_too_long_is_ended(tmp_path: Path) -> None:
     launch = Launch("custom", "odd:StartsLate", start_seconds=0.5)
-    server = Server("cellar", launch, Places(tmp_path, tmp_path, tmp_path / "data", CLASSES))
+    server = Server(
+        "cellar", launch, Places(tmp_path, tmp_path, tmp_path / "data", CLASSES), Reserved()
+    )
     server.start()
     while server.seen().state != "waiting":
         await asyncio.sleep(0.05)
@@ -216,7 +252,7 @@ async def test_one_that_loads_for_too_long_is_ended(tmp_path: Path) -> None:
 async def test_one_that_ends_again_and_again_is_left_alone(tmp_path: Path) -> None:
     places = Places(tmp_path, tmp_path, tmp_path / "data", CLASSES)
     gone = Launch("custom", "gone:Parrot")
-    server = Server("cellar", gone, places, first_pause_seconds=0.001)
+    server = Server("cellar", gone, places, Reserved(), first_pause_seconds=0.001)
     server.start()
     while server.seen().state != "failed":
         await asyncio.sleep(0.01)
@@ -293,6 +329,20 @@ def test_what_may_not_be_started_is_refused_and_leaves_nothing(
     if where:
         assert answer.json().get("where") == where
     assert shared.client.get("/backends/wrong").status_code == 404
+
+
+def test_the_adapter_of_another_workspaces_job_is_not_there(shared: Service, bases: Path) -> None:
+    services = shared.app.state.services
+    for workspace, status in (("default", 503), ("team", 422)):  # 503: there is no vLLM
+        id = services.workspaces.store.of(workspace).jobs.add(new_job_id(), "tuned", "tiny", {}).id
+        folder = Path(services.settings.jobs_dir) / id / "train" / "adapter"
+        folder.mkdir(parents=True)
+        for file in (bases / "adapter").iterdir():
+            (folder / file.name).touch()
+        said = {"launch": "process", "server": {**VLLM, "adapter": id}}
+        answer = shared.client.post("/backends/wrong", json=said)
+        assert answer.status_code == status, answer.text
+    assert f"there is no adapter '{id}'" in answer.json()["detail"]
 
 
 def test_vllm_is_told_what_stands_in_engine_and_its_key_in_the_environment(

@@ -1,6 +1,6 @@
 """Two back ends, each of which is llama.cpp's own server, beside a home runtime that has no model."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from api.runtime import ModelRuntime
@@ -10,6 +10,7 @@ from api.runtime.openai_style.directory import Directory, RemoteModel
 from api.runtime.openai_style.learning import learned
 from api.runtime.openai_style.runtime import OpenAIStyleRuntime
 from api.runtime.routed import RoutedRuntime
+from api.runtime.training import Training
 from tests.contracts.llama_server import KEY
 
 DIALECT = Dialect(counts="llama.cpp")
@@ -30,6 +31,9 @@ class BackEndsOf:
     def all(self) -> list[OpenAIStyleRuntime]:
         """Every one."""
         return list(self._runtimes.values())
+
+    def reserve(self, trainings: Sequence[Training]) -> None:
+        """Nothing of them is loaded here."""
 
 
 @asynccontextmanager

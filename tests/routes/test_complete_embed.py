@@ -149,6 +149,7 @@ def test_a_key_needs_the_default_among_its_models(tmp_path: Path) -> None:
         wanted = {"alias": "narrow", "models": ["other"]}
         made = service.client.post("/keys", json=wanted, headers=first).json()
         narrow = {"Authorization": f"Bearer {made['key']}"}
-        for path, body in (("/generate", {"user_prompt": "Hi"}), DOORS[3][:2]):
+        embed = ("/embed", {"input": ["Hi"]})
+        for path, body in (("/generate", {"user_prompt": "Hi"}), DOORS[3][:2], embed):
             assert service.client.post(path, json=body, headers=narrow).status_code == 404
             assert service.client.post(path, json=body, headers=first).status_code == 200

@@ -4,14 +4,16 @@ from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import Unusable
 from api.http.observe import seen
 from api.http.openapi import documented
 from api.http.problems import problems
-from api.http.request import ServicesDep, request_model
+from api.http.request import CallerDep, ServicesDep, request_model, require_models
 from api.http.sse import while_connected
+from api.models.embedding import Embedded
 from api.models.embedding import embed as embedded
 from api.routes.original.complete import MODEL
 from api.routes.original.generate import Name, Text
@@ -59,6 +61,7 @@ class EmbedResponse(BaseModel):
     "/embed",
     operation_id="embed",
     summary="Turn texts into vectors",
+    response_model=EmbedResponse,
     responses=problems(404, 422, 502),
     openapi_extra=documented(EmbedRequest),
 )
@@ -66,12 +69,14 @@ async def embed(
     http: Request,
     request: Annotated[EmbedRequest, Depends(request_model(EmbedRequest))],
     services: ServicesDep,
-) -> EmbedResponse:
+    caller: CallerDep,
+) -> JSONResponse:
     """A text that is longer than the model reads is refused, never cut.
 
     The parameters may come as a form or as JSON too: `{"input": ["a text", "another"]}`.
     """
     name = request.model_name or services.settings.embedding_model
+    require_models(caller, name)
     model = await services.models.embedding_model(name)
     seen().model = model.name
     try:
@@ -79,9 +84,11 @@ async def embed(
     except Unusable as error:  # a text that is longer than what the model reads
         raise Unusable(error.detail, **{**error.extra, "where": "input"}) from error
     seen().add_tokens(done.tokens, 0)
-    return EmbedResponse(
-        model=model.name,
-        vectors=await run_sync(done.vectors.tolist),
-        dimension=done.vectors.shape[1],
-        usage=EmbedUsage(prompt_tokens=done.tokens, total_tokens=done.tokens),
-    )
+    return await run_sync(_answer, model.name, done)
+
+
+def _answer(model: str, done: Embedded) -> JSONResponse:
+    """Made beside the event loop: two million numbers, as text, take a second."""
+    usage = EmbedUsage(prompt_tokens=done.tokens, total_tokens=done.tokens)
+    about = {"dimension": done.vectors.shape[1], "usage": usage.model_dump()}
+    return JSONResponse({"model": model, "vectors": done.vectors.tolist(), **about})

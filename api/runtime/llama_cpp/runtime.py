@@ -155,12 +155,7 @@ class LlamaCppRuntime:
                 yield piece
 
     async def complete(
-        self,
-        model: ModelRef,
-        prompt: str,
-        options: Options,
-        *,
-        least_tokens: int | None = None,
+        self, model: ModelRef, prompt: str, options: Options, *, least_tokens: int | None = None
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces; closing the iterator stops the generation in the child."""
         entry, header = await self._find(model, "text")

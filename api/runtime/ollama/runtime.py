@@ -159,12 +159,7 @@ class OllamaRuntime:
                 yield piece
 
     async def complete(
-        self,
-        model: ModelRef,
-        prompt: str,
-        options: Options,
-        *,
-        least_tokens: int | None = None,
+        self, model: ModelRef, prompt: str, options: Options, *, least_tokens: int | None = None
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces; closing the iterator stops the generation in the server."""
         found, chosen, loaded = await self._chosen(model, options)

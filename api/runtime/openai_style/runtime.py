@@ -157,12 +157,7 @@ class OpenAIStyleRuntime:
                 yield piece
 
     async def complete(
-        self,
-        model: ModelRef,
-        prompt: str,
-        options: Options,
-        *,
-        least_tokens: int | None = None,
+        self, model: ModelRef, prompt: str, options: Options, *, least_tokens: int | None = None
     ) -> AsyncGenerator[Piece, None]:
         """Go on with a text in pieces: as tokens, where the server tells them."""
         found, chosen = self._chosen(model, options)
