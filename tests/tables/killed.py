@@ -70,7 +70,7 @@ async def go_on(folder: Path, url: str, rows: int) -> None:
     if not (await predictions.page(None, 1))[0]:
         await begin(predictions, url, rows)
     predictions.start(lambda _: tables, functools.partial(ask, folder))
-    while not (found := await whole(predictions)).is_over:
+    while not (found := await whole(predictions)).is_over or runner.line.has(found.id):
         await asyncio.sleep(0.02)
     await runner.close()
     opened.close()
