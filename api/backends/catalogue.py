@@ -32,7 +32,7 @@ from api.runtime.fair import Line, Turns
 from api.runtime.openai_style.client import OpenAIClient
 from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import Directory, RemoteModel
-from api.runtime.openai_style.learning import UNKNOWN_CONTEXT
+from api.runtime.openai_style.learning import UNKNOWN_CONTEXT, moved
 from api.runtime.openai_style.runtime import OpenAIStyleRuntime
 from api.runtime.openai_style.served import ServedTransport
 from api.runtime.threads import in_thread, in_thread_for_good
@@ -230,8 +230,9 @@ class BackEnds:
     ) -> tuple[list[RemoteModel], list[str]]:
         """The models that it is to have, and the names of those that it has no more."""
         models, gone = list(declared.values()), list[str]()
-        if back_end.launch is not None:
-            models = [replace(one, remote=back_end.launch.model) for one in self._on(back_end.name)]
+        former, launch = self._back_ends.get(back_end.name), back_end.launch
+        if former and launch and former.launch != launch:
+            models = [moved(one, launch.model, launch.kind) for one in self._on(back_end.name)]
         if wanted.models is not None:
             models = [named(back_end, *one) for one in wanted.models.items()]
             _require_served(back_end, models)

@@ -35,6 +35,7 @@ _SAMPLING = {
     "repeat_penalty": "repetition_penalty",
 }
 """By the names of transformers."""
+_WITHOUT_SAMPLE = ("do_sample", "repetition_penalty")
 _UNKNOWN_CONTEXT = 2048
 
 
@@ -67,6 +68,7 @@ class Causal:
         if adapter := config.get("adapter"):
             model = PeftModel.from_pretrained(model, str(adapter))
         self._model = model.eval()
+        self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
         adapted = sum(hasattr(module, "lora_A") for module in model.modules())
         sys.stderr.write(f"{self.name} is loaded, with an adapter on {adapted} layers.\n")
         positions = getattr(model.config, "max_position_embeddings", None)
@@ -105,6 +107,11 @@ class Causal:
                 f"However, your messages resulted in {len(ids)} tokens.",
                 param="messages",
             )
+        if unknown := [one for one in ids if not 0 <= one < self._vocabulary]:
+            # on a GPU one would break every answer after it, too
+            raise Refused(
+                f"{unknown[0]} is no token of this model, whose ids end at {self._vocabulary - 1}."
+            )
         most = min(int(options.get("max_tokens") or room), room)
         streamer: Any = TextIteratorStreamer(
             self._tokenizer, skip_prompt=True, skip_special_tokens=True
@@ -130,16 +137,15 @@ class Causal:
         writing: "_Thread",
     ) -> list[int]:
         """The tokens of the prompt and of the answer."""
-        chosen = {ours: options[name] for name, ours in _SAMPLING.items() if name in options}
-        if chosen.get("temperature") == 0:
-            chosen = {"do_sample": False}
-        else:
-            chosen["do_sample"] = True
-        if options.get("stop"):
-            chosen |= {"stop_strings": options["stop"], "tokenizer": self._tokenizer}
-        if "seed" in options:
-            set_seed(int(options["seed"]) % 2**32)
         try:
+            chosen = {ours: options[name] for name, ours in _SAMPLING.items() if name in options}
+            chosen["do_sample"] = chosen.get("temperature") != 0
+            if not chosen["do_sample"]:  # the likeliest token, whatever a sample is drawn from
+                chosen = {name: chosen[name] for name in _WITHOUT_SAMPLE if name in chosen}
+            if options.get("stop"):
+                chosen |= {"stop_strings": options["stop"], "tokenizer": self._tokenizer}
+            if "seed" in options:
+                set_seed(int(options["seed"]) % 2**32)
             with torch.inference_mode():
                 prompt = torch.tensor([ids], device=self._model.device)
                 made = self._model.generate(

@@ -9,6 +9,8 @@ INPUT, CONTEXT = "input", "context"
 MAX_CHARACTERS = 20_000
 MAX_VARIABLES = 64
 MAX_VALUE_CHARACTERS = 100_000
+MAX_KEPT_CHARACTERS = 100_000
+"""Of all values that are kept with a model: they are read with each list of models."""
 
 
 def names_in(template: str, where: str) -> list[str]:
@@ -38,6 +40,8 @@ def check_prompt_template(template: str, variables: Mapping[str, str]) -> None:
             "prompt_template", f"{{context}} once at most, and {MAX_VARIABLES} names in all."
         )
     _require_known(variables_in(template), variables)
+    if sum(map(len, variables.values())) > MAX_KEPT_CHARACTERS:
+        raise _unfit("variables", f"at most {MAX_KEPT_CHARACTERS} characters in all are kept.")
 
 
 def variables_in(template: str) -> set[str]:

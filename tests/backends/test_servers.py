@@ -160,7 +160,8 @@ def test_one_that_dies_is_started_again_and_says_why(odd: TestClient) -> None:
 
 
 def test_one_that_cannot_be_loaded_says_why_and_keeps_the_service_ready(shared: Service) -> None:
-    served(shared.client, "never", "NeverStarts")
+    told = {"remote": "odd:NeverStarts", "context_length": 64}
+    served(shared.client, "never", "NeverStarts", models={"never": told})
     server = reached(shared.client, "never", "waiting")
     assert "RuntimeError: no weights here" in server["why"]
     assert "Loading the weights." in server["log"]
@@ -168,7 +169,8 @@ def test_one_that_cannot_be_loaded_says_why_and_keeps_the_service_ready(shared: 
     assert ready.status_code == 200
     assert "no weights here" in ready.text
     change = {"server": {"kind": "custom", "class": "odd:Parrot"}}
-    assert shared.client.patch("/backends/never", json=change).status_code == 200
+    changed = shared.client.patch("/backends/never", json=change).json()["models"]["never"]
+    assert (changed["remote"], changed["context_length"]) == ("odd:Parrot", 8192)
     reached(shared.client, "never", "ready")
     assert asked(shared.client, "never").json()["message"] == "Hello there "
     assert shared.client.delete("/backends/never").status_code == 200

@@ -63,9 +63,8 @@ def untrained(folder: Path, layers: int = 6, width: int = 256, rank: int = 2) ->
 
 
 def test_a_persona_over_transformers_in_four_bits_with_an_adapter(server: Server) -> None:
-    job = "job_0123456789abcdef"
-    untrained(server.data_dir / "jobs" / job / "train" / "adapter")
-    wanted = {"kind": "causal", "model": "demo", "bits": 4, "adapter": job}
+    untrained(server.data_dir / "base_models" / "untrained")
+    wanted = {"kind": "causal", "model": "demo", "bits": 4, "adapter": "untrained"}
     made = server.client.post("/backends/cellar", json={"launch": "process", "server": wanted})
     assert made.status_code == 201, made.text
     persona = {"baseModel": "cellar", "parameters": {"temperature": 0}}

@@ -186,6 +186,10 @@ def test_variables_of_a_request_win_and_one_that_is_missing_or_unknown_is_named(
         ({"prompt_template": "{input"}, "brace"),
         ({"prompt_template": "{input} {context} {context}"}, "context"),
         ({"variables": {"tone": "kind"}}, "tone"),
+        (
+            {"prompt_template": "{input} {a} {b}", "variables": dict.fromkeys("ab", "x" * 60_000)},
+            "in all",
+        ),
         ({"template": "chatml"}, "base model"),
         ({"unknown": 1}, "unknown"),
     ],
