@@ -28,7 +28,7 @@ from api.tables.opening import (
 from api.tables.prediction import Prediction
 from api.tables.predictions import Predictions, Wanted
 
-ASKED = {
+ASKED: dict[str, Any] = {
     "model": "demo",
     "options": {},
     "system": None,
@@ -79,7 +79,7 @@ async def go_on(folder: Path, url: str, rows: int) -> None:
 
 async def begin(predictions: Predictions, url: str, rows: int) -> None:
     """Ask for it; of a table of ours that is there."""
-    named = {"table": "items", "database": None if url == "table" else "shop"}
+    named: dict[str, Any] = {"table": "items", "database": None if url == "table" else "shop"}
     rest: dict[str, Any] = {"select": None, "input": "{id}.", "into": "mood", "result": None}
     await predictions.create(Wanted(**named, **rest, limit=None, asked=ASKED), "key")
 
@@ -93,7 +93,8 @@ async def whole(predictions: Predictions) -> Prediction:
 def main(folder: Path, url: str, rows: int, points: list[str]) -> int:
     """Be killed at each point, and end well."""
     if rows < 1000:
-        kept.ROWS_A_WRITE, target.PAGE_ROWS, predicting.SECONDS_A_WRITE = 3, 7, 0.0
+        kept.ROWS_A_WRITE, predicting.SECONDS_A_WRITE = 3, 0.0
+        target.PAGE_ROWS = 7  # type: ignore[attr-defined]  # whose it is here
     for point in [*points, ""]:
         child = os.fork()
         if child == 0:

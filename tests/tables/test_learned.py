@@ -54,8 +54,8 @@ def test_rows_of_a_database_are_copied_when_it_is_submitted(served: Service, sho
 
 def test_rows_of_a_table_of_ours_stay_when_it_is_deleted(served: Service) -> None:
     content = "\n".join(["question,answer,part", *(",".join(row) for row in ROWS)]).encode()
-    sent = {"data": {"name": "faq"}, "files": {"file": ("faq.csv", content)}}
-    assert served.client.post("/tables", **sent).status_code == 201
+    files = {"file": ("faq.csv", content)}
+    assert served.client.post("/tables", data={"name": "faq"}, files=files).status_code == 201
     job = tuned(served, train_table={"table": "faq", "fold": "part"})["job_id"]
     assert served.client.delete("/tables/faq").status_code == 200
     source = served.app.state.services.settings.jobs_dir / job / "inputs" / "train.jsonl"
