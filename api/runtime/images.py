@@ -15,6 +15,8 @@ STARTS = {
     "image/webp": (b"RIFF",),
 }
 """How files of each kind begin."""
+MAX_SEGMENTS = 1000
+"""Of a JPEG before its picture: profiles and previews take some hundred at most."""
 Size = tuple[int, int]
 """Width and height."""
 
@@ -61,13 +63,14 @@ def _gif(image: bytes) -> Size | None:
 def _jpeg(image: bytes) -> Size | None:
     """The size stands in the first start of a frame; what comes before it says how long it is."""
     at = 2
-    while True:
+    for _ in range(MAX_SEGMENTS):
         at = image.find(b"\xff", at)
         if at < 0:
             return None
-        while image[at] == 0xFF:
-            at += 1
-        marker, at = image[at], at + 1
+        marker, at = image[at + 1], at + 2
+        if marker == 0xFF:  # one that fills
+            at -= 1
+            continue
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # they stand alone
             continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
@@ -77,6 +80,7 @@ def _jpeg(image: bytes) -> Size | None:
             return None
         (length,) = struct.unpack_from(">H", image, at)
         at += max(length, 2)
+    return None
 
 
 def _webp(image: bytes) -> Size | None:

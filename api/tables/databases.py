@@ -24,9 +24,13 @@ from api.tables.refusals import DatabaseAway, DatabaseNotFound, QueryUnusable
 LOGGER = logging.getLogger(__name__)
 Kind = Literal["sqlite", "postgresql"]
 PAGE_ROWS = 1000
+PAGE_BYTES = 4 * 2**20
+"""What a page shall have of texts; the one before it says how many rows that may be."""
 CONNECT_SECONDS = 10
 MAX_VALUE_BYTES = 10 * 2**20
 """Of one value in SQLite, whose functions can make endless ones."""
+MAX_LIKE_BYTES = 1000
+"""Of a pattern in SQLite, which cannot be interrupted while it compares a text with one."""
 READING = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )
@@ -84,8 +88,7 @@ class Database:
             ).exec_driver_sql(sql)
             if not found.returns_rows:
                 raise QueryUnusable("One SELECT is needed.", where="select")
-            pages = found.partitions(PAGE_ROWS)
-            yield Selected(tuple(found.keys()), (tuple(row) for page in pages for row in page))
+            yield Selected(tuple(found.keys()), _paged(found))
 
     @staticmethod
     def all_of(table: str) -> str:
@@ -121,10 +124,15 @@ class Database:
 
     @contextlib.contextmanager
     def _of_a_stranger(self, connection: Connection) -> Iterator[DBAPIConnection]:
-        """PostgreSQL declares a cursor, which only one SELECT can be; SQLite is told what may happen."""
+        """PostgreSQL declares a cursor, which only one SELECT can be, and the connection ends with it, for a session
+        can keep more than a transaction, such as advisory locks; SQLite is told what may happen.
+        """
         dbapi: Any = connection.connection.dbapi_connection
         if self.kind != "sqlite":
-            yield dbapi
+            try:
+                yield dbapi
+            finally:
+                connection.invalidate()
             return
         dbapi.set_authorizer(_only_reads)
         try:
@@ -156,7 +164,9 @@ class Database:
         url = self._setting.url.get_secret_value()
         if self.kind == "sqlite":
             path = Path(url.removeprefix("sqlite:///"))
-            return sa.create_engine("sqlite://", creator=lambda: _sqlite(path, writes))
+            return sa.create_engine(
+                "sqlite://", creator=lambda: _sqlite(path, writes), poolclass=sa.NullPool
+            )
         return sa.create_engine(
             sa.make_url(url).set(drivername="postgresql+psycopg"),
             connect_args={"connect_timeout": CONNECT_SECONDS},
@@ -226,7 +236,17 @@ def _sqlite(path: Path, writes: bool) -> sqlite3.Connection:
         f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=5, check_same_thread=False
     )
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_LIKE_BYTES)
     return connection
+
+
+def _paged(found: sa.CursorResult[Any]) -> Iterator[tuple[Any, ...]]:
+    """Its rows, a page at a time: the first of one, and each of as many as the one before lets expect to be small."""
+    length = 1
+    while page := found.fetchmany(length):
+        yield from map(tuple, page)
+        size = sum(len(one) for row in page for one in row if isinstance(one, str | bytes))
+        length = max(1, min(2 * length, PAGE_ROWS, PAGE_BYTES * len(page) // max(size, 1)))
 
 
 def _only_reads(action: int, *_: str | None) -> int:

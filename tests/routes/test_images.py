@@ -2,6 +2,7 @@
 
 import base64
 import socket
+import time
 from collections.abc import Callable, Iterator
 from struct import pack
 from typing import Any
@@ -182,3 +183,10 @@ def test_images_have_a_bound_of_bytes(seeing: Service) -> None:
 def test_a_size_is_read_out_of_the_header(image: bytes) -> None:
     assert size_of(image) == (5, 7)
     assert all(size_of(image[:end]) in (None, (5, 7)) for end in range(len(image)))
+
+
+@pytest.mark.parametrize("filler", [b"\xff", b"\xff\x01", b"\xff\xe0\0\2"])
+def test_a_photograph_of_nothing_but_markers_takes_no_time(filler: bytes) -> None:
+    begun = time.process_time()
+    assert size_of(b"\xff\xd8\xff\x01" + filler * (10_000_000 // len(filler))) is None
+    assert time.process_time() - begun < 0.5

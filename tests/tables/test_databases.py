@@ -2,13 +2,17 @@
 
 import logging
 import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from api.settings.values import Database as Setting
 from api.tables.databases import Database, Databases
 from api.tables.refusals import DatabaseAway, DatabaseNotFound, QueryUnusable
+from tests.tables.conftest import new_database
 from tests.tables.shop import Shop
 
 WRITING = (
@@ -71,6 +75,55 @@ def test_a_query_that_takes_too_long_ends(shop: Shop) -> None:
     assert time.monotonic() - begun < 5
     assert selected(database, "SELECT id FROM items")[1] == [(1,)]
     database.close()
+
+
+def test_many_read_at_once(shop: Shop) -> None:
+    database = shop.stocked(50).opened()
+    together = Barrier(8)
+
+    def count(_: int) -> int:
+        together.wait(20)
+        with database.select("SELECT a.id, b.id FROM items a, items b") as found:
+            return sum(1 for _ in found.rows)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(count, range(8))) == [2500] * 8
+    database.close()
+
+
+def test_long_texts_are_not_held_by_the_thousand(shop: Shop) -> None:
+    shop.run("CREATE TABLE letters (id INTEGER)", "CREATE TABLE long (body TEXT)")
+    shop.run("INSERT INTO long VALUES ('" + "x" * 2_000_000 + "')")
+    shop.run("INSERT INTO letters VALUES " + ", ".join(["(1)"] * 40))
+    database = shop.opened()
+    with database.select("SELECT body FROM letters, long") as found:
+        tracemalloc.start()
+        assert sum(len(body) for (body,) in found.rows) == 80_000_000
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert most < 40_000_000
+    database.close()
+
+
+def test_what_a_select_keeps_in_its_session_ends_with_it(postgres: str) -> None:
+    shop = Shop(new_database(postgres))
+    database = shop.opened()
+    selected(database, "SELECT pg_advisory_lock(7), set_config('statement_timeout', '0', false)")
+    for _ in range(100):
+        ((is_held,),) = shop.rows("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        if not is_held:
+            break
+        time.sleep(0.05)
+    assert not is_held
+    database.close()
+    shop.close()
+
+
+def test_a_long_pattern_is_refused_by_sqlite(tmp_path: Path) -> None:
+    shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(1)
+    with pytest.raises(QueryUnusable, match="pattern too complex"):
+        selected(shop.opened(), f"SELECT name LIKE '{'%a' * 1000}b' FROM items")
+    shop.close()
 
 
 @pytest.mark.parametrize(
