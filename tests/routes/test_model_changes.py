@@ -111,9 +111,11 @@ def go_on(client: TestClient, **more: Any) -> Any:
 def test_every_door_answers_with_them_and_a_request_has_its_way(
     service: Service, client: TestClient, ask: Callable[..., Any]
 ) -> None:
-    patched(client, options={"temperature": 0.25, "top_p": 0.5}, stop_token_ids=[9])
+    usual = {"temperature": 0.25, "top_p": 0.5, "max_tokens": 7}
+    patched(client, options=usual, stop_token_ids=[9])
     assert ask(client).status_code == 200
     chosen = service.runtime.history[-1].options
+    assert chosen.max_tokens == (50 if ask is message else 7)  # which always says it
     assert (chosen.temperature, chosen.top_p, chosen.stop_token_ids) == (0.25, 0.5, (9,))
     assert ask(client, temperature=0.75).status_code == 200
     chosen = service.runtime.history[-1].options

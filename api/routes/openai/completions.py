@@ -50,11 +50,11 @@ class CompletionRequest(Choices):
             raise refuse("prompt", f"At most {MAX_PROMPTS} are allowed.")
         return texts
 
-    def options(self) -> Options:
-        """As the runtimes take them, for one of the texts."""
+    def options(self, usual_tokens: int | None) -> Options:
+        """As the runtimes take them, for one of the texts, which has `usual_tokens` where nothing is said."""
         if self.best_of is not None and self.best_of != self.n:
             raise refuse("best_of", "All that are written are given: set `n` alone.")
-        longest = self.max_tokens or USUAL_TOKENS
+        longest = self.max_tokens or usual_tokens
         return replace(self.sampled(), max_tokens=longest, logprobs=self.logprobs)
 
 
@@ -67,9 +67,10 @@ async def create(
     services: ServicesDep,
 ) -> Response:
     """`n` texts a prompt, those of the first prompt first."""
-    options, prompts = request.options(), request.prompts()
+    prompts = request.prompts()
     model = await services.answers.model(request.model, over_documents=False)
     seen().model = model.name
+    options = request.options(None if model.persona.parameters.max_tokens else USUAL_TOKENS)
     asked = [
         (prompt, replace(options, seed=request.seed_of(number)))
         for prompt in prompts
