@@ -223,24 +223,25 @@ class ModelCatalog:
 
     async def delete(self, name: str) -> str:
         """Delete a model, also a damaged one, which no list shows; returns its name as it was listed."""
-        try:
-            listed = (await self.show(name)).info.name
-        except ModelNotFound:
-            if not await self._is_damaged(name):
-                raise
-            listed = name
-        for job in await self._jobs("queued", "running"):
-            if model_key(job.base_model) == model_key(name):
-                raise ModelInUse(
-                    f"Job {job.id} trains from {listed!r}. "
-                    "Wait for it or cancel it, then delete the model."
-                )
-        record = await anyio.to_thread.run_sync(self._store.models.get, name)
-        await self._runtime.delete_model(listed)
-        await anyio.to_thread.run_sync(self._store.models.remove, name)
-        if record is None and self._first is None:
-            await anyio.to_thread.run_sync(self._base_models.deleted, name)
-        return listed
+        async with self._creating:  # whose record must not go with this one's
+            try:
+                listed = (await self.show(name)).info.name
+            except ModelNotFound:
+                if not await self._is_damaged(name):
+                    raise
+                listed = name
+            for job in await self._jobs("queued", "running"):
+                if model_key(job.base_model) == model_key(name):
+                    raise ModelInUse(
+                        f"Job {job.id} trains from {listed!r}. "
+                        "Wait for it or cancel it, then delete the model."
+                    )
+            record = await anyio.to_thread.run_sync(self._store.models.get, name)
+            await self._runtime.delete_model(listed)
+            await anyio.to_thread.run_sync(self._store.models.remove, name)
+            if record is None and self._first is None:
+                await anyio.to_thread.run_sync(self._base_models.deleted, name)
+            return listed
 
     async def learned_from(self, *origins: str) -> list[str]:
         """Names of the models that learned from datasets or documents, told by id or by the SHA-256 of the file."""

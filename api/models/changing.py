@@ -6,7 +6,7 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 
-from api.errors import InvalidOption, NameTaken, ReadOnly
+from api.errors import Conflict, InvalidOption, ReadOnly
 from api.models.catalog import Model, ModelCatalog
 from api.models.defaults import Defaults, KeptDefaults
 from api.models.prompt_template import check_prompt_template
@@ -89,7 +89,7 @@ class ModelChanges:
     async def _give_template(self, name: str, template: str) -> None:
         """Make a model anew over itself, with another template."""
         if await run_sync(self._workspace.store.models.get, name) is None:
-            raise NameTaken(
+            raise Conflict(
                 f"template: {name!r} is a base model, and keeps its own. Make a model over it (POST /createModel)."
             )
         persona = Persona(template=template)

@@ -1,5 +1,6 @@
 """Personas over personas: what they can be trained from, and models that cannot be read."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,28 @@ async def test_a_persona_keeps_its_root_when_what_it_is_built_on_is_deleted(shel
     await shelf.catalog.delete("ada")
     assert await shelf.origin("bob") == ("persona", "ada", True)
     assert shelf.bases.find("bob").name == "demo"
+
+
+async def test_a_delete_leaves_the_record_of_a_model_that_takes_the_name_meanwhile(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shelf.create("ada", "demo")
+    deleted, may_end = asyncio.Event(), asyncio.Event()
+    delete = shelf.runtime.delete_model
+
+    async def slowly(name: str) -> None:
+        await delete(name)
+        deleted.set()
+        await may_end.wait()
+
+    monkeypatch.setattr(shelf.runtime, "delete_model", slowly)
+    deleting = asyncio.create_task(shelf.catalog.delete("ada"))
+    await deleted.wait()
+    creating = asyncio.create_task(shelf.create("ada", "demo", replace=True))
+    await asyncio.sleep(0.1)
+    may_end.set()
+    await asyncio.gather(deleting, creating)
+    assert await shelf.origin("ada") == ("persona", "demo", True)
 
 
 async def test_a_persona_that_is_replaced_over_itself_keeps_its_lineage(shelf: Shelf) -> None:
