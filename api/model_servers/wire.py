@@ -100,9 +100,10 @@ class Wire:
     async def chat(self, request: Request) -> Response:
         """An answer to a conversation."""
         body = await self._body(request)
-        messages = [_message(one) for one in body.get("messages") or ()]
-        if not messages:
+        said = body.get("messages")
+        if not isinstance(said, list) or not said:
             raise Refused("messages: say something.", param="messages")
+        messages = [_message(one) for one in said]
         return await self._answer(
             request, body, "chat.completion", lambda options: self._writer.chat(messages, options)
         )
@@ -143,7 +144,8 @@ class Wire:
         said = self._desk.written(lambda: begin(options), options.get("stop") or ())
         form = _Form(kind, self._writer.name)
         if body.get("stream"):
-            wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+            told = body.get("stream_options")
+            wants_usage = isinstance(told, Mapping) and bool(told.get("include_usage"))
             return _Events(_chunks(form, said, wants_usage=wants_usage))
         return await _while_connected(request, _whole(form, said))
 
@@ -259,7 +261,9 @@ def _message(told: Any) -> dict[str, Any]:
     said = told if isinstance(told, Mapping) else {}
     calls = {name: said[name] for name in ("tool_calls", "tool_call_id") if said.get(name)}
     content = said.get("content")
-    if isinstance(content, list) and all(one.get("type") == "text" for one in content):
+    if isinstance(content, list) and all(
+        isinstance(one, Mapping) and one.get("type") == "text" for one in content
+    ):
         content = "".join(str(one.get("text", "")) for one in content)
     elif content is None and "tool_calls" in calls:
         content = ""

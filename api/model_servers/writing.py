@@ -76,14 +76,15 @@ def options_of(body: Mapping[str, Any], takes: Collection[str]) -> dict[str, Any
     if said.get("max_completion_tokens") is not None:
         said["max_tokens"] = said["max_completion_tokens"]
     chosen = {name: said[name] for name in SAMPLING if said.get(name) is not None}
+    _require_numbers(chosen)
     if said.get("stop"):
-        chosen["stop"] = [said["stop"]] if isinstance(said["stop"], str) else list(said["stop"])
+        chosen["stop"] = _stops(said["stop"])
     for name in sorted(chosen.keys() - set(takes) - {"max_tokens", "stop"}):
         raise Refused(f"{name}: this model does not take it.", param=name)
     if said.get("n") not in (None, 1):
         raise Refused("n: one answer a request.", param="n")
     form = said.get("response_format")
-    if form and form.get("type") != "text":
+    if form and not (isinstance(form, Mapping) and form.get("type") == "text"):
         raise Refused(
             "response_format: this server holds no answer to a form.", param="response_format"
         )
@@ -91,6 +92,21 @@ def options_of(body: Mapping[str, Any], takes: Collection[str]) -> dict[str, Any
         if said.get(name):
             raise Refused(f"{name}: this server has none.", param=name)
     return chosen
+
+
+def _require_numbers(chosen: Mapping[str, Any]) -> None:
+    for name in chosen.keys() - {"logit_bias"}:
+        if isinstance(chosen[name], bool) or not isinstance(chosen[name], int | float):
+            raise Refused(f"{name}: a number.", param=name)
+    if chosen.get("max_tokens", 1) < 1:
+        raise Refused("max_tokens: at least one.", param="max_tokens")
+
+
+def _stops(said: Any) -> list[str]:
+    stops = [said] if isinstance(said, str) else said
+    if not isinstance(stops, list) or not all(isinstance(one, str) and one for one in stops):
+        raise Refused("stop: a text, or several.", param="stop")
+    return stops
 
 
 class Desk:
