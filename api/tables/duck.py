@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 
+from api.tables.sql_child import plain
 from api.tables.types import Type
 
 SHOWN_ROWS = 3
@@ -54,7 +55,7 @@ def written(
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return value[:SHOWN_CHARACTERS]
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
+    return plain(value) if value is None or isinstance(value, int | float) else str(value)
 
 
 def sql_text(text: str) -> str:

@@ -168,7 +168,11 @@ class ModelCalls:
 
     async def _asked(self, function: str, path: str, body: Mapping[str, Any]) -> Any:
         """The answer of one request, which is sent again as long as it is refused for now."""
-        text, waited = json.dumps(body).encode(), 0.0
+        try:
+            text = json.dumps(body).encode()
+        except RecursionError:
+            raise _unfit(f"{function}: an argument is nested too deeply.") from None
+        waited = 0.0
         while True:
             answer = await self._ask(self._key, path, text)
             later = answer.retry_after_seconds
@@ -197,9 +201,19 @@ def _together(wanted: Sequence[Asked]) -> Iterator[list[int]]:
             yield places[begin : begin + TEXTS_AT_ONCE]
 
 
+def _said(text: str) -> Any:
+    """An argument; `errors.InvalidOption` for one that nobody else could read, as of thousands of digits."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise _unfit(
+            "An argument of a model's function is no JSON, or too deep or long a value."
+        ) from None
+
+
 def _json(text: str) -> Any:
     """A value of SQL that says JSON: a struct, or a text in which it is written."""
-    value = json.loads(text)
+    value = _said(text)
     if isinstance(value, str):
         try:
             return json.loads(value)
@@ -209,13 +223,13 @@ def _json(text: str) -> Any:
 
 
 def _text(prompt: str) -> str:
-    value = json.loads(prompt)
+    value = _said(prompt)
     return value if isinstance(value, str) else prompt
 
 
 def _messages(prompt: str) -> list[dict[str, Any]]:
     """A conversation: one question, or a list of turns, each with `role` and `content`."""
-    value = json.loads(prompt)
+    value = _said(prompt)
     if not isinstance(value, list):
         return [{"role": "user", "content": _text(prompt)}]
     if not value or not all(isinstance(turn, dict) for turn in value):

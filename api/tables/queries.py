@@ -63,7 +63,7 @@ class Queries:
                 "is to be asked about into a table first (POST /tables).",
                 where="query",
             )
-        return await run_sync(_selected, database, query, limit, abandon_on_cancel=True)
+        return await self.sql.in_database(lambda: _selected(database, query, limit))
 
     async def described(self, scope: Scope) -> tuple[Scope, str, str]:
         """What a model is told that shall write a query: the tables that it may speak of, and whose SQL it is.
@@ -72,7 +72,7 @@ class Queries:
         """
         if scope.database:
             database = self.database(scope.database)
-            tables = await run_sync(described.of_database, database)
+            tables = await self.sql.in_database(lambda: described.of_database(database))
             return scope, tables, described.DIALECTS[database.kind]
         found = await run_sync(self._named, scope.tables)
         if not found:

@@ -18,7 +18,7 @@ import duckdb
 
 from api.tables.duck import first_line, opened, sql_name, sql_text, written
 from api.tables.spool import MOST_CELLS, MOST_COLUMNS, Spool
-from api.tables.types import CANDIDATES, TOLD, TYPES, Type, cast, is_one, of_duckdb
+from api.tables.types import CANDIDATES, TOLD, TYPES, Type, cast, has_fraction, is_one, of_duckdb
 from api.tables.workbook import open_sheet
 from finetune.data.csv import open_csv
 from finetune.data.errors import DatasetError, RowError
@@ -141,6 +141,8 @@ def _require_cells(
         if name in wanted and type != "text":
             cell = f"c{place}"
             wrong = f"{cell} IS NOT NULL AND {cast(cell, type)} IS NULL"
+            if type == "integer":
+                wrong += f" OR {has_fraction(cell)}"
             found = database.execute(
                 f"SELECT r, {cell} FROM {rows} WHERE {wrong} LIMIT {REPORTED_ROWS}"
             ).fetchall()
@@ -165,6 +167,10 @@ def _of_parquet(
         raise DatasetError("too_many", f"More than {request['most_rows']} rows. Split the file.")
     if len(names) > MOST_COLUMNS or count * len(names) > MOST_CELLS:
         raise DatasetError("too_many", f"More than {MOST_COLUMNS} columns or {MOST_CELLS:,} cells.")
+    for name in (name for name, type in wanted.items() if type == "integer"):
+        broken = f"SELECT {sql_name(name)} FROM {rows} WHERE {has_fraction(sql_name(name))} LIMIT 1"
+        if found := database.execute(broken).fetchone():
+            raise Unheeded("header", f"Column {name[:40]!r} holds {found[0]}, which is no integer.")
     types = [wanted.get(str(one[0])) or of_duckdb(str(one[1])) for one in described]
     columns = [
         f"{_of_value(sql_name(name), str(one[1]), type)} AS {sql_name(name)}"

@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
@@ -33,6 +33,7 @@ from api.tables.model_calls import ModelCalls
 from api.tables.refusals import QueryUnusable
 from api.tables.sql_child import MAX_FRAME_BYTES
 
+T = TypeVar("T")
 SECONDS = 30.0
 """Of a child's own work; the time that models take to answer it does not count."""
 MEMORY_BYTES = 512 * 2**20
@@ -43,7 +44,9 @@ MAX_ANSWER_BYTES = 8 * 2**20
 WORKING = 4
 """Children that work at once; one for which models answer just now is none of them."""
 OF_A_KEY = 4
-"""Children of one key, whether they work or not."""
+"""Children of one key, whether they work or not, and queries of databases."""
+DATABASE_THREADS = 16
+"""Of all keys; what else the service does in threads waits for none of them."""
 MOST_WAITING = 64
 """Queries of a key that may wait for a child."""
 MISSING = "SQL over tables needs the extra `tables`, which is not installed: pip install 'llm-fastapi[tables]'."
@@ -89,6 +92,7 @@ class Sql:
         self._ask: Ask | None = None
         self._children = Turns(OF_A_KEY, MOST_WAITING, waits_for="a process for SQL")
         self._working = Turns(working, sys.maxsize)
+        self._threads = anyio.CapacityLimiter(DATABASE_THREADS)
 
     def start(self, ask: Ask) -> None:
         """From now on queries may ask models; `ask` sends a request in the name of a key."""
@@ -138,6 +142,12 @@ class Sql:
                     process.kill()
                 with anyio.CancelScope(shield=True):
                     await process.wait()
+
+    async def in_database(self, work: Callable[[], T]) -> T:
+        """Blocking work in a named database, which bounds its time; who goes away keeps the place as long."""
+        asking = ASKING.get()
+        async with self._children.of(asking.key, asking):
+            return await run_sync(work, limiter=self._threads)
 
     async def _is_boxed(self) -> bool:
         """Whether bubblewrap works here; tried once."""

@@ -9,9 +9,9 @@ TYPES: tuple[Type, ...] = get_args(Type)
 Kind = Literal["cell", "text", "number", "boolean", "time", "other"]
 """What a file says that a value is; of a `cell` it says nothing."""
 
-_INTEGER = "[+-]?(0|[1-9][0-9]*)"
-_NUMBER = r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]+)?([eE][+-]?[0-9]+)?"
-_LONG = "[+-]?[0-9]{16,}"
+_INTEGER = "-?(0|[1-9][0-9]*)"
+_NUMBER = r"-?(0|[1-9][0-9]*)?(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+_LONG = "-?([0-9]{16,}|[0.]*[1-9][0-9.]{18,}([eE].*)?)"
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
 
@@ -50,8 +50,14 @@ def is_one(cell: str, type: Type) -> str:
     told = TOLD[type]
     sure = f"regexp_full_match({cell}, '{told.pattern}') AND {cast(cell, type)} IS NOT NULL"
     if type == "number":  # its last digits would be lost
-        sure += f" AND NOT regexp_full_match({cell}, '{_LONG}')"
+        sure += f" AND NOT regexp_full_match({cell}, '{_LONG}') AND isfinite({cast(cell, type)})"
     return f"({sure})"
+
+
+def has_fraction(cell: str) -> str:
+    """A condition of SQL: whether a value would be rounded if it became an integer."""
+    number = f"TRY_CAST({cell} AS DOUBLE)"
+    return f"coalesce({number} <> trunc({number}), false)"
 
 
 def cast(cell: str, type: Type) -> str:

@@ -116,6 +116,17 @@ def used_by(service: Service, key_id: str) -> dict[str, tuple[int, int]]:
             "llm_chat",
         ),
         ({"query": "DELETE FROM items", "database": "shop"}, 422, "only one SELECT"),
+        ({"query": "SELECT _llm('chat', 'demo', 'no JSON', '')"}, 422, "no JSON"),
+        (
+            {"query": "SELECT llm_chat('demo', ('1' || repeat('0', 5000))::JSON)"},
+            422,
+            "too deep or long",
+        ),
+        (
+            {"query": "SELECT llm_chat('demo', (repeat('[', 5000) || repeat(']', 5000))::JSON)"},
+            422,
+            "",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_a_fact(

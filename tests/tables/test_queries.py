@@ -1,8 +1,19 @@
 """Queries over a named database, and what a model is told of it: SQLite and PostgreSQL alike."""
 
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from api.tables.databases import Database, Databases
 from api.tables.described import FIRST_ROWS, MAX_CELL_CHARACTERS, of_database, of_tables
-from api.tables.queries import _selected
-from api.tables.shelf import Column, Table
+from api.tables.queries import Queries, Scope, _selected
+from api.tables.shelf import Column, Table, Tables
+from api.tables.sql import OF_A_KEY, Rows, Sql
 from tests.tables.shop import Shop
 
 
@@ -36,3 +47,33 @@ def test_long_cells_of_a_table_are_told_short() -> None:
     )
     assert "x" * MAX_CELL_CHARACTERS + "..." in told
     assert len(told) < 300
+
+
+def test_a_key_has_few_queries_of_databases_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, most = 0, 0
+
+    class Slow(Database):
+        @contextlib.contextmanager
+        def select(self, sql: str) -> Iterator[Any]:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            time.sleep(0.05)
+            with super().select(sql) as found:
+                yield found
+            running -= 1
+
+    monkeypatch.setattr("api.tables.databases.Database", Slow)
+    shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(1)
+    databases = Databases({"shop": shop.opened()._setting})
+    queries = Queries(Sql(None), cast(Tables, None), databases, "default")
+
+    async def many() -> list[Rows]:
+        scope = Scope("shop")
+        return await asyncio.gather(*(queries.run("SELECT 1", scope, 9) for _ in range(12)))
+
+    assert [one.rows for one in asyncio.run(many())] == [[[1]]] * 12
+    assert most == OF_A_KEY
+    shop.close()

@@ -30,6 +30,10 @@ GUESSED = (
     ("text", ["10:00"]),
     ("text", ["", ""]),
     ("text", ["NaN"]),
+    ("number", ["0.30000000000000004", "-1.4142135623730951"]),
+    ("text", ["3.14159265358979323846"]),
+    ("text", ["1e999"]),
+    ("text", ["+491701234567"]),
 )
 
 
@@ -93,6 +97,7 @@ def test_types_that_are_wanted_win(tmp_path: Path) -> None:
 
 BAD: tuple[tuple[bytes, dict[str, str], str, list[tuple[int, str]]], ...] = (
     (b"id,x\n1,a\n2,5\n3,b\n", {"x": "integer"}, "'a' is no integer", [(1, "x"), (3, "x")]),
+    (b"id,x\n1,2.0\n2,2.5\n", {"x": "integer"}, "'2.5' is no integer", [(2, "x")]),
     (b"id,x\n1,a\n2\n", {}, "The row has 1 cells, the header 2", [(2, "id")]),
     (b'id,x\n1,"a\n', {}, "never closed", [(1, "id")]),
     (b"id,\n1,a\n", {}, "stands under no name", [(1, "")]),
@@ -150,3 +155,16 @@ def test_parquet_keeps_its_types_and_what_has_no_like_becomes_a_text(tmp_path: P
     assert cells(tmp_path) == [(1, "[1,2]", '{"x":1}', 1.5, "eA==", "no")]
     wrong = read(tmp_path, path.read_bytes(), types={"y": "integer"})
     assert (wrong["where"], "'no'" in wrong["detail"]) == ("types", True)
+    rounded = read(tmp_path, path.read_bytes(), types={"d": "integer"})
+    assert (rounded["where"], rounded["detail"]) == (
+        "types",
+        "Column 'd' holds 1.50, which is no integer.",
+    )
+
+
+def test_first_rows_are_json_that_everybody_reads_alike(tmp_path: Path) -> None:
+    select = "SELECT 'nan'::DOUBLE n, 'inf'::DOUBLE i, 9007199254740993 b, true t"
+    path = tmp_path / "given.parquet"
+    duckdb.connect().execute(f"COPY ({select}) TO '{path}' (FORMAT parquet)")
+    answer = read(tmp_path, path.read_bytes())
+    assert answer["first_rows"] == [{"n": None, "i": None, "b": "9007199254740993", "t": True}]
