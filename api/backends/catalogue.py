@@ -16,7 +16,7 @@ from api.backends.launch import Launch, Places, check
 from api.backends.launched import ADDRESS, LaunchedRuntime
 from api.backends.secrets import Keys
 from api.backends.server import Server
-from api.backends.wanted import Change, changed, dialect_of, named
+from api.backends.wanted import Change, changed, dialect_of, moved, named
 from api.errors import (
     ApiError,
     Conflict,
@@ -32,7 +32,7 @@ from api.runtime.fair import Line, Turns
 from api.runtime.openai_style.client import OpenAIClient
 from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import Directory, RemoteModel
-from api.runtime.openai_style.learning import UNKNOWN_CONTEXT, moved
+from api.runtime.openai_style.learning import UNKNOWN_CONTEXT
 from api.runtime.openai_style.runtime import OpenAIStyleRuntime
 from api.runtime.openai_style.served import ServedTransport
 from api.runtime.threads import in_thread, in_thread_for_good
@@ -230,9 +230,9 @@ class BackEnds:
     ) -> tuple[list[RemoteModel], list[str]]:
         """The models that it is to have, and the names of those that it has no more."""
         models, gone = list(declared.values()), list[str]()
-        former, launch = self._back_ends.get(back_end.name), back_end.launch
-        if former and launch and former.launch != launch:
-            models = [moved(one, launch.model, launch.kind) for one in self._on(back_end.name)]
+        former = self._back_ends.get(back_end.name)
+        if former and former.launch != back_end.launch:
+            models = [moved(one, former, back_end) for one in self._on(back_end.name)]
         if wanted.models is not None:
             models = [named(back_end, *one) for one in wanted.models.items()]
             _require_served(back_end, models)

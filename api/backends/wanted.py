@@ -14,6 +14,7 @@ from api.names import valid_model_name
 from api.runtime.openai_style.addresses import check_url, resolved
 from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import RemoteModel
+from api.runtime.openai_style.learning import UNKNOWN_CONTEXT
 
 _OURS = frozenset(
     {"model", "messages", "prompt", "stream", "stream_options", "tools", "response_format"}
@@ -90,8 +91,7 @@ def _require_launchable(old: BackEnd, wanted: Change) -> None:
 def named(back_end: BackEnd, name: str, named: Named) -> RemoteModel:
     """A model of a back end as it is said to be; `errors.InvalidOption` for what it cannot be."""
     dialect = dialect_of(back_end)
-    usual = {"chat", "json_schema"} | ({"tools"} if _takes_tools(back_end, dialect) else set())
-    abilities = frozenset(usual) if named.capabilities is None else named.capabilities
+    abilities = _usual(back_end) if named.capabilities is None else named.capabilities
     if unknown := sorted(abilities - ABILITIES):
         raise InvalidOption(
             f"models: {name!r} cannot {unknown[0]!r}; these are known: {', '.join(sorted(ABILITIES))}.",
@@ -105,6 +105,21 @@ def named(back_end: BackEnd, name: str, named: Named) -> RemoteModel:
         )
     return RemoteModel(
         valid_model_name(name), back_end.name, named.remote, named.context_length, abilities
+    )
+
+
+def moved(model: RemoteModel, former: BackEnd, now: BackEnd) -> RemoteModel:
+    """A model of a back end whose own server is another one now. It can what models of such a server can, unless it was
+    said otherwise, and its context is asked for anew; a class may tell none, and what was said of it stands.
+    """
+    assert now.launch  # noqa: S101
+    stands = now.launch.kind == "custom" and model.remote == now.launch.model
+    is_usual = model.persona.template is None and model.capabilities == _usual(former)
+    return replace(
+        model,
+        remote=now.launch.model,
+        context_length=model.context_length if stands else UNKNOWN_CONTEXT,
+        capabilities=_usual(now) if is_usual else model.capabilities,
     )
 
 
@@ -124,11 +139,12 @@ def dialect_of(back_end: BackEnd) -> Dialect:
     return replace(PROVIDERS[back_end.provider].dialect, **known)
 
 
-def _takes_tools(back_end: BackEnd, dialect: Dialect) -> bool:
-    """Whether functions go over its wire; vLLM reads calls only by a parser that it is told."""
+def _usual(back_end: BackEnd) -> frozenset[str]:
+    """What its models can, functions where they go over its wire; vLLM reads calls only by a parser that it is told."""
     launch = back_end.launch
     lacks_parser = launch is not None and "tool_call_parser" not in launch.arguments
-    return dialect.tools == "native" and not lacks_parser
+    takes_tools = dialect_of(back_end).tools == "native" and not lacks_parser
+    return frozenset({"chat", "json_schema"} | ({"tools"} if takes_tools else set()))
 
 
 def _provider(name: str) -> Provider:

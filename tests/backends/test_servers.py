@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from api.backends.kept import Kept
 from api.backends.launch import Launch, Places, command
 from api.backends.secrets import Keys
 from api.backends.server import MOST_DEATHS, Server
-from api.backends.wanted import Change, named
+from api.backends.wanted import Change, moved, named
 from api.errors import DeviceInUse, InvalidOption, Unavailable
 from api.runtime import Message, Options
 from api.runtime.fair import Turns
@@ -368,7 +369,13 @@ def test_vllm_is_told_what_stands_in_engine_and_its_key_in_the_environment(
         (tools, {"chat", "json_schema", "tools"}),
     ):
         back_end = BackEnd("fast", "vllm", "", launch=launched)
-        assert named(back_end, "ada", Named("tiny")).capabilities == can
+        model = named(back_end, "ada", Named("tiny", 99))
+        assert model.capabilities == can
+        for now in (launch, tools):
+            other = replace(back_end, launch=now)
+            there = moved(model, back_end, other)
+            assert there.capabilities == named(other, "ada", Named("tiny")).capabilities
+            assert there.context_length == 8192  # until the server tells another one
     assert command(tools, places, 1, "")[0][-3:] == [
         "--tool-call-parser",
         "hermes",

@@ -38,15 +38,6 @@ async def learned(
     return [_known(model, entries.get(model.remote) or {}, props) for model in models]
 
 
-def moved(model: RemoteModel, remote: str, provider: str) -> RemoteModel:
-    """A model whose server is another one now, which is asked for its context anew; a class of a user's own may tell
-    none, and what was said of it stands.
-    """
-    stands = provider == "custom" and model.remote == remote
-    context = model.context_length if stands else UNKNOWN_CONTEXT
-    return replace(model, remote=remote, context_length=context)
-
-
 def _known(model: RemoteModel, entry: Mapping[str, Any], props: Mapping[str, Any]) -> RemoteModel:
     """A model with what its entry in the list says, and its server of itself."""
     settings, meta = props.get("default_generation_settings"), entry.get("meta")
