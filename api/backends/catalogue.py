@@ -32,7 +32,7 @@ from api.runtime.fair import Line, Turns
 from api.runtime.openai_style.client import OpenAIClient
 from api.runtime.openai_style.dialect import Dialect
 from api.runtime.openai_style.directory import Directory, RemoteModel
-from api.runtime.openai_style.learning import UNKNOWN_CONTEXT
+from api.runtime.openai_style.learning import UNKNOWN_CONTEXT, unsaid
 from api.runtime.openai_style.runtime import OpenAIStyleRuntime
 from api.runtime.openai_style.served import ServedTransport
 from api.runtime.threads import in_thread, in_thread_for_good
@@ -212,12 +212,10 @@ class BackEnds:
             back_end, runtime = self._back_ends.get(name), self._runtimes.get(name)
             if back_end is None or runtime is None:
                 return
-            unknown = [
-                replace(one, context_length=0) if one.context_length == UNKNOWN_CONTEXT else one
-                for one in self._on(name)
-            ]
-            _, models = await _learned(runtime, unknown)
-            models = [one for one in models if self.directory.find(one.name)]
+            before = self._on(name)
+            _, models = await _learned(runtime, [unsaid(one) for one in before])
+            stay = [self.directory.find(one.name) is one for one in before]  # or were changed since
+            models = [one for one, stays in zip(models, stay, strict=True) if stays]
             await in_thread_for_good(partial(self._kept.put_back_end, back_end, models, ()))
             self.directory.know(models)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +16,14 @@ from api.backends import BackEnd, Named
 from api.backends.catalogue import BackEnds
 from api.backends.kept import Kept
 from api.backends.launch import Launch, Places, command
+from api.backends.launched import LaunchedRuntime
 from api.backends.secrets import Keys
 from api.backends.server import MOST_DEATHS, Server
 from api.backends.wanted import Change, moved, named
 from api.errors import DeviceInUse, InvalidOption, Unavailable
-from api.runtime import Message, Options
+from api.runtime import ExistingModel, Message, Options, Persona
 from api.runtime.fair import Turns
+from api.runtime.openai_style.directory import RemoteModel
 from api.runtime.training import Reserved, Training
 from api.store.jobs import new_job_id
 from tests.databases import open_migrated
@@ -200,8 +202,9 @@ def test_one_is_there_again_after_a_restart_and_gives_its_memory_back(tmp_path: 
     assert processes("Parrot") == []
 
 
-@pytest.mark.anyio
-async def test_none_is_started_where_a_job_trains(tmp_path: Path) -> None:
+@pytest.fixture
+async def unstarted(tmp_path: Path) -> AsyncIterator[BackEnds]:
+    """One of them, `cellar`, made while a job trains."""
     (tmp_path / "nvidia0").touch()
     places = Places(tmp_path, tmp_path, tmp_path / "data", CLASSES, drivers=tmp_path)
     store = open_migrated(tmp_path / "state.sqlite3")
@@ -210,14 +213,38 @@ async def test_none_is_started_where_a_job_trains(tmp_path: Path) -> None:
     back_ends.reserve([Training("job_1", "gpu")])
     parrot = Change(launch=Launch("custom", "odd:Parrot"))
     await back_ends.create("cellar", parrot, FakeRuntime())
+    yield back_ends
+    await back_ends.close()
+    store.close()
+
+
+@pytest.mark.anyio
+async def test_what_a_server_tells_undoes_no_change_that_was_made_meanwhile(
+    unstarted: BackEnds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (runtime,) = unstarted.all()
+    cellar = ExistingModel("cellar")
+    await runtime.create_model("ada", cellar, Persona("Be Ada."))
+
+    async def learn(_: LaunchedRuntime, models: list[RemoteModel]) -> list[RemoteModel]:
+        await runtime.create_model("ada", cellar, Persona("Be Bob."), replace=True)
+        return [replace(one, context_length=4096) for one in models]
+
+    monkeypatch.setattr(LaunchedRuntime, "learn", learn)
+    await unstarted._know_what_it_says("cellar")
+    assert (await runtime.show("ada")).persona.system == "Be Bob."
+    assert (await runtime.show("cellar")).context_length == 4096
+
+
+@pytest.mark.anyio
+async def test_none_is_started_where_a_job_trains(unstarted: BackEnds) -> None:
+    back_ends = unstarted
     back_ends.start()
     with pytest.raises(DeviceInUse):
         await anext(back_ends.all()[0].chat("cellar", [Message("user", "Hi")], Options()))
     seen = back_ends.show("cellar", Turns(1, 1)).server
     assert seen
     assert seen.state == "stopped"
-    await back_ends.close()
-    store.close()
 
 
 @pytest.mark.anyio

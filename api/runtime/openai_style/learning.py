@@ -38,6 +38,11 @@ async def learned(
     return [_known(model, entries.get(model.remote) or {}, props) for model in models]
 
 
+def unsaid(model: RemoteModel) -> RemoteModel:
+    """A model without a context that nobody has said: it is asked for again."""
+    return replace(model, context_length=0) if model.context_length == UNKNOWN_CONTEXT else model
+
+
 def _known(model: RemoteModel, entry: Mapping[str, Any], props: Mapping[str, Any]) -> RemoteModel:
     """A model with what its entry in the list says, and its server of itself."""
     settings, meta = props.get("default_generation_settings"), entry.get("meta")
