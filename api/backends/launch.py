@@ -251,14 +251,17 @@ def _require_class(name: str, places: Places) -> None:
             "the folder of LLM_FASTAPI_MODEL_SERVERS_DIR lies in the data folder, where what is uploaded lies.",
             "class",
         )
-    if folder.stat().st_mode & stat.S_IWOTH:
-        raise _wrong(
-            "everybody can write into the folder of LLM_FASTAPI_MODEL_SERVERS_DIR.", "class"
-        )
     path = folder.joinpath(*name.partition(":")[0].split("."))
-    if not path.with_suffix(".py").is_file() and not (path / "__init__.py").is_file():
+    files = [one for one in (path / "__init__.py", path.with_suffix(".py")) if one.is_file()]
+    if not files:
         raise _wrong(
             f"there is no module {name.partition(':')[0]!r} in the folder of the operator.", "class"
+        )
+    inside = [one for file in files for one in (file, *file.parents) if folder in one.parents]
+    if any(one.stat().st_mode & stat.S_IWOTH for one in (folder, *inside)):
+        raise _wrong(
+            "everybody can write into the folder of LLM_FASTAPI_MODEL_SERVERS_DIR, or into this module there.",
+            "class",
         )
 
 

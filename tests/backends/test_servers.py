@@ -416,6 +416,10 @@ def test_classes_come_from_a_folder_that_the_operator_alone_writes(tmp_path: Pat
         folder.mkdir(parents=True)
         (folder / "odd.py").touch()
     open_to_all.chmod(0o777)
-    for classes in (None, data / "uploads", open_to_all, tmp_path / "missing"):
+    open_file = tmp_path / "open_file"
+    open_file.mkdir(mode=0o755)
+    (open_file / "odd.py").touch()
+    (open_file / "odd.py").chmod(0o666)
+    for classes in (None, data / "uploads", open_to_all, open_file, tmp_path / "missing"):
         with pytest.raises(InvalidOption, match="LLM_FASTAPI_MODEL_SERVERS_DIR"):
             command(Launch("custom", "odd:Parrot"), Places(data, data, data, classes), 1, "")
