@@ -91,7 +91,7 @@ async def embed(
 def _answer(model: str, done: Embedded) -> Response:
     """Written beside the event loop, a vector at a time: two million numbers at once let nothing else run."""
     usage = EmbedUsage(prompt_tokens=done.tokens, total_tokens=done.tokens)
-    vectors = ",".join(json.dumps(one.tolist()) for one in done.vectors)
+    vectors = ",".join(json.dumps(one.tolist(), separators=(",", ":")) for one in done.vectors)
     dimension = done.vectors.shape[1]
     content = (
         f'{{"model":{json.dumps(model)},"vectors":[{vectors}],"dimension":{dimension},'
