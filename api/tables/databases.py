@@ -7,13 +7,15 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
+import anyio
 import sqlalchemy as sa
+from anyio.to_thread import run_sync
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
@@ -21,16 +23,21 @@ from api.names import WORKSPACE
 from api.settings.values import Database as Setting
 from api.tables.refusals import DatabaseAway, DatabaseNotFound, QueryUnusable
 
+T = TypeVar("T")
 LOGGER = logging.getLogger(__name__)
 Kind = Literal["sqlite", "postgresql"]
 PAGE_ROWS = 1000
 PAGE_BYTES = 4 * 2**20
 """What a page shall have of texts; the one before it says how many rows that may be."""
 CONNECT_SECONDS = 10
+THREADS = 16
+"""That work over databases has, of all keys: it can take long, and what else the service does waits for none of it."""
 MAX_VALUE_BYTES = 10 * 2**20
 """Of one value in SQLite, whose functions can make endless ones."""
 MAX_LIKE_BYTES = 1000
 """Of a pattern in SQLite, which cannot be interrupted while it compares a text with one."""
+BUSY = frozenset({"40001", "40P01", "55P03"})
+"""PostgreSQL's words for a conflict with others, a deadlock, and a lock that cannot be had."""
 READING = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )
@@ -190,6 +197,10 @@ class Database:
         if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
             return self._away(error)
         said = str(reason).strip().partition("\n")[0]
+        if "is locked" in said or getattr(reason, "sqlstate", None) in BUSY:
+            return DatabaseAway(
+                f"Database {self.name!r} is busy with what others write. Ask again."
+            )
         if "interrupted" in said or "canceling statement" in said:
             return QueryUnusable(
                 f"The query took longer than the {self.statement_seconds:g} s that database {self.name!r} allows.",
@@ -205,6 +216,7 @@ class Databases:
 
     def __init__(self, settings: Mapping[str, Setting]) -> None:
         self._settings = settings
+        self._threads = anyio.CapacityLimiter(THREADS)
         self._all = {name: Database(name, setting) for name, setting in settings.items()}
 
     def of(self, workspace: str) -> list[Database]:
@@ -223,6 +235,10 @@ class Databases:
                 return one
         known = ", ".join(one.name for one in mine) or "none; LLM_FASTAPI_DATABASES names them"
         raise DatabaseNotFound(f"No database {name!r}. Databases: {known}.")
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Blocking work of a database, in threads that nothing else waits for; who goes away waits for it."""
+        return await run_sync(work, limiter=self._threads)
 
     def close(self) -> None:
         """Give all connections back."""

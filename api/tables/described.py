@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 
 from api.tables.databases import Database
 from api.tables.shelf import Table
 from api.tables.sql_child import plain
-from api.tables.types import TOLD, Type
+from api.tables.types import TOLD
 
 MAX_TABLES = 20
 MAX_COLUMNS = 200
@@ -24,7 +24,7 @@ def of_tables(tables: Iterable[Table]) -> str:
     return "\n\n".join(
         _described(
             table.name,
-            [(one.name, TOLD[cast(Type, one.type)].duckdb) for one in table.columns],
+            [(one.name, TOLD[one.type].duckdb) for one in table.columns],
             table.first_rows,
             f"{table.rows} rows; the first:",
         )

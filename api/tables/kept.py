@@ -62,7 +62,8 @@ class Kept:
         self._refused += 1
 
     def apply(self, write: Write) -> None:
-        """Write all that was not written, some rows at a time."""
+        """Write all that was not written, some rows at a time; what is told to be written outlives the power too."""
+        self.sync()
         with self._output.path.open("rb") as lines:
             lines.seek(self._applied)
             while some := [line for _ in range(ROWS_A_WRITE) if (line := lines.readline())]:

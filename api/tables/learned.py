@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyio.to_thread import run_sync
-
 from api.datasets.receiving import Upload
 from api.tables.databases import Databases
 from api.tables.rows import export_rows
@@ -48,7 +46,7 @@ class Learned:
         """As they are now, as if they had been sent as JSON Lines. `errors.NotFound`, `QueryUnusable`."""
         with self._tables.scratch() as folder:
             path = folder / "rows.jsonl"
-            await run_sync(self._copy, rows, path)
+            await self._databases.in_thread(lambda: self._copy(rows, path))
             with path.open("rb") as file:
                 yield Upload(file, rows.name)
 

@@ -26,6 +26,7 @@ from api.tables.prediction import Prediction, Status
 from api.tables.rows import Cells, count_rows, join_outcomes, read_rows
 from api.tables.shelf import ROWS, Column, Table, Tables
 from api.tables.target import Target
+from api.tables.types import Type, fits
 
 ENDPOINT = "/v1/chat/completions"
 STOPPED = frozenset({401, 403, 404})
@@ -54,6 +55,7 @@ class Predicting:
         self._ask = ask
         self._asking = Asking(rows_at_once, STOPPED)
         self._target: Target | None = None
+        self._type: Type = "text"
         self._wrote_at = 0.0
         self.kept: Kept | None = None
         self.begun: tuple[float, int] = (time.monotonic(), 0)
@@ -88,6 +90,8 @@ class Predicting:
                 Target, self._database, prediction.source.table, prediction.into
             )
             await run_sync(self.kept.apply, self._target.write)
+        else:
+            self._type = into_of(prediction).type
         prediction = await self._counted(prediction, folder)
         self.begun = (time.monotonic(), len(self.kept.done))
         with contextlib.closing(self._left(prediction, folder)) as left:
@@ -145,12 +149,13 @@ class Predicting:
         value, why = (
             (None, _message(answer)) if answer.is_refused else value_of(answer.body, schema)
         )
+        if value is not None and not (self._target or fits(value, self._type)):
+            value, why = None, f"{value[:40]!r} is no {self._type}."
         if value is None:
             self.kept.refuse(row.custom_id, why or "")
         else:
             self.kept.add(row.custom_id, value)
         if self._target and time.monotonic() - self._wrote_at > SECONDS_A_WRITE:
-            self.kept.sync()
             self.kept.apply(self._target.write)
             self._wrote_at = time.monotonic()
 
@@ -159,8 +164,7 @@ class Predicting:
         if made := await run_sync(self._made_before):
             return replace(prediction, result=made.name)
         source = prediction.source
-        has = next((one for one in source.columns if one.name == prediction.into), None)
-        into = has or Column(prediction.into, type_of(prediction.wanted["response_schema"]))
+        into = into_of(prediction)
         fill = functools.partial(
             join_outcomes, folder / ROWS, source.columns, into, folder / OUTPUT
         )
@@ -200,6 +204,12 @@ class Predicting:
         ended = await self._cards.change(self._id, {"running", "cancelling"}, to)
         faults.point("predict_ended")
         return ended
+
+
+def into_of(prediction: Prediction) -> Column:
+    """The column of a table of ours that is filled: one that is there, or a new one."""
+    has = next((one for one in prediction.source.columns if one.name == prediction.into), None)
+    return has or Column(prediction.into, type_of(prediction.wanted["response_schema"]))
 
 
 def empty(prediction: Prediction) -> str | None:

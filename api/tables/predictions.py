@@ -25,6 +25,7 @@ from api.tables.prediction import RESUMABLE, Prediction, Source, from_card
 from api.tables.selected import copy_select
 from api.tables.shelf import ROWS, Tables, require_name
 from api.tables.target import Target
+from api.tables.types import PLACE
 from finetune.job.locks import link_or_copy
 
 SHOWN_PROMPTS = 3
@@ -110,6 +111,7 @@ class Predictions:
         self._tables = tables
         self._runner = runner
         self._most_rows = most_rows
+        self._in_thread = runner.databases.in_thread
 
     def start(self, tables_of: TablesOf, ask: Ask) -> None:
         """Bring those of all workspaces to their end."""
@@ -119,7 +121,7 @@ class Predictions:
         """What its first rows would be asked, as the model gets it; nothing is kept."""
         id = self._shelf.new_id()
         with self._shelf.growing(id) as folder:
-            return await run_sync(self._first, folder, wanted, id)
+            return await self._in_thread(lambda: self._first(folder, wanted, id))
 
     async def create(self, wanted: Wanted, key: str) -> Prediction:
         """Queue one, whose rows are asked in the name of that key. A table of ours is taken as it is now."""
@@ -130,7 +132,7 @@ class Predictions:
             )
         id = self._shelf.new_id()
         with self._shelf.growing(id) as folder:
-            prediction = await run_sync(self._placed, folder, wanted, id, key)
+            prediction = await self._in_thread(lambda: self._placed(folder, wanted, id, key))
         faults.point("predict_placed")
         self._runner.line.add(waiting(prediction))
         return prediction
@@ -289,6 +291,8 @@ def _require_write(database: Database) -> None:
 
 def _require_into(into: str, columns: list[str]) -> None:
     """A column that is there, or a name that a new one can have."""
+    if PLACE in {one.lower() for one in (*columns, into)}:
+        raise _unfit("into", f"No column may be called {PLACE!r}: rows are told by it.")
     if into not in columns and into.lower() in {one.lower() for one in columns}:
         raise _unfit("into", f"The table has {into!r} in other letters. Columns: {columns}.")
     if not into.strip() or not into.isprintable() or into != into.strip():

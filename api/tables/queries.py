@@ -63,7 +63,8 @@ class Queries:
                 "is to be asked about into a table first (POST /tables).",
                 where="query",
             )
-        return await self.sql.in_database(lambda: _selected(database, query, limit))
+        async with self.sql.turn():
+            return await self._databases.in_thread(lambda: _selected(database, query, limit))
 
     async def described(self, scope: Scope) -> tuple[Scope, str, str]:
         """What a model is told that shall write a query: the tables that it may speak of, and whose SQL it is.
@@ -72,7 +73,8 @@ class Queries:
         """
         if scope.database:
             database = self.database(scope.database)
-            tables = await self.sql.in_database(lambda: described.of_database(database))
+            async with self.sql.turn():
+                tables = await self._databases.in_thread(lambda: described.of_database(database))
             return scope, tables, described.DIALECTS[database.kind]
         found = await run_sync(self._named, scope.tables)
         if not found:

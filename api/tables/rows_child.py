@@ -16,10 +16,9 @@ from typing import Any
 import duckdb
 
 from api.tables.duck import opened, sql_name, sql_text, written
-from api.tables.types import TOLD, cast
+from api.tables.types import PLACE, TOLD, cast
 
 PAGE_ROWS = 1000
-PLACE = "file_row_number"
 Database = duckdb.DuckDBPyConnection
 
 

@@ -15,6 +15,7 @@ from api import faults
 from api.data_folder.shelf import Shelf, read_card, readable
 from api.errors import InvalidName, NameTaken
 from api.tables.refusals import TableNotFound
+from api.tables.types import Type
 
 ROWS = "table.parquet"
 MAX_NAME_CHARACTERS = 63
@@ -23,10 +24,10 @@ _NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{MAX_NAME_CHARACTERS - 1}}}")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column and what its cells are, such as `text` or `integer`; `reading.py` lists the types."""
+    """A column and what its cells are."""
 
     name: str
-    type: str
+    type: Type
 
 
 @dataclass(frozen=True, slots=True)

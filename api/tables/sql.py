@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import anyio
 from anyio.to_thread import run_sync
@@ -33,7 +33,6 @@ from api.tables.model_calls import ModelCalls
 from api.tables.refusals import QueryUnusable
 from api.tables.sql_child import MAX_FRAME_BYTES
 
-T = TypeVar("T")
 SECONDS = 30.0
 """Of a child's own work; the time that models take to answer it does not count."""
 MEMORY_BYTES = 512 * 2**20
@@ -45,8 +44,6 @@ WORKING = 4
 """Children that work at once; one for which models answer just now is none of them."""
 OF_A_KEY = 4
 """Children of one key, whether they work or not, and queries of databases."""
-DATABASE_THREADS = 16
-"""Of all keys; what else the service does in threads waits for none of them."""
 MOST_WAITING = 64
 """Queries of a key that may wait for a child."""
 MISSING = "SQL over tables needs the extra `tables`, which is not installed: pip install 'llm-fastapi[tables]'."
@@ -92,7 +89,6 @@ class Sql:
         self._ask: Ask | None = None
         self._children = Turns(OF_A_KEY, MOST_WAITING, waits_for="a process for SQL")
         self._working = Turns(working, sys.maxsize)
-        self._threads = anyio.CapacityLimiter(DATABASE_THREADS)
 
     def start(self, ask: Ask) -> None:
         """From now on queries may ask models; `ask` sends a request in the name of a key."""
@@ -116,7 +112,7 @@ class Sql:
         if any(importlib.util.find_spec(one) is None for one in LIBRARIES):
             raise NotOpened(MISSING)
         asking = ASKING.get()
-        async with self._children.of(asking.key, asking):
+        async with self.turn():
             place = self._placed(tables, boxed=await self._is_boxed())
             process = await child_process.start(
                 place.command,
@@ -143,11 +139,10 @@ class Sql:
                 with anyio.CancelScope(shield=True):
                     await process.wait()
 
-    async def in_database(self, work: Callable[[], T]) -> T:
-        """Blocking work in a named database, which bounds its time; who goes away keeps the place as long."""
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """One of the places of the key that asks, waited for."""
         asking = ASKING.get()
-        async with self._children.of(asking.key, asking):
-            return await run_sync(work, limiter=self._threads)
+        return self._children.of(asking.key, asking)
 
     async def _is_boxed(self) -> bool:
         """Whether bubblewrap works here; tried once."""

@@ -1,5 +1,6 @@
 """What the cells of a column can be, and how DuckDB tells it: each type with its test and its cast."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -8,6 +9,8 @@ Type = Literal["text", "integer", "number", "boolean", "date", "timestamp"]
 TYPES: tuple[Type, ...] = get_args(Type)
 Kind = Literal["cell", "text", "number", "boolean", "time", "other"]
 """What a file says that a value is; of a `cell` it says nothing."""
+PLACE = "file_row_number"
+"""What DuckDB calls the place of a row in a Parquet file, from 0, which has no column of that name then."""
 
 _INTEGER = "-?(0|[1-9][0-9]*)"
 _NUMBER = r"-?(0|[1-9][0-9]*)?(\.[0-9]+)?([eE][+-]?[0-9]+)?"
@@ -43,6 +46,11 @@ CANDIDATES: Mapping[Kind, tuple[Type, ...]] = {
     "text": ("date", "timestamp", "text"),
     "other": ("text",),
 }
+
+
+def fits(text: str, type: Type) -> bool:
+    """Whether a text is written as values of that type are."""
+    return re.fullmatch(TOLD[type].pattern, text.strip()) is not None
 
 
 def is_one(cell: str, type: Type) -> str:

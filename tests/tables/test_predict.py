@@ -1,13 +1,14 @@
 """Predictions over HTTP: the rows of a table and of a database, each asked once, and only where there is no value."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from api.tables.kept import Kept
 from tests.service import Service, open_service
 from tests.tables.shop import Shop
 
@@ -207,3 +208,32 @@ def test_a_model_that_is_gone_ends_it_with_the_reason(items: Service) -> None:
     done = ended(items, made)
     if done["status"] == "failed":  # else it was quicker
         assert "zora" in done["reason"]
+
+
+def test_what_is_no_value_of_its_column_is_told_and_not_lost(items: Service) -> None:
+    files = {"file": ("counts.csv", b"name,n\n7,\nseven,\n2.5,\nkept,1\n")}
+    assert items.client.post("/tables", data={"name": "counts"}, files=files).status_code == 201
+    done = ended(items, begun(items, table="counts", into="n"))
+    assert (done["status"], done["completed"], done["failed"]) == ("succeeded", 1, 2)
+    assert [row[1] for row in cells(items, "counts")] == [7, None, None, 1]
+    told = log(items, done)
+    assert "row 1: 'seven' is no integer." in told
+    assert "row 2: '2.5' is no integer." in told
+    assert "file_row_number" in str(begun(items, 422, table="counts", into="file_row_number"))
+
+
+def test_what_is_told_to_be_written_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "output.jsonl").touch()
+    (tmp_path / "errors.jsonl").touch()
+    kept = Kept(tmp_path)
+    kept.add("[1]", "x")
+    done: list[str] = []
+    monkeypatch.setattr("os.fsync", lambda _: done.append("synced"))
+
+    def write(values: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        done.append(str(values))
+        return []
+
+    kept.apply(write)
+    assert done[:3] == ["synced", "synced", "[('[1]', 'x')]"]
+    kept.close()
