@@ -238,11 +238,11 @@ async def test_what_a_server_tells_undoes_no_change_that_was_made_meanwhile(
 
 @pytest.mark.anyio
 async def test_none_is_started_where_a_job_trains(unstarted: BackEnds) -> None:
-    back_ends = unstarted
-    back_ends.start()
+    unstarted.start()
+    (runtime,) = unstarted.all()
     with pytest.raises(DeviceInUse):
-        await anext(back_ends.all()[0].chat("cellar", [Message("user", "Hi")], Options()))
-    seen = back_ends.show("cellar", Turns(1, 1)).server
+        await anext(runtime.chat("cellar", [Message("user", "Hi")], Options()))
+    seen = unstarted.show("cellar", Turns(1, 1)).server
     assert seen
     assert seen.state == "stopped"
 
