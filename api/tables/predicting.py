@@ -18,7 +18,7 @@ from api import faults
 from api.batches.asking import Asking
 from api.batches.cards import Cards
 from api.batches.values import Answer, Ask, Row
-from api.errors import NotFound, Unusable
+from api.errors import BackEndFailed, NotFound, Unusable
 from api.tables.asked import Prompt, prompt_of, request_for, type_of, value_of
 from api.tables.databases import Database
 from api.tables.kept import OUTPUT, Kept
@@ -31,6 +31,8 @@ from api.tables.types import Type, fits
 ENDPOINT = "/v1/chat/completions"
 STOPPED = frozenset({401, 403, 404})
 """Answers that every other row would get too: of the key, or because the model is gone."""
+FAILS = (NotFound, Unusable, BackEndFailed)
+"""Of its table, which is gone, is another one, or cannot be read; whatever else breaks it off is tried again."""
 SECONDS_A_WRITE = 1.0
 EMPTY = Answer(422, "", b'{"error": {"message": "The input is empty."}}')
 
@@ -78,9 +80,14 @@ class Predicting:
                 self.kept.log(
                     f"{ended.status}: {ended.completed} rows have a value, {ended.failed} have none."
                 )
-        except (NotFound, Unusable) as error:  # of its table, which is gone or is another one
-            self.kept.log(f"failed: {error.detail}")
-            ended = await self._ended("failed", reason=error.detail)
+        except Exception as error:
+            fact: BaseException = error
+            while isinstance(fact, ExceptionGroup):  # of the rows that are asked at once
+                fact = fact.exceptions[0]
+            if not isinstance(fact, FAILS):
+                raise
+            self.kept.log(f"failed: {fact.detail}")
+            ended = await self._ended("failed", reason=fact.detail)
         return ended.status
 
     async def _whole(self, prediction: Prediction, folder: Path) -> Prediction:

@@ -14,6 +14,9 @@ from api.tables.shelf import Contents
 from api.tables.target import as_text
 from finetune.data.mapping import FOLD
 
+MOST_CHARACTERS = 2**30
+"""Of all rows of a SELECT that is copied, for a short one can make a full disk."""
+
 
 def copy_select(database: Database, sql: str, target: Path, most_rows: int) -> Contents:
     """Copy its rows as they are now. Blocking; `QueryUnusable`."""
@@ -29,11 +32,19 @@ def write_selected(
     """Write its rows as JSON Lines, and say what its columns are; the one named `fold` is called so. Blocking."""
     with database.select(sql) as found, path.open("w", encoding="utf-8") as file:
         names = with_fold(found.columns, fold)
+        size = 0
         for number, row in enumerate(found.rows):
             if number == most_rows:
                 raise QueryUnusable(f"More than {most_rows} rows. Add a LIMIT.", where="select")
             cells = dict(zip(names, map(_plain, row), strict=True))
-            file.write(json.dumps(cells, ensure_ascii=False) + "\n")
+            line = json.dumps(cells, ensure_ascii=False) + "\n"
+            size += len(line)
+            if size > MOST_CHARACTERS:
+                raise QueryUnusable(
+                    f"Its rows have more than {MOST_CHARACTERS:,} characters. Choose fewer.",
+                    where="select",
+                )
+            file.write(line)
     return names
 
 

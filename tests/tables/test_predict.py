@@ -237,3 +237,27 @@ def test_what_is_told_to_be_written_lasts(tmp_path: Path, monkeypatch: pytest.Mo
     kept.apply(write)
     assert done[:3] == ["synced", "synced", "[('[1]', 'x')]"]
     kept.close()
+
+
+def test_a_table_that_goes_away_ends_it_at_once(
+    served: Service, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.tables.target.PAGE_ROWS", 1)
+    shop.stocked(200)
+    served.runtime.delay_seconds = 0.05
+    made = begun(served, database="shop", table="items")
+    while not served.runtime.history:
+        time.sleep(0.01)
+    shop.run("ALTER TABLE items RENAME TO others")
+    done = ended(served, made, seconds=8)
+    assert (done["status"], "refuses the query" in done["reason"]) == ("failed", True)
+
+
+def test_a_select_makes_no_full_disk(
+    served: Service, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.tables.selected.MOST_CHARACTERS", 100)
+    shop.stocked(50)
+    told = begun(served, 422, database="shop", select="SELECT id, name FROM items", result="made")
+    assert "more than 100 characters" in str(told)
+    assert not list(served.app.state.services.settings.predictions_dir.glob("*"))
