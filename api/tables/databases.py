@@ -42,6 +42,8 @@ READING = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )
 """What SQLite does for a SELECT; with more it would attach other files."""
+TELLING = frozenset({"fts3_tokenizer"})
+"""Functions of it that tell addresses in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,5 +267,6 @@ def _paged(found: sa.CursorResult[Any]) -> Iterator[tuple[Any, ...]]:
         length = max(1, min(2 * length, PAGE_ROWS, PAGE_BYTES * len(page) // max(size, 1)))
 
 
-def _only_reads(action: int, *_: str | None) -> int:
-    return sqlite3.SQLITE_OK if action in READING else sqlite3.SQLITE_DENY
+def _only_reads(action: int, _: str | None, name: str | None, *__: str | None) -> int:
+    is_allowed = action in READING and not (action == sqlite3.SQLITE_FUNCTION and name in TELLING)
+    return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY

@@ -57,16 +57,19 @@ class Target:
         if into in {one.name for one in self._key}:
             raise _unfit("into", f"{into!r} is the primary key.")
 
+        self._empty = [self._into.is_(None), *(one.is_not(None) for one in self._key)]
+        """SQLite lets a part of a key be NULL: such a row is told by nothing."""
+
     def count(self) -> int:
         """How many rows have no value."""
-        wanted = sa.select(sa.func.count()).select_from(self._table).where(self._into.is_(None))
+        wanted = sa.select(sa.func.count()).select_from(self._table).where(*self._empty)
         with self._database.reading() as connection:
             return int(connection.execute(wanted).scalar_one())
 
     def rows(self, columns: Sequence[str]) -> Iterator[tuple[str, Cells]]:
         """Those, a page at a time in the order of their keys: a key as a text, and the cells."""
         shown = [self._table.columns[one] for one in columns]
-        wanted = sa.select(*self._key, *shown).where(self._into.is_(None)).order_by(*self._key)
+        wanted = sa.select(*self._key, *shown).where(*self._empty).order_by(*self._key)
         last: tuple[Any, ...] | None = None
         while True:
             page = wanted if last is None else wanted.where(sa.tuple_(*self._key) > last)

@@ -36,6 +36,9 @@ WRITING = (
     "SELECT nextval('numbers')",
     "SET TRANSACTION READ WRITE",
     "SELECT load_extension('x')",
+    "SELECT fts3_tokenizer('simple')",
+    "SELECT * FROM pragma_database_list",
+    "SELECT * FROM items FOR UPDATE",
     "",
 )
 

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from api.tables.kept import Kept
+from api.tables.target import Target
 from tests.service import Service, open_service
 from tests.tables.shop import Shop
 
@@ -261,3 +262,15 @@ def test_a_select_makes_no_full_disk(
     told = begun(served, 422, database="shop", select="SELECT id, name FROM items", result="made")
     assert "more than 100 characters" in str(told)
     assert not list(served.app.state.services.settings.predictions_dir.glob("*"))
+
+
+def test_a_row_without_a_key_keeps_no_other_from_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.tables.target.PAGE_ROWS", 1)
+    shop = Shop(f"sqlite:///{tmp_path / 'a'}")
+    shop.run("CREATE TABLE notes (a TEXT, b TEXT, said TEXT, PRIMARY KEY (a, b))")
+    shop.run("INSERT INTO notes (a, b) VALUES (NULL, 'x'), ('', 'y'), ('a', NULL), ('b', 'c')")
+    target = Target(shop.opened(write=True), "notes", "said")
+    assert (target.count(), [key for key, _ in target.rows([])]) == (2, ['["", "y"]', '["b", "c"]'])
+    shop.close()
