@@ -153,11 +153,15 @@ class Predicting:
 
     def _kept(self, schema: dict[str, Any] | None, row: Row, answer: Answer) -> None:
         assert self.kept  # noqa: S101  opened by `to_end`
-        value, why = (
-            (None, _message(answer)) if answer.is_refused else value_of(answer.body, schema)
-        )
+        value: str | None = None
+        why: str | None = None
+        if answer.is_refused:
+            why = _message(answer)
+        else:
+            value, why = value_of(answer.body, schema)
         if value is not None and not (self._target or fits(value, self._type)):
-            value, why = None, f"{value[:40]!r} is no {self._type}."
+            why = f"{value[:40]!r} is no {self._type}."
+            value = None
         if value is None:
             self.kept.refuse(row.custom_id, why or "")
         else:
