@@ -463,7 +463,8 @@ def test_a_name_that_differs_by_case_alone_is_taken(tmp_path: Path) -> None:
 
 def test_too_little_disk_is_said_with_numbers_before_anything_comes(tmp_path: Path) -> None:
     wanted = Wanted(tmp_path, gguf=None, folder=DEMO_MODEL, name="tiny")
-    with pytest.raises(StageFailed, match=r"needs 0\.01 GiB .* 0\.00 GiB are free"):
+    needs = r"needs 0\.0[12] GiB .* 0\.00 GiB are free"  # more where it has to be copied
+    with pytest.raises(StageFailed, match=needs):
         load(wanted, print, free=lambda _: 10)
     assert list((tmp_path / "base_models").iterdir()) == []
 

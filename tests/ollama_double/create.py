@@ -147,7 +147,10 @@ class Creator:
     def _is_projector(self, digest: str) -> bool:
         if not self._is_gguf(digest):
             return False
-        gguf = gguf_file.read(self._store.blobs.path(digest))
+        try:
+            gguf = gguf_file.read(self._store.blobs.path(digest))
+        except Failure:  # told of the model that it is taken for
+            return False
         return not gguf.of_model("block_count") and bool(gguf.of_model("vision.block_count"))
 
     def _is_gguf(self, digest: str) -> bool:

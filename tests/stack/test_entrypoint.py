@@ -45,6 +45,11 @@ esac
 """
 
 
+def _obeys() -> None:
+    """Of tests that run in the background, an interrupt is ignored by all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Container:
     """The entrypoint, running."""
 
@@ -63,6 +68,7 @@ class Container:
                 env=environment | (models or {}),
                 stdout=log,
                 stderr=log,
+                preexec_fn=_obeys,
             )
 
     def wait_for(self, name: str) -> None:
@@ -82,11 +88,12 @@ class Container:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """The stub's state; whatever still runs over it is ended."""
-    yield tmp_path
-    (tmp_path / "crash").touch()
-    (tmp_path / "hold").unlink(missing_ok=True)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The stub's state; whatever still runs over it ends by it, so it outlives the test."""
+    folder = tmp_path_factory.mktemp("container")
+    yield folder
+    (folder / "crash").touch()
+    (folder / "hold").unlink(missing_ok=True)
 
 
 def test_both_models_are_pulled_and_then_it_is_ready(folder: Path) -> None:

@@ -19,6 +19,7 @@ from api.tables import sql_child
 from api.tables.model_calls import AT_ONCE, ModelCalls
 from api.tables.refusals import QueryUnusable
 from api.tables.sql import PROGRAM, Sql
+from tests.processes import children_running
 from tests.structured.test_sandbox import bubblewrap
 
 pytestmark = pytest.mark.anyio
@@ -173,8 +174,7 @@ async def test_who_goes_away_takes_the_child_and_its_calls_along(reviews: Path) 
 
 
 def _children() -> list[psutil.Process]:
-    every = psutil.Process().children(recursive=True)
-    return [one for one in every if str(PROGRAM) in one.cmdline()]
+    return children_running(str(PROGRAM), recursive=True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """/v1/messages as Anthropic's stock SDK asks for it, which validates every answer and every event of a stream."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from api.runtime import Message, Options, ToolCall
 from tests.fake_answers import Said
 from tests.fakes import BreaksOff
 from tests.service import ADDRESS, Service, open_service
+from tests.tiny_vision import png
 
 HELLO: list[MessageParam] = [{"role": "user", "content": "Hello there"}]
 ORLO = "Orlo is a light that lasts three years."
@@ -329,7 +331,7 @@ def test_what_cannot_be_honoured_is_named(
     assert said in answer.json()["error"]["message"]
 
 
-IMAGE = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+IMAGE = {"type": "base64", "media_type": "image/png", "data": b64encode(png()).decode()}
 
 
 @pytest.mark.parametrize(
