@@ -73,9 +73,10 @@ def planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 class Watch:
-    """The environments of all processes below this one, while it is open."""
+    """The environments of all processes that begin below this one while it is open."""
 
     def __init__(self) -> None:
+        self._before = psutil.Process().children()  # servers that other tests share
         self.seen: list[dict[str, str]] = []
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._look)
@@ -89,7 +90,11 @@ class Watch:
         while not self._is_over.wait(0.01):  # none of the children is over sooner
             # one that ends while it is looked at is no longer of interest
             with contextlib.suppress(psutil.Error, OSError):
-                for child in ours.children(recursive=True):
+                started = [one for one in ours.children() if one not in self._before]
+                for child in [
+                    *started,
+                    *(below for one in started for below in one.children(True)),
+                ]:
                     before, environment = child.cmdline(), child.environ()
                     if before == child.cmdline() and before not in copies:
                         self.seen.append(environment)
