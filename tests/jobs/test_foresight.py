@@ -62,6 +62,13 @@ def files() -> dict[str, Any]:
     return {"train_dataset": ("train.csv", csv_file().getvalue())}
 
 
+@pytest.fixture(autouse=True)
+def a_large_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the tests write, seven billion parameters have room."""
+    usage = shutil.disk_usage(tmp_path)._replace(free=500 * GIB)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+
+
 def has(shop: Workshop, machine: Hardware | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the jobs be trained there."""
     monkeypatch.setattr(shop.runner, "hardware", lambda _: machine)
