@@ -147,8 +147,8 @@ def test_an_import_that_was_killed_is_whole_afterwards(killable: Server) -> None
     hits = killable.client.post(
         "/search", json={"modelName": "demo", "query": "parking", "expand": False}
     ).json()["hits"]
-    assert hits
-    assert killable.stop() == 0
+    assert hits, killable.log()
+    assert killable.stop() == 0, killable.log()
     assert doctor(killable).startswith("All is well.\n")
 
 
@@ -194,7 +194,8 @@ def import_handbook(server: Server, model: str = "demo") -> httpx2.Response:
 
 
 def doctor(server: Server) -> str:
-    return run(server, "doctor", "--check").stdout
+    done = run(server, "doctor", "--check")
+    return done.stdout + done.stderr
 
 
 def run(server: Server, *command: str) -> subprocess.CompletedProcess[str]:
