@@ -80,12 +80,10 @@ class Gate:
         self._key_check = KeyCheck(app, settings, auth)
         self._hosts: frozenset[str] | None = None
         if _checks_hosts(settings):
-            own = (
-                {settings.host.lower(), CONTAINER_NAME}
-                if settings.bind
-                else {settings.host.lower()}
-            )
-            self._hosts = LOOPBACK_NAMES | own | {*settings.allowed_hosts}
+            names = {settings.host.lower(), *settings.allowed_hosts}
+            if settings.bind:
+                names.add(CONTAINER_NAME)
+            self._hosts = LOOPBACK_NAMES | names
         self._page_hosts = frozenset(settings.allowed_hosts)
         self._origins = frozenset(settings.allowed_origins)
 
