@@ -1,7 +1,6 @@
 """Images in questions, at every door that takes a conversation: the model gets the bytes, and nothing is fetched."""
 
 import base64
-import socket
 import time
 from collections.abc import Callable, Iterator
 from struct import pack
@@ -11,6 +10,7 @@ import pytest
 
 from api.rag.images import MAX_BYTES, MAX_IMAGES, MAX_PIXELS
 from api.runtime.images import size_of
+from tests.listening import unreached
 from tests.service import Service, open_service
 from tests.tiny_vision import png
 
@@ -104,11 +104,8 @@ def seeing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """A listener that nobody may reach."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-        listener.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            listener.accept()
+    with unreached() as port:
+        yield port
 
 
 @pytest.mark.parametrize("door", DOORS)

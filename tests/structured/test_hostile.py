@@ -1,7 +1,6 @@
 """What callers and models send to do harm: no file is read, nothing connected to, nothing hangs, nothing is a 5xx."""
 
 import json
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.listening import unreached
 from tests.service import Service, open_service
 
 CANARY = "canary-8d1f"
@@ -36,11 +36,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """A listener that nobody may reach."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-        listener.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            listener.accept()
+    with unreached() as port:
+        yield port
 
 
 def answered(service: Service, path: str, sent: dict[str, Any], said: str) -> Any:
