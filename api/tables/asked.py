@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.errors import InvalidOption
 from api.runtime.schemas import violation
 from api.structured.values import NoValue, read
+from api.tables.refusals import unfit
 from api.tables.rows import Cells
 from api.tables.types import Type
 
@@ -18,48 +18,49 @@ TYPE_OF: Mapping[str, Type] = {"integer": "integer", "number": "number", "boolea
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A column, whose cells are asked as they are, or a template that names columns in braces."""
+    """How a row is asked: texts, and behind each the column whose cell follows, where one does."""
 
-    input: str
-    is_template: bool
+    parts: Sequence[tuple[str, str | None]]
 
     @property
     def columns(self) -> list[str]:
         """Those that it needs, each once."""
-        if not self.is_template:
-            return [self.input]
-        parts = string.Formatter().parse(self.input)
-        return list(dict.fromkeys(name for _, name, _, _ in parts if name is not None))
+        return list(dict.fromkeys(name for _, name in self.parts if name is not None))
 
     def of(self, cells: Cells) -> str:
         """The prompt of a row; blank where all its cells are NULL or blank."""
-        if not any((cells[name] or "").strip() for name in self.columns):
+        shown = [
+            (text, (cells[name] or "") if name is not None else "") for text, name in self.parts
+        ]
+        if not any(cell.strip() for _, cell in shown):
             return ""
-        if not self.is_template:
-            return cells[self.input] or ""
-        parts = string.Formatter().parse(self.input)
-        return "".join(
-            text + ((cells[name] or "") if name is not None else "") for text, name, _, _ in parts
-        )
+        return "".join(text + cell for text, cell in shown)
 
 
 def prompt_of(input: str, columns: Sequence[str]) -> Prompt:
-    """A column's name is one; anything else is a template. `errors.InvalidOption` for what names no columns."""
+    """A column, whose cells are asked as they are; anything else is a template that names columns in braces.
+    `errors.InvalidOption` for what names none.
+    """
     if input in columns:
-        return Prompt(input, is_template=False)
+        return Prompt((("", input),))
     shown = ", ".join(map(repr, columns))[:500]
     try:
-        fields = [part[1:] for part in string.Formatter().parse(input) if part[1] is not None]
+        parts = list(string.Formatter().parse(input))
     except ValueError as error:
-        raise _unfit(f"{error}; a brace of the text is written twice. Columns: {shown}.") from error
+        raise unfit(
+            "input", f"{error}; a brace of the text is written twice. Columns: {shown}."
+        ) from error
+    fields = [part[1:] for part in parts if part[1] is not None]
     for name, form, conversion in fields:
         if name not in columns:
-            raise _unfit(f"There is no column {(name or '')[:40]!r}. Columns: {shown}.")
+            raise unfit("input", f"There is no column {(name or '')[:40]!r}. Columns: {shown}.")
         if form or conversion:
-            raise _unfit(f"{{{name}}} has more in it than the name of a column.")
+            raise unfit("input", f"{{{name}}} has more in it than the name of a column.")
     if not fields:
-        raise _unfit(f"{input[:40]!r} is no column and has no {{column}} in it. Columns: {shown}.")
-    return Prompt(input, is_template=True)
+        raise unfit(
+            "input", f"{input[:40]!r} is no column and has no {{column}} in it. Columns: {shown}."
+        )
+    return Prompt([part[:2] for part in parts])
 
 
 def request_for(prompt: str, wanted: Mapping[str, Any]) -> bytes:
@@ -104,7 +105,3 @@ def value_of(body: bytes, schema: Mapping[str, Any] | None) -> tuple[str | None,
     if value is None:
         return None, "The value is null."
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), None
-
-
-def _unfit(why: str) -> InvalidOption:
-    return InvalidOption(f"input: {why}", where="input")

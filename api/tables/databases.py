@@ -21,7 +21,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from api.names import WORKSPACE
 from api.settings.values import Database as Setting
-from api.tables.refusals import DatabaseAway, DatabaseNotFound, QueryUnusable
+from api.tables.refusals import DatabaseAway, DatabaseNotFound, QueryUnusable, missing
 
 T = TypeVar("T")
 LOGGER = logging.getLogger(__name__)
@@ -188,9 +188,7 @@ class Database:
     def _away(self, error: Exception) -> Exception:
         LOGGER.warning("Database %s cannot be reached: %s", self.name, type(error).__name__)
         if isinstance(error, ImportError):
-            return DatabaseAway(
-                "PostgreSQL needs the extra `tables`, which is not installed: pip install 'llm-fastapi[tables]'."
-            )
+            return DatabaseAway(missing("PostgreSQL needs"))
         return DatabaseAway(f"Database {self.name!r} cannot be reached. An operator can see why.")
 
     def _refused(self, error: Exception) -> Exception:

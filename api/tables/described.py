@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from api.tables.databases import Database
 from api.tables.shelf import Table
-from api.tables.sql_child import plain
+from api.tables.sql_child import plain, sql_name
 from api.tables.types import TOLD
 
 MAX_TABLES = 20
@@ -65,7 +65,7 @@ def _described(
 def quoted(name: str) -> str:
     """A name as SQL has it; plain ones stand without quotes."""
     is_plain = name.isascii() and name.isidentifier() and name == name.lower()
-    return name if is_plain else '"' + name.replace('"', '""') + '"'
+    return name if is_plain else sql_name(name)
 
 
 def _short(row: Mapping[str, Any]) -> dict[str, Any]:

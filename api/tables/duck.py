@@ -1,4 +1,4 @@
-"""DuckDB in a child process: how it is opened, how names and texts stand in SQL, and how a table is written."""
+"""DuckDB in a child process: how it is opened, and how a table is written."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from api.tables.sql_child import plain
+from api.tables.sql_child import plain, sql_text
 from api.tables.types import Type
 
 SHOWN_ROWS = 3
@@ -56,16 +56,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return value[:SHOWN_CHARACTERS]
     return plain(value) if value is None or isinstance(value, int | float) else str(value)
-
-
-def sql_text(text: str) -> str:
-    """A text as SQL has it."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def sql_name(name: str) -> str:
-    """A name as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def first_line(error: Exception) -> str:

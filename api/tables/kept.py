@@ -35,8 +35,6 @@ class Kept:
         self._left: int
         self._applied, self._left = applied if isinstance(applied, list) else (0, 0)
         self._answered, self._refused = len(self._output.ids), len(self._errors.ids)
-        self.waiting = 0
-        """How many are kept that were not written into a database since it was last asked."""
 
     @property
     def completed(self) -> int:
@@ -52,7 +50,6 @@ class Kept:
         """The outcome of a row."""
         self._output.append(_line(custom_id=key, value=value))
         self._answered += 1
-        self.waiting += 1
         faults.point("predict_row_kept")
 
     def refuse(self, key: str, why: str) -> None:
@@ -76,7 +73,6 @@ class Kept:
                 self._left += len(refused)
                 state = json.dumps([self._applied, self._left])
                 write_atomically(self._folder / APPLIED, state)
-        self.waiting = 0
 
     def log(self, text: str) -> None:
         """A line for people."""

@@ -15,13 +15,14 @@ from api.batches.cards import Cards
 from api.batches.line import Line, Waiting
 from api.batches.values import Ask, now
 from api.data_folder.shelf import Shelf, readable
-from api.errors import InvalidOption, NotFound, TooManyRequests, WrongState
+from api.errors import NotFound, TooManyRequests, WrongState
 from api.runtime.schemas import check_schema
 from api.tables.asked import prompt_of
 from api.tables.databases import Database, Databases
 from api.tables.kept import ERRORS, LOG, OUTPUT, log
 from api.tables.predicting import Predicting, rows_of
 from api.tables.prediction import RESUMABLE, Prediction, Source, from_card
+from api.tables.refusals import unfit
 from api.tables.selected import copy_select
 from api.tables.shelf import ROWS, Tables, require_name
 from api.tables.target import Target
@@ -139,23 +140,12 @@ class Predictions:
 
     async def get(self, id: str) -> Progress:
         """One prediction, with how far it is."""
-        await run_sync(self._shelf.find, id)
-        prediction = await self._runner.cards.get(id)
-        running = self._runner.running.get(id)
-        if prediction.is_over or running is None or running.kept is None:
-            return Progress(prediction)
-        completed, failed = running.kept.completed, running.kept.failed
-        begun_at, before = running.begun
-        since, total = completed + failed - before, prediction.total
-        left = None
-        if since > 0 and total is not None:
-            left = (total - completed - failed) * (time.monotonic() - begun_at) / since
-        return Progress(replace(prediction, completed=completed, failed=failed), left)
+        return self._progress(await self._read(id))
 
     async def page(self, after: str | None, limit: int) -> tuple[list[Progress], bool]:
         """At most `limit`, the newest first, behind the one of the id `after`; and whether there are more."""
         page, has_more = await run_sync(self._shelf.page, after, limit)
-        return [await self.get(one.id) for one in readable(page, from_card)], has_more
+        return [self._progress(one) for one in readable(page, from_card)], has_more
 
     async def log(self, id: str) -> str:
         """What happened, a line each; of a long one the end."""
@@ -180,8 +170,7 @@ class Predictions:
 
     async def resume(self, id: str) -> Progress:
         """Go on with the rows that were not asked. `errors.WrongState` unless it was cancelled or has failed."""
-        await run_sync(self._shelf.find, id)
-        before = await self._runner.cards.get(id)
+        before = await self._read(id)
         if before.status not in RESUMABLE or self._runner.line.has(id):
             raise WrongState(
                 f"Prediction {id} is {before.status}: there is nothing to resume.",
@@ -195,7 +184,7 @@ class Predictions:
 
     async def delete(self, id: str) -> Prediction:
         """Forget one; what it wrote stays. `errors.WrongState` while it is on its way."""
-        prediction = (await self.get(id)).prediction
+        prediction = await self._read(id)
         if not prediction.is_over:
             raise WrongState(
                 f"Prediction {id} is {prediction.status}: cancel it first.", state=prediction.status
@@ -206,6 +195,21 @@ class Predictions:
     def unreadable(self) -> list[str]:
         """The ids of predictions, of all workspaces, whose cards cannot be read; blocking."""
         return self._shelf.unreadable(from_card)
+
+    async def _read(self, id: str) -> Prediction:
+        return from_card(id, await run_sync(self._shelf.card, id))
+
+    def _progress(self, prediction: Prediction) -> Progress:
+        running = self._runner.running.get(prediction.id)
+        if prediction.is_over or running is None or running.kept is None:
+            return Progress(prediction)
+        completed, failed = running.kept.completed, running.kept.failed
+        begun_at, before = running.begun
+        since, total = completed + failed - before, prediction.total
+        left = None
+        if since > 0 and total is not None:
+            left = (total - completed - failed) * (time.monotonic() - begun_at) / since
+        return Progress(replace(prediction, completed=completed, failed=failed), left)
 
     def _first(self, folder: Path, wanted: Wanted, id: str) -> list[str]:
         prediction, target = self._begun(folder, wanted, id, "")
@@ -255,13 +259,13 @@ class Predictions:
         database = self._runner.databases.find(wanted.database, self._workspace)
         if wanted.select is not None:
             if wanted.result is None:
-                raise _unfit("result", "The rows of a SELECT come to a table: name it.")
+                raise unfit("result", "The rows of a SELECT come to a table: name it.")
             self._require_result(wanted.result)
             contents = copy_select(database, wanted.select, folder / ROWS, self._most_rows)
             return Source(wanted.result, columns=tuple(contents.columns)), None
         _require_write(database)
         if wanted.result is not None:
-            raise _unfit("result", "The column of a database is filled in its place: leave it out.")
+            raise unfit("result", "The column of a database is filled in its place: leave it out.")
         return Source(wanted.table or "", database=database.name), Target(
             database, wanted.table or "", wanted.into
         )
@@ -282,7 +286,7 @@ def waiting(prediction: Prediction) -> Waiting:
 
 def _require_write(database: Database) -> None:
     if not database.may_write:
-        raise _unfit(
+        raise unfit(
             "database",
             f"Database {database.name!r} is only read: an operator sets `write` in LLM_FASTAPI_DATABASES. Or send a "
             "`select`, and a `result`, which is a table of yours.",
@@ -292,11 +296,11 @@ def _require_write(database: Database) -> None:
 def _require_into(into: str, columns: list[str]) -> None:
     """A column that is there, or a name that a new one can have."""
     if PLACE in {one.lower() for one in (*columns, into)}:
-        raise _unfit("into", f"No column may be called {PLACE!r}: rows are told by it.")
+        raise unfit("into", f"No column may be called {PLACE!r}: rows are told by it.")
     if into not in columns and into.lower() in {one.lower() for one in columns}:
-        raise _unfit("into", f"The table has {into!r} in other letters. Columns: {columns}.")
+        raise unfit("into", f"The table has {into!r} in other letters. Columns: {columns}.")
     if not into.strip() or not into.isprintable() or into != into.strip():
-        raise _unfit("into", "A column's name is one line without blanks around it.")
+        raise unfit("into", "A column's name is one line without blanks around it.")
 
 
 def _end_of(path: Path) -> str:
@@ -305,7 +309,3 @@ def _end_of(path: Path) -> str:
         file.seek(max(0, size - LOG_BYTES))
         text = file.read().decode(errors="replace")
     return text if size <= LOG_BYTES else text.partition("\n")[2]
-
-
-def _unfit(where: str, why: str) -> InvalidOption:
-    return InvalidOption(f"{where}: {why}", where=where)

@@ -13,16 +13,13 @@ from api import child_process
 from api.data_folder.copying import pieces_of, write_hashed
 from api.datasets.receiving import Upload
 from api.errors import BackEndFailed, NotOpened, UnsupportedMediaType
-from api.tables.refusals import TableUnusable
+from api.tables.refusals import TableUnusable, missing
 from api.tables.shelf import Column, Contents
 
 LOGGER = logging.getLogger(__name__)
 SECONDS = 600.0
 LIMITS = child_process.Limits(
     memory_bytes=6 * 2**30, cpu_seconds=600, most_cpu_seconds=600, file_bytes=16 * 2**30
-)
-MISSING = (
-    "Tables need the extra `tables`, which is not installed: pip install 'llm-fastapi[tables]'."
 )
 FIELD = "file"
 
@@ -60,7 +57,7 @@ def read_file(source: Path, target: Path, **asked: Any) -> Contents:
 def require_installed() -> None:
     """`errors.NotOpened` where DuckDB is not installed."""
     if importlib.util.find_spec("duckdb") is None:
-        raise NotOpened(MISSING)
+        raise NotOpened(missing("Tables need"))
 
 
 def _answered(request: Mapping[str, Any]) -> dict[str, Any]:

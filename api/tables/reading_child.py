@@ -16,8 +16,9 @@ from typing import Any
 
 import duckdb
 
-from api.tables.duck import first_line, opened, sql_name, sql_text, written
+from api.tables.duck import first_line, opened, written
 from api.tables.spool import MOST_CELLS, MOST_COLUMNS, Spool
+from api.tables.sql_child import sql_name, sql_text
 from api.tables.types import CANDIDATES, TOLD, TYPES, Type, cast, has_fraction, is_one, of_duckdb
 from api.tables.workbook import open_sheet
 from finetune.data.csv import open_csv

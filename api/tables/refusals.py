@@ -1,6 +1,6 @@
 """Why a table, a database or a query of it is refused."""
 
-from api.errors import NotFound, Unavailable, Unusable
+from api.errors import InvalidOption, NotFound, Unavailable, Unusable
 
 
 class TableNotFound(NotFound):
@@ -31,3 +31,13 @@ class QueryUnusable(Unusable):
     """A query that the database refuses, or that takes too long."""
 
     title = "Query cannot be used"
+
+
+def unfit(where: str, why: str) -> InvalidOption:
+    """A member of a request that does not go with the table, or with another member."""
+    return InvalidOption(f"{where}: {why}", where=where)
+
+
+def missing(what: str) -> str:
+    """What it says that `what` (and its verb) needs the libraries of the extra `tables`."""
+    return f"{what} the extra `tables`, which is not installed: pip install 'llm-fastapi[tables]'."

@@ -15,7 +15,8 @@ from typing import Any
 
 import duckdb
 
-from api.tables.duck import opened, sql_name, sql_text, written
+from api.tables.duck import opened, written
+from api.tables.sql_child import sql_name, sql_text
 from api.tables.types import PLACE, TOLD, cast
 
 PAGE_ROWS = 1000

@@ -30,7 +30,7 @@ from api.runtime.fair import ASKING, Turns
 from api.runtime.threads import in_thread
 from api.structured.sandbox import alone
 from api.tables.model_calls import ModelCalls
-from api.tables.refusals import QueryUnusable
+from api.tables.refusals import QueryUnusable, missing
 from api.tables.sql_child import MAX_FRAME_BYTES
 
 SECONDS = 30.0
@@ -46,7 +46,6 @@ OF_A_KEY = 4
 """Children of one key, whether they work or not, and queries of databases."""
 MOST_WAITING = 64
 """Queries of a key that may wait for a child."""
-MISSING = "SQL over tables needs the extra `tables`, which is not installed: pip install 'llm-fastapi[tables]'."
 LIBRARIES = ("duckdb", "pyarrow")
 PROGRAM = Path(__file__).with_name("sql_child.py")
 _LIMITS = child_process.Limits(2**31, cpu_seconds=60, most_cpu_seconds=60)
@@ -110,7 +109,7 @@ class Sql:
         `QueryUnusable` for what is no SELECT, what DuckDB refuses, and what needs too much.
         """
         if any(importlib.util.find_spec(one) is None for one in LIBRARIES):
-            raise NotOpened(MISSING)
+            raise NotOpened(missing("SQL over tables needs"))
         asking = ASKING.get()
         async with self.turn():
             place = self._placed(tables, boxed=await self._is_boxed())

@@ -148,7 +148,7 @@ def _opened(request: dict[str, Any], models: Models | None) -> "DuckDBPyConnecti
     config = {**CONFIG, "memory_limit": f"{request['memory_bytes']}B"}
     connection = duckdb.connect(":memory:", config=config)
     for name, path in request["tables"].items():
-        connection.execute(f"CREATE VIEW {_quoted(name)} AS FROM read_parquet({_text(path)})")
+        connection.execute(f"CREATE VIEW {sql_name(name)} AS FROM read_parquet({sql_text(path)})")
     if models:
         kinds = ["VARCHAR"] * 4
         connection.create_function(  # type: ignore[call-overload]  # which knows no vector of Arrow's
@@ -162,7 +162,7 @@ def _opened(request: dict[str, Any], models: Models | None) -> "DuckDBPyConnecti
         )
         for one in FUNCTIONS:
             connection.execute("CREATE MACRO " + one.format(**PARTS))
-    paths = ", ".join(_text(path) for path in request["tables"].values())
+    paths = ", ".join(sql_text(path) for path in request["tables"].values())
     connection.execute(f"SET allowed_paths = [{paths}]")
     for name, value in LOCKED.items():
         connection.execute(f"SET {name} = {value}")
@@ -240,11 +240,13 @@ def _parts(every: list[bytes], length: int) -> Iterator[list[bytes]]:
     return (every[begin : begin + length] for begin in range(0, len(every), length))
 
 
-def _quoted(name: str) -> str:
+def sql_name(name: str) -> str:
+    """A name as SQL has it."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def _text(value: str) -> str:
+def sql_text(value: str) -> str:
+    """A text as SQL has it."""
     return "'" + value.replace("'", "''") + "'"
 
 

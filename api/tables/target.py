@@ -10,9 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.errors import InvalidOption, NotFound
+from api.errors import NotFound
 from api.tables.databases import PAGE_ROWS, Database
-from api.tables.refusals import QueryUnusable
+from api.tables.refusals import QueryUnusable, unfit
 from api.tables.rows import Cells
 
 READ: Mapping[type, Callable[[str], Any]] = {
@@ -48,14 +48,14 @@ class Target:
         self.columns = [column.name for column in self._table.columns]
         if into not in self.columns:
             known = ", ".join(map(repr, self.columns))[:500]
-            raise _unfit("into", f"Table {table!r} has no column {into[:40]!r}. Columns: {known}.")
+            raise unfit("into", f"Table {table!r} has no column {into[:40]!r}. Columns: {known}.")
         self._into = self._table.columns[into]
         self._key = list(self._table.primary_key.columns)
         self._reading = [READ.get(_python_type(one)) for one in self._key]
         if not self._key or not all(self._reading):
-            raise _unfit("table", f"Table {table!r} has no primary key that rows can be told by.")
+            raise unfit("table", f"Table {table!r} has no primary key that rows can be told by.")
         if into in {one.name for one in self._key}:
-            raise _unfit("into", f"{into!r} is the primary key.")
+            raise unfit("into", f"{into!r} is the primary key.")
 
         self._empty = [self._into.is_(None), *(one.is_not(None) for one in self._key)]
         """SQLite lets a part of a key be NULL: such a row is told by nothing."""
@@ -153,7 +153,3 @@ def _bound(text: str, wanted: type) -> Any:
         return read(text)
     except ArithmeticError as error:  # of a Decimal
         raise ValueError(text) from error
-
-
-def _unfit(where: str, why: str) -> InvalidOption:
-    return InvalidOption(f"{where}: {why}", where=where)

@@ -1,10 +1,11 @@
 """tables: add, list, get, delete; and the databases that requests may name."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -216,7 +217,9 @@ async def delete_table(name: TableName, services: ServicesDep) -> DeleteTableRes
 @router.get("/databases", operation_id="list_databases", summary="List the databases")
 async def list_databases(services: ServicesDep) -> ListDatabasesResponse:
     """Those that the settings name for this workspace, and whether each answers now."""
-    found = [await run_sync(_database, one) for one in services.databases.of(services.workspace)]
+    databases = services.databases
+    asked = (partial(_database, one) for one in databases.of(services.workspace))
+    found = await asyncio.gather(*(databases.in_thread(one) for one in asked))
     return ListDatabasesResponse(databases=found)
 
 
