@@ -8,7 +8,8 @@ from pathlib import Path
 from api.datasets.receiving import Upload
 from api.tables.databases import Databases
 from api.tables.rows import export_rows
-from api.tables.selected import with_fold, write_selected
+from api.tables.select_child import with_fold
+from api.tables.selected import write_selected
 from api.tables.shelf import Tables
 
 

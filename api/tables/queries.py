@@ -3,11 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from decimal import Decimal
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from anyio.to_thread import run_sync
 
@@ -15,17 +11,12 @@ from api.tables import described
 from api.tables.databases import Database, Databases
 from api.tables.model_calls import ModelCalls
 from api.tables.refusals import QueryUnusable, TableNotFound
+from api.tables.selected import first_rows
 from api.tables.shelf import Table, Tables
-from api.tables.sql import MAX_ANSWER_BYTES, Rows, Sql
-from api.tables.sql_child import plain
+from api.tables.sql import Rows, Sql
 
 MAX_TABLES = 100
 FUNCTION = re.compile(r"\bllm_(chat|json|embed)\s*\(", re.IGNORECASE)
-TYPES: Sequence[tuple[type, str]] = (
-    *((bool, "BOOLEAN"), (int, "BIGINT"), (float, "DOUBLE"), (Decimal, "DECIMAL")),
-    *((str, "VARCHAR"), (bytes, "BLOB"), (datetime, "TIMESTAMP"), (date, "DATE")),
-)
-"""What a value of a database is called; the first that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +54,8 @@ class Queries:
                 "is to be asked about into a table first (POST /tables).",
                 where="query",
             )
-        async with self.sql.turn():
-            return await self._databases.in_thread(lambda: _selected(database, query, limit))
+        async with self.sql.turn(), self._databases.places:
+            return await first_rows(database, query, limit)
 
     async def described(self, scope: Scope) -> tuple[Scope, str, str]:
         """What a model is told that shall write a query: the tables that it may speak of, and whose SQL it is.
@@ -95,31 +86,3 @@ class Queries:
             words = set(re.findall(r"\w+", query.lower()))
             found = [one for one in self._tables.all() if one.key in words][:MAX_TABLES]
         return {one.name: self._tables.path(one.id) for one in found}
-
-
-def _selected(database: Database, query: str, limit: int) -> Rows:
-    rows: list[Sequence[Any]] = []
-    types: dict[int, str] = {}
-    size = 0
-    try:
-        with database.select(query) as found:
-            for row in islice(found.rows, limit + 1):
-                size += sum(len(one) if isinstance(one, str | bytes) else 8 for one in row)
-                if len(rows) == limit or (rows and size > MAX_ANSWER_BYTES):
-                    return Rows(found.columns, _named(found.columns, types), rows, None)
-                rows.append([plain(value) for value in row])
-                for place, value in enumerate(row):
-                    if value is not None and place not in types:
-                        types[place] = _type(value)
-            return Rows(found.columns, _named(found.columns, types), rows, 0)
-    except QueryUnusable as error:
-        raise QueryUnusable(error.detail, where="query") from None
-
-
-def _type(value: Any) -> str:
-    return next((name for kind, name in TYPES if isinstance(value, kind)), type(value).__name__)
-
-
-def _named(columns: Sequence[str], types: Mapping[int, str]) -> list[str]:
-    """As `Rows` has them: a column without a value is `NULL`."""
-    return [types.get(place, "NULL") for place in range(len(columns))]

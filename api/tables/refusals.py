@@ -1,6 +1,9 @@
 """Why a table, a database or a query of it is refused."""
 
-from api.errors import InvalidOption, NotFound, Unavailable, Unusable
+from api.errors import ApiError, InvalidOption, NotFound, Unavailable, Unusable
+
+BUSY = frozenset({"40001", "40P01", "55P03"})
+"""PostgreSQL's words for a conflict with others, a deadlock, and a lock that cannot be had."""
 
 
 class TableNotFound(NotFound):
@@ -36,6 +39,32 @@ class QueryUnusable(Unusable):
 def unfit(where: str, why: str) -> InvalidOption:
     """A member of a request that does not go with the table, or with another member."""
     return InvalidOption(f"{where}: {why}", where=where)
+
+
+def not_reached(database: str) -> DatabaseAway:
+    """It is not there, or does not let us in."""
+    return DatabaseAway(f"Database {database!r} cannot be reached. An operator can see why.")
+
+
+def refused_by(database: str, seconds: float, said: str, sqlstate: str | None = None) -> ApiError:
+    """Why a statement does not run that may take `seconds`, in the words of the database, which know nothing of its
+    address.
+    """
+    said = said.strip().partition("\n")[0]
+    if "is locked" in said or sqlstate in BUSY:
+        return DatabaseAway(f"Database {database!r} is busy with what others write. Ask again.")
+    if "interrupted" in said or "canceling statement" in said:
+        return too_slow(database, seconds)
+    if "not authorized" in said or "one statement" in said:
+        said = "only one SELECT is allowed"
+    return QueryUnusable(f"Database {database!r} refuses the query: {said}.")
+
+
+def too_slow(database: str, seconds: float, **extra: str) -> QueryUnusable:
+    """A query that was ended."""
+    return QueryUnusable(
+        f"The query took longer than the {seconds:g} s that database {database!r} allows.", **extra
+    )
 
 
 def missing(what: str) -> str:

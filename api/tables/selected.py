@@ -1,21 +1,71 @@
-"""What a SELECT over a named database gives becomes the Parquet file of a table of ours."""
+"""SELECTs over named databases that somebody else wrote: each is run by a process of its own, and ends with it.
 
+What comes here of its rows is within bounds: `select_child.py` says which.
+"""
+
+import contextlib
 import json
-from collections.abc import Sequence
-from datetime import datetime
-from decimal import Decimal
+import logging
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
+
+from api import child_process
+from api.errors import ApiError, Unavailable
+from api.runtime.threads import in_thread
 from api.tables.databases import Database
 from api.tables.reading import read_file, require_installed
-from api.tables.refusals import QueryUnusable
+from api.tables.refusals import DatabaseAway, QueryUnusable, too_slow
+from api.tables.select_child import MAX_ANSWER_BYTES, MEMORY_BYTES
 from api.tables.shelf import Contents
-from api.tables.target import as_text
-from finetune.data.mapping import FOLD
+from api.tables.sql import MAX_ANSWER_BYTES as MAX_ROWS_BYTES
+from api.tables.sql import Rows
 
+LOGGER = logging.getLogger(__name__)
 MOST_CHARACTERS = 2**30
 """Of all rows of a SELECT that is copied, for a short one can make a full disk."""
+INDEX_BYTES = 16 * 2**20
+"""Of a file beside one of SQLite's: the index of its write-ahead log, which who reads first makes."""
+COPY_BYTES = 8 * MOST_CHARACTERS
+COMMAND = (sys.executable, "-P", "-s", "-m", "api.tables.select_child")
+FACTS: Mapping[str, type[ApiError]] = {one.__name__: one for one in (DatabaseAway, QueryUnusable)}
+
+
+async def first_rows(database: Database, sql: str, limit: int) -> Rows:
+    """The first `limit` rows, or as many as have `MAX_ROWS_BYTES`. Cancelling it ends the process, and what the
+    database does for it. `QueryUnusable`, `DatabaseAway`.
+    """
+    asked = {"limit": limit, "max_bytes": MAX_ROWS_BYTES}
+    process = await child_process.start(
+        COMMAND,
+        env=_environment(database),
+        limits=_limits(database, INDEX_BYTES),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+        limit=MAX_ANSWER_BYTES + 1,
+    )
+    assert process.stdin  # noqa: S101  it was started so
+    assert process.stdout  # noqa: S101
+    try:
+        with contextlib.suppress(ConnectionError):  # it has ended: why, its end says
+            process.stdin.write(_request(database, sql, asked))
+            await process.stdin.drain()
+            process.stdin.close()
+        line = await process.stdout.readline()
+        code = await process.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        with anyio.CancelScope(shield=True):
+            await process.wait()
+    said = await in_thread(_said, database, line, code, "query")
+    return Rows(said["columns"], said["types"], said["rows"], 0 if said["is_all"] else None)
 
 
 def copy_select(database: Database, sql: str, target: Path, most_rows: int) -> Contents:
@@ -30,43 +80,58 @@ def write_selected(
     database: Database, sql: str, path: Path, most_rows: int, fold: str | None = None
 ) -> list[str]:
     """Write its rows as JSON Lines, and say what its columns are; the one named `fold` is called so. Blocking."""
-    with database.select(sql) as found, path.open("w", encoding="utf-8") as file:
-        names = with_fold(found.columns, fold)
-        size = 0
-        for number, row in enumerate(found.rows):
-            if number == most_rows:
-                raise QueryUnusable(f"More than {most_rows} rows. Add a LIMIT.", where="select")
-            cells = dict(zip(names, map(_plain, row), strict=True))
-            line = json.dumps(cells, ensure_ascii=False) + "\n"
-            size += len(line)
-            if size > MOST_CHARACTERS:
-                raise QueryUnusable(
-                    f"Its rows have more than {MOST_CHARACTERS:,} characters. Choose fewer.",
-                    where="select",
-                )
-            file.write(line)
+    asked = {"target": str(path), "fold": fold, "most_rows": most_rows}
+    asked["most_characters"] = MOST_CHARACTERS
+    ended = child_process.run(
+        COMMAND,
+        env=_environment(database),
+        limits=_limits(database, COPY_BYTES),
+        input=_request(database, sql, asked),
+    )
+    names: list[str] = _said(database, ended.stdout, ended.returncode, "select")["columns"]
     return names
 
 
-def with_fold(columns: Sequence[str], fold: str | None) -> list[str]:
-    """The columns, of which one is called `fold`. `QueryUnusable` where two would have one name, or none has that."""
-    if fold is not None and fold not in columns:
-        known = ", ".join(map(repr, columns))[:500]
-        raise QueryUnusable(f"There is no column {fold[:40]!r}. Columns: {known}.", where="fold")
-    names = [FOLD if one == fold else one for one in columns]
-    if len({one.lower() for one in names}) < len(names):
-        raise QueryUnusable(
-            "Two columns have the same name: give one another by AS.", where="select"
+def _request(database: Database, sql: str, asked: Mapping[str, Any]) -> bytes:
+    where = {"name": database.name, "kind": database.kind, "where": database.address()}
+    request = {**where, "seconds": database.statement_seconds, "sql": sql, **asked}
+    return json.dumps(request).encode()
+
+
+def _environment(database: Database) -> Mapping[str, str]:
+    """None; for PostgreSQL what its client is told by `PGSSLROOTCERT` and its like, and where its files are."""
+    if database.kind == "sqlite":
+        return child_process.NOTHING
+    return child_process.environment("PG")
+
+
+def _limits(database: Database, file_bytes: int) -> child_process.Limits:
+    seconds = int(database.statement_seconds) + 60
+    return child_process.Limits(MEMORY_BYTES, seconds, seconds, file_bytes)
+
+
+def _said(database: Database, line: bytes, code: int, where: str) -> dict[str, Any]:
+    """What the process answers. Why it does not, `where` in the request."""
+    if not line.endswith(b"\n"):
+        raise _ended(database, -code, where)
+    said: dict[str, Any] = json.loads(line)
+    if "refused" in said:
+        kind = FACTS[said.pop("refused")]
+        if kind is DatabaseAway:
+            LOGGER.warning("%s", said["detail"])
+        raise kind(**({"where": where} if kind is QueryUnusable else {}) | said)
+    return said
+
+
+def _ended(database: Database, number: int, where: str) -> ApiError:
+    """Why it came to its end, by its signal."""
+    if number in (signal.SIGALRM, signal.SIGXCPU):
+        return too_slow(database.name, database.statement_seconds, where=where)
+    if number in (signal.SIGKILL, signal.SIGABRT):
+        return QueryUnusable(
+            f"The query needs more than the {MEMORY_BYTES // 2**20} MB of memory that it may have.",
+            where=where,
         )
-    return names
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it: a number stays one, whatever is unknown becomes a text."""
-    if isinstance(value, Decimal):
-        return float(value) if value.is_finite() else None
-    if isinstance(value, float) and value - value != 0:  # neither NaN nor an infinity is JSON
-        return None
-    if isinstance(value, bool | int | float | dict | list):
-        return value
-    return value.isoformat(" ") if isinstance(value, datetime) else as_text(value)
+    if number > 0:
+        return QueryUnusable("The query brought its process to an end.", where=where)
+    return Unavailable("The process that reads databases does not start. Try again.")

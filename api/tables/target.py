@@ -1,6 +1,5 @@
 """A table of a database whose column is filled: its rows by their primary key, and only where the column is NULL."""
 
-import base64
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from api.errors import NotFound
 from api.tables.databases import PAGE_ROWS, Database
 from api.tables.refusals import QueryUnusable, unfit
 from api.tables.rows import Cells
+from api.tables.types import as_text
 
 READ: Mapping[type, Callable[[str], Any]] = {
     int: int,
@@ -115,19 +115,6 @@ class Target:
             return None
         has = connection.execute(sa.select(self._into).where(*place)).scalar_one_or_none()
         return None if has is not None and has == value else CHANGED
-
-
-def as_text(value: Any) -> str | None:
-    """A cell as it stands in a prompt."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
 
 
 def _python_type(column: sa.Column[Any]) -> type:

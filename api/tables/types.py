@@ -1,9 +1,11 @@
 """What the cells of a column can be, and how DuckDB tells it: each type with its test and its cast."""
 
+import base64
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Type = Literal["text", "integer", "number", "boolean", "date", "timestamp"]
 TYPES: tuple[Type, ...] = get_args(Type)
@@ -85,3 +87,16 @@ def of_duckdb(name: str) -> Type:
     if plain.startswith("TIMESTAMP"):
         return "timestamp"
     return {"BOOLEAN": "boolean", "DATE": "date"}.get(plain, "text")  # type: ignore[return-value]
+
+
+def as_text(value: Any) -> str | None:
+    """A cell as it stands in a prompt."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)

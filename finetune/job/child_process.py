@@ -80,12 +80,14 @@ class Limits:
         ]
 
 
-def environment() -> dict[str, str]:
-    """What a child that computes may know of our environment: no key of ours or of anybody else."""
+def environment(*prefixes: str) -> dict[str, str]:
+    """What a child that computes may know of our environment: no key of ours or of anybody else; and what its library
+    is configured by, under these prefixes.
+    """
     passed_on = {
         name: value
         for name, value in os.environ.items()
-        if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+        if name in PASSED_ON or name.startswith((*PASSED_ON_PREFIXES, *prefixes))
     }
     return passed_on | OFFLINE
 

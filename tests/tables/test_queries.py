@@ -1,17 +1,15 @@
 """Queries over a named database, and what a model is told of it: SQLite and PostgreSQL alike."""
 
 import asyncio
-import contextlib
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from api.tables.databases import Database, Databases
+from api.tables.databases import Databases
 from api.tables.described import FIRST_ROWS, MAX_CELL_CHARACTERS, of_database, of_tables
-from api.tables.queries import Queries, Scope, _selected
+from api.tables.queries import Queries, Scope
+from api.tables.selected import first_rows
 from api.tables.shelf import Column, Table, Tables
 from api.tables.sql import OF_A_KEY, Rows, Sql
 from tests.tables.shop import Shop
@@ -23,10 +21,11 @@ def test_a_database_gives_rows_as_json_has_them(shop: Shop) -> None:
         "UPDATE items SET sold = '2026-05-31' WHERE id = 3",
         'CREATE VIEW "Old Items" AS SELECT 1 AS "a b"',
     )
-    found = _selected(database, "SELECT id, price, sold, mood FROM items ORDER BY id DESC", 2)
+    query = "SELECT id, price, sold, mood FROM items ORDER BY id DESC"
+    found = asyncio.run(first_rows(database, query, 2))
     assert found.rows == [[3, 0.75, "2026-05-31", None], [2, 0.5, None, None]]
     assert (found.types[0], found.types[3], found.left_out) == ("BIGINT", "NULL", None)
-    assert _selected(database, "SELECT id FROM items", 3).left_out == 0
+    assert asyncio.run(first_rows(database, "SELECT id FROM items", 3)).left_out == 0
     items, view = of_database(database).split("\n\n")
     head, *rows = items.splitlines()
     assert head.startswith(
@@ -54,18 +53,15 @@ def test_a_key_has_few_queries_of_databases_at_once(
 ) -> None:
     running, most = 0, 0
 
-    class Slow(Database):
-        @contextlib.contextmanager
-        def select(self, sql: str) -> Iterator[Any]:
-            nonlocal running, most
-            running += 1
-            most = max(most, running)
-            time.sleep(0.05)
-            with super().select(sql) as found:
-                yield found
-            running -= 1
+    async def slow(*_: Any) -> Rows:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.05)
+        running -= 1
+        return Rows(["1"], ["BIGINT"], [[1]], 0)
 
-    monkeypatch.setattr("api.tables.databases.Database", Slow)
+    monkeypatch.setattr("api.tables.queries.first_rows", slow)
     shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(1)
     databases = Databases({"shop": shop.opened()._setting})
     queries = Queries(Sql(None), cast(Tables, None), databases, "default")

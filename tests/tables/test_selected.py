@@ -1,0 +1,123 @@
+"""SELECTs that somebody else wrote run in a process with bounds: of a row, of memory, and of time."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.tables.databases import Database
+from api.tables.refusals import QueryUnusable
+from api.tables.selected import first_rows, write_selected
+from tests.processes import children_running
+from tests.tables.shop import Shop
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+LONG = {"sqlite": "hex(zeroblob({} / 2))", "postgresql": "repeat('x', {})"}
+"""A text of so many characters."""
+
+
+def memory(name: str) -> int:
+    """MB that this process has (`VmRSS`), or had at most since it was last asked to forget that (`VmHWM`)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) // 1024
+
+
+def forget_the_most() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def copied(database: Database, sql: str, path: Path) -> None:
+    write_selected(database, sql, path, 1000)
+
+
+def answered(database: Database, sql: str, _: Path) -> None:
+    asyncio.run(first_rows(database, sql, 10))
+
+
+@pytest.mark.parametrize(
+    ("read", "size", "why"),
+    [
+        (copied, 30_000_000, r"Row 2 .* 29 MB, most of them in column 'long'"),
+        (answered, 200_000_000, "more than the 512 MB of memory .* at row 2|Row 2 .* 191 MB"),
+    ],
+)
+def test_a_row_that_is_too_large_is_refused_and_never_here(
+    shop: Shop,
+    tmp_path: Path,
+    read: Callable[[Database, str, Path], None],
+    size: int,
+    why: str,
+) -> None:
+    database = shop.stocked(1).opened()
+    long = LONG[database.kind].format(size)
+    forget_the_most()
+    before = memory("VmRSS")
+    with pytest.raises(QueryUnusable, match=why):
+        read(database, f"SELECT 'a', 'b' AS long UNION ALL SELECT 'c', {long}", tmp_path / "rows")
+    assert memory("VmHWM") - before < 25
+
+
+def test_many_long_rows_are_copied_and_never_here(shop: Shop, tmp_path: Path) -> None:
+    database = shop.stocked(30).opened()
+    forget_the_most()
+    before = memory("VmRSS")
+    long = LONG[database.kind].format(2_000_000)
+    copied(database, f"SELECT id, {long} AS body FROM items", tmp_path / "rows")
+    assert (tmp_path / "rows").stat().st_size > 60_000_000
+    assert memory("VmHWM") - before < 25
+
+
+def test_a_sort_of_sqlite_spills_nothing_to_the_disk(tmp_path: Path) -> None:
+    shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(1000)
+    with pytest.raises(QueryUnusable, match="more than the 512 MB of memory") as refused:
+        answered(shop.opened(), "SELECT zeroblob(1000000) AS x FROM items ORDER BY x", tmp_path)
+    assert refused.value.extra["where"] == "query"
+    shop.close()
+
+
+def test_a_query_that_takes_too_long_ends(shop: Shop, tmp_path: Path) -> None:
+    database = shop.stocked(1).opened(statement_seconds=0.3)
+    begun = time.monotonic()
+    with pytest.raises(QueryUnusable, match=r"longer than the 0\.3 s"):
+        copied(database, ENDLESS, tmp_path / "rows")
+    assert time.monotonic() - begun < 10
+    assert not working(shop)
+
+
+def test_a_query_that_nobody_waits_for_is_gone_within_a_second(shop: Shop) -> None:
+    database = shop.stocked(1).opened()
+
+    async def abandoned() -> None:
+        task = asyncio.create_task(first_rows(database, ENDLESS, 10))
+        while not await asyncio.to_thread(working, shop):
+            await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gone = time.monotonic() + 1
+        while await asyncio.to_thread(working, shop):
+            assert time.monotonic() < gone
+            await asyncio.sleep(0.05)
+
+    asyncio.run(abandoned())
+
+
+def working(shop: Shop) -> list[Any]:
+    """What is being done for a SELECT: processes of ours, and statements of the server."""
+    children = children_running("select_child", recursive=True)
+    if shop.url.startswith("sqlite"):
+        return children
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    return shop.rows(f"SELECT query FROM pg_stat_activity WHERE state = 'active' AND {others}")
+
+
+def test_a_write_ahead_log_of_sqlite_is_read(tmp_path: Path) -> None:
+    """Who reads it first makes its index, a file that is written."""
+    shop = Shop(f"sqlite:///{tmp_path / 'a'}")
+    shop.run("PRAGMA journal_mode = WAL")
+    shop.stocked(3).close()
+    found = asyncio.run(first_rows(shop.opened(), "SELECT count(*) FROM items", 10))
+    assert found.rows == [[3]]
