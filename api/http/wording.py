@@ -36,6 +36,7 @@ WORDS = {
     "string_type": "A text is needed.",
     "too_long": "At most {max_length} are allowed.",
     "tuple_type": A_LIST,
+    "value_error": "{error}",
 }
 
 

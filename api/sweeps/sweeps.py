@@ -7,14 +7,17 @@ on wish. Sweeps that were on their way when a process ended go on at the next st
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
+from api.data_folder.copying import pieces_of, write_hashed
 from api.data_folder.shelf import Shelf
+from api.datasets.receiving import Upload
 from api.errors import (
     ApiError,
     InvalidOption,
@@ -25,6 +28,7 @@ from api.errors import (
     WrongState,
 )
 from api.jobs.choosing import exported_loss
+from api.jobs.inputs import Given
 from api.jobs.queue import JobQueue
 from api.jobs.submit import Submission
 from api.models.naming import require_free
@@ -35,10 +39,12 @@ from api.store.jobs import Job
 from api.sweeps.planning import check, plain, planned
 from api.sweeps.search import Method, Parameters, Space, at_random, grid, promising
 from api.sweeps.values import Sweep, Trial, best_of, from_card, is_over, space_of
-from finetune.data.rows import Fold
+from finetune.data.rows import FOLDS, Fold
 
 LOGGER = logging.getLogger("api.sweeps")
 LOOK_SECONDS = 2.0
+ROWS: Mapping[Fold, str] = {fold: f"{fold}.rows" for fold in FOLDS}
+"""The files of rows that lie beside `sweep.json` where they are of no dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Wanted:
 
     model: str
     base_model: str | None
-    datasets: dict[Fold, str]
+    datasets: Given
     method: Method
     space: Space
     runs: int
@@ -89,7 +95,7 @@ class Sweeps:
             status="running",
             model=name,
             base_model=wanted.base_model,
-            datasets=wanted.datasets,
+            datasets={fold: _named(one) for fold, one in wanted.datasets.items()},
             method=wanted.method,
             space=plain(wanted.space),
             runs=len(known) if wanted.method != "tpe" else wanted.runs,
@@ -97,22 +103,24 @@ class Sweeps:
             seed=wanted.seed,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        plan = await self._jobs.plan(_submission(sweep, known[0]))
+        with self._shelf.growing(sweep.id) as folder:
+            await anyio.to_thread.run_sync(_copy_rows, wanted.datasets, folder)
+            await self._require_judges(sweep, known[0], folder)
+            async with self._changing:
+                await anyio.to_thread.run_sync(self._shelf.place, folder, sweep.id, sweep.card())
+                await self._bring_on(sweep)
+        return await self.show(sweep.id)
+
+    async def _require_judges(self, sweep: Sweep, first: Parameters, folder: Path) -> None:
+        """`errors.InvalidOption` where no rows would judge its runs, and whatever a job is refused for."""
+        with _submission(sweep, first, folder) as submission:
+            plan = await self._jobs.plan(submission)
         if not plan.eval_rows:
             raise InvalidOption(
                 "Runs are compared by their loss on held-out rows, and there are none. Name an eval_dataset, or "
                 "train on at least 10 rows.",
                 where="eval_dataset",
             )
-
-        def placed() -> None:
-            with self._shelf.growing(sweep.id) as folder:
-                self._shelf.place(folder, sweep.id, sweep.card())
-
-        async with self._changing:
-            await anyio.to_thread.run_sync(placed)
-            await self._bring_on(sweep)
-        return await self.show(sweep.id)
 
     async def page(self, after: str | None, limit: int) -> tuple[list[Sweep], bool]:
         """At most `limit`, newest first, behind the one of the id `after`; and whether there are more."""
@@ -243,7 +251,9 @@ class Sweeps:
             ),
             None,
         )
-        job = job or await self._jobs.submit(_submission(sweep, parameters))
+        if job is None:
+            with _submission(sweep, parameters, self._shelf.find(sweep.id)) as submission:
+                job = await self._jobs.submit(submission)
         sweep = sweep.with_trial(job.id, parameters)
         await self._write(sweep)
         return sweep
@@ -287,8 +297,27 @@ async def _running(shelf: Shelf) -> list[Sweep]:
     return [sweep for sweep in every if sweep.status == "running"]
 
 
-def _submission(sweep: Sweep, parameters: Parameters) -> Submission:
-    """The next run as a job that ends when it has trained."""
+@contextlib.contextmanager
+def _submission(sweep: Sweep, parameters: Parameters, folder: Path) -> Iterator[Submission]:
+    """The next run as a job that ends when it has trained; `folder` is the sweep's."""
     name = sweep.child_name(len(sweep.trials))
     chosen = {**sweep.settings, **parameters, "export": False}
-    return Submission(name, sweep.base_model, chosen, sweep.datasets)
+    given: dict[Fold, Upload | str] = dict(sweep.datasets)
+    with contextlib.ExitStack() as stack:
+        for fold, source in sweep.datasets.items():
+            rows = folder / ROWS[fold]
+            if rows.is_file():
+                given[fold] = Upload(stack.enter_context(rows.open("rb")), source)
+        yield Submission(name, sweep.base_model, chosen, given)
+
+
+def _named(source: Upload | str) -> str:
+    return source if isinstance(source, str) else source.name or ""
+
+
+def _copy_rows(given: Given, folder: Path) -> None:
+    """What is no dataset is kept with the sweep, so that all of its runs learn the same rows."""
+    for fold, source in given.items():
+        if isinstance(source, Upload):
+            with (folder / ROWS[fold]).open("wb") as file:
+                write_hashed(pieces_of(source.file), file)

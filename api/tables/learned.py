@@ -2,27 +2,46 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.datasets.receiving import Upload
+from api.names import MAX_NAME_CHARACTERS
 from api.tables.databases import Databases
 from api.tables.rows import export_rows
 from api.tables.select_child import with_fold
 from api.tables.selected import write_selected
 from api.tables.shelf import Tables
 
+Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Which rows: those of a table here, or of a table or a SELECT of a database. `fold` is the column that says what
-    each is for.
-    """
 
-    table: str | None = None
-    database: str | None = None
-    select: str | None = None
-    fold: str | None = None
+class TrainTable(BaseModel):
+    """Rows that are learned in the place of a file: of a table, or of a database that the settings name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: Name | None = Field(None, description="One of `/tables`, or a table of the `database`.")
+    database: Name | None = None
+    select: str | None = Field(
+        None,
+        max_length=100_000,
+        description="One SELECT over the `database`, in the place of `table`.",
+    )
+    fold: Name | None = Field(
+        None, description="The column that says what a row is for, where it is not called `fold`."
+    )
+
+    @model_validator(mode="after")
+    def require_rows(self) -> "TrainTable":
+        """Raises `ValueError` where it does not say which rows."""
+        if (self.table is None) == (self.select is None):
+            raise ValueError("Name a `table`, or with a `database` send a `select`.")
+        if self.select is not None and self.database is None:
+            raise ValueError("A `select` needs the `database` that it reads.")
+        return self
 
     @property
     def name(self) -> str:
@@ -43,7 +62,7 @@ class Learned:
         self._most_rows = most_rows
 
     @contextlib.asynccontextmanager
-    async def copied(self, rows: Rows) -> AsyncIterator[Upload]:
+    async def copied(self, rows: TrainTable) -> AsyncIterator[Upload]:
         """As they are now, as if they had been sent as JSON Lines. `errors.NotFound`, `QueryUnusable`."""
         with self._tables.scratch() as folder:
             path = folder / "rows.jsonl"
@@ -51,7 +70,7 @@ class Learned:
             with path.open("rb") as file:
                 yield Upload(file, rows.name)
 
-    def _copy(self, rows: Rows, path: Path) -> None:
+    def _copy(self, rows: TrainTable, path: Path) -> None:
         if rows.database is None:
             table = self._tables.find(rows.table or "")
             columns = [one.name for one in table.columns]

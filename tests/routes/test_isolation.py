@@ -132,6 +132,14 @@ def body(kind: str, path: str, field: str, **others: Any) -> Case:
     return Case(kind, ask)
 
 
+def learned(path: str, **others: Any) -> Case:
+    """A table's rows are learned."""
+    return Case(
+        "table",
+        lambda client, it: client.post(path, json={**others, "train_table": {"table": it}}),
+    )
+
+
 def measured(kind: str, **fields: str) -> Case:
     """Questions about the thing, or asked where it says."""
 
@@ -277,6 +285,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             params={"baseModel": DEMO, "method": "pretrain"},
         ),
         query("model", "POST", "/fine_tune_model/new", "baseModel", params={"train_dataset": "x"}),
+        learned("/fine_tune_model/new", base_model=DEMO),
     ),
     "POST /adapters": (
         query(
@@ -307,7 +316,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "POST /jobs/{id}/priority": (of("job", "POST", "/jobs/{}/priority", json={"priority": 3}),),
     "DELETE /jobs/{id}": (of("job", "DELETE", "/jobs/{}"),),
-    "POST /sweeps": (body("dataset", "/sweeps", "train_dataset", base_model=DEMO, **SWEPT),),
+    "POST /sweeps": (
+        body("dataset", "/sweeps", "train_dataset", base_model=DEMO, **SWEPT),
+        learned("/sweeps", base_model=DEMO, **SWEPT),
+    ),
     "GET /sweeps": (query("sweep", "GET", "/sweeps", "after"),),
     "GET /sweeps/{id}": (of("sweep", "GET", "/sweeps/{}"),),
     "POST /sweeps/{id}/cancel": (of("sweep", "POST", "/sweeps/{}/cancel"),),
@@ -440,6 +452,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /v1/fine_tuning/jobs": (
         body("model", "/v1/fine_tuning/jobs", "model", training_file="ds_0000000000000000"),
         body("dataset", "/v1/fine_tuning/jobs", "training_file", model=DEMO),
+        body("table", "/v1/fine_tuning/jobs", "training_file", model=DEMO),
+        learned("/v1/fine_tuning/jobs", model=DEMO),
         body("sent", "/v1/fine_tuning/jobs", "training_file", model=DEMO),
     ),
     "GET /v1/fine_tuning/jobs": (query("job", "GET", "/v1/fine_tuning/jobs", "after"),),

@@ -15,6 +15,8 @@ from tests.jobs.workshop import Workshop, csv_file
 
 pytestmark = pytest.mark.anyio
 
+TPE = {"method": "tpe", "parameters": {"rank": {"low": 1, "high": 500}}}
+
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,13 +95,33 @@ async def test_the_best_run_of_a_grid_is_published_under_the_name_of_the_sweep(
 
 
 async def test_tpe_tries_one_after_the_other(client: httpx2.AsyncClient) -> None:
-    ranks = {"rank": {"low": 1, "high": 500}}
-    sweep = await begun(client, method="tpe", runs=4, parameters=ranks)
+    sweep = await begun(client, runs=4, **TPE)
     assert sweep["queued_runs"] == 1
     found = await over(client, sweep)
     assert len(found["trials"]) == 4
     losses = [trial["eval_loss"] for trial in found["trials"]]
     assert found["best"]["eval_loss"] == min(losses)
+
+
+async def test_every_run_learns_the_table_as_it_was_when_the_sweep_began(
+    shop: Workshop, client: httpx2.AsyncClient
+) -> None:
+    rows = "".join(f"hi {number},ho {number}\n" for number in range(20))
+    files = {"file": ("faq.csv", f"prompt,completion\n{rows}".encode())}
+    assert (await client.post("/tables", data={"name": "faq"}, files=files)).status_code == 201
+    sweep = await begun(client, train_dataset=None, train_table={"table": "faq"}, runs=2, **TPE)
+    assert (await client.delete("/tables/faq")).status_code == 200
+    assert sweep["datasets"] == {"train": "tables: faq"}
+    assert sweep["queued_runs"] == 1
+    found = await over(client, sweep)
+    jobs = [shop.store.jobs.get(trial["job_id"]) for trial in found["trials"]]
+    first, second = (shop.directory(job).inputs / "train.jsonl" for job in jobs)
+    assert first.read_text() == second.read_text()
+    assert len(first.read_text().splitlines()) == 20
+    for train_dataset in (None, await dataset(client)):  # neither, and both
+        table = {"table": "faq"} if train_dataset else None
+        wanted = {"modelName": "x", "train_dataset": train_dataset, "train_table": table, **TPE}
+        assert (await client.post("/sweeps", json=wanted)).status_code == 422
 
 
 async def test_a_cancelled_sweep_keeps_what_has_trained(tmp_path: Path) -> None:

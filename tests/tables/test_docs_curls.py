@@ -4,10 +4,12 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from tests.routes.openai.conftest import sdk_over
 from tests.service import open_service
 from tests.tables.shop import Shop
 
@@ -64,6 +66,24 @@ def test_the_calls_of_the_page_work(tmp_path: Path, shop: Shop) -> None:
         *[("POST", 200), ("POST", 202), ("GET", 200), ("GET", 200), ("POST", 409), ("POST", 409)],
         *[("GET", 200), ("DELETE", 200)],
     ], "a prediction that has succeeded is neither cancelled nor resumed"
+
+
+def test_the_ways_to_learn_from_a_table_work(tmp_path: Path, shop: Shop) -> None:
+    rows = "".join(f"{number},fruit {number},{number:03}\n" for number in range(1, 21))
+    shop.run("UPDATE items SET mood = 'good'")
+    with open_service(tmp_path / "data", databases={"shop": shop.setting()}) as service:
+        base = service.app.state.services.settings.base_models_dir / "demo"
+        base.mkdir(parents=True)
+        (base / "config.json").write_text("{}")
+        files = {"file": ("items.csv", f"id,name,zip\n{rows}".encode())}
+        table = service.client.post("/tables", data={"name": "items"}, files=files).json()
+        for call, status in zip(section("Learn from a table"), (200, 202), strict=True):
+            answer = service.client.post(call["path"], json=json.loads(call["json"]))
+            assert answer.status_code == status, answer.text
+        code = PAGE.partition("## Learn from a table")[2].partition("```python\n")[2]
+        names: dict[str, Any] = {"client": sdk_over(service.client), "table_id": table["table_id"]}
+        exec(code.partition("```")[0], names)  # noqa: S102 - our own page
+        assert names["job"].training_file.startswith("database shop: SELECT")
 
 
 def until_over(client: TestClient, id: str) -> None:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
+from tests.routes.openai.conftest import sdk_over
 from tests.service import Service, open_service
 from tests.tables.shop import Shop
 
@@ -78,3 +80,48 @@ def test_rows_of_a_table_of_ours_stay_when_it_is_deleted(served: Service) -> Non
         assert where in str(tuned(served, status, train_table=wanted)), wanted
     both = tuned(served, 422, train_table={"table": "faq"}, train_dataset="ds_0123456789abcdef")
     assert "train_table" in str(both)
+
+
+TABLE = {"database": "shop", "table": "faq", "fold": "part"}
+
+
+def added(service: Service) -> str:
+    """The id of a table of ours with the rows."""
+    content = "\n".join(["question,answer", *(",".join(row[:2]) for row in ROWS)]).encode()
+    files = {"file": ("faq.csv", content)}
+    answer = service.client.post("/tables", data={"name": "faq"}, files=files)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["table_id"])
+
+
+def learned(service: Service, job: str) -> list[str]:
+    """The answers in the rows that a job has been given."""
+    folder = service.app.state.services.settings.jobs_dir / job / "inputs"
+    lines = (folder / "train.jsonl").read_text().splitlines()
+    return [json.loads(line)["answer"] for line in lines]
+
+
+@pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
+def test_the_sdk_names_a_table_as_its_file_or_says_which_rows(served: Service, shop: Shop) -> None:
+    table, jobs = added(served), sdk_over(served.client).fine_tuning.jobs
+    chosen: Any = {"hyperparameters": {"columns": COLUMNS}}
+    job = jobs.create(model="demo", training_file=table, suffix="demo", extra_body=chosen)
+    assert learned(served, job.id) == [answer for _, answer, _ in ROWS]
+    assert job.training_file == f"tables: {table}"
+    job = jobs.create(model="demo", training_file="", extra_body={**chosen, "train_table": TABLE})
+    assert job.training_file == "database shop: faq"
+    assert len(learned(served, job.id)) == len(ROWS)
+    for file, wanted, status, param in (
+        (table, TABLE, 400, "train_table"),
+        ("", None, 400, "training_file"),
+        ("tb_0123456789abcdef", None, 404, "training_file"),
+        ("", {"table": "away"}, 404, "train_table"),
+        ("", {"database": "away", "table": "faq"}, 404, "train_table"),
+        ("", {**TABLE, "fold": "away"}, 400, "train_table"),
+        ("", {"select": "SELECT 1"}, 400, "train_table"),
+        ("", {"database": "shop", "select": "SELECT 1 AS a"}, 400, "train_table"),
+    ):
+        body = {**chosen, "train_table": wanted}
+        with pytest.raises(openai.APIStatusError) as caught:
+            jobs.create(model="demo", training_file=file, extra_body=body)
+        assert (caught.value.status_code, caught.value.param) == (status, param), (file, wanted)

@@ -18,7 +18,7 @@ from api.jobs.pages import PagesOf
 from api.jobs.submit import Submission
 from api.names import MAX_NAME_CHARACTERS
 from api.services import Services
-from api.tables.learned import Rows
+from api.tables.learned import TrainTable
 from finetune.data.rows import Fold
 from finetune.job.spec import TrainingParameters
 from finetune.lint.report import Report
@@ -40,25 +40,7 @@ SPELLINGS = {
     "rank": AliasChoices("lora_rank", "rank"),
 }
 
-Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 DatasetId = Annotated[str | None, Field(max_length=MAX_NAME_CHARACTERS)]
-
-
-class TrainTable(BaseModel):
-    """Rows that are learned in the place of a file: of a table, or of a database that the settings name."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    table: Name | None = Field(None, description="One of `/tables`, or a table of the `database`.")
-    database: Name | None = None
-    select: str | None = Field(
-        None,
-        max_length=100_000,
-        description="One SELECT over the `database`, in the place of `table`.",
-    )
-    fold: Name | None = Field(
-        None, description="The column that says what a row is for, where it is not called `fold`."
-    )
 
 
 class StartRequest(BaseModel):
@@ -211,8 +193,9 @@ async def _given(request: Upload[FineTuneRequest], services: Services) -> AsyncI
             given[fold] = dataset
     values = request.values
     async with contextlib.AsyncExitStack() as stack:
-        if values.train_table is not None:
-            rows = _rows_of(values.train_table, is_else="train" in given)
+        if rows := values.train_table:
+            if "train" in given:
+                raise invalid("train_table", "Given beside `train_dataset`: send one of them.")
             given["train"] = await stack.enter_async_context(services.learned.copied(rows))
         if "train" not in given and not (values.documents or values.collection):
             raise invalid(
@@ -221,13 +204,3 @@ async def _given(request: Upload[FineTuneRequest], services: Services) -> AsyncI
                 "here, or name a `train_table`; with method=pretrain `documents` or `collection` will do.",
             )
         yield given
-
-
-def _rows_of(wanted: TrainTable, *, is_else: bool) -> Rows:
-    if is_else:
-        raise invalid("train_table", "Given beside `train_dataset`: send one of them.")
-    if (wanted.table is None) == (wanted.select is None):
-        raise invalid("train_table", "Name a `table`, or with a `database` send a `select`.")
-    if wanted.select is not None and wanted.database is None:
-        raise invalid("train_table", "A `select` needs the `database` that it reads.")
-    return Rows(wanted.table, wanted.database, wanted.select, wanted.fold)

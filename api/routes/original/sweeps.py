@@ -1,19 +1,25 @@
 """sweeps: begin, list, get, cancel, publish, delete."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from api.datasets.receiving import Upload
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, request_model
+from api.http.request_body import invalid
+from api.jobs.inputs import Given
 from api.names import MAX_NAME_CHARACTERS
+from api.services import Services
 from api.sweeps.search import MOST_RUNS, Method, Range, Value
 from api.sweeps.sweeps import Found, Wanted
 from api.sweeps.values import Status, Sweep, Trial
+from api.tables.learned import TrainTable
 from finetune.data.rows import Fold
 
 router = APIRouter(prefix="/sweeps", tags=["sweeps"])
@@ -40,8 +46,13 @@ class BeginSweepRequest(BaseModel):
         description="A trainable base; the default when left out.",
         examples=["demo"],
     )
-    train_dataset: Name = Field(
-        description="What is learned: a dataset's id.", examples=["ds_0123456789abcdef"]
+    train_dataset: Name | None = Field(
+        None, description="What is learned: a dataset's id.", examples=["ds_0123456789abcdef"]
+    )
+    train_table: TrainTable | None = Field(
+        None,
+        description="In the place of `train_dataset`: the rows of a table, or of a database, as they are now.",
+        examples=[{"table": "faq"}],
     )
     eval_dataset: Name | None = Field(
         None, description="What the runs are compared by; some rows are held out when left out."
@@ -71,7 +82,7 @@ class SweepSummary(BaseModel):
     status: Status
     model: str
     base_model: str | None
-    datasets: Mapping[str, str]
+    datasets: Mapping[str, str] = Field(description="Ids; of a table where its rows came from.")
     method: Method
     parameters: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -151,21 +162,19 @@ async def begin_sweep(
     response: Response,
 ) -> SweepResponse:
     """Queues a job a run, each of which ends when it has trained; the best one can be published."""
-    datasets: dict[Fold, str] = {"train": request.train_dataset}
-    if request.eval_dataset is not None:
-        datasets["eval"] = request.eval_dataset
-    found = await services.sweeps.begin(
-        Wanted(
-            model=request.model_name,
-            base_model=request.base_model,
-            datasets=datasets,
-            method=request.method,
-            space=request.parameters,
-            runs=request.runs,
-            settings=request.settings,
-            seed=request.seed,
+    async with _given(request, services) as datasets:
+        found = await services.sweeps.begin(
+            Wanted(
+                model=request.model_name,
+                base_model=request.base_model,
+                datasets=datasets,
+                method=request.method,
+                space=request.parameters,
+                runs=request.runs,
+                settings=request.settings,
+                seed=request.seed,
+            )
         )
-    )
     response.headers["Location"] = f"/sweeps/{found.sweep.id}"
     return _whole(found)
 
@@ -232,6 +241,21 @@ async def delete_sweep(sweep_id: SweepId, services: ServicesDep) -> DeleteSweepR
     """Its jobs stay. 409 while it is running: cancel it first."""
     sweep = await services.sweeps.delete(sweep_id)
     return DeleteSweepResponse(message=f"Successfully deleted {sweep.id}", sweep_id=sweep.id)
+
+
+@contextlib.asynccontextmanager
+async def _given(request: BeginSweepRequest, services: Services) -> AsyncIterator[Given]:
+    """For each fold its dataset's id; of a table, or of a database, its rows as they are now."""
+    if (request.train_dataset is None) == (request.train_table is None):
+        raise invalid("train_dataset", "Name the dataset that is learned, or a `train_table`.")
+    given: dict[Fold, Upload | str] = {}
+    if request.eval_dataset is not None:
+        given["eval"] = request.eval_dataset
+    if request.train_dataset is not None:
+        yield {**given, "train": request.train_dataset}
+    elif request.train_table is not None:
+        async with services.learned.copied(request.train_table) as rows:
+            yield {**given, "train": rows}
 
 
 def _whole(found: Found) -> SweepResponse:

@@ -1,8 +1,8 @@
 """/v1/fine_tuning/jobs: create, list, retrieve, cancel, pause, resume, and the events and checkpoints of a job."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
@@ -12,9 +12,11 @@ from pydantic import Field
 
 from api.auth.callers import Caller
 from api.datasets.receiving import METHOD_OF, NAMES
+from api.datasets.receiving import Upload as DatasetUpload
 from api.errors import ApiError, BaseModelNotTrainable, InvalidName, NameTaken, NotFound, Unusable
 from api.http.openai_errors import PREFIX
 from api.http.request import CallerDep, ServicesDep, require_models
+from api.jobs.inputs import Given
 from api.jobs.submit import Submission
 from api.names import MAX_NAME_CHARACTERS
 from api.routes.openai.body import Page, json_body, query, refuse
@@ -30,12 +32,12 @@ from api.routes.openai.fine_tuning.request import METHODS, UNSUPPORTED, CreateJo
 from api.routes.openai.pages import page
 from api.services import Services
 from api.store.jobs import Job
+from api.tables.refusals import DatabaseNotFound, QueryUnusable, TableNotFound
 from finetune.data.rows import Fold
 
 router = APIRouter(prefix=PREFIX + "/fine_tuning/jobs")
 
 FILES: dict[str, Fold] = {"training_file": "train", "validation_file": "eval"}
-FIELDS = {"train_dataset": "training_file", "eval_dataset": "validation_file"}
 PAUSED = "It is paused at its next safe point, where it shows as cancelled: resume goes on there."
 JobId = Annotated[str, Path(max_length=MAX_NAME_CHARACTERS)]
 FILTER = re.compile(r"metadata\[(.*)\]", re.DOTALL)
@@ -56,19 +58,17 @@ async def create(
     """A job over files that were checked when they came; its model is named by the suffix where that is a free name."""
     parameters = request.parameters()
     _require_name(request.suffix, caller)
-    given = {fold: id for name, fold in FILES.items() if (id := getattr(request, name))}
-    submission = Submission(
-        request.suffix,
-        request.model,
-        parameters,
-        given,
-        require_base=partial(require_models, caller),
-    )
     with _as_sent(request):
         await _require_base(request.model, services)
-        for where in FILES:
-            await _require_rows(where, getattr(request, where), parameters, services)
-        job = await _submitted(submission, services, caller)
+        async with _given(request, parameters, services) as given:
+            submission = Submission(
+                request.suffix,
+                request.model,
+                parameters,
+                given,
+                require_base=partial(require_models, caller),
+            )
+            job = await _submitted(submission, services, caller)
     return await _shown(job.id, services)
 
 
@@ -150,12 +150,28 @@ async def _require_base(name: str, services: Services) -> None:
         raise refuse("model", f"{name!r} is a fine-tune and is not gone on with. Name {base!r}.")
 
 
+@asynccontextmanager
+async def _given(
+    request: CreateJobRequest, parameters: dict[str, Any], services: Services
+) -> AsyncIterator[Given]:
+    """For each fold the id of its file; of a table, or of a database, its rows as they are now."""
+    table = request.table()
+    given: dict[Fold, DatasetUpload | str] = {
+        fold: id for name, fold in FILES.items() if (id := getattr(request, name))
+    }
+    async with AsyncExitStack() as stack:
+        if table is not None:
+            given["train"] = await stack.enter_async_context(services.learned.copied(table))
+        for where, fold in FILES.items():
+            if isinstance(id := given.get(fold), str):
+                await _require_rows(where, id, parameters, services)
+        yield given
+
+
 async def _require_rows(
-    where: str, id: str | None, parameters: dict[str, Any], services: Services
+    where: str, id: str, parameters: dict[str, Any], services: Services
 ) -> None:
     """A file that was uploaded to be trained on, whose rows the method learns from."""
-    if id is None:
-        return
     try:
         kind = (await services.datasets.get(id)).card["kind"]
     except NotFound:
@@ -179,6 +195,8 @@ def _require_name(suffix: str | None, caller: Caller) -> None:
 @contextmanager
 def _as_sent(request: CreateJobRequest) -> Iterator[None]:
     """A refusal names the member that was sent."""
+    rows = "train_table" if request.train_table else "training_file"
+    fields = {"train_dataset": rows, "eval_dataset": "validation_file"}
     try:
         yield
     except ApiError as error:
@@ -187,8 +205,10 @@ def _as_sent(request: CreateJobRequest) -> Iterator[None]:
             error.extra = {**error.extra, "where": "model"}
         if where in DEFAULTS:
             error.extra = {**error.extra, "where": f"{request.where}.{where_of(where)}"}
-        elif where in FIELDS:
-            error.extra = {**error.extra, "where": FIELDS[where]}
+        elif where in fields:
+            error.extra = {**error.extra, "where": fields[where]}
+        elif isinstance(error, TableNotFound | DatabaseNotFound | QueryUnusable):
+            error.extra = {**error.extra, "where": rows}
         raise
 
 

@@ -5,16 +5,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from api.http.request_body import invalid
 from api.names import MAX_NAME_CHARACTERS
 from api.routes.openai.body import Unsupported, refuse
 from api.routes.openai.fine_tuning.hyperparameters import Hyperparameters, parameters_of
 from api.routes.openai.metadata import Metadata
+from api.tables.learned import TrainTable
 
 UNSUPPORTED = {
     "integrations": Unsupported(
         "Runs are told to the trackers of the service alone: see its settings.", ([],)
     ),
 }
+TABLE = "tb_"
+"""What the id of a table begins with."""
 METHODS = {"supervised": "sft", "dpo": "dpo"}
 """What their methods are called here."""
 
@@ -39,16 +43,30 @@ class Method(BaseModel):
 
 
 class CreateJobRequest(BaseModel):
-    """What to train from, on and how; `hyperparameters` may stand beside `method`, as they once did."""
+    """What to train from, on and how; `hyperparameters` may stand beside `method`, as they once did.
+
+    `training_file` is the id of a file, or of a table; `train_table`, which is ours, says which rows of one, or of a
+    database, and then there is no file (the SDK, which must have one, sends an empty id).
+    """
 
     model: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
-    training_file: FileId
+    training_file: str = Field("", max_length=MAX_NAME_CHARACTERS)
+    train_table: TrainTable | None = None
     validation_file: FileId | None = None
     suffix: Suffix | None = None
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
     metadata: Metadata = Field(default_factory=dict)
     hyperparameters: Hyperparameters | None = None
     method: Method | None = None
+
+    def table(self) -> TrainTable | None:
+        """The rows of a table, or of a database, that are learned in the place of a file."""
+        if self.train_table and self.training_file:
+            raise refuse("train_table", "Given beside `training_file`: send one of them.")
+        if not (self.train_table or self.training_file):
+            raise invalid("training_file", "Required: the id of a file, or of a table.")
+        is_table = self.training_file.startswith(TABLE)
+        return TrainTable(table=self.training_file) if is_table else self.train_table
 
     @cached_property
     def where(self) -> str:
