@@ -44,6 +44,7 @@ OWNERS = {
     "tokenizers": ("api/runtime/ollama/tokens.py", "api/runtime/onnx/server.py", "finetune/"),
     "opentelemetry": ("api/tracing/otlp.py",),
     "prometheus_client": ("api/metrics/",),
+    "jsonschema_rs": ("api/runtime/patterns.py",),
     "pydantic_monty": ("api/structured/sandbox.py",),
     "mcp": ("api/routes/mcp/server.py",),
     "mcp_types": ("api/routes/mcp/server.py",),

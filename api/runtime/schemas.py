@@ -1,6 +1,6 @@
 """JSON schemas that people send: whether they are sound, and whether a value holds one.
 
-Nothing is fetched, and no pattern is run: patterns are the grammar's business, which they cannot keep busy for ever.
+Nothing is fetched, and all of it ends soon, whatever a stranger wrote.
 """
 
 import json
@@ -12,6 +12,7 @@ from time import thread_time
 from typing import Any
 from urllib.parse import unquote
 
+from jsonschema import FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from jsonschema.validators import (
     Draft4Validator,
@@ -24,21 +25,23 @@ from jsonschema.validators import (
 from referencing import Registry
 
 from api.errors import InvalidOption
+from api.runtime.patterns import TooLong, is_in, is_read
 
 MAX_SCHEMA_CHARACTERS = 32_768
 MAX_STEPS = 10_000
 """References that are followed for one value; thirty levels of `oneOf` with two each would be a thousand million."""
 MAX_SECONDS = 1.0
 """Of the processor, for one value: a list of thousands held against thousands of choices would take hours."""
+MAX_NAMES = 100_000
+"""Names of members that patterns are looked for in, each for each."""
 Schema = Mapping[str, Any]
-_OF_SCHEMAS = ("properties", "$defs", "definitions", "dependentSchemas")
+_OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 """Members whose own members are named by people."""
 _OF_VALUES = ("const", "enum", "default", "examples", "required")
 """Members that hold no schema."""
 _OF_A_WHOLE = frozenset({"$schema", "$id"})
-_PATTERNS = frozenset({"pattern", "patternProperties"})
-_BESIDE_PATTERNS = frozenset({"additionalProperties", "unevaluatedProperties"})
-"""Members that are about what no pattern names."""
+_UNEVALUATED = frozenset({"unevaluatedProperties"})
+"""What the library holds names against patterns for by itself, without an end."""
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _HERE = ("not", "if", "then", "else")
 _EACH_HERE = ("allOf", "anyOf", "oneOf")
@@ -48,6 +51,40 @@ _BY_MEMBER = ("dependentSchemas", "dependencies")
 
 def _called(draft: str) -> str:
     return draft.rstrip("#").removeprefix("https://").removeprefix("http://")
+
+
+def _pattern(validator: Any, wanted: str, text: Any, _schema: Any) -> Iterator[ValidationError]:
+    if validator.is_type(text, "string") and is_in(wanted, text) is False:
+        yield ValidationError(f"{text[:80]!r} does not match {wanted[:80]!r}")
+
+
+def _pattern_properties(
+    validator: Any, wanted: Mapping[str, Any], members: Any, _schema: Any
+) -> Iterator[ValidationError]:
+    if validator.is_type(members, "object"):
+        _require_few(wanted, members)
+        for pattern, schema in wanted.items():
+            for name, value in members.items():
+                if is_in(pattern, name):
+                    yield from validator.descend(value, schema, path=name, schema_path=pattern)
+
+
+def _additional_properties(
+    validator: Any, wanted: Any, members: Any, schema: Schema
+) -> Iterator[ValidationError]:
+    """The library's own, of what no pattern names; a name that a pattern may have, which is not read, is one."""
+    if patterns := validator.is_type(members, "object") and schema.get("patternProperties"):
+        _require_few(patterns, members)
+        others = [name for name in members if all(is_in(one, name) is False for one in patterns)]
+        members = {name: members[name] for name in others}
+        schema = {"properties": schema.get("properties", {})}
+    own = Draft202012Validator.VALIDATORS["additionalProperties"]
+    yield from own(validator, wanted, members, schema) or ()
+
+
+def _require_few(patterns: Mapping[str, Any], names: Mapping[str, Any]) -> None:
+    if len(patterns) * len(names) > MAX_NAMES:
+        raise _Endless
 
 
 def _unique_items(
@@ -69,10 +106,14 @@ def _numbered(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+_KEYWORDS = {
+    "additionalProperties": _additional_properties,
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "uniqueItems": _unique_items,
+}
 _DRAFTS: Mapping[str, Any] = {
-    _called(one.META_SCHEMA["$schema"]): extend(
-        one, {"uniqueItems": _unique_items}, version=version
-    )
+    _called(one.META_SCHEMA["$schema"]): extend(one, _KEYWORDS, version=version)
     for version, one in (
         ("draft4", Draft4Validator),
         ("draft6", Draft6Validator),
@@ -82,6 +123,12 @@ _DRAFTS: Mapping[str, Any] = {
     )
 }
 """By what `$schema` says. They take the places of the library's own, which check schemas by each other."""
+
+
+NOT_READ = (
+    "is no pattern that is read here: JavaScript's are, if they neither look ahead or behind nor refer back to a "
+    "group, nor repeat much very often. Leave it out, and check where the value is used."
+)
 
 
 class _Endless(Exception):
@@ -96,13 +143,16 @@ class CheckedSchema(dict[str, Any]):
     """A schema that was made of checked ones, and need not be checked itself."""
 
 
-def check_schema(schema: Any, name: str, where: str) -> None:
-    """`InvalidOption` that says what is wrong with a schema, as part of what is called `name` and `where` it stands."""
-    if why := _fault(schema):
+def check_schema(schema: Any, name: str, where: str, *, patterns: bool = True) -> None:
+    """`InvalidOption` that says what is wrong with a schema, as part of what is called `name` and `where` it stands.
+
+    Without `patterns` it may have some that are not read, and nothing is held against those.
+    """
+    if why := _fault(schema, patterns):
         raise InvalidOption(f"{name}: {why}", where=where)
 
 
-def _fault(schema: Any) -> str | None:
+def _fault(schema: Any, patterns: bool) -> str | None:
     try:
         text = json.dumps(schema, allow_nan=False)
     except (TypeError, ValueError):
@@ -111,20 +161,24 @@ def _fault(schema: Any) -> str | None:
         return "it is too deep."
     if len(text) > MAX_SCHEMA_CHARACTERS:
         return f"{len(text)} characters; {MAX_SCHEMA_CHARACTERS} are allowed."
-    return _fault_of(text)
+    return _fault_of(text, patterns)
 
 
 @lru_cache(maxsize=256)
-def _fault_of(text: str) -> str | None:
+def _fault_of(text: str, patterns: bool) -> str | None:
     """Remembered, for each request is checked at several doors, and many ask with the same tools."""
     try:
         schema = json.loads(text)
         if not isinstance(schema, Mapping):
             return "this is no JSON schema, which is an object."
-        _draft(schema).check_schema(schema)
+        _draft(schema).check_schema(schema, _formats(patterns))
         _follow_references(schema)
     except SchemaError as error:
+        if error.validator == "format":
+            return f"at {error.json_path}, {str(error.instance)[:80]!r} {NOT_READ}"
         return f"at {error.json_path}, {error.message[:200]}."
+    except _Endless:
+        return "its patterns take too long to read."
     except KeyError:
         return f"$schema is none of {', '.join(_DRAFTS)}."
     except _LeadsNowhere as error:
@@ -134,6 +188,20 @@ def _fault_of(text: str) -> str | None:
     except RecursionError:
         return "it is too deep."
     return None
+
+
+def _formats(patterns: bool) -> FormatChecker:
+    """What a schema for schemas calls a `regex` is a pattern that is read here."""
+    checker, end = FormatChecker(formats=()), thread_time() + MAX_SECONDS
+
+    def read(pattern: object) -> bool:
+        if thread_time() > end:
+            raise _Endless
+        return not isinstance(pattern, str) or is_read(pattern)
+
+    if patterns:
+        checker.checks("regex")(read)
+    return checker
 
 
 def _follow_references(schema: Schema) -> None:
@@ -159,15 +227,19 @@ def placed(schema: Schema, place: str) -> Any:
 
 
 def violation(schema: Schema, value: Any) -> str | None:
-    """What of a value the schema does not allow, apart from patterns."""
+    """What of a value the schema does not allow."""
     try:
         validator = _counting(_draft(schema))
-        bare = _mapped(schema, lambda reference: reference, _PATTERNS | _OF_A_WHOLE)
+        has_patterns = "patternProperties" in repr(schema)
+        without = _OF_A_WHOLE | _UNEVALUATED if has_patterns else _OF_A_WHOLE
+        bare = _mapped(schema, lambda reference: reference, without)
         fault: ValidationError | None = best_match(
             validator(bare, registry=Registry()).iter_errors(value)
         )
     except _Endless:
         return "it takes too many steps to hold the value against it"
+    except TooLong as error:
+        return str(error)
     except Exception as error:  # whatever a foreign schema brings the library to
         return f"the schema cannot be followed ({type(error).__name__.lstrip('_')})"
     return fault and f"at {fault.json_path}, {fault.message[:200]}"
@@ -236,11 +308,8 @@ def _mapped(
     if not isinstance(schema, Mapping):
         return schema
     made: dict[str, Any] = {}
-    left_out = without
-    if "patternProperties" in without & schema.keys():
-        left_out |= _BESIDE_PATTERNS
     for key, value in schema.items():
-        if key in left_out:
+        if key in without:
             continue
         if key == "$ref" and isinstance(value, str):
             made[key] = reference(value)

@@ -150,7 +150,8 @@ def _check_function(tool: Any, name: str) -> None:
     if not isinstance(function.get("description") or "", str):
         raise InvalidOption(f"{name}: its description is a text.", where="tools")
     if (parameters := function.get("parameters")) is not None:
-        check_schema(parameters, f"{name}.parameters", "tools")
+        is_strict = function.get("strict") is True
+        check_schema(parameters, f"{name}.parameters", "tools", patterns=is_strict)
         if parameters.get("type", "object") != "object":
             raise InvalidOption(f"{name}.parameters: their type is object.", where="tools")
 

@@ -86,6 +86,19 @@ def test_what_does_not_hold_the_schema_is_no_value_whatever_the_back_end_promise
     assert why in answer["reason"]
 
 
+def test_a_value_has_the_pattern_of_its_schema(service: Service) -> None:
+    schema = {"type": "string", "pattern": "^[0-9]{4}$"}
+    service.runtime.will_answer('"1843"', '"18430"')
+    assert ask(service, response_schema=schema)["value"] == "1843"
+    answer = ask(service, response_schema=schema)
+    assert answer["value"] is None
+    assert "does not match" in answer["reason"]
+    sent = {"modelName": "demo", "user_prompt": "When?", "response_schema": {"pattern": "(?=a)"}}
+    refused = service.client.post("/generate", json=sent)
+    assert refused.status_code == 422
+    assert refused.json()["where"] == "response_schema"
+
+
 def test_a_value_that_is_cut_off_says_so(service: Service) -> None:
     service.runtime.will_answer('{"name": "Ada", "age":')
     answer = ask(service, response_schema=SCHEMA, max_tokens=2)

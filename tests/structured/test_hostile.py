@@ -175,6 +175,7 @@ SCHEMAS: dict[str, tuple[Any, int]] = {
     "a pattern that hangs": ({"type": "string", "pattern": "^(a+)+$"}, 200),
     "a pattern of names": ({"type": "object", "patternProperties": {"^(a+)+$": {}}}, 200),
     "a pattern that is none": ({"type": "string", "pattern": "("}, 422),
+    "a pattern that looks ahead": ({"type": "string", "pattern": "(?=(a+)+)b"}, 422),
     "a type that is none": ({"type": "everything"}, 422),
     "a number for a schema": ({"properties": {"a": 3}}, 422),
     "a list for names": ({"properties": []}, 422),

@@ -186,3 +186,40 @@ def test_where_a_form_is_asked_for_what_documents_do_not_hold_is_a_refusal(
         assert not message.content
     plain = sdk.chat.completions.create(model="demo", messages=ASKED, extra_body=everywhere)
     assert (plain.choices[0].message.content, plain.choices[0].message.refusal) == (REFUSAL, None)
+
+
+def coded(pattern: str, **function: Any) -> Any:
+    """A tool that takes a code of a pattern."""
+    parameters = {"type": "object", "properties": {"code": {"type": "string", "pattern": pattern}}}
+    return {
+        "type": "function",
+        "function": {"name": "open", "parameters": parameters, **function},
+    }
+
+
+def test_arguments_have_the_pattern_of_their_schema(service: Service, sdk: openai.OpenAI) -> None:
+    def called(tool: Any) -> str:
+        service.runtime.will_answer('{"name": "open", "arguments": {"code": "12a"}}')
+        answer = sdk.chat.completions.create(
+            model="demo", messages=ASKED, tools=[tool], tool_choice="required"
+        )
+        (call,) = answer.choices[0].message.tool_calls or ()
+        return str(call.to_dict()["function"])
+
+    assert "12a" in called(coded("^[0-9]+a$", strict=True))
+    with pytest.raises(openai.InternalServerError, match="does not match") as caught:
+        called(coded("^[0-9]+$"))
+    assert caught.value.code == "invalid_call"
+    service.runtime._answers.clear()
+    assert "12a" in called(coded("^(?=b)"))  # not read, and so not held
+    service.runtime._answers.clear()
+    with pytest.raises(openai.BadRequestError, match="no pattern that is read") as refused:
+        called(coded("^(?=b)", strict=True))
+    assert refused.value.param == "tools"
+    form: Any = {
+        "type": "json_schema",
+        "json_schema": {"name": "a", "schema": {"pattern": "(?=b)"}},
+    }
+    with pytest.raises(openai.BadRequestError) as refused:
+        sdk.chat.completions.create(model="demo", messages=ASKED, response_format=form)
+    assert refused.value.param == "response_format"
