@@ -1,13 +1,13 @@
 """POST /v1/embeddings: one vector a text."""
 
 import base64
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from api.errors import Unusable
@@ -62,7 +62,7 @@ async def create(
     http: Request,
     request: Annotated[EmbeddingsRequest, Depends(json_body(EmbeddingsRequest))],
     services: ServicesDep,
-) -> JSONResponse:
+) -> Response:
     """Vectors of length 1, in the order of their texts."""
     texts = request.texts()
     model = await services.models.embedding_model(request.model)
@@ -80,14 +80,21 @@ async def create(
     return await run_sync(_answer, model.name, embedded, request.encoding_format)
 
 
-def _answer(model: str, embedded: Embedded, form: str) -> JSONResponse:
-    """Two million numbers, as text, take a second."""
-    data = [
-        {"object": "embedding", "index": n, "embedding": _written(one, form)}
-        for n, one in enumerate(embedded.vectors)
-    ]
+def _answer(model: str, embedded: Embedded, form: str) -> Response:
+    """Written beside the event loop, a vector at a time: two million numbers at once let nothing else run."""
+    data = b",".join(_item(*one, form) for one in enumerate(embedded.vectors))
     usage = {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens}
-    return JSONResponse({"object": "list", "model": model, "data": data, "usage": usage})
+    begin, end = _json({"object": "list", "model": model})[:-1], _json({"usage": usage})[1:]
+    content = b"".join((begin, b',"data":[', data, b"],", end))
+    return Response(content, media_type="application/json")
+
+
+def _item(number: int, vector: npt.NDArray[np.float32], form: str) -> bytes:
+    return _json({"object": "embedding", "index": number, "embedding": _written(vector, form)})
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _written(vector: npt.NDArray[np.float32], form: str) -> list[float] | str:
