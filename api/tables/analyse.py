@@ -5,6 +5,7 @@ asks models again.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from api.errors import PromptTooLong
@@ -30,7 +31,7 @@ SCHEMA = {
 }
 _TASK = (
     "Answer a question with SQL: write one SELECT in {dialect}'s SQL whose rows answer it. These are the tables, with "
-    "their first rows:\n\n{tables}\n\nQuestion: {question}\n\nAnswer with JSON that holds this schema:\n{schema}"
+    'their first rows:\n\n{tables}\n\nQuestion: {question}\n\nAnswer with JSON: {{"sql": "SELECT ..."}}'
 )
 _AGAIN = "That does not do: {reason} Write the whole SELECT once more, as JSON."
 _TELL = (
@@ -53,17 +54,35 @@ class Analysed:
     took: tuple[Done, ...]
 
 
+async def prompts(
+    queries: Queries, question: str, scope: Scope, limit: int, sql: str = ""
+) -> list[str]:
+    """What a model is asked: to write the SELECT, and where one is given, to answer from the rows that it gives.
+    `QueryUnusable` for one that cannot be run.
+    """
+    scope, task = await _task(queries, question, scope)
+    if not sql:
+        return [task]
+    rows = await _run(queries, sql, scope, limit)
+    return [task, await in_thread(_telling, question, sql, rows, _ROOMS[0])]
+
+
+async def answered(
+    answers: Answers, queries: Queries, question: Question, scope: Scope, limit: int, sql: str
+) -> Analysed:
+    """The answer from the rows of a SELECT that is given. `QueryUnusable` for one that cannot be run."""
+    rows = await _run(queries, sql, scope, limit)
+    return await _told(answers, question, sql, rows, [])
+
+
 async def analysed(
     answers: Answers, queries: Queries, question: Question, scope: Scope, limit: int
 ) -> Analysed:
     """The answer, after at most `MAX_TRIES`: each time the model is told what was wrong with its last SELECT, as long
     as that fits into its context.
     """
-    scope, tables, dialect = await queries.described(scope)
     (asked,) = question.messages
-    task = _TASK.format(
-        dialect=dialect, tables=tables, question=asked.content, schema=json.dumps(SCHEMA)
-    )
+    scope, task = await _task(queries, asked.content, scope)
     messages = [replace(asked, content=task)]
     options = exact(question.options, SCHEMA)
     most = MAX_SQL_TOKENS if options.max_tokens is None else options.max_tokens
@@ -87,11 +106,7 @@ async def analysed(
         except (NoValue, QueryUnusable) as error:
             reason = error.detail if isinstance(error, QueryUnusable) else str(error)
         else:
-            told = await _told(answers, question, sql, rows)
-            took += [told.done] if told else []
-            why = None if told else "The rows do not fit into the model's context."
-            said = told.message if told else None
-            return Analysed(said, why, sql, rows, len(took) - bool(told), (*took,))
+            return await _told(answers, question, sql, rows, took)
         messages += [
             Message("assistant", answer.message),
             Message("user", _AGAIN.format(reason=reason)),
@@ -104,7 +119,7 @@ async def analysed(
 def _sql_in(answer: Answer) -> str:
     """`NoValue` where there is none."""
     if answer.done.finish_reason == "length":
-        raise NoValue("The query was cut off. Ask for more max_tokens.")
+        raise NoValue("The query was cut off: it is too long, or `max_tokens` too few.")
     value = read(answer.message)
     if not isinstance(value, dict) or not isinstance(value.get("sql"), str):
         raise NoValue("There is no member `sql` with a SELECT.")
@@ -112,29 +127,54 @@ def _sql_in(answer: Answer) -> str:
     return sql
 
 
-async def _told(answers: Answers, question: Question, sql: str, rows: Rows) -> Answer | None:
-    """The answer in words; None where not even few rows fit."""
+async def _task(queries: Queries, question: str, scope: Scope) -> tuple[Scope, str]:
+    """The tables that a query may speak of, and the words that ask for one."""
+    scope, tables, dialect = await queries.described(scope)
+    return scope, _TASK.format(dialect=dialect, tables=tables, question=question)
+
+
+async def _run(queries: Queries, sql: str, scope: Scope, limit: int) -> Rows:
+    """What a SELECT of the request gives."""
+    try:
+        return await queries.run(sql, scope, limit)
+    except QueryUnusable as error:
+        raise QueryUnusable(error.detail, where="sql") from None
+
+
+async def _told(
+    answers: Answers, question: Question, sql: str, rows: Rows, took: Sequence[Done]
+) -> Analysed:
+    """The answer in words, after so many calls that wrote queries; none where not even few rows fit."""
     (asked,) = question.messages
     for room in _ROOMS:
-        told = await in_thread(_written, rows, room)
-        words = _TELL.format(question=asked.content, sql=sql, rows=told)
+        words = await in_thread(_telling, asked.content, sql, rows, room)
         try:
-            return await answers.whole(replace(question, messages=[replace(asked, content=words)]))
+            told = await answers.whole(replace(question, messages=[replace(asked, content=words)]))
         except PromptTooLong:
             continue
-    return None
+        return Analysed(told.message, None, sql, rows, len(took), (*took, told.done))
+    why = "The rows do not fit into the model's context."
+    return Analysed(None, why, sql, rows, len(took), (*took,))
 
 
-def _written(rows: Rows, room: int) -> str:
+def _telling(question: str, sql: str, rows: Rows, room: int) -> str:
+    return _TELL.format(question=question, sql=sql, rows=written(rows, room))
+
+
+def written(rows: Rows, room: int) -> str:
     """Rows as lines of JSON, as many as have so many characters, and how many more there are."""
-    lines = [json.dumps(list(rows.columns), ensure_ascii=False)]
+    lines: list[str] = []
     size = 0
-    for number, row in enumerate(rows.rows):
+    for row in rows.rows:
         line = json.dumps(row, ensure_ascii=False)
         size += len(line)
-        if size > room:
-            left = len(rows.rows) - number + (rows.left_out or 0)
-            lines.append(f"and {left} rows more" if number else line[:room] + "...")
+        if lines and size > room:
             break
-        lines.append(line)
-    return "\n".join(lines if rows.rows else [*lines, "(no rows)"])
+        lines.append(line if len(line) <= room else line[:room] + "...")
+    if rows.left_out is None:
+        more = ["and perhaps more rows"]
+    else:
+        left = len(rows.rows) - len(lines) + rows.left_out
+        more = [f"and {left} rows more"] if left else []
+    columns = json.dumps(list(rows.columns), ensure_ascii=False)
+    return "\n".join([columns, *(lines or ["(no rows)"]), *more])

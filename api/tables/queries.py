@@ -18,6 +18,9 @@ from api.tables.sql import Rows, Sql
 MAX_TABLES = 100
 FUNCTION = re.compile(r"\bllm_(chat|json|embed)\s*\(", re.IGNORECASE)
 
+GUESS = re.compile(r'(Table with name .+ does not exist!)\nDid you mean ".+"\?')
+"""What DuckDB says of a table where it sees none: it can only mean one of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -46,7 +49,10 @@ class Queries:
         """The first `limit` rows. `TableNotFound`, `DatabaseNotFound`, `QueryUnusable`."""
         if not scope.database:
             seen = await run_sync(self._seen, query, scope.tables)
-            return await self.sql.run(query, seen, limit, calls)
+            try:
+                return await self.sql.run(query, seen, limit, calls)
+            except QueryUnusable as error:
+                raise (error if seen else _of_no_table(error)) from None
         database = self.database(scope.database)
         if function := FUNCTION.search(query):
             raise QueryUnusable(
@@ -86,3 +92,9 @@ class Queries:
             words = set(re.findall(r"\w+", query.lower()))
             found = [one for one in self._tables.all() if one.key in words][:MAX_TABLES]
         return {one.name: self._tables.path(one.id) for one in found}
+
+
+def _of_no_table(error: QueryUnusable) -> QueryUnusable:
+    """The same of a query that speaks of no table that is there."""
+    told = GUESS.sub(r"\1 `GET /tables` lists those that there are.", error.detail)
+    return error if told == error.detail else QueryUnusable(told, where="query")

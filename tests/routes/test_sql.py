@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from api.tables import sql
+from api.tables import analyse, sql
 from api.tables.shelf import Column, Contents
 from examples.clients.duckdb_functions import register
 from tests.fakes import FakeRuntime
@@ -108,6 +108,7 @@ def used_by(service: Service, key_id: str) -> dict[str, tuple[int, int]]:
         ({"query": "SELECT llm_chat('demo', 'x')", "max_calls": 0}, 422, "llm_chat does not exist"),
         ({"query": "SELECT 1; SELECT 2"}, 422, "2 statements"),
         ({"query": "FROM reviews", "tables": ["none"]}, 404, "No table 'none'"),
+        ({"query": "FROM review"}, 422, "review does not exist! `GET /tables` lists"),
         ({"query": "SELECT 1", "database": "shop", "tables": ["reviews"]}, 422, "Tables or a"),
         ({"query": "SELECT 1", "database": "theirs"}, 404, "No database 'theirs'"),
         (
@@ -202,6 +203,42 @@ def test_a_question_about_a_database_is_answered_from_it(service: Service) -> No
     assert '-- {"id": 1, "name": "item 1", "price": 0.25, "sold": null, "mood": null}' in told
 
 
+def test_a_query_of_one_s_own_is_answered_from_and_prompts_are_shown(service: Service) -> None:
+    sent = {"modelName": "demo", "question": "How many are there?", "tables": ["reviews"]}
+    query = "SELECT count(*) AS n FROM reviews"
+    said = asked(service, "There are four.", sql=query, tables=["reviews"])
+    assert (said["answer"], said["sql"], said["tries"]) == ("There are four.", query, 0)
+    (told,) = (one.messages[-1].content for one in service.runtime.history)
+    asked(service, written(query), "There are four.", tables=["reviews"])
+    both = [one.messages[-1].content for one in service.runtime.history[1:]]
+    assert both[1] == told
+    shown = service.client.post("/analyze", json={**sent, "sql": query, "dry_run": True})
+    assert shown.json() == {"prompts": both}
+    shown = service.client.post("/analyze", json={**sent, "dry_run": True})
+    assert shown.json() == {"prompts": both[:1]}
+    assert len(service.runtime.history) == 3
+    refused = service.client.post("/analyze", json={**sent, "sql": "SELECT revue FROM reviews"})
+    assert (refused.status_code, refused.json()["where"]) == (422, "sql")
+    assert '"revue" not found' in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "room", "told"),
+    [
+        (0, 100, '["n"]\n[1]\n[22]\n[333]'),
+        (7, 100, '["n"]\n[1]\n[22]\n[333]\nand 7 rows more'),
+        (None, 100, '["n"]\n[1]\n[22]\n[333]\nand perhaps more rows'),
+        (7, 8, '["n"]\n[1]\n[22]\nand 8 rows more'),
+        (0, 2, '["n"]\n[1...\nand 2 rows more'),
+    ],
+)
+def test_a_model_is_told_how_many_rows_it_does_not_see(
+    left_out: int | None, room: int, told: str
+) -> None:
+    rows = sql.Rows(["n"], ["BIGINT"], [[1], [22], [333]], left_out)
+    assert analyse.written(rows, room) == told
+
+
 def test_what_a_misled_model_writes_is_not_run(service: Service, tmp_path: Path) -> None:
     target, count = tmp_path / "stolen.csv", len(service.runtime.history)
     said = asked(
@@ -225,11 +262,11 @@ def test_what_the_page_shows_is_answered(service: Service, path: str, sent: str)
         service.runtime.will_answer(written("SELECT min(review) FROM reviews"), "Review 0.")
     response = service.client.post(path, json=json.loads(sent))
     assert response.status_code == 200, response.text
-    assert response.json()["rows"]
+    assert len(response.json().get("prompts", ())) == 2 or response.json()["rows"]
 
 
 def test_the_page_shows_both() -> None:
-    assert [path for path, _ in CURLS] == ["/sql", "/analyze"]
+    assert [path for path, _ in CURLS] == ["/sql", "/analyze", "/analyze"]
 
 
 def test_a_duckdb_of_one_s_own_asks_too(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class PredictRequest(BaseModel):
 
 
 class PromptsResponse(BaseModel):
-    """What the first rows would be asked."""
+    """What a model would be asked."""
 
     prompts: list[str]
 

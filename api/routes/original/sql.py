@@ -16,8 +16,9 @@ from api.http.request_body import invalid
 from api.http.sse import while_connected
 from api.rag import Question
 from api.routes.original.generate import MODEL_NAME, Name, Text
+from api.routes.original.predict import PromptsResponse
 from api.runtime import Message
-from api.tables.analyse import analysed
+from api.tables.analyse import analysed, answered, prompts
 from api.tables.model_calls import MAX_CALLS
 from api.tables.queries import MAX_TABLES, Scope
 from api.tables.sql import Rows
@@ -108,6 +109,15 @@ class AnalyzeRequest(GenerationOptions, ScopeFields):
         description="The model that writes the query and the answer; the default model when left out.",
         examples=["demo"],
     )
+    sql: Text = Field(
+        "",
+        description="A SELECT that is run in the place of one that the model writes.",
+        examples=["SELECT product FROM reviews ORDER BY stars LIMIT 1"],
+    )
+    dry_run: bool = Field(
+        False,
+        description="Only show what the model would be asked: to write the SELECT, and with `sql` to answer from rows.",
+    )
 
 
 class AnalyzeResponse(RowsResponse):
@@ -156,7 +166,7 @@ async def sql(
     "/analyze",
     operation_id="analyze",
     summary="Ask about tables in words",
-    response_model=AnalyzeResponse,
+    response_model=AnalyzeResponse | PromptsResponse,
     responses=problems(404, 422, 429, 502, 503),
     openapi_extra=documented(AnalyzeRequest),
 )
@@ -166,20 +176,25 @@ async def analyze(
     services: ServicesDep,
 ) -> Response:
     """The model writes a SELECT, which is run as `/sql` runs it, but without functions that ask models. What is wrong
-    with it is told to the model, three times at most; then the model answers from the rows.
+    with it is told to the model, three times at most; then the model answers from the rows. With `sql` it answers from
+    the rows of that; `dry_run` shows the prompts and asks nothing.
 
     The parameters may come as a form or as JSON too.
     """
-    scope = request.scope
+    scope, limit = request.scope, request.limit
     model = await services.answers.model(request.model_name, over_documents=False)
     seen().model = model.name
+    if request.dry_run:
+        shown = prompts(services.queries, request.question, scope, limit, request.sql)
+        return JSONResponse({"prompts": await while_connected(http, shown)})
     question = Question(
         model,
         [Message("user", request.question)],
         options=request.options(),
         as_it_stands=True,
     )
-    work = analysed(services.answers, services.queries, question, scope, request.limit)
+    over = (services.answers, services.queries, question, scope, limit)
+    work = answered(*over, request.sql) if request.sql else analysed(*over)
     done = await while_connected(http, work)
     for one in done.took:
         seen().add_tokens(one.prompt_tokens, one.completion_tokens)
