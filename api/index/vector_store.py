@@ -15,7 +15,7 @@ class VectorStore(Protocol):
     """
 
     def put(self, where: VectorSet, ids: Sequence[int], vectors: Vectors) -> None:
-        """Keep vectors in place of earlier ones of the same ids."""
+        """Keep vectors; an id that is there keeps what it has: what an id stands for never changes."""
         ...
 
     def query(self, where: VectorSet, vectors: Vectors, limit: int) -> list[list[Scored]]:

@@ -67,10 +67,14 @@ def test_a_limit_beyond_what_is_there_gives_what_is_there(vectors: VectorStore) 
     assert {hit.chunk_id for hit in hits} == {1, 3}
 
 
-def test_putting_an_id_again_replaces_its_vector(vectors: VectorStore) -> None:
+def test_an_id_that_is_there_keeps_its_vector(vectors: VectorStore) -> None:
     vectors.put(LIBRARY, [1], THREE[:1])
-    vectors.put(LIBRARY, [1], THREE[2:])
-    (hits,) = vectors.query(LIBRARY, THREE[2:], 5)
+    vectors.put(LIBRARY, [1, 2], THREE[1:])
+    (hits,) = vectors.query(LIBRARY, THREE[:1], 5)
+    assert [(hit.chunk_id, round(hit.score, 4)) for hit in hits] == [(1, 1.0), (2, 0.0)]
+    vectors.delete(LIBRARY, [1])
+    vectors.put(LIBRARY, [1], THREE[1:2])
+    (hits,) = vectors.query(LIBRARY, THREE[1:2], 1)
     assert [(hit.chunk_id, round(hit.score, 4)) for hit in hits] == [(1, 1.0)]
 
 

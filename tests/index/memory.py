@@ -16,11 +16,11 @@ class MemoryVectors:
         self.kept: dict[VectorSet, dict[int, Vectors]] = {}
 
     def put(self, where: VectorSet, ids: Sequence[int], vectors: Vectors) -> None:
-        """Keep vectors in place of earlier ones of the same ids."""
+        """Keep vectors; an id that is there keeps what it has."""
         kept = self.kept.setdefault(where, {})
         for one, vector in zip(ids, vectors, strict=True):
             self._require_dimension(kept, vector)
-            kept[one] = vector
+            kept.setdefault(one, vector)
 
     def query(self, where: VectorSet, vectors: Vectors, limit: int) -> list[list[Scored]]:
         """For each vector the nearest by cosine, best first."""
