@@ -8,7 +8,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,16 +22,18 @@ from api.settings.values import Database as Setting
 from api.tables.refusals import (
     DatabaseAway,
     DatabaseNotFound,
+    busy,
     missing,
     not_reached,
     refused_by,
 )
-from api.tables.select_child import CONNECT_SECONDS, opened_sqlite
+from api.tables.select_child import CONNECT_SECONDS, opened_sqlite, timeouts
 
 T = TypeVar("T")
+TIMED_OUT = "57014"
+"""PostgreSQL's word for a statement that it ended."""
 LOGGER = logging.getLogger(__name__)
 Kind = Literal["sqlite", "postgresql"]
-PAGE_ROWS = 1000
 THREADS = 16
 """That work over databases has, of all keys, or processes: it can take long, and what else the service does waits for
 none of it.
@@ -82,6 +84,17 @@ class Database:
         _, words = made.get_dialect()().create_connect_args(made)
         return dict(words)
 
+    def bounded(self, columns: Sequence[sa.ColumnElement[Any]], most_bytes: int) -> list[Any]:
+        """What to select of rows that may be large: the columns, all NULL in a row that has more bytes, for it would be
+        held here; and last whether it has no more.
+        """
+        if self.kind == "sqlite":
+            sizes = [sa.func.length(sa.cast(one, sa.LargeBinary)) for one in columns]
+        else:
+            sizes = [sa.func.octet_length(sa.cast(one, sa.Text)) for one in columns]
+        size: Any = sum((sa.func.coalesce(one, 0) for one in sizes), sa.literal(0))
+        return [*(sa.case((size <= most_bytes, one)) for one in columns), size <= most_bytes]
+
     def check(self) -> None:
         """`DatabaseAway` where it does not answer."""
         with self.reading() as connection:
@@ -102,11 +115,11 @@ class Database:
             with connection:
                 if self.kind == "postgresql":
                     connection.execution_options(postgresql_readonly=not writes)
-                    milliseconds = int(self.statement_seconds * 1000)
-                    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
+                    for one in timeouts(self.statement_seconds):
+                        connection.exec_driver_sql(one)
                 yield connection
         except sa.exc.DBAPIError as error:
-            raise self._refused(error) from None
+            raise self._refused(error, writes) from None
 
     def _engine(self, writes: bool) -> Engine:
         with self._opening:
@@ -136,10 +149,13 @@ class Database:
             return DatabaseAway(missing("PostgreSQL needs"))
         return not_reached(self.name)
 
-    def _refused(self, error: sa.exc.DBAPIError) -> Exception:
+    def _refused(self, error: sa.exc.DBAPIError, writes: bool) -> Exception:
+        """What takes too long to write waits for others, it may be: it is no fault of the row."""
         if error.connection_invalidated:
             return self._away(error)
         sqlstate = getattr(error.orig, "sqlstate", None)
+        if writes and sqlstate == TIMED_OUT:
+            return busy(self.name)
         return refused_by(self.name, self.statement_seconds, str(error.orig), sqlstate)
 
 

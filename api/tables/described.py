@@ -16,6 +16,8 @@ MAX_TABLES = 20
 MAX_COLUMNS = 200
 FIRST_ROWS = 3
 MAX_CELL_CHARACTERS = 80
+MAX_ROW_BYTES = 2**20
+"""Of a database, for a row that is told: a larger one is left out."""
 DIALECTS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
@@ -37,17 +39,20 @@ def of_database(database: Database) -> str:
     with database.reading() as connection:
         seen = sa.inspect(connection)
         names = [*seen.get_table_names(), *seen.get_view_names()][:MAX_TABLES]
-        return "\n\n".join(_of_database(connection, seen, name) for name in names)
+        return "\n\n".join(_of_database(database, connection, seen, name) for name in names)
 
 
-def _of_database(connection: sa.Connection, seen: sa.Inspector, name: str) -> str:
+def _of_database(
+    database: Database, connection: sa.Connection, seen: sa.Inspector, name: str
+) -> str:
     columns = [(one["name"], str(one["type"])) for one in seen.get_columns(name)]
-    select: Any = sa.select(*(sa.column(one) for one, _ in columns[:MAX_COLUMNS]))
-    rows = connection.execute(select.select_from(sa.table(name)).limit(FIRST_ROWS)).mappings()
+    names = [one for one, _ in columns[:MAX_COLUMNS]]
+    shown: Any = database.bounded([sa.column(one) for one in names], MAX_ROW_BYTES)
+    rows = connection.execute(sa.select(*shown).select_from(sa.table(name)).limit(FIRST_ROWS))
     return _described(
         name,
         columns,
-        [{one: plain(value) for one, value in row.items()} for row in rows],
+        [dict(zip(names, map(plain, cells), strict=True)) for *cells, fits in rows if fits],
         "its first rows:",
     )
 

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from api.tables.asked import Prompt, prompt_of, request_for, type_of, value_of
 from api.tables.databases import Database
 from api.tables.kept import OUTPUT, Kept
 from api.tables.prediction import Prediction, Status
+from api.tables.refusals import DatabaseAway
 from api.tables.rows import Cells, count_rows, join_outcomes, read_rows
 from api.tables.shelf import ROWS, Column, Table, Tables
-from api.tables.target import Target
+from api.tables.target import MAX_ROW_BYTES, Target
 from api.tables.types import Type, fits
 
 ENDPOINT = "/v1/chat/completions"
@@ -34,7 +35,14 @@ STOPPED = frozenset({401, 403, 404})
 FAILS = (NotFound, Unusable, BackEndFailed)
 """Of its table, which is gone, is another one, or cannot be read; whatever else breaks it off is tried again."""
 SECONDS_A_WRITE = 1.0
-EMPTY = Answer(422, "", b'{"error": {"message": "The input is empty."}}')
+SECONDS_AFTER_AWAY = 10.0
+"""Until a database is written again that was away or busy."""
+EMPTY, LARGE = b"", b"large"
+"""What stands in place of a request where a row is not asked."""
+UNASKED: Mapping[bytes, str] = {
+    EMPTY: "The input is empty.",
+    LARGE: f"The cells of the input have more than {MAX_ROW_BYTES // 2**20} MB.",
+}
 
 
 class Predicting:
@@ -58,7 +66,7 @@ class Predicting:
         self._asking = Asking(rows_at_once, STOPPED)
         self._target: Target | None = None
         self._type: Type = "text"
-        self._wrote_at = 0.0
+        self._writes_at = 0.0
         self.kept: Kept | None = None
         self.begun: tuple[float, int] = (time.monotonic(), 0)
         """When it went on, and how many rows were done then."""
@@ -67,8 +75,13 @@ class Predicting:
         """Ask no more rows: the prediction is cancelled."""
         self._asking.interrupt()
 
+    @property
+    def done(self) -> int:
+        """Rows that were answered or refused, in all."""
+        return self.kept.completed + self.kept.failed if self.kept else 0
+
     async def to_end(self) -> str:
-        """From wherever it stands; what it ended as."""
+        """From wherever it stands; what it ended as. `DatabaseAway` where it is to be tried again."""
         prediction = await self._cards.change(self._id, {"queued"}, lambda one: one.at("running"))
         if prediction.status == "cancelling":
             return (await self._ended("cancelled")).status
@@ -84,11 +97,19 @@ class Predicting:
             fact: BaseException = error
             while isinstance(fact, ExceptionGroup):  # of the rows that are asked at once
                 fact = fact.exceptions[0]
+            if isinstance(fact, DatabaseAway):
+                self.kept.log(f"waits: {fact.detail}")
+                raise fact from None
             if not isinstance(fact, FAILS):
                 raise
-            self.kept.log(f"failed: {fact.detail}")
-            ended = await self._ended("failed", reason=fact.detail)
+            return await self.failed(fact.detail)
         return ended.status
+
+    async def failed(self, reason: str) -> str:
+        """End it so; it can be resumed."""
+        if self.kept:
+            self.kept.log(f"failed: {reason}")
+        return (await self._ended("failed", reason=reason)).status
 
     async def _whole(self, prediction: Prediction, folder: Path) -> Prediction:
         assert self.kept  # noqa: S101  opened by `to_end`
@@ -139,11 +160,14 @@ class Predicting:
                 return
             if key not in done:
                 left -= 1
-                text = prompt.of(cells)
-                yield Row(key, request_for(text, prediction.wanted) if text.strip() else b"")
+                text = "" if cells is None else prompt.of(cells)
+                asked = request_for(text, prediction.wanted) if text.strip() else EMPTY
+                yield Row(key, LARGE if cells is None else asked)
 
     async def _asked(self, prediction: Prediction, body: bytes) -> Answer:
-        return await self._ask(prediction.key, ENDPOINT, body) if body else EMPTY
+        if why := UNASKED.get(body):
+            return Answer(422, "", json.dumps({"error": {"message": why}}).encode())
+        return await self._ask(prediction.key, ENDPOINT, body)
 
     def _keeping(self, prediction: Prediction) -> Any:
         return functools.partial(self._keep, prediction.wanted["response_schema"])
@@ -166,9 +190,16 @@ class Predicting:
             self.kept.refuse(row.custom_id, why or "")
         else:
             self.kept.add(row.custom_id, value)
-        if self._target and time.monotonic() - self._wrote_at > SECONDS_A_WRITE:
-            self.kept.apply(self._target.write)
-            self._wrote_at = time.monotonic()
+        if self._target and time.monotonic() >= self._writes_at:
+            pause = SECONDS_A_WRITE
+            try:
+                self.kept.apply(self._target.write)
+            except (
+                DatabaseAway
+            ) as error:  # what is kept is written later, at last when all are asked
+                self.kept.log(f"waits: {error.detail}")
+                pause = SECONDS_AFTER_AWAY
+            self._writes_at = time.monotonic() + pause
 
     async def _placed(self, prediction: Prediction, folder: Path) -> Prediction:
         """With the table that the rows come to: once, whenever the process dies."""
@@ -231,8 +262,8 @@ def empty(prediction: Prediction) -> str | None:
 
 def rows_of(
     prediction: Prediction, folder: Path, target: Target | None
-) -> tuple[Prompt, Iterator[tuple[str, Cells]]]:
-    """How its rows are asked, and those whose column is empty; blocking."""
+) -> tuple[Prompt, Iterator[tuple[str, Cells | None]]]:
+    """How its rows are asked, and those whose column is empty; of one that is too large no cells. Blocking."""
     if target:
         prompt = prompt_of(prediction.input, target.columns)
         return prompt, target.rows(prompt.columns)

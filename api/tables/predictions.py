@@ -22,7 +22,7 @@ from api.tables.databases import Database, Databases
 from api.tables.kept import ERRORS, LOG, OUTPUT, log
 from api.tables.predicting import Predicting, rows_of
 from api.tables.prediction import RESUMABLE, Prediction, Source, from_card
-from api.tables.refusals import unfit
+from api.tables.refusals import DatabaseAway, unfit
 from api.tables.selected import copy_select
 from api.tables.shelf import ROWS, Tables, require_name
 from api.tables.target import Target
@@ -33,6 +33,8 @@ SHOWN_PROMPTS = 3
 MOST_A_KEY = 100
 """Predictions of a key that are on their way."""
 LOG_BYTES = 2**20
+MOST_TRIES = 30
+"""Of one whose database is away or busy, some 10 seconds apart, while no row more is done; then it fails."""
 TablesOf = Callable[[str], Tables]
 
 
@@ -69,6 +71,8 @@ class PredictionRunner:
         self.line = Line("prediction")
         self.running: dict[str, Predicting] = {}
         self._rows_at_once = rows_at_once
+        self._away: dict[str, tuple[int, int]] = {}
+        """Whose database did not do what it should: with so many rows done, so many times."""
 
     def start(self, tables_of: TablesOf, ask: Ask) -> None:
         """Bring them on, in tasks of the running loop; `tables_of` gives the tables of a workspace."""
@@ -86,11 +90,18 @@ class PredictionRunner:
         except NotFound as error:
             change = functools.partial(_failed, error.detail)
             return (await self.cards.change(id, {"queued", "running"}, change)).status
-        self.running[id] = Predicting(
+        before, tries = self._away.pop(id, (0, 0))
+        self.running[id] = running = Predicting(
             id, self.cards, tables_of(owner), database, ask, self._rows_at_once
         )
         try:
-            return await self.running[id].to_end()
+            return await running.to_end()
+        except DatabaseAway as error:
+            tries = tries + 1 if running.done == before else 1
+            if tries > MOST_TRIES:
+                return await running.failed(error.detail)
+            self._away[id] = (running.done, tries)
+            raise
         finally:
             del self.running[id]
 
@@ -214,7 +225,7 @@ class Predictions:
     def _first(self, folder: Path, wanted: Wanted, id: str) -> list[str]:
         prediction, target = self._begun(folder, wanted, id, "")
         prompt, rows = rows_of(prediction, folder, target)
-        return [prompt.of(cells) for _, cells in itertools.islice(rows, SHOWN_PROMPTS)]
+        return [prompt.of(cells) for _, cells in itertools.islice(rows, SHOWN_PROMPTS) if cells]
 
     def _placed(self, folder: Path, wanted: Wanted, id: str, key: str) -> Prediction:
         prediction, _ = self._begun(folder, wanted, id, key)

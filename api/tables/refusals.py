@@ -1,5 +1,7 @@
 """Why a table, a database or a query of it is refused."""
 
+from typing import Any
+
 from api.errors import ApiError, InvalidOption, NotFound, Unavailable, Unusable
 
 BUSY = frozenset({"40001", "40P01", "55P03"})
@@ -46,13 +48,18 @@ def not_reached(database: str) -> DatabaseAway:
     return DatabaseAway(f"Database {database!r} cannot be reached. An operator can see why.")
 
 
+def busy(database: str) -> DatabaseAway:
+    """Others have what a statement waits for."""
+    return DatabaseAway(f"Database {database!r} is busy with what others write. Ask again.")
+
+
 def refused_by(database: str, seconds: float, said: str, sqlstate: str | None = None) -> ApiError:
     """Why a statement does not run that may take `seconds`, in the words of the database, which know nothing of its
     address.
     """
     said = said.strip().partition("\n")[0]
     if "is locked" in said or sqlstate in BUSY:
-        return DatabaseAway(f"Database {database!r} is busy with what others write. Ask again.")
+        return busy(database)
     if "interrupted" in said or "canceling statement" in said:
         return too_slow(database, seconds)
     if "not authorized" in said or "one statement" in said:
@@ -60,7 +67,7 @@ def refused_by(database: str, seconds: float, said: str, sqlstate: str | None = 
     return QueryUnusable(f"Database {database!r} refuses the query: {said}.")
 
 
-def too_slow(database: str, seconds: float, **extra: str) -> QueryUnusable:
+def too_slow(database: str, seconds: float, **extra: Any) -> QueryUnusable:
     """A query that was ended."""
     return QueryUnusable(
         f"The query took longer than the {seconds:g} s that database {database!r} allows.", **extra

@@ -27,6 +27,8 @@ from api.tables.types import as_text
 from finetune.data.mapping import FOLD
 
 CONNECT_SECONDS = 10
+LOCK_SECONDS = 5.0
+"""What a statement may wait for what others have locked."""
 MEMORY_BYTES = 512 * 2**20
 """Of addresses that this process may have: of what SQLite sorts, for it spills nothing to the disk, and of one row."""
 MAX_ROW_BYTES = 10 * 2**20
@@ -110,7 +112,7 @@ def _refused(error: ApiError) -> dict[str, Any]:
 def opened_sqlite(path: Path, mode: str) -> sqlite3.Connection:
     """A connection to a file that is there; `sqlite3.Error`."""
     uri = f"file:{quote(str(path))}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=5, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS, check_same_thread=False)
 
 
 @contextlib.contextmanager
@@ -131,6 +133,13 @@ def _of_sqlite(request: Mapping[str, Any], clock: Clock) -> Iterator[Found]:
             yield Found([one[0] for one in found.description], found)
         except sqlite3.Error as error:
             raise refused_by(request["name"], request["seconds"], str(error)) from None
+
+
+def timeouts(seconds: float) -> list[Any]:
+    """What tells a transaction of PostgreSQL how long a statement may take, and how long it may wait for a lock."""
+    waits = min(LOCK_SECONDS, seconds / 2)
+    times = (("statement_timeout", seconds), ("lock_timeout", waits))
+    return [f"SET LOCAL {name} = {max(1, int(one * 1000))}" for name, one in times]
 
 
 @contextlib.contextmanager
@@ -154,8 +163,8 @@ def _of_postgresql(request: Mapping[str, Any], clock: Clock) -> Iterator[Found]:
         sql: Any = request["sql"]
         most: Any = "ALL" if "target" in request else int(request["limit"]) + 1
         try:
-            milliseconds = int(request["seconds"] * 1000)
-            connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
+            for one in timeouts(request["seconds"]):
+                connection.execute(one)
             declared = connection.cursor("found")
             declared.execute(sql)
             columns = [one.name for one in declared.description or ()]

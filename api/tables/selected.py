@@ -119,7 +119,8 @@ def _said(database: Database, line: bytes, code: int, where: str) -> dict[str, A
         kind = FACTS[said.pop("refused")]
         if kind is DatabaseAway:
             LOGGER.warning("%s", said["detail"])
-        raise kind(**({"where": where} if kind is QueryUnusable else {}) | said)
+        extra: dict[str, Any] = {"where": where} if kind is QueryUnusable else {}
+        raise kind(said.pop("detail"), **{**extra, **said})
     return said
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.errors import NotFound
-from api.tables.databases import PAGE_ROWS, Database
+from api.tables.databases import Database
 from api.tables.refusals import QueryUnusable, unfit
 from api.tables.rows import Cells
 from api.tables.types import as_text
@@ -24,6 +24,9 @@ READ: Mapping[type, Callable[[str], Any]] = {
     date: date.fromisoformat,
 }
 """What a primary key can be, and how one is read again that was written down as a text."""
+PAGE_ROWS = 20
+MAX_ROW_BYTES = 4 * 2**20
+"""Of the cells that a row is asked by: what is held here is a page of such rows."""
 CHANGED = "The row has a value by now, or is gone: it was left as it is."
 
 
@@ -66,9 +69,11 @@ class Target:
         with self._database.reading() as connection:
             return int(connection.execute(wanted).scalar_one())
 
-    def rows(self, columns: Sequence[str]) -> Iterator[tuple[str, Cells]]:
-        """Those, a page at a time in the order of their keys: a key as a text, and the cells."""
-        shown = [self._table.columns[one] for one in columns]
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple[str, Cells | None]]:
+        """Those, a page at a time in the order of their keys: a key as a text, and the cells; None where they have more
+        than `MAX_ROW_BYTES`.
+        """
+        shown = self._database.bounded([self._table.columns[one] for one in columns], MAX_ROW_BYTES)
         wanted = sa.select(*self._key, *shown).where(*self._empty).order_by(*self._key)
         last: tuple[Any, ...] | None = None
         while True:
@@ -76,11 +81,9 @@ class Target:
             with self._database.reading() as connection:
                 found = [tuple(row) for row in connection.execute(page.limit(PAGE_ROWS))]
             for row in found:
-                key, cells = row[: len(self._key)], row[len(self._key) :]
-                yield (
-                    json.dumps([str(one) for one in key]),
-                    dict(zip(columns, map(as_text, cells), strict=True)),
-                )
+                key, (*cells, fits) = row[: len(self._key)], row[len(self._key) :]
+                texts = dict(zip(columns, map(as_text, cells), strict=True))
+                yield json.dumps([str(one) for one in key]), texts if fits else None
             if len(found) < PAGE_ROWS:
                 return
             last = found[-1][: len(self._key)]
@@ -113,7 +116,8 @@ class Target:
         change = sa.update(self._table).where(*place, self._into.is_(None))
         if connection.execute(change.values({self._into.name: value})).rowcount:
             return None
-        has = connection.execute(sa.select(self._into).where(*place)).scalar_one_or_none()
+        shown = self._database.bounded([self._into], MAX_ROW_BYTES)
+        has = connection.execute(sa.select(*shown).where(*place)).scalar_one_or_none()
         return None if has is not None and has == value else CHANGED
 
 

@@ -94,7 +94,7 @@ def main(folder: Path, url: str, rows: int, points: list[str]) -> int:
     """Be killed at each point, and end well."""
     if rows < 1000:
         kept.ROWS_A_WRITE, predicting.SECONDS_A_WRITE = 3, 0.0
-        target.PAGE_ROWS = 7  # type: ignore[attr-defined]  # whose it is here
+        target.PAGE_ROWS = 7
     for point in [*points, ""]:
         child = os.fork()
         if child == 0:

@@ -1,6 +1,7 @@
 """A database of a test, made and looked at beside the service."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +39,16 @@ class Shop:
             insert = sa.text("INSERT INTO items (id, name, price) VALUES (:id, :name, :price)")
             connection.execute(insert, rows)
         return self
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """While somebody else has its items, so that nobody can write them."""
+        lock = (
+            "BEGIN IMMEDIATE" if self.url.startswith("sqlite") else "LOCK items IN EXCLUSIVE MODE"
+        )
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql(lock)
+            yield
 
     def setting(self, **more: Any) -> Mapping[str, Any]:
         """As `LLM_FASTAPI_DATABASES` has it."""

@@ -2,13 +2,11 @@
 
 import json
 import logging
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from api.settings.values import Database as Setting
 from api.tables.databases import Database, Databases
@@ -103,19 +101,6 @@ def test_of_a_database_that_is_away_nothing_is_told_but_its_name(
     assert "'shop' cannot be reached" in told
     assert "secret" not in told
     assert "secret-word" not in repr(vars(database))
-
-
-def test_a_database_that_others_write_is_asked_again(tmp_path: Path) -> None:
-    shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(1)
-    database = shop.opened(write=True)
-    with sqlite3.connect(tmp_path / "a") as other, database.writing() as connection:
-        other.execute("BEGIN IMMEDIATE")
-        connection.exec_driver_sql("PRAGMA busy_timeout = 1")
-        with pytest.raises(sa.exc.OperationalError) as locked:
-            connection.exec_driver_sql("UPDATE items SET mood = 'x'")
-        assert isinstance(database._refused(locked.value), DatabaseAway)
-    other.close()
-    shop.close()
 
 
 def test_a_database_is_there_for_the_workspaces_that_the_setting_names(tmp_path: Path) -> None:

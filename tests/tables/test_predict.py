@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from api.tables.described import of_database
 from api.tables.kept import Kept
 from api.tables.target import Target
 from tests.service import Service, open_service
@@ -252,6 +253,47 @@ def test_a_table_that_goes_away_ends_it_at_once(
     shop.run("ALTER TABLE items RENAME TO others")
     done = ended(served, made, seconds=8)
     assert (done["status"], "refuses the query" in done["reason"]) == ("failed", True)
+
+
+@pytest.mark.parametrize("tries", [1000, 2])
+def test_a_row_that_somebody_else_has_locked_is_written_later_and_not_lost(
+    served: Service, shop: Shop, monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    """It is tried again, so many times; then the prediction fails, and goes on when it is resumed."""
+    monkeypatch.setattr("api.tables.select_child.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("api.tables.predictions.MOST_TRIES", tries)
+    served.app.state.services.predictions._runner.line._retry_seconds = 0.05
+    shop.stocked(3)
+    with shop.locked():
+        made = begun(served, database="shop", table="items")
+        if tries == 2:
+            failed = ended(served, made)
+            assert (failed["status"], "is busy with" in failed["reason"]) == ("failed", True)
+            assert (failed["completed"], failed["failed"]) == (3, 0)
+        deadline = time.monotonic() + 20
+        while log(served, made).count("waits: Database 'shop' is busy") < 2:
+            assert time.monotonic() < deadline
+        assert shop.rows("SELECT count(*) FROM items WHERE mood IS NULL") == [(3,)]
+    if tries == 2:
+        assert served.client.post(f"/predict/{made['prediction_id']}/resume").status_code == 202
+    done = ended(served, made)
+    assert (done["status"], done["completed"], done["failed"]) == ("succeeded", 3, 0)
+    assert shop.rows("SELECT mood FROM items ORDER BY id") == [(f"item {n}",) for n in (1, 2, 3)]
+    assert len(served.runtime.history) == 3, "asked once"
+
+
+def test_a_row_that_is_too_large_is_not_asked_and_its_like_not_told(
+    served: Service, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.tables.target.MAX_ROW_BYTES", 1000)
+    monkeypatch.setattr("api.tables.described.MAX_ROW_BYTES", 1000)
+    shop.stocked(3).run(f"UPDATE items SET name = '{'x' * 999}\u00e9' WHERE id = 2")
+    made = ended(served, begun(served, database="shop", table="items"))
+    assert (made["status"], made["completed"], made["failed"]) == ("succeeded", 2, 1)
+    assert 'row ["2"]: The cells of the input have more than' in log(served, made)
+    assert shop.rows("SELECT mood FROM items ORDER BY id") == [("item 1",), (None,), ("item 3",)]
+    told = of_database(shop.opened())
+    assert ("item 1" in told, "xxx" in told) == (True, False)
 
 
 def test_a_select_makes_no_full_disk(
