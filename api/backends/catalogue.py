@@ -16,7 +16,8 @@ from api.backends.launch import Launch, Places, check
 from api.backends.launched import ADDRESS, LaunchedRuntime
 from api.backends.secrets import Keys
 from api.backends.server import Server
-from api.backends.wanted import Change, changed, dialect_of, moved, named
+from api.backends.standing import SHOWN, require_still_taken
+from api.backends.wanted import Change, changed, dialect_of, moved, named, require_served
 from api.errors import (
     ApiError,
     Conflict,
@@ -41,8 +42,6 @@ from api.settings.environment import secret
 
 MOST = 64
 """Back ends that there may be."""
-SHOWN = 5
-"""Personas or collections that a refusal names."""
 
 
 class BackEndNotFound(NotFound):
@@ -174,6 +173,10 @@ class BackEnds:
                 wanted = replace(wanted, models={old.name: Named(wanted.launch.model)})
         declared = {one.name: one for one in self._on(old.name) if not one.base}
         models, gone = await self._named(back_end, declared, wanted, runtime)
+        if old.name in self._back_ends and dialect_of(back_end) != dialect_of(old):
+            stay = [one for one in self._on(old.name) if one.name not in gone]
+            defaults = await run_sync(self._kept.default_options)
+            require_still_taken(dialect_of(back_end), stay, defaults)
         key = wanted.key or ""
         if has_key and not key and not back_end.key_env:
             key = self._keys.of(old.name)
@@ -233,7 +236,7 @@ class BackEnds:
             models = [moved(one, former, back_end) for one in self._on(back_end.name)]
         if wanted.models is not None:
             models = [named(back_end, *one) for one in wanted.models.items()]
-            _require_served(back_end, models)
+            require_served(back_end, models)
             kept = {model_key(one.name) for one in models}
             gone = [name for name in declared if model_key(name) not in kept]
             embed = {model_key(one.name) for one in models if "embed" in one.capabilities}
@@ -332,15 +335,6 @@ async def _learned(
         fault = error.detail
     known = [replace(one, context_length=one.context_length or UNKNOWN_CONTEXT) for one in models]
     return fault, known
-
-
-def _require_served(back_end: BackEnd, models: Collection[RemoteModel]) -> None:
-    """A server of ours has one model."""
-    for one in models:
-        if back_end.launch is not None and one.remote != back_end.launch.model:
-            raise InvalidOption(
-                f"models: this server has one model, {back_end.launch.model!r}.", where="models"
-            )
 
 
 def _line(back_end: BackEnd) -> Line:

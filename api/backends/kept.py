@@ -1,25 +1,27 @@
 """Back ends and their models between values and rows."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from api.backends import BackEnd
 from api.backends.launch import Launch
-from api.runtime import personas
+from api.runtime import Options, personas
 from api.runtime.openai_style.client import Bounds
 from api.runtime.openai_style.directory import RemoteModel
 from api.store.backends import BackEndRow, BackEnds, RemoteModelRow
 from api.store.collections import Collections
+from api.store.model_defaults import ModelDefaults
 
 
 class Kept:
     """`directory.Keeper` over the store; its methods block."""
 
-    def __init__(self, rows: BackEnds, collections: Collections) -> None:
+    def __init__(self, rows: BackEnds, collections: Collections, defaults: ModelDefaults) -> None:
         self._rows = rows
         self._collections = collections
+        self._defaults = defaults
 
     def back_ends(self) -> list[BackEnd]:
         """Every back end."""
@@ -32,6 +34,13 @@ class Kept:
     def embedded_by(self, models: Collection[str]) -> list[str]:
         """Names of the collections, of any workspace, that models of these names embed."""
         return self._collections.embedded_by(models)
+
+    def default_options(self) -> Mapping[str, Options]:
+        """What models answer with where a request does not say, by `names.model_key`."""
+        kept = self._defaults.all()
+        return {
+            key: personas.options_parsed(about.get("options", {})) for key, about in kept.items()
+        }
 
     def put_back_end(
         self, back_end: BackEnd, models: Collection[RemoteModel], without: Collection[str]

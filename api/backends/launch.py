@@ -60,6 +60,8 @@ _ENGINE: Mapping[str, tuple[type, ...]] = {
     "tool_call_parser": (str,),
 }
 """Of vLLM's arguments: none that names a path, a plugin, an address, or code to trust."""
+_COMPACT = {"backend": "guidance", "disable_any_whitespace": True}
+"""How vLLM holds an answer to a schema: else a model may write spaces between its values until `max_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,10 @@ def command(
     check(launch, places)
     env = child_process.environment()
     if launch.kind == "vllm":
-        return _vllm_command(launch, places, port), env | {"VLLM_API_KEY": key}
+        return _vllm_command(launch, places, port), env | {
+            "VLLM_API_KEY": key,
+            "VLLM_NO_USAGE_STATS": "1",  # else it tells its makers which model it runs, and on what
+        }
     config: dict[str, Any]
     if launch.kind == "custom":
         config = {"class": launch.model, "folder": str(places.classes)}
@@ -205,6 +210,7 @@ def _vllm_command(launch: Launch, places: Places, port: int) -> list[str]:
     said += ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", base]
     if launch.arguments.get("quantization") != "bitsandbytes":  # which loads in a way of its own
         said += ["--load-format", "safetensors"]
+    said += ["--structured-outputs-config", json.dumps(_COMPACT)]
     for name, value in sorted(launch.arguments.items()):
         flag = name.replace("_", "-")
         if isinstance(value, bool):

@@ -25,6 +25,7 @@ class LaunchedRuntime(OpenAIStyleRuntime):
     ) -> None:
         super().__init__(client, dialect, directory)
         self._server = server
+        server.asked_by(client)
 
     @property
     def fault(self) -> str:
@@ -42,7 +43,7 @@ class LaunchedRuntime(OpenAIStyleRuntime):
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_SECONDS):
-                    while self._client.open:
+                    while self._server.open:
                         await asyncio.sleep(_LOOK_SECONDS)
         finally:
             await self._server.stop()

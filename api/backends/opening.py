@@ -33,7 +33,7 @@ def open_back_ends(settings: Settings, store: Store) -> BackEnds:
                 f"LLM_FASTAPI_CA_FILE: {settings.ca_file} is no file of certificates in PEM that can be read "
                 f"({error.strerror or error})."
             ) from error
-    kept = Kept(store.back_ends, store.collections)
+    kept = Kept(store.back_ends, store.collections, store.model_defaults)
     return BackEnds(kept, Keys(settings.data_dir / "keys"), places, settings.ca_file)
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from weakref import WeakSet
 
 from api import child_process
 from api.backends.launch import Launch, Places, check, command
@@ -40,6 +41,8 @@ _POLL_SECONDS = 0.2
 _ANSWER_SECONDS = 2.0
 _LOG_BYTES = 8192
 _LOG_LINES = 20
+_NOISE = (" - leaked ", " - ... skipped ", "nanobind: ", "See https://nanobind.")
+"""How Triton's bindings end the log of a vLLM that has ended, whatever ended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,16 @@ class Server:
         self._keeping: asyncio.Task[None] | None = None
         self._telling: asyncio.Future[None] | None = None
         self._stopping = asyncio.Lock()
+        self._clients: WeakSet[OpenAIClient] = WeakSet()
+
+    @property
+    def open(self) -> int:
+        """Calls that are under way, over whichever client."""
+        return sum(client.open for client in self._clients)
+
+    def asked_by(self, client: OpenAIClient) -> None:
+        """One more client of it; each change of a back end makes another one, and the calls of the former go on."""
+        self._clients.add(client)
 
     @property
     def device(self) -> Device:
@@ -254,4 +267,5 @@ def _last_lines(log: Path) -> list[str]:
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return []
-    return [line.rstrip() for line in lines if line.strip()][-_LOG_LINES:]
+    said = [line.rstrip() for line in lines if line.strip() and not line.startswith(_NOISE)]
+    return said[-_LOG_LINES:]

@@ -1,6 +1,6 @@
 """What a back end and its models are to be: a change, checked over what is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -108,13 +108,23 @@ def named(back_end: BackEnd, name: str, named: Named) -> RemoteModel:
     )
 
 
+def require_served(back_end: BackEnd, models: Iterable[RemoteModel]) -> None:
+    """`errors.InvalidOption` for another model than the one that a server of ours has."""
+    for one in models:
+        if back_end.launch is not None and one.remote != back_end.launch.model:
+            raise InvalidOption(
+                f"models: this server has one model, {back_end.launch.model!r}.", where="models"
+            )
+
+
 def moved(model: RemoteModel, former: BackEnd, now: BackEnd) -> RemoteModel:
     """A model of a back end whose own server is another one now. It can what models of such a server can, unless it was
     said otherwise, and its context is asked for anew; a class may tell none, and what was said of it stands.
     """
     assert now.launch  # noqa: S101
     stands = now.launch.kind == "custom" and model.remote == now.launch.model
-    is_usual = model.persona.template is None and model.capabilities == _usual(former)
+    usual = _usual(former)
+    is_usual = model.persona.template is None and model.capabilities in (usual, usual - {"tools"})
     return replace(
         model,
         remote=now.launch.model,

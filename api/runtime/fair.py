@@ -115,17 +115,17 @@ class Turns:
     @asynccontextmanager
     async def of(self, model: str, asking: Asking) -> AsyncIterator[None]:
         """A place at a model, waited for; `errors.TooManyRequests` when too many wait already."""
-        line = self._line_of(model) or Line(model, self._places, self._most_waiting)
+        line = self._line(model)
         queue = self._queues.setdefault(line.name, _Queue())
         try:
             began = self._clock()
-            await self._take(queue, line, asking)
+            await self._take(queue, model, asking)
             self._waited(model, self._clock() - began)
             try:
                 yield
             finally:
                 queue.running -= 1
-                _serve(queue, line.places)
+                _serve(queue, self._line(model).places)
         finally:
             if not queue.running and not queue.length:
                 self._queues.pop(line.name, None)
@@ -134,7 +134,13 @@ class Turns:
         """How many answers run and how many wait, by model, or by the name of a line."""
         return {name: (queue.running, queue.length) for name, queue in self._queues.items()}
 
-    async def _take(self, queue: _Queue, line: Line, asking: Asking) -> None:
+    def _line(self, model: str) -> Line:
+        """Where it stands now: its places may have become more or fewer meanwhile."""
+        return self._line_of(model) or Line(model, self._places, self._most_waiting)
+
+    async def _take(self, queue: _Queue, model: str, asking: Asking) -> None:
+        line = self._line(model)
+        _serve(queue, line.places)
         before = queue.length if asking.in_background else len(queue.ahead)
         if not before and queue.running < _places(line.places, asking.in_background):
             queue.running += 1
@@ -151,7 +157,7 @@ class Turns:
                 _leave(waiting, asking.key, turn)
             elif turn.exception() is None:  # it was given the place in the same moment
                 queue.running -= 1
-                _serve(queue, line.places)
+                _serve(queue, self._line(model).places)
             raise
 
 

@@ -39,6 +39,7 @@ PASSED_ON_PREFIXES = (
     ),
     *("TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "TRITON_", "BNB_", "GGML_"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_"),
+    *("VLLM_CPU_", "VLLM_LOGGING_", "VLLM_USE_", "VLLM_WORKER_"),
 )
 """Where programs, libraries, caches and devices are, the language, and how many threads. No prefix under which keys
 are kept: `NVIDIA_API_KEY`, `HF_TOKEN`, `LLAMA_API_KEY` are some.

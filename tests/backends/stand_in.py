@@ -53,9 +53,11 @@ class StandIn:
         return JSONResponse({"data": rows[::-1]})
 
     async def tokenize(self, request: Request) -> Response:
-        """As vLLM does: a token a character, and one that begins a prompt."""
+        """As vLLM does: a token a character, and one that begins a prompt; the template of `deaf` shows no tools."""
         body = await request.json()
         said = "".join(turn["content"] for turn in body.get("messages", ()))
+        if body["model"] != "deaf":
+            said += json.dumps(body.get("tools", ""))[1:-1]
         ids = [ord(letter) for letter in body.get("prompt", said)]
         if body.get("add_special_tokens", True):
             ids = [1, *ids]

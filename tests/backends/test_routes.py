@@ -73,9 +73,8 @@ def test_its_parameters_may_be_otherwise_where_the_operator_lists_them(
         assert (sent["reasoning_effort"], sent["stop_token_ids"], sent["top_k"]) == ("high", [2], 4)
     answer = client.post("/embed", json={"model": "vectors", "input": ["a", "b"]})
     assert (answer.json()["dimension"], len(answer.json()["vectors"])) == (2, 2)
-    client.patch("/backends/cellar", json={"dialect": {}})
-    refusal = client.post("/generate", json={"modelName": "big", "user_prompt": "Hello"})
-    assert (refusal.status_code, "reasoning_effort" in refusal.text) == (422, True)
+    refusal = client.patch("/backends/cellar", json={"dialect": {}})
+    assert (refusal.status_code, "'big' (extra)" in refusal.text) == (409, True)
     extras: tuple[dict[str, Any], ...]
     extras = ({"messages": []}, {"model": "else"}, {"logit_bias": {}})
     for extra in extras:
@@ -83,6 +82,49 @@ def test_its_parameters_may_be_otherwise_where_the_operator_lists_them(
     client.delete("/backends/cellar")
     made(client, address)  # under its name there is nothing left of it
     assert "extra" not in client.get("/show_model/big").json()
+
+
+def test_it_is_told_that_functions_are_left_out_where_the_template_of_vllm_would_drop_them(
+    service: Service, stand_in: StandIn, address: str
+) -> None:
+    client = service.client
+    told = made(
+        client,
+        address,
+        provider="vllm",
+        base_url=f"{address}/vllm/v1",
+        models={"big": "big", "deaf": "deaf"},
+    )
+    able = {name for name, model in told["models"].items() if "tools" in model["capabilities"]}
+    assert (able, told["fault"]) == ({"big"}, None)
+    function = {"type": "function", "function": {"name": "weather"}}
+    asked = {"messages": [{"role": "user", "content": "Hi"}], "tools": [function]}
+    for name in ("big", "deaf"):
+        answer = client.post("/v1/chat/completions", json={"model": name, **asked}).json()
+        assert ("tools" in stand_in.sent[-1][1]) == ("notice" not in answer) == (name == "big")
+
+
+def test_a_dialect_that_takes_less_breaks_no_model(
+    service: Service, stand_in: StandIn, address: str
+) -> None:
+    client = service.client
+    made(client, address)
+    for name, own in (("ada", {"parameters": {"top_k": 5}}), ("bob", {"template": "chatml"})):
+        assert client.post(f"/createModel/{name}", json={"baseModel": "big", **own}).is_success
+    assert client.patch("/models/big", json={"options": {"min_p": 0.1}}).is_success
+    strict = {"provider": "openai", "base_url": f"{address}/generic/v1"}
+    refusal = client.patch("/backends/cellar", json=strict)
+    assert refusal.status_code == 409
+    assert "'ada' (top_k), 'big' (min_p), 'bob' (template)" in refusal.json()["detail"]
+    assert client.get("/backends/cellar").json()["provider"] == "generic"
+    assert client.patch("/backends/cellar", json={"max_queued": 9}).is_success
+    assert client.patch("/models/big", json={"options": {}}).is_success
+    for name in ("ada", "bob"):
+        assert client.delete(f"/deleteModel/{name}").is_success
+    assert client.patch("/backends/cellar", json=strict).is_success
+    asked = {"modelName": "big", "user_prompt": "Who are you?"}
+    assert client.post("/generate", json=asked).json()["message"] == "Hello there"
+    assert not {"top_k", "min_p"} & stand_in.sent[-1][1].keys()
 
 
 def test_a_key_is_in_a_file_that_nobody_else_reads_and_in_no_answer_row_or_log(

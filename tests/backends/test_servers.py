@@ -192,6 +192,9 @@ def test_one_is_there_again_after_a_restart_and_gives_its_memory_back(tmp_path: 
         with ThreadPoolExecutor() as others:
             answer = others.submit(asked, client, "ada", "slow slow slow end")
             wait_for(lambda: client.get("/backends/cellar").json()["running"] == 1)
+            for places in (2, 3):  # each change is spoken to over other connections
+                said = {"max_concurrency": places}
+                assert client.patch("/backends/cellar", json=said).json()["running"] == 1
             client.portal.call(services.runtime.release_memory, "cpu")
         assert answer.result().json()["message"] == "slow slow slow end !"  # it ended as it began
         assert processes("Parrot") == []
@@ -208,7 +211,7 @@ async def unstarted(tmp_path: Path) -> AsyncIterator[BackEnds]:
     (tmp_path / "nvidia0").touch()
     places = Places(tmp_path, tmp_path, tmp_path / "data", CLASSES, drivers=tmp_path)
     store = open_migrated(tmp_path / "state.sqlite3")
-    kept = Kept(store.back_ends, store.collections)
+    kept = Kept(store.back_ends, store.collections, store.model_defaults)
     back_ends = BackEnds(kept, Keys(tmp_path / "keys"), places)
     back_ends.reserve([Training("job_1", "gpu")])
     parrot = Change(launch=Launch("custom", "odd:Parrot"))
@@ -380,16 +383,20 @@ def test_vllm_is_told_what_stands_in_engine_and_its_key_in_the_environment(
 ) -> None:
     (tmp_path / "vllm").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "2")
     engine = {"tensor_parallel_size": 2, "enforce_eager": True, "enable_prefix_caching": False}
     launch = Launch("vllm", "tiny", adapter="adapter", arguments={**engine, "dtype": "bfloat16"})
     places = Places(bases, tmp_path, tmp_path)
     said, env = command(launch, places, 8123, "of one start")
     assert " ".join(said) == (
         f"{tmp_path}/vllm serve {bases}/tiny --host 127.0.0.1 --port 8123 --served-model-name tiny--base "
-        "--load-format safetensors --dtype bfloat16 --no-enable-prefix-caching --enforce-eager "
+        '--load-format safetensors --structured-outputs-config {"backend": "guidance", '
+        '"disable_any_whitespace": true} '
+        "--dtype bfloat16 --no-enable-prefix-caching --enforce-eager "
         f"--tensor-parallel-size 2 --enable-lora --lora-modules tiny={bases}/adapter"
     )
     assert env["VLLM_API_KEY"] == "of one start"
+    assert (env["VLLM_NO_USAGE_STATS"], env["VLLM_CPU_KVCACHE_SPACE"]) == ("1", "2")
     tools = Launch("vllm", "tiny", arguments={"tool_call_parser": "hermes"})
     for launched, can in (
         (launch, {"chat", "json_schema"}),

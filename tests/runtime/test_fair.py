@@ -7,7 +7,7 @@ import pytest
 
 from api.errors import TooManyRequests
 from api.runtime import Message, Options
-from api.runtime.fair import ASKING, Asking, FairRuntime, Turns
+from api.runtime.fair import ASKING, Asking, FairRuntime, Line, Turns
 from tests.fakes import FakeRuntime
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +67,21 @@ async def test_what_nobody_waits_for_leaves_one_of_several_places_free() -> None
     assert (asker.served, asker.turns.figures()) == (["batch", "batch", "a"], {"demo": (3, 3)})
     await asker.end_all(tasks)
     assert asker.served == ["batch", "batch", "a", "a", "batch", "batch"]
+
+
+async def test_places_that_are_added_or_taken_away_hold_for_who_waits_already() -> None:
+    places = [1]
+    asker = Asker(Turns(1, 1, line_of=lambda _: Line("back end", places[0], 100)))
+    tasks = await asker.begin("a", "b", "c", "d", "e")
+    places[0] = 3
+    tasks += await asker.begin("f")
+    assert asker.turns.figures() == {"back end": (3, 3)}  # a answers since before the change
+    places[0] = 1
+    asker.free.release()
+    await settle()
+    assert asker.turns.figures() == {"back end": (2, 3)}
+    await asker.end_all(tasks)
+    assert asker.served == ["a", "b", "c", "d", "e", "f"]
 
 
 async def test_one_more_than_may_wait_is_refused() -> None:

@@ -21,7 +21,7 @@ def chat_body(
         turns = _told(turns, schema)
     body = {
         **turns_body(turns),
-        **_sampling(dialect, options),
+        **sampling(dialect, options),
         "response_format": None if schema is None else _response_format(dialect, schema),
         "tools": list(tools) or None,
         "parallel_tool_calls": options.parallel_tool_calls if tools else None,
@@ -51,7 +51,7 @@ def completion_body(
         )
     body: dict[str, Any] = {
         "prompt": prompt if isinstance(prompt, str) else list(prompt),
-        **_sampling(dialect, options),
+        **sampling(dialect, options),
         "json_schema": options.json_schema,
         "logprobs": options.logprobs,
     }
@@ -67,7 +67,8 @@ def with_length(dialect: Dialect, body: Mapping[str, Any], max_tokens: int) -> d
     return {**body, dialect.rename.get("max_tokens", "max_tokens"): max_tokens}
 
 
-def _sampling(dialect: Dialect, options: Options) -> dict[str, Any]:
+def sampling(dialect: Dialect, options: Options) -> dict[str, Any]:
+    """How the next token is chosen; `errors.InvalidOption` for what the server does not take."""
     chosen: dict[str, Any] = {name: getattr(options, name) for name in SAMPLING}
     chosen["stop_token_ids"] = list(options.stop_token_ids or ()) or None
     if beyond := [name for name in BEYOND - dialect.takes if chosen[name] is not None]:

@@ -1,5 +1,6 @@
 """What a server says of a model when its back end is made: context, template, size. Servers call it differently."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +16,10 @@ UNKNOWN_CONTEXT = 8192
 """Of a model of whose context neither its server nor who named it says anything."""
 _CONTEXTS = ("max_model_len", "context_length", "context_window", "max_context_length")
 _MOST = 2**50
+_A_FUNCTION = {
+    "type": "function",
+    "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}},
+}
 _ANSWER_SECONDS = 10.0
 
 
@@ -35,7 +40,12 @@ async def learned(
     if dialect.counts == "llama.cpp":
         with suppress(ApiError):  # a gateway before it may not have it
             props = await client.get("/props", from_root=True, within_seconds=_ANSWER_SECONDS)
-    return [_known(model, entries.get(model.remote) or {}, props) for model in models]
+    known = [_known(model, entries.get(model.remote) or {}, props) for model in models]
+    if dialect.counts == "vllm" and dialect.tools == "native":
+        asked = {one.remote for one in known if "tools" in one.capabilities}
+        blind = {remote for remote in asked if not await _shows_tools(client, remote)}
+        known = [_without_tools(one) if one.remote in blind else one for one in known]
+    return known
 
 
 def unsaid(model: RemoteModel) -> RemoteModel:
@@ -49,16 +59,34 @@ def _known(model: RemoteModel, entry: Mapping[str, Any], props: Mapping[str, Any
     loaded = settings.get("n_ctx") if isinstance(settings, Mapping) else None
     told = [loaded, *(entry.get(name) for name in _CONTEXTS)]
     template = str(props.get("chat_template") or "")
-    abilities = model.capabilities
     if template and not shows_tools(template):
-        abilities -= {"tools"}  # it would drop them without a word
+        model = _without_tools(model)
     return replace(
         model,
         context_length=model.context_length or next((n for one in told if (n := _whole(one))), 0),
-        capabilities=abilities,
         template=template,
         size_bytes=_whole(meta.get("size")) if isinstance(meta, Mapping) else 0,
     )
+
+
+def _without_tools(model: RemoteModel) -> RemoteModel:
+    """One whose template would drop them without a word."""
+    return replace(model, capabilities=model.capabilities - {"tools"})
+
+
+async def _shows_tools(client: OpenAIClient, remote: str) -> bool:
+    """Whether the template that vLLM applies shows functions: then a prompt with one has more tokens than without."""
+    body = {"model": remote, "messages": [{"role": "user", "content": "Hello"}]}
+    counts = []
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            for tools in ({}, {"tools": [_A_FUNCTION]}):
+                answer = await client.post("/tokenize", {**body, **tools}, remote, from_root=True)
+                counts.append(answer.get("count"))
+    except (ApiError, TimeoutError):
+        client.fault = ""  # a gateway before it may not have it
+        return True
+    return counts[0] != counts[1]
 
 
 def _whole(value: Any) -> int:
