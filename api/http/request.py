@@ -1,6 +1,14 @@
 """Annotated dependencies of the routes: the services, and one request from query, form or JSON."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -19,11 +27,21 @@ from api.services import Services
 from api.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 MODEL_FIELDS = ("model_name", "base_model")
 """Fields of requests that name a model."""
 FILES_AT_ONCE = 4
 """As many times the bytes of an upload may many files have together."""
+
+
+def at_once(get: Callable[[Request], T]) -> Callable[[Request], Awaitable[T]]:
+    """`get` as a dependency that is run where it is asked for: one that is no coroutine costs each request a thread."""
+
+    async def given(request: Request) -> T:
+        return get(request)
+
+    return given
 
 
 def get_services(request: Request) -> Services:
@@ -45,7 +63,7 @@ def get_caller(request: Request) -> Caller:
     return caller
 
 
-CallerDep = Annotated[Caller, Depends(get_caller)]
+CallerDep = Annotated[Caller, Depends(at_once(get_caller))]
 
 
 def get_callers_services(request: Request) -> Services:
@@ -53,7 +71,7 @@ def get_callers_services(request: Request) -> Services:
     return get_services(request).of(get_caller(request).workspace)
 
 
-ServicesDep = Annotated[Services, Depends(get_callers_services)]
+ServicesDep = Annotated[Services, Depends(at_once(get_callers_services))]
 
 
 def require_models(caller: Caller, *names: str | None) -> None:
@@ -80,7 +98,7 @@ def get_auth(request: Request) -> Auth:
     return auth
 
 
-AuthDep = Annotated[Auth, Depends(get_auth)]
+AuthDep = Annotated[Auth, Depends(at_once(get_auth))]
 
 
 @dataclass(frozen=True, slots=True)

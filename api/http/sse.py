@@ -69,7 +69,7 @@ class EventStream(Response):
         self._failed = failed
         self._ping_seconds = ping_seconds
         self._send_seconds = send_seconds
-        self._sending = anyio.Lock()
+        self._sending = anyio.Lock(fast_acquire=True)  # else each event goes once around the loop
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the events end or the client is gone."""

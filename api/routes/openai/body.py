@@ -88,10 +88,10 @@ class Page(BaseModel):
     limit: int = Field(20, ge=1, le=100)
 
 
-def query(model: type[M]) -> Callable[[Request], M]:
+def query(model: type[M]) -> Callable[[Request], Awaitable[M]]:
     """A dependency that gives `model` from the query, where unknown names are ignored too."""
 
-    def read(request: Request) -> M:
+    async def read(request: Request) -> M:
         return validated(model, request.query_params)
 
     return read

@@ -164,7 +164,7 @@ class DeleteBackEndResponse(BaseModel):
     name: str
 
 
-def get_back_ends(services: ServicesDep, caller: CallerDep) -> BackEnds:
+async def get_back_ends(services: ServicesDep, caller: CallerDep) -> BackEnds:
     """The back ends of the installation: an admin of the first workspace has them."""
     if caller.workspace != WORKSPACE:
         raise ScopeMissing(

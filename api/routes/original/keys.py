@@ -125,7 +125,7 @@ class RevokeKeyResponse(BaseModel):
     id: str
 
 
-def get_catalog(auth: AuthDep, caller: CallerDep) -> KeyCatalog:
+async def get_catalog(auth: AuthDep, caller: CallerDep) -> KeyCatalog:
     """The keys that the caller may manage."""
     return auth.catalog.of(caller)
 
