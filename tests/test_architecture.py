@@ -36,6 +36,7 @@ OWNERS = {
     "charset_normalizer": ("api/documents/reading/decoding.py",),
     "xllamacpp": ("api/runtime/llama_cpp/server.py", "finetune/"),
     "httpx2": ("api/runtime/", "finetune/bases/hub.py"),
+    "httpcore": ("api/runtime/ollama/",),
     "httpx": ("api/runtime/ollama/", "api/index/chroma_server.py"),
     "huggingface_hub": ("finetune/bases/hub.py",),
     "ollama": ("api/runtime/ollama/",),

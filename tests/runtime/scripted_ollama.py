@@ -16,8 +16,8 @@ JSONObject = dict[str, Any]
 
 @dataclass(frozen=True)
 class Said:
-    """One answer; with status 0 not even a head. `then` is what follows the body: `end`, `drop` in the middle of
-    it, or `hang`; `waits` has it begin only when the test says so.
+    """One answer; with status 0 not even a head. `then` is what follows the body: `end`, `close` after the end, `drop`
+    in the middle of it, or `hang`; `waits` has it begin only when the test says so.
     """
 
     status: int = 200
@@ -52,6 +52,7 @@ class ScriptedOllama:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, JSONObject]] = []
         self.heads: list[str] = []
+        self.connections = 0
         self.hung_up = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.url = ""
@@ -83,33 +84,38 @@ class ScriptedOllama:
         return [body for _, one, body in self.requests if one == path]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, one request."""
+        """One connection, request after request."""
+        self.connections += 1
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            self.heads.append(head)
-            method, path, _ = head.split(" ", 2)
-            length = [h for h in head.lower().splitlines() if h.startswith("content-length")]
-            body = await reader.readexactly(int(length[0].split(":")[1])) if length else b""
-            self.requests.append((method, path, json.loads(body) if body else {}))
-            said = self._answer(path, body)
-            if said.waits:
-                await self.may_answer.wait()
-            if said.status:
-                writer.write(
-                    f"HTTP/1.1 {said.status} X\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-                )
-                if said.body:
-                    writer.write(f"{len(said.body):x}\r\n".encode() + said.body + b"\r\n")
-            if said.then == "end":
-                writer.write(b"0\r\n\r\n")
-            await writer.drain()
-            if said.then == "hang":
-                await reader.read()
-                self.hung_up.set()
+            while await self._serve_one(reader, writer):
+                pass
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Whether the connection is kept."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
+        method, path, _ = head.split(" ", 2)
+        length = [h for h in head.lower().splitlines() if h.startswith("content-length")]
+        body = await reader.readexactly(int(length[0].split(":")[1])) if length else b""
+        self.requests.append((method, path, json.loads(body) if body else {}))
+        said = self._answer(path, body)
+        if said.waits:
+            await self.may_answer.wait()
+        if said.status:
+            writer.write(f"HTTP/1.1 {said.status} X\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            if said.body:
+                writer.write(f"{len(said.body):x}\r\n".encode() + said.body + b"\r\n")
+        if said.then in ("end", "close"):
+            writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        if said.then == "hang":
+            await reader.read()
+            self.hung_up.set()
+        return said.then == "end"
 
     def _answer(self, path: str, body: bytes) -> Said:
         script = self._script[path]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
+import httpcore
 import httpx
 from ollama import ResponseError
 
@@ -33,7 +34,10 @@ ANSWER_SECONDS = 30
 CREATE_SECONDS = 3600
 _RETRY_AFTER_SECONDS = 0.3
 _STEP_BYTES = 2**20
-_LOST = (ConnectionError, httpx.NetworkError, httpx.RemoteProtocolError)
+_LOST = (
+    *(ConnectionError, httpx.NetworkError, httpx.RemoteProtocolError),
+    *(httpcore.NetworkError, httpcore.RemoteProtocolError),
+)
 _UNREACHABLE = "Ollama at {} cannot be reached. Check that it runs, and LLM_FASTAPI_OLLAMA_URL."
 _SILENT = "Ollama at {} said nothing for too long. If it is only slow, raise LLM_FASTAPI_MODEL_START_SECONDS."
 Refusal = Callable[[int, str, str], ApiError]
@@ -49,11 +53,7 @@ class OllamaClient:
         self._first_seconds = start_seconds + stall_seconds
         self._patience = Patience()
         try:
-            self._ollama = Transport(
-                url,
-                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-            )
+            self._ollama = Transport(url, connect_seconds=CONNECT_SECONDS)
         except (ValueError, httpx.InvalidURL) as error:
             raise Unavailable(f"LLM_FASTAPI_OLLAMA_URL is no address: {error}.") from error
         self._address = url.rpartition("@")[2]  # without a password
@@ -196,7 +196,7 @@ class OllamaClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._ollama.close()  # type: ignore[no-untyped-call]
+        await self._ollama.close()
 
     async def _safe(
         self,
@@ -232,15 +232,18 @@ class OllamaClient:
             raise refused(error.status_code, str(error.error), model) from error
         except _LOST as error:
             raise Lost(_UNREACHABLE.format(self._address)) from error
-        except httpx.ConnectTimeout as error:
+        except (httpx.ConnectTimeout, httpcore.ConnectTimeout) as error:
             raise Unavailable(_UNREACHABLE.format(self._address)) from error
-        except (TimeoutError, httpx.TimeoutException) as error:
+        except (TimeoutError, httpx.TimeoutException, httpcore.TimeoutException) as error:
             raise Unavailable(_SILENT.format(self._address)) from error
         except UnicodeEncodeError as error:
             raise Unusable(
                 "The text holds half of a surrogate pair; send valid Unicode."
             ) from error
-        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            *(httpx.HTTPError, httpcore.ProtocolError),
+            *(ValueError, KeyError, TypeError, AttributeError),
+        ) as error:
             raise BackEndFailed(ANOTHER_SERVER.format("what it sends is no JSON")) from error
 
 
