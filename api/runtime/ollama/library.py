@@ -1,11 +1,13 @@
-"""Which models an Ollama server has. It is asked each time, for others create and delete there too.
+"""Which models an Ollama server has. It is asked again and again, for others create and delete there too.
 
 What it says of a model is kept until the model is made anew.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from weakref import WeakValueDictionary
 
@@ -20,13 +22,21 @@ from api.runtime.ollama.transport import JSONObject
 logger = logging.getLogger(__name__)
 _SHOWN_AT_ONCE = 8
 _LOOKS_AGAIN_SECONDS = 0.3
+LIST_SECONDS = 1.0
+"""How old the server's list may be in which a model is found that answers. What is not in it, and every list that is
+shown, is asked for anew; a change of ours ends its time.
+"""
 
 
 class Library:
     """Belongs to one event loop."""
 
-    def __init__(self, client: OllamaClient) -> None:
+    def __init__(self, client: OllamaClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
+        self._clock = clock
+        self._list: list[JSONObject] = []
+        self._listed_at = -math.inf
+        self._changes = 0
         self._known: dict[tuple[str, ...], OllamaModel] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._showing = asyncio.Semaphore(_SHOWN_AT_ONCE)
@@ -40,11 +50,14 @@ class Library:
         """What the names of all models are compared by."""
         return {_key(tag) for tag in await self._tags()}
 
-    async def find(self, asked: ModelRef, capability: str | None = None) -> OllamaModel:
+    async def find(
+        self, asked: ModelRef, capability: str | None = None, *, anew: bool = False
+    ) -> OllamaModel:
         """One model; `ModelNotFound` names those that can chat, `InvalidOption` says that it is of another kind. The
-        server is not asked for one that was found before, unless it has said since that it is another one now.
+        server is not asked for one that was found before, unless it has said since that it is another one now, nor for
+        one that it had a moment ago, unless it is to be asked `anew`.
         """
-        model = self._found_before(asked) or await self._found(asked)
+        model = self._found_before(asked) or await self._found(asked, anew=anew)
         if model is None:
             raise await self._missing(name_of(asked))
         if capability and capability not in model.info.capabilities:
@@ -90,14 +103,18 @@ class Library:
         async with AsyncExitStack() as held:
             for key in sorted({model_key(name) for name in names}):
                 await held.enter_async_context(self._locks.setdefault(key, asyncio.Lock()))
-            yield
+            try:
+                yield
+            finally:
+                self._changes += 1
+                self._listed_at = -math.inf
 
     def _found_before(self, asked: ModelRef) -> OllamaModel | None:
         return next((model for model in self._known.values() if model.info == asked), None)
 
-    async def _found(self, asked: ModelRef) -> OllamaModel | None:
+    async def _found(self, asked: ModelRef, *, anew: bool) -> OllamaModel | None:
         name = name_of(asked)
-        tag = await self._tag(name)
+        tag = (None if anew else self._listed(name)) or await self._tag(name)
         model = await self._model(tag) if tag else None
         if tag and model is None and await self._tag(name):
             raise _damaged(name, "a file of it is missing")
@@ -105,13 +122,21 @@ class Library:
 
     async def _tags(self) -> list[JSONObject]:
         """What the server has, asked now; what is known of models that it has no longer is forgotten."""
+        asked_at, changes = self._clock(), self._changes
         tags = await self._client.tags()
+        if changes == self._changes:
+            self._list, self._listed_at = tags, asked_at
         there = {_version(tag) for tag in tags}
         self._known = {key: model for key, model in self._known.items() if key in there}
         return tags
 
     async def _tag(self, name: str) -> JSONObject | None:
-        return next((tag for tag in await self._tags() if _key(tag) == model_key(name)), None)
+        return _of(name, await self._tags())
+
+    def _listed(self, name: str) -> JSONObject | None:
+        """The same in the list of a moment ago."""
+        is_young = self._clock() - self._listed_at < LIST_SECONDS
+        return _of(name, self._list) if is_young else None
 
     async def _readable(self, tag: JSONObject) -> OllamaModel | None:
         """What is known of a model; None, and a line in the log, when that cannot be read."""
@@ -149,6 +174,10 @@ def _damaged(name: str, why: str) -> ModelDamaged:
         f"Model {name!r} is damaged: Ollama lists it and cannot read it ({why}). "
         "Delete it, or create it anew with replace=true."
     )
+
+
+def _of(name: str, tags: Sequence[JSONObject]) -> JSONObject | None:
+    return next((tag for tag in tags if _key(tag) == model_key(name)), None)
 
 
 def _key(tag: JSONObject) -> str:

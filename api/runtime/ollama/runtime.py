@@ -100,7 +100,7 @@ class OllamaRuntime:
             else:
                 await self._library.refuse_taken(name)
             if isinstance(source, ExistingModel):  # looked for here: the server would download it
-                base = await self._library.find(source.name)
+                base = await self._library.find(source.name, anew=True)
                 making, weights = create_from_model(self._client, made, base, persona), base.weights
             else:
                 making, weights = create_from_file(self._client, made, source, persona), ""
