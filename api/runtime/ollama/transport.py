@@ -47,7 +47,7 @@ class Transport(AsyncClient):
         return dict((await self.send(method, path, json=body)).json())
 
     async def parts(self, path: str, body: JSONObject) -> AsyncGenerator[JSONObject, None]:
-        """A call whose answer is a line of JSON after the other, each told as it comes; the last line of an answer, when
+        """A call whose answer is a line of JSON after the other, each told as it comes, the last line of an answer when
         the server has ended it too. The client's errors, and those of httpcore.
         """
         asked = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
