@@ -34,12 +34,20 @@ _STRICT = Dialect(takes=_NOTHING_BEYOND, stops=4)
 _ZHIPU = Dialect(
     clamp={"temperature": (0.01, 0.99), "top_p": (0.01, 0.99)},
     takes=_NOTHING_BEYOND,
-    stops=4,
+    stops=1,
     schema="json_object",
     usage_in_stream=False,
     completions=False,
 )
 
+# Where `stops` and `texts_at_once` are from, as read in stored copies in November 2026. Makers' own: OpenAI's help
+# center (4 stops), and its API description (none with o3 and o4-mini); Groq's SDK (4); OpenRouter's reference (4);
+# z.ai's reference ("only one stop word is supported", though its schema lets four pass); Moonshot's reference (5, of
+# 32 bytes each); Qianfan's pages (4, of 20 characters each; 16 texts, one with tao-8k); DeepSeek's reference (16, as
+# its clients have it; 8 in a copy of 2024); TGI's launcher (`--max-stop-sequences`, 4); Alibaba's pages (10 texts
+# with text-embedding-v3 and v4). Others' adapters: Mistral's 4 stops (LangChain) and 16,384 tokens a call of
+# embeddings (issues of several projects); Baichuan's 16 texts (LangChain). From memory alone: the stops of qwen,
+# minimax and sparkdesk.
 _ROWS = (
     Provider("generic", "", Dialect(), "any server on OpenAI's wire"),
     Provider(
@@ -96,7 +104,7 @@ _ROWS = (
     Provider(
         "moonshot",
         "https://api.moonshot.ai/v1",
-        Dialect(clamp={"temperature": (0.0, 1.0)}, takes=_NOTHING_BEYOND, stops=4),
+        Dialect(clamp={"temperature": (0.0, 1.0)}, takes=_NOTHING_BEYOND, stops=5),
         "in China `https://api.moonshot.cn/v1`; a key is of one of them; where a model fixes its temperature, drop it",
     ),
     Provider(
@@ -115,7 +123,7 @@ _ROWS = (
     Provider(
         "baichuan",
         "https://api.baichuan-ai.com/v1",
-        Dialect(takes=frozenset({"top_k"}), embeddings=False),
+        Dialect(takes=frozenset({"top_k"}), texts_at_once=16),
     ),
     Provider(
         "sparkdesk",
@@ -129,12 +137,17 @@ _ROWS = (
         "https://api.deepseek.com/v1",
         Dialect(takes=_NOTHING_BEYOND, schema="json_object"),
     ),
-    Provider("mistral", "https://api.mistral.ai/v1", _STRICT),
+    Provider(
+        "mistral",
+        "https://api.mistral.ai/v1",
+        replace(_STRICT, texts_at_once=16),
+        "a call makes vectors of at most 16,384 tokens: embed long texts fewer at once",
+    ),
     Provider("groq", "https://api.groq.com/openai/v1", _STRICT),
     Provider(
         "openrouter",
         "https://openrouter.ai/api/v1",
-        Dialect(rename={"repeat_penalty": "repetition_penalty"}),
+        Dialect(rename={"repeat_penalty": "repetition_penalty"}, stops=4),
     ),
     Provider(
         "together",

@@ -37,10 +37,11 @@ class StandIn:
         )
 
     async def models(self, request: Request) -> Response:
-        """One model, with a context as vLLM tells it."""
+        """A model, with a context as vLLM tells it, and an adapter on it."""
         if request.headers.get("authorization") != f"Bearer {KEY}":
             return _no(401, f"Incorrect API key provided: {request.headers.get('authorization')}")
-        return JSONResponse({"data": [{"id": "big", "max_model_len": 4096}]})
+        tuned = {"id": "tuned", "max_model_len": None, "parent": "big"}
+        return JSONResponse({"data": [{"id": "big", "max_model_len": 4096, "parent": None}, tuned]})
 
     async def embed(self, request: Request) -> Response:
         """Vectors of two numbers, in another order than they were asked for."""
@@ -131,7 +132,7 @@ ANSWERS = {
     "half": ("Hello \ud83d", "\ude00!"),
 }
 """Words of each model; the halves of a character come one by one, as from servers that cut anywhere."""
-TEXTS_AT_ONCE = {"qwen": 10, "qianfan": 16}
+TEXTS_AT_ONCE = {"qwen": 10, "qianfan": 16, "baichuan": 16, "mistral": 16}
 
 
 def _event(chunk: Body) -> bytes:
@@ -152,13 +153,13 @@ def _unknown(*names: str) -> Callable[[Body], str]:
     return refused
 
 
-def _strict(*names: str) -> Callable[[Body], str]:
-    """Without these, and four stops at most."""
+def _strict(*names: str, stops: int = 4) -> Callable[[Body], str]:
+    """Without these, and so many stops at most."""
     unknown = _unknown(*names)
 
     def refused(body: Body) -> str:
-        too_many = len(body.get("stop", ())) > 4
-        return unknown(body) or ("stop: at most 4" if too_many else "")
+        too_many = len(body.get("stop", ())) > stops
+        return unknown(body) or (f"stop: at most {stops}" if too_many else "")
 
     return refused
 
@@ -210,13 +211,13 @@ REFUSES: Mapping[str, Callable[[Body], str]] = {
     "openai": _strict("max_tokens", *BEYOND),
     "openai-reasoning": _both(_openai_reasoning, _unknown(*BEYOND)),
     "azure": _strict("max_tokens", *BEYOND),
-    "zhipu": _both(_zhipu, _STRICT),
-    "zai": _both(_zhipu, _STRICT),
+    **dict.fromkeys(("zhipu", "zai"), _both(_zhipu, _strict(*BEYOND, stops=1))),
     "minimax": _both(_minimax, _STRICT),
-    "moonshot": _both(_moonshot, _STRICT),
+    "moonshot": _both(_moonshot, _strict(*BEYOND, stops=5)),
     "deepseek": _deepseek,
     **dict.fromkeys(("vllm", "sglang"), _AS_VLLM),
-    **dict.fromkeys(("openrouter", "together"), _both(_AS_VLLM, _unknown("stop_token_ids"))),
+    "openrouter": _strict("repeat_penalty", "stop_token_ids"),
+    "together": _both(_AS_VLLM, _unknown("stop_token_ids")),
     **dict.fromkeys(("tgi", "qianfan", "sparkdesk", "sparkdesk-x1", "mistral", "groq"), _STRICT),
     "qwen": _strict("min_p", "repeat_penalty", "repetition_penalty", "stop_token_ids"),
     "baichuan": _unknown("min_p", "repeat_penalty", "repetition_penalty", "stop_token_ids"),

@@ -389,7 +389,7 @@ VALUES: dict[str, Any] = {
     "min_p": 0.1,
     "repeat_penalty": 1.1,
     "stop_token_ids": (7,),
-    "stop": tuple("abcde"),
+    "stop": tuple("abcdef"),
 }
 
 
@@ -401,7 +401,7 @@ async def test_what_a_row_takes_is_sent_and_what_it_does_not_is_refused_here_and
     careless = replace(dialect, takes=frozenset(BEYOND), stops=16, drop=())
     for name, value in VALUES.items():
         options = Options(**{name: value})
-        takes = dialect.stops > 4 if name == "stop" else name in dialect.takes
+        takes = dialect.stops >= len(value) if name == "stop" else name in dialect.takes
         async with over(address, provider=provider, dialect=dialect) as runtime:
             if takes:
                 await said(runtime, options=options)
@@ -419,7 +419,24 @@ async def test_what_a_row_takes_is_sent_and_what_it_does_not_is_refused_here_and
             assert stand_in.sent
 
 
-@pytest.mark.parametrize(("provider", "sizes"), [("generic", [25]), ("qwen", [10, 10, 5])])
+@pytest.mark.parametrize(
+    "provider", [one for one in sorted(REFUSES) if PROVIDERS[one].dialect.stops < 16]
+)
+async def test_as_many_stops_as_a_row_takes_are_sent(address: str, provider: str) -> None:
+    dialect = PROVIDERS[provider].dialect
+    options = Options(stop=tuple("abcdef"[: dialect.stops]))
+    async with over(address, provider=provider, dialect=dialect) as runtime:
+        assert text(await said(runtime, options=options)) == "Hello there"
+
+
+@pytest.mark.parametrize(
+    ("provider", "sizes"),
+    [
+        ("generic", [25]),
+        ("qwen", [10, 10, 5]),
+        *((one, [16, 9]) for one in ("baichuan", "mistral")),
+    ],
+)
 async def test_texts_are_embedded_so_many_at_once_as_the_row_says(
     stand_in: StandIn, address: str, provider: str, sizes: list[int]
 ) -> None:

@@ -93,10 +93,11 @@ def test_it_is_told_that_functions_are_left_out_where_the_template_of_vllm_would
         address,
         provider="vllm",
         base_url=f"{address}/vllm/v1",
-        models={"big": "big", "deaf": "deaf"},
+        models={name: name for name in ("big", "deaf", "tuned")},
     )
     able = {name for name, model in told["models"].items() if "tools" in model["capabilities"]}
-    assert (able, told["fault"]) == ({"big"}, None)
+    assert (able, told["fault"]) == ({"big", "tuned"}, None)
+    assert told["models"]["tuned"]["context_length"] == 4096  # of the one that it is an adapter on
     function = {"type": "function", "function": {"name": "weather"}}
     asked = {"messages": [{"role": "user", "content": "Hi"}], "tools": [function]}
     for name in ("big", "deaf"):

@@ -40,7 +40,7 @@ async def learned(
     if dialect.counts == "llama.cpp":
         with suppress(ApiError):  # a gateway before it may not have it
             props = await client.get("/props", from_root=True, within_seconds=_ANSWER_SECONDS)
-    known = [_known(model, entries.get(model.remote) or {}, props) for model in models]
+    known = [_known(model, _entry(entries, model.remote), props) for model in models]
     if dialect.counts == "vllm" and dialect.tools == "native":
         asked = {one.remote for one in known if "tools" in one.capabilities}
         blind = {remote for remote in asked if not await _shows_tools(client, remote)}
@@ -51,6 +51,15 @@ async def learned(
 def unsaid(model: RemoteModel) -> RemoteModel:
     """A model without a context that nobody has said: it is asked for again."""
     return replace(model, context_length=0) if model.context_length == UNKNOWN_CONTEXT else model
+
+
+def _entry(entries: Mapping[str, Mapping[str, Any]], remote: str) -> Mapping[str, Any]:
+    """What is said of a model, else of its `parent`: so vLLM calls an adapter's base, which has the context."""
+    own = entries.get(remote) or {}
+    return {
+        **(entries.get(str(own.get("parent"))) or {}),
+        **{name: value for name, value in own.items() if value is not None},
+    }
 
 
 def _known(model: RemoteModel, entry: Mapping[str, Any], props: Mapping[str, Any]) -> RemoteModel:
