@@ -101,6 +101,8 @@ def answered(request: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
                 "values: substr(..., 1, 1000)."
             )
         )
+    except UnicodeEncodeError:
+        return _refused(QueryUnusable("The query is no text: it holds half a surrogate pair."))
     except ApiError as error:
         return _refused(error)
 
@@ -252,12 +254,10 @@ def _type(value: Any) -> str:
 
 def _told(value: Any) -> Any:
     """As JSON has it: a number stays one, whatever is unknown becomes a text."""
-    if isinstance(value, Decimal):
-        return float(value) if value.is_finite() else None
-    if isinstance(value, float) and value - value != 0:  # neither NaN nor an infinity is JSON
-        return None
-    if isinstance(value, bool | int | float | dict | list):
+    if isinstance(value, bool | int):
         return value
+    if isinstance(value, float | Decimal | dict | list):
+        return plain(value)
     return value.isoformat(" ") if isinstance(value, datetime) else as_text(value)
 
 

@@ -135,4 +135,5 @@ def _ended(database: Database, number: int, where: str) -> ApiError:
         )
     if number > 0:
         return QueryUnusable("The query brought its process to an end.", where=where)
-    return Unavailable("The process that reads databases does not start. Try again.")
+    LOGGER.error("The process that reads database %s ended with %s.", database.name, -number)
+    return Unavailable("The process that reads databases broke off. Try again.")

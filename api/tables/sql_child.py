@@ -210,8 +210,8 @@ def plain(value: Any) -> Any:
             return value if abs(value) <= MOST_EXACT else str(value)
         case float():
             return value if math.isfinite(value) else None
-        case Decimal():
-            return float(value)
+        case Decimal():  # PostgreSQL's may be no number, or larger than a float
+            return plain(float(value))
         case datetime() | date() | time():
             return value.isoformat()
         case bytes():

@@ -24,8 +24,8 @@ READ: Mapping[type, Callable[[str], Any]] = {
     date: date.fromisoformat,
 }
 """What a primary key can be, and how one is read again that was written down as a text."""
-PAGE_ROWS = 20
-MAX_ROW_BYTES = 4 * 2**20
+PAGE_ROWS = 40
+MAX_ROW_BYTES = 2 * 2**20
 """Of the cells that a row is asked by: what is held here is a page of such rows."""
 CHANGED = "The row has a value by now, or is gone: it was left as it is."
 

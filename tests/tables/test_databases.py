@@ -12,7 +12,7 @@ from api.settings.values import Database as Setting
 from api.tables.databases import Database, Databases
 from api.tables.refusals import DatabaseAway, DatabaseNotFound
 from api.tables.select_child import answered
-from api.tables.selected import _request
+from api.tables.selected import _request, write_selected
 from tests.tables.conftest import new_database
 from tests.tables.shop import Shop
 
@@ -66,6 +66,26 @@ def test_nothing_but_one_select_runs(shop: Shop) -> None:
         assert shop.url.partition("://")[2] not in said["detail"]
         assert len(shop.rows("SELECT * FROM items")) == 3, sql
         assert selected(database, "SELECT count(*) FROM items")["rows"] == [[3]], "it goes on"
+
+
+def test_a_query_that_is_no_text_is_refused(shop: Shop) -> None:
+    assert "surrogate" in selected(shop.stocked(1).opened(), "SELECT '\ud800'")["detail"]
+
+
+def test_what_json_has_no_form_for_becomes_null_or_a_text(postgres: str, tmp_path: Path) -> None:
+    shop = Shop(new_database(postgres))
+    numbers = "'NaN'::numeric AS a, '1e400'::numeric AS b, 2.5 AS c, 9007199254740993 AS d"
+    sql = f"SELECT {numbers}, ARRAY[1.5, 'NaN'::numeric] AS e, ARRAY[date '2026-05-31'] AS f"
+    assert selected(shop.opened(), sql)["rows"] == [
+        [None, None, 2.5, "9007199254740993", [1.5, None], ["2026-05-31"]]
+    ]
+    write_selected(shop.opened(), sql, tmp_path / "rows", 10)
+    (row,) = map(json.loads, (tmp_path / "rows").read_text().splitlines())
+    assert list(row.values()) == [
+        *(None, None, 2.5, 9007199254740993),
+        *([1.5, None], ["2026-05-31"]),
+    ]
+    shop.close()
 
 
 def test_what_a_select_keeps_in_its_session_ends_with_it(postgres: str) -> None:

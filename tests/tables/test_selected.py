@@ -43,6 +43,7 @@ def answered(database: Database, sql: str, _: Path) -> None:
         (copied, 30_000_000, r"Row 2 .* 29 MB, most of them in column 'long'"),
         (answered, 200_000_000, "more than the 512 MB of memory .* at row 2|Row 2 .* 191 MB"),
     ],
+    ids=["copied", "answered"],
 )
 def test_a_row_that_is_too_large_is_refused_and_never_here(
     shop: Shop,
