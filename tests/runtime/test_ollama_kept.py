@@ -1,12 +1,13 @@
 """What the Ollama runtime keeps for a moment: the server's list of models, and connections."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import httpcore
 import pytest
 
-from api.errors import ModelNotFound
+from api.errors import BackEndFailed, ModelNotFound
 from api.runtime import ExistingModel, Message, Options, Persona
 from api.runtime.ollama import connections
 from api.runtime.ollama.client import OllamaClient
@@ -68,6 +69,23 @@ async def test_a_model_is_found_in_the_list_of_a_moment_ago_and_no_older_one(
     with pytest.raises(ModelNotFound):
         await library.find("chatty")
     await client.close()
+
+
+async def test_questions_that_come_together_ask_for_the_list_once(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    await asyncio.gather(*(runtime.show("chatty") for _ in range(5)))
+    assert len(ollama.sent("/api/tags")) == 1
+
+
+async def test_a_list_that_was_not_had_is_asked_for_again_at_once(
+    runtime: OllamaRuntime, ollama: ScriptedOllama
+) -> None:
+    ollama.script("/api/tags", *[Said(500)] * 2, lines({"models": [{"name": "chatty:latest"}]}))
+    for _ in range(2):
+        with pytest.raises(BackEndFailed):
+            await runtime.show("chatty")
+    assert (await runtime.show("chatty")).name == "chatty"
 
 
 async def test_a_model_that_another_program_made_is_found_at_once(

@@ -123,9 +123,10 @@ async def answer(
                 raise InvalidOption(
                     "logprobs: this Ollama tells none. Update it.", where="logprobs"
                 )
-            begun = len(calls)  # each line counts its own from 0
-            told = [replace(call, index=begun + call.index) for call in said.calls]
-            said = replace(said, calls=calls.read(told))
+            if said.calls:
+                begun = len(calls)  # each line counts its own from 0
+                told = [replace(call, index=begun + call.index) for call in said.calls]
+                said = replace(said, calls=calls.read(told))
             if said.usage:
                 yield replace(said, usage=_with_calls(said.usage, calls))
                 return

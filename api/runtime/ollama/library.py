@@ -5,7 +5,6 @@ What it says of a model is kept until the model is made anew.
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,9 +33,8 @@ class Library:
     def __init__(self, client: OllamaClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
-        self._list: list[JSONObject] = []
-        self._listed_at = -math.inf
-        self._changes = 0
+        self._look: asyncio.Task[list[JSONObject]] | None = None
+        self._looked_at = 0.0
         self._known: dict[tuple[str, ...], OllamaModel] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._showing = asyncio.Semaphore(_SHOWN_AT_ONCE)
@@ -106,15 +104,14 @@ class Library:
             try:
                 yield
             finally:
-                self._changes += 1
-                self._listed_at = -math.inf
+                self._look = None
 
     def _found_before(self, asked: ModelRef) -> OllamaModel | None:
         return next((model for model in self._known.values() if model.info == asked), None)
 
     async def _found(self, asked: ModelRef, *, anew: bool) -> OllamaModel | None:
         name = name_of(asked)
-        tag = (None if anew else self._listed(name)) or await self._tag(name)
+        tag = await (self._tag(name) if anew else self._tag_of_late(name))
         model = await self._model(tag) if tag else None
         if tag and model is None and await self._tag(name):
             raise _damaged(name, "a file of it is missing")
@@ -122,10 +119,7 @@ class Library:
 
     async def _tags(self) -> list[JSONObject]:
         """What the server has, asked now; what is known of models that it has no longer is forgotten."""
-        asked_at, changes = self._clock(), self._changes
         tags = await self._client.tags()
-        if changes == self._changes:
-            self._list, self._listed_at = tags, asked_at
         there = {_version(tag) for tag in tags}
         self._known = {key: model for key, model in self._known.items() if key in there}
         return tags
@@ -133,10 +127,16 @@ class Library:
     async def _tag(self, name: str) -> JSONObject | None:
         return _of(name, await self._tags())
 
-    def _listed(self, name: str) -> JSONObject | None:
-        """The same in the list of a moment ago."""
-        is_young = self._clock() - self._listed_at < LIST_SECONDS
-        return _of(name, self._list) if is_young else None
+    async def _tag_of_late(self, name: str) -> JSONObject | None:
+        """The same in a list that was asked for a moment ago, perhaps for others who still wait for it; in one of now
+        where it is missing there.
+        """
+        look = self._look if self._clock() - self._looked_at < LIST_SECONDS else None
+        if look and not _failed(look) and (tag := _of(name, await asyncio.shield(look))):
+            return tag
+        self._look, self._looked_at = asyncio.create_task(self._tags()), self._clock()
+        self._look.add_done_callback(_failed)  # who waited may be gone
+        return _of(name, await asyncio.shield(self._look))
 
     async def _readable(self, tag: JSONObject) -> OllamaModel | None:
         """What is known of a model; None, and a line in the log, when that cannot be read."""
@@ -174,6 +174,10 @@ def _damaged(name: str, why: str) -> ModelDamaged:
         f"Model {name!r} is damaged: Ollama lists it and cannot read it ({why}). "
         "Delete it, or create it anew with replace=true."
     )
+
+
+def _failed(look: "asyncio.Task[list[JSONObject]]") -> bool:
+    return look.done() and (look.cancelled() or look.exception() is not None)
 
 
 def _of(name: str, tags: Sequence[JSONObject]) -> JSONObject | None:
