@@ -124,7 +124,7 @@ async def services_over(
         figures.queued,
         line_of=back_ends.line_of,
     )
-    defaults = KeptDefaults(store.model_defaults)
+    defaults = KeptDefaults(store)
     runtime = WatchedRuntime(FairRuntime(DefaultsRuntime(runtime, defaults), turns), figures)
     importer = open_importer(settings, store, index, folders)
     stack.push_async_callback(importer.close)

@@ -24,7 +24,7 @@ from api.models.bases import BaseModels, WaitingBase
 from api.models.bundled import BundledModels
 from api.models.lineage import Lineage, learned_from, recorded
 from api.models.naming import require_free, require_unpromised, takes_its_name
-from api.models.sharing import bind, bound_collection, share_model
+from api.models.sharing import bind, bound_collections, share_model
 from api.names import CHECKING, model_key, valid_model_name
 from api.runtime import ExistingModel, GGUFFile, ModelInfo, ModelRuntime, Persona
 from api.store import Store
@@ -76,6 +76,7 @@ class ModelCatalog:
         self._first = first
         self._creating = asyncio.Lock()  # a loser's record must not take the winner's with it
         self._taking_in = asyncio.Lock()
+        self._bound = bound_collections(store)
 
     async def all(self, *, embedders: bool = False) -> list[Model]:
         """Every model that can chat, by name, and with `embedders` every one that embeds too."""
@@ -146,7 +147,7 @@ class ModelCatalog:
 
     async def collection_of(self, name: str) -> str:
         """As `bound_collection`."""
-        return await anyio.to_thread.run_sync(bound_collection, self._store, name)
+        return await self._bound.of(name)
 
     async def take_in_all(self) -> None:
         """Bring the base models that wait as GGUF files into the runtime; one that fails goes on waiting."""

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from anyio.to_thread import run_sync
 
+from api.models.remembered import Remembered
 from api.names import model_key
 from api.runtime import (
     ExistingModel,
@@ -28,7 +29,7 @@ from api.runtime import (
 from api.runtime.over import RuntimeOver
 from api.runtime.personas import options_parsed, options_written
 from api.runtime.threads import in_thread_for_good
-from api.store.model_defaults import ModelDefaults
+from api.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,9 @@ class Patched(ModelInfo):
 class KeptDefaults:
     """The defaults of all models, by the runtime's names. A model and its defaults change together: one at a time."""
 
-    def __init__(self, rows: ModelDefaults) -> None:
-        self._rows = rows
+    def __init__(self, store: Store) -> None:
+        self._rows = store.model_defaults
+        self._read = Remembered(store.database, lambda name: _parsed(self._rows.get(name)))
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def all(self) -> Mapping[str, Defaults]:
@@ -78,7 +80,7 @@ class KeptDefaults:
 
     async def of(self, name: str) -> Defaults:
         """Those of one model."""
-        return _parsed(await run_sync(self._rows.get, name))
+        return await self._read.of(name)
 
     async def put(self, name: str, defaults: Defaults, *, without: str = "") -> None:
         """Keep them in place of earlier ones, and none any more for the name `without`."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from api.errors import Conflict
+from api.models.remembered import Remembered
 from api.names import model_key
 from api.store import Store
 
@@ -53,3 +54,8 @@ def bound_collection(store: Store, name: str) -> str:
     raise Conflict(
         f"The collection from which {name!r} answers is not shared any more. Ask who shares the model."
     )
+
+
+def bound_collections(store: Store) -> Remembered[str]:
+    """The same of any model, held until something is written."""
+    return Remembered(store.database, lambda name: bound_collection(store, name))

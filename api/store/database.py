@@ -38,6 +38,8 @@ class Database:
     def __init__(self, engine: Engine, reserve: Reserve) -> None:
         self.engine = engine
         self.reserve = reserve
+        self.writes = 0
+        """Transactions of this process that have committed."""
         self._writing_engine = engine.execution_options(writes=True)
         self._writer = threading.Lock()
         self._closing = threading.Event()
@@ -52,8 +54,10 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that commits when the block ends well."""
-        with _translated(), self._writer, self._writing_engine.begin() as connection:
-            yield connection
+        with _translated(), self._writer:
+            with self._writing_engine.begin() as connection:
+                yield connection
+            self.writes += 1
 
     @contextlib.contextmanager
     def freeing(self) -> Iterator[Connection]:
