@@ -17,7 +17,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from api.errors import ApiError
@@ -26,12 +26,18 @@ from api.tables.sql_child import plain
 from api.tables.types import as_text
 from finetune.data.mapping import FOLD
 
+if TYPE_CHECKING:  # who has started us may have no such library
+    import psycopg
+
 CONNECT_SECONDS = 10
 LOCK_SECONDS = 5.0
 """What a statement may wait for what others have locked."""
 MEMORY_BYTES = 512 * 2**20
 """Of addresses that this process may have: of what SQLite sorts, for it spills nothing to the disk, and of one row."""
 MAX_ROW_BYTES = 10 * 2**20
+PAGE_ROWS = 1000
+PAGE_BYTES = 4 * 2**20
+"""What PostgreSQL is asked for at once."""
 MAX_ANSWER_BYTES = 32 * 2**20
 """Of the line that answers."""
 CHECK_MILLISECONDS = 250
@@ -163,14 +169,13 @@ def _of_postgresql(request: Mapping[str, Any], clock: Clock) -> Iterator[Found]:
         connection.autocommit = False
         connection.read_only = True
         sql: Any = request["sql"]
-        most: Any = "ALL" if "target" in request else int(request["limit"]) + 1
         try:
             for one in timeouts(request["seconds"]):
                 connection.execute(one)
             declared = connection.cursor("found")
             declared.execute(sql)
             columns = [one.name for one in declared.description or ()]
-            yield Found(columns, connection.cursor().stream(f"FETCH {most} FROM found"))
+            yield Found(columns, _fetched(connection))
         except psycopg.Error as error:
             said = str(error)
             if error.sqlstate is None and "memory" in said:
@@ -178,6 +183,21 @@ def _of_postgresql(request: Mapping[str, Any], clock: Clock) -> Iterator[Found]:
             if connection.broken:
                 raise not_reached(request["name"]) from None
             raise refused_by(request["name"], request["seconds"], said, error.sqlstate) from None
+
+
+def _fetched(connection: "psycopg.Connection[Any]") -> Iterator[tuple[Any, ...]]:
+    """The rows of the cursor, some at a time, which come one by one. As many as those before let expect to be small:
+    of one that does not fit into memory, libpq says so when it has thrown the others after it away.
+    """
+    length = 1
+    while True:
+        number = size = 0
+        for row in connection.cursor().stream(f"FETCH {length} FROM found"):
+            number, size = number + 1, size + size_of(row)
+            yield row
+        if number < length:
+            return
+        length = max(1, min(2 * length, PAGE_ROWS, PAGE_BYTES * number // max(size, 1)))
 
 
 OPENED: Mapping[str, Callable[[Mapping[str, Any], Clock], AbstractContextManager[Found]]] = {
