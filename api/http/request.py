@@ -92,6 +92,13 @@ def default_of(settings: Settings, where: str) -> str:
     return settings.default_model
 
 
+def default_for(caller: Caller, services: Services) -> str:
+    """The same for a request that may do without a model, which a key must be allowed too."""
+    name = default_of(services.settings, "modelName")
+    require_models(caller, name)
+    return name
+
+
 def get_auth(request: Request) -> Auth:
     """Keys, limits and usage; they are there before the services are."""
     auth: Auth = request.app.state.auth

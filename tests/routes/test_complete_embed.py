@@ -113,9 +113,16 @@ DOORS: list[tuple[str, dict[str, Any], int]] = [
     ("/v1/messages", {"messages": TURNS, "max_tokens": 9}, 400),
     ("/v1/messages/count_tokens", {"messages": TURNS}, 400),
 ]
+BEHIND: list[tuple[str, dict[str, Any], int]] = [
+    ("/search", {"query": "Hello"}, 422),
+    ("/search", {"query": "Hello", "collection": "none", "expand": True}, 422),
+    ("/evaluations/retrieval/proposals", {"count": 1}, 422),
+    ("/predict", {"table": "none", "input": "name", "into": "said"}, 422),
+]
+"""Doors whose model needs documents or rows."""
 
 
-@pytest.mark.parametrize(("path", "body", "status"), DOORS)
+@pytest.mark.parametrize(("path", "body", "status"), [*DOORS, *BEHIND])
 def test_without_a_default_a_request_that_names_no_model_is_told_so(
     service: Service, path: str, body: dict[str, Any], status: int
 ) -> None:
@@ -141,6 +148,8 @@ def test_the_default_is_asked_where_no_model_is_named(with_default: Service) -> 
             answer = client.post(path, json=body)
             assert answer.status_code == 200, answer.text
     assert {call.model for call in with_default.runtime.history} == {"ada"}
+    behind = [client.post(path, json=body) for path, body, _ in BEHIND]
+    assert [one.status_code for one in behind] == [200, 404, 404, 404], [one.text for one in behind]
 
 
 def test_a_key_needs_the_default_among_its_models(tmp_path: Path) -> None:
@@ -150,6 +159,7 @@ def test_a_key_needs_the_default_among_its_models(tmp_path: Path) -> None:
         made = service.client.post("/keys", json=wanted, headers=first).json()
         narrow = {"Authorization": f"Bearer {made['key']}"}
         embed = ("/embed", {"input": ["Hi"]})
-        for path, body in (("/generate", {"user_prompt": "Hi"}), DOORS[3][:2], embed):
+        search = ("/search", {"query": "Hi"})
+        for path, body in (("/generate", {"user_prompt": "Hi"}), DOORS[3][:2], embed, search):
             assert service.client.post(path, json=body, headers=narrow).status_code == 404
             assert service.client.post(path, json=body, headers=first).status_code == 200

@@ -18,7 +18,7 @@ from api.http.observe import seen
 from api.http.openapi import documented
 from api.http.options import GenerationOptions
 from api.http.problems import problems
-from api.http.request import ServicesDep, request_model
+from api.http.request import CallerDep, ServicesDep, default_for, request_model
 from api.http.request_body import invalid
 from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
@@ -153,7 +153,8 @@ class SearchRequest(BaseModel):
     model_name: Name = Field(
         "",
         validation_alias=MODEL_NAME,
-        description="The model whose documents are searched; this or `collection`.",
+        description="The model whose documents are searched; that of the settings where neither it nor `collection` is "
+        "given.",
         examples=["demo"],
     )
     collection: Name = Field(
@@ -250,12 +251,16 @@ async def search(
     http: Request,
     request: Annotated[SearchRequest, Depends(request_model(SearchRequest))],
     services: ServicesDep,
+    caller: CallerDep,
 ) -> SearchResponse:
     """The passages that `generate` would choose from, without an answer.
 
     The parameters may come as a form or as JSON too: `{"modelName": "demo", "query": "warranty"}`.
     """
-    model = await _searching_model(services, request)
+    model = None
+    if request.model_name or request.expand or not request.collection:
+        name = request.model_name or default_for(caller, services)
+        model = await _model(services, name, over_documents=True)
     searched = services.answers.search(
         model,
         request.query,
@@ -279,15 +284,6 @@ async def search(
             for hit in hits
         ]
     )
-
-
-async def _searching_model(services: Services, request: SearchRequest) -> ModelInfo | None:
-    """The model that is named; only where a collection is named, and nothing is rephrased, none need be."""
-    if not request.model_name and (request.expand or not request.collection):
-        raise invalid("modelName", "Required, unless `collection` is given without `expand`.")
-    if not request.model_name:
-        return None
-    return await _model(services, request.model_name, over_documents=True)
 
 
 async def _model(services: Services, name: str, *, over_documents: bool) -> ModelInfo:

@@ -52,8 +52,9 @@ class PredictRequest(BaseModel):
         examples=["is_fruit"],
     )
     model_name: Name = Field(
+        "",
         validation_alias=AliasChoices("modelName", "model_name"),
-        description="The model to ask.",
+        description="The model to ask; that of the settings when left out.",
         examples=["demo"],
     )
     result: Name | None = Field(
@@ -144,7 +145,7 @@ class DeletePredictionResponse(BaseModel):
     openapi_extra=documented(PredictRequest),
 )
 async def predict(
-    request: Annotated[PredictRequest, Depends(request_model(PredictRequest))],
+    request: Annotated[PredictRequest, Depends(request_model(PredictRequest, default_model=True))],
     services: ServicesDep,
     caller: CallerDep,
     response: Response,

@@ -13,8 +13,7 @@ from api.evaluation.retrieval_proposals import MOST, Proposal
 from api.evaluation.retrieval_questions import FIELD
 from api.http.openapi import documented
 from api.http.problems import problems
-from api.http.request import ServicesDep, Upload, request_model
-from api.http.request_body import invalid
+from api.http.request import CallerDep, ServicesDep, Upload, default_for, request_model
 from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
 
@@ -38,7 +37,8 @@ class MeasureRequest(BaseModel):
     model_name: Name = Field(
         "",
         validation_alias=AliasChoices("modelName", "model_name"),
-        description="The model whose documents are searched; this or `collection`.",
+        description="The model whose documents are searched; that of the settings where neither it nor `collection` is "
+        "given.",
         examples=["ada"],
     )
     collection: Name = Field(
@@ -52,8 +52,9 @@ class ProposeRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model_name: Name = Field(
+        "",
         validation_alias=AliasChoices("modelName", "model_name"),
-        description="The model that makes them up.",
+        description="The model that makes them up; that of the settings when left out.",
         examples=["ada"],
     )
     collection: Name = Field(
@@ -185,6 +186,7 @@ class DeleteMeasurementResponse(BaseModel):
 async def measure_retrieval(
     request: Annotated[Upload[MeasureRequest], Depends(request_model(MeasureRequest, files=FILES))],
     services: ServicesDep,
+    caller: CallerDep,
     response: Response,
 ) -> MeasurementResponse:
     """Each question is searched as `/search` does, without rephrasing, over all documents there; at most 2,000.
@@ -193,11 +195,10 @@ async def measure_retrieval(
     it: `GET /evaluations/retrieval/{id}?against=EARLIER`.
     """
     values = request.values
-    if not values.model_name and not values.collection:
-        raise invalid("modelName", "Required, unless `collection` is given.")
     model = None
-    if values.model_name:
-        model = await services.answers.model(values.model_name, over_documents=True)
+    if values.model_name or not values.collection:
+        name = values.model_name or default_for(caller, services)
+        model = await services.answers.model(name, over_documents=True)
     sent = request.files[FIELD]
     measured = await services.measurements.measure(
         Where(model, values.collection), Sent(sent.file, sent.filename)
@@ -237,7 +238,7 @@ async def list_measurements(
     openapi_extra=documented(ProposeRequest),
 )
 async def propose_questions(
-    request: Annotated[ProposeRequest, Depends(request_model(ProposeRequest))],
+    request: Annotated[ProposeRequest, Depends(request_model(ProposeRequest, default_model=True))],
     services: ServicesDep,
     http: Request,
 ) -> ProposeResponse:
