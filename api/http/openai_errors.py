@@ -39,7 +39,7 @@ OURS = {"modelName": "model"}
 """Fields that are called otherwise here than on the customer's paths."""
 USELESS_TO_REPEAT = frozenset({409, 501, 507})
 """What the SDKs would send again by themselves, though it cannot succeed."""
-NOT_TO_REPEAT = frozenset({"invalid_call"})
+NOT_TO_REPEAT = frozenset({"invalid_call", "invalid_answer"})
 """Codes of what a model was asked for and did not do: whether it is worth asking again is for people to say."""
 
 

@@ -7,6 +7,8 @@ from api.errors import BackEndFailed
 from api.rag.receipt import AnswerEvent, Reasoning, Token, done, plain_receipt
 from api.rag.room import Asked
 from api.runtime import CallPiece, Message, ModelRuntime, Usage, forced_calls
+from api.runtime.schemas import CheckedSchema, require_held
+from api.runtime.threads import in_thread
 
 
 async def chat(
@@ -28,7 +30,11 @@ async def said(
     messages: Sequence[Message],
     prompt_tokens: int | None = None,
 ) -> AsyncGenerator[Token | Reasoning | CallPiece | Usage, None]:
-    """What the model says, and at the end what that took; `errors.BackEndFailed` when it does not tell."""
+    """What the model says, and at the end what that took; `errors.BackEndFailed` when it does not tell, and for a whole
+    answer that does not hold the schema of the request.
+    """
+    schema, text = asked.options.json_schema, ""
+    is_to_hold = not isinstance(schema, CheckedSchema | None) and not asked.options.stop
     pieces = forced_calls.chat(
         runtime,
         asked.model,
@@ -42,10 +48,13 @@ async def said(
             if piece.reasoning:
                 yield Reasoning(piece.reasoning)
             if piece.text or piece.logprobs:
+                text += piece.text if is_to_hold else ""
                 yield Token(piece.text, piece.logprobs)
             for call in piece.calls:
                 yield call
             if piece.usage:
+                if schema is not None and is_to_hold and piece.usage.finish_reason == "stop":
+                    await in_thread(require_held, schema, text)
                 yield piece.usage
                 return
     raise BackEndFailed("The model stopped without saying how its answer ended. Ask again.")

@@ -24,9 +24,11 @@ from jsonschema.validators import (
 )
 from referencing import Registry
 
-from api.errors import InvalidOption
+from api.errors import BackEndFailed, InvalidOption
 from api.runtime.patterns import TooLong, is_in, is_read
 
+INVALID_ANSWER = "invalid_answer"
+"""The `code` of an answer that does not hold its schema."""
 MAX_SCHEMA_CHARACTERS = 32_768
 MAX_STEPS = 10_000
 """References that are followed for one value; thirty levels of `oneOf` with two each would be a thousand million."""
@@ -140,7 +142,7 @@ class _LeadsNowhere(Exception):
 
 
 class CheckedSchema(dict[str, Any]):
-    """A schema that was made of checked ones, and need not be checked itself."""
+    """A schema that was made of checked ones, and need not be checked itself. Who made it reads what was answered."""
 
 
 def check_schema(schema: Any, name: str, where: str, *, patterns: bool = True) -> None:
@@ -243,6 +245,19 @@ def violation(schema: Schema, value: Any) -> str | None:
     except Exception as error:  # whatever a foreign schema brings the library to
         return f"the schema cannot be followed ({type(error).__name__.lstrip('_')})"
     return fault and f"at {fault.json_path}, {fault.message[:200]}"
+
+
+def require_held(schema: Schema, text: str) -> None:
+    """`BackEndFailed` for an answer that is no value of its schema, whatever its back end promised."""
+    try:
+        fault = violation(schema, json.loads(text))
+    except (ValueError, RecursionError) as error:
+        fault = f"it is no JSON ({error})"
+    if fault:
+        raise BackEndFailed(
+            f"The model's answer does not hold its schema: {fault}. Ask again.",
+            code=INVALID_ANSWER,
+        )
 
 
 def _draft(schema: Schema) -> Any:

@@ -29,7 +29,7 @@ def check_tools(options: Options) -> None:
     if len(tools) > MAX_TOOLS:
         raise InvalidOption(f"tools: at most {MAX_TOOLS} functions.", where="tools")
     for number, tool in enumerate(tools):
-        _check_function(tool, f"tools[{number}]")
+        _check_function(tool, f"tools[{number}]", choice)
     names = [name_of(tool) for tool in tools]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise InvalidOption(f"tools: {twice!r} is there twice.", where="tools")
@@ -135,7 +135,7 @@ def made_id() -> str:
     return f"call_{secrets.token_hex(12)}"
 
 
-def _check_function(tool: Any, name: str) -> None:
+def _check_function(tool: Any, name: str, choice: str | None) -> None:
     function = tool.get("function") if isinstance(tool, Mapping) else None
     if not isinstance(function, Mapping) or tool.get("type") != "function":
         raise InvalidOption(
@@ -150,8 +150,8 @@ def _check_function(tool: Any, name: str) -> None:
     if not isinstance(function.get("description") or "", str):
         raise InvalidOption(f"{name}: its description is a text.", where="tools")
     if (parameters := function.get("parameters")) is not None:
-        is_strict = function.get("strict") is True
-        check_schema(parameters, f"{name}.parameters", "tools", patterns=is_strict)
+        must_hold = function.get("strict") is True or choice in ("required", called)
+        check_schema(parameters, f"{name}.parameters", "tools", patterns=must_hold)
         if parameters.get("type", "object") != "object":
             raise InvalidOption(f"{name}.parameters: their type is object.", where="tools")
 

@@ -21,7 +21,7 @@ from api.errors import (
     Unavailable,
     Unusable,
 )
-from api.runtime.schemas import check_schema, violation
+from api.runtime.schemas import INVALID_ANSWER, check_schema, violation
 from api.runtime.threads import in_thread
 from api.structured.closed import closed
 from api.structured.extracting import ASKED_AT_ONCE
@@ -149,8 +149,8 @@ class ModelCalls:
             "temperature": 0,
             "reasoning_effort": "none",
         }
-        (choice,) = (await self._asked("llm_json", CHAT, body))["choices"]
         try:
+            (choice,) = (await self._asked("llm_json", CHAT, body))["choices"]
             value = await in_thread(read, choice["message"]["content"] or "")
         except NoValue as error:
             self._reasons.append(f"The first: {error}")
@@ -250,9 +250,12 @@ def _unfit(why: str) -> InvalidOption:
     return InvalidOption(why, where="query")
 
 
-def _fact(function: str, answer: Answer) -> ApiError:
-    """A refusal, as it would stand before a single request."""
-    detail = f"{function}: {json.loads(answer.body)['error']['message']}"
+def _fact(function: str, answer: Answer) -> ApiError | NoValue:
+    """A refusal, as it would stand before a single request; an answer that does not hold its schema is no value."""
+    error = json.loads(answer.body)["error"]
+    detail = f"{function}: {error['message']}"
+    if error["code"] == INVALID_ANSWER:
+        return NoValue(error["message"])
     kind = FACTS.get(answer.status)
     if kind:
         return kind(detail)

@@ -128,7 +128,6 @@ CALLING: tuple[Body, ...] = (
 )
 ANSWERS = {
     "json": ('{"city":', ' "Rome"}'),
-    "no-json": ("Rome", "."),
     "half": ("Hello \ud83d", "\ude00!"),
 }
 """Words of each model; the halves of a character come one by one, as from servers that cut anywhere."""

@@ -124,16 +124,6 @@ async def test_what_a_provider_refuses_is_not_sent_to_it(
                 assert refused.value.extra["where"] == option
 
 
-async def test_an_answer_that_no_server_holds_to_its_schema_is_compared_with_it(
-    stand_in: StandIn, address: str
-) -> None:
-    dialect = PROVIDERS["zhipu"].dialect
-    async with over(address, "no-json", dialect=dialect) as runtime:
-        with pytest.raises(BackEndFailed) as failure:
-            await said(runtime, "no-json", Options(json_schema=CITY))
-    assert failure.value.extra["code"] == "invalid_answer"
-
-
 async def test_usage_that_is_not_told_is_counted_here_and_said_not_to_be_exact(
     stand_in: StandIn, address: str
 ) -> None:

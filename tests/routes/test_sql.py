@@ -154,6 +154,13 @@ def test_a_database_is_read_as_far_as_is_asked_for(service: Service) -> None:
     assert answered(service, query=query, database="shop")["rows_left_out"] == 0
 
 
+def test_an_answer_that_is_no_value_of_its_schema_is_null(service: Service) -> None:
+    service.runtime.will_answer("many")
+    said = answered(service, query="""SELECT llm_json('demo', 'Go?', '{"type": "integer"}') AS n""")
+    assert said["rows"] == [[None]]
+    assert "without a value (NULL). The first: " in said["notes"][0]
+
+
 def asked(service: Service, *answers: str, **fields: Any) -> Any:
     """What `/analyze` says when the model answers so."""
     service.runtime.will_answer(*answers)

@@ -1,6 +1,5 @@
 """What comes over OpenAI's wire, read into values of ours: streams of either kind, and vectors."""
 
-import json
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -12,8 +11,6 @@ from api.runtime import CallPiece, FinishReason, Options, Piece, TokenCount, Tok
 from api.runtime.chunks import SILENCE, Chunk
 from api.runtime.lengths import estimated
 from api.runtime.logprobs import LEAST, token_logprobs
-from api.runtime.schemas import violation
-from api.runtime.threads import in_thread
 from api.runtime.tools import Calls
 
 _REASONS: Mapping[str, FinishReason] = {
@@ -29,11 +26,9 @@ async def pieces_of(
     chunks: AsyncGenerator[Mapping[str, Any], None],
     options: Options,
     count: Callable[[], Awaitable[TokenCount]],
-    *,
-    is_held: bool,
 ) -> AsyncGenerator[Piece, None]:
     """The pieces of an answer; the last one carries the usage. Where the server tells none, the prompt is counted by
-    `count` and the answer estimated. Unless the server `is_held` to the schema itself, the whole answer is compared.
+    `count` and the answer estimated.
     """
     calls = Calls(1 if options.parallel_tool_calls is False else None)
     reason: FinishReason | None = None
@@ -51,8 +46,6 @@ async def pieces_of(
         raise BackEndFailed("The back end broke off its answer without saying why. Ask again.")
     if len(calls) and reason == "stop":
         reason = "tool_calls"
-    if options.json_schema is not None and not is_held and reason == "stop":
-        await in_thread(_require_held, options.json_schema, text)
     if counts is None:
         prompt = (await count()).number
         yield Piece("", Usage(reason, prompt, estimated([text])[0], exact=False))
@@ -99,18 +92,6 @@ def _read(chunk: Mapping[str, Any], alternatives: int) -> Chunk:
     )
     reason = choice.get("finish_reason")
     return Chunk(said, _REASONS.get(reason, "stop") if reason else None, counts)
-
-
-def _require_held(schema: Mapping[str, Any], text: str) -> None:
-    try:
-        fault = violation(schema, json.loads(text))
-    except (ValueError, RecursionError) as error:
-        fault = f"it is no JSON ({error})"
-    if fault:
-        raise BackEndFailed(
-            f"The answer does not hold its schema, to which its back end holds none: {fault}. Ask again.",
-            code="invalid_answer",
-        )
 
 
 def _call(number: int, told: Mapping[str, Any]) -> CallPiece:

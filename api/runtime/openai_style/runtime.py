@@ -310,8 +310,7 @@ class OpenAIStyleRuntime:
         most = await self._length(asked)
         body = with_length(self._dialect, {"model": asked.model.remote, **asked.body}, most)
         chunks = self._client.stream(asked.path, body, asked.model.remote)
-        is_held = self._dialect.schema == "json_schema"
-        answering = pieces_of(chunks, asked.options, asked.count, is_held=is_held)
+        answering = pieces_of(chunks, asked.options, asked.count)
         async with aclosing(answering) as pieces:
             async for piece in pieces:
                 yield piece

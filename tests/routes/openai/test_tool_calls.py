@@ -1,5 +1,6 @@
 """Tools, structured output and what a model thinks, as the stock SDK asks for them."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -137,6 +138,29 @@ def test_a_schema_reaches_the_model(service: Service, sdk: openai.OpenAI) -> Non
     assert service.runtime.history[-1].options.json_schema == schema
 
 
+def test_an_answer_that_does_not_hold_its_schema_is_a_failure(
+    service: Service, sdk: openai.OpenAI
+) -> None:
+    schema = {"type": "object", "properties": {"day": {"pattern": "^[0-9]{2}$"}}}
+    form: Any = {"type": "json_schema", "json_schema": {"name": "day", "schema": schema}}
+
+    def asked(**more: Any) -> Any:
+        service.runtime.will_answer('{"day": "1st"}')
+        return sdk.chat.completions.create(
+            model="demo", messages=ASKED, response_format=form, **more
+        )
+
+    with pytest.raises(openai.InternalServerError, match="does not match") as caught:
+        asked()
+    assert (caught.value.status_code, caught.value.code) == (502, "invalid_answer")
+    assert caught.value.response.headers["x-should-retry"] == "false"
+    with pytest.raises(openai.APIError, match="does not match"):
+        list(asked(stream=True))
+    assert asked(stop=["}"]).choices[0].message.content == '{"day": "1st"', (
+        "cut where it was told to"
+    )
+
+
 class Age(BaseModel):
     years: int
 
@@ -211,11 +235,16 @@ def test_arguments_have_the_pattern_of_their_schema(service: Service, sdk: opena
         called(coded("^[0-9]+$"))
     assert caught.value.code == "invalid_call"
     service.runtime._answers.clear()
-    assert "12a" in called(coded("^(?=b)"))  # not read, and so not held
-    service.runtime._answers.clear()
     with pytest.raises(openai.BadRequestError, match="no pattern that is read") as refused:
-        called(coded("^(?=b)", strict=True))
+        called(coded("^(?=b)"))
     assert refused.value.param == "tools"
+    for tool, choice, is_taken in (
+        (coded("^(?=b)"), "none", True),
+        (coded("^(?=b)", strict=True), "none", False),
+    ):
+        call: Any = {"model": "demo", "messages": ASKED, "tools": [tool], "tool_choice": choice}
+        with contextlib.nullcontext() if is_taken else pytest.raises(openai.BadRequestError):
+            sdk.chat.completions.create(**call)
     form: Any = {
         "type": "json_schema",
         "json_schema": {"name": "a", "schema": {"pattern": "(?=b)"}},
