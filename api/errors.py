@@ -12,7 +12,7 @@
     |- TooManyRequests 429
     |- ClientGone 499          for the log alone: nobody reads the answer
     |- Unusable 422            InvalidName, AmbiguousName, InvalidOption, PromptTooLong, DocumentUnusable,
-    |                          DatasetUnusable, DoesNotFit, AdapterRefused, BaseModelUnfit
+    |                          DatasetUnusable, DoesNotFit, BaseModelUnfit
     |- BackEndFailed 502       ModelDamaged
     |- Unavailable 503         NotReady, DeviceInUse
     |- NotOpened 503           without `Retry-After`: somebody has to put it right first
@@ -227,6 +227,11 @@ class InvalidOption(Unusable):
 
     title = "Invalid option"
 
+    @classmethod
+    def at(cls, where: str, why: str) -> "InvalidOption":
+        """Of the field `where`, with which its words begin."""
+        return cls(f"{where}: {why}", where=where)
+
 
 class PromptTooLong(Unusable):
     """The prompt and the answer asked for do not fit into the context."""
@@ -275,12 +280,6 @@ class DoesNotFit(Unusable):
     """A run that needs more memory than there is where it would train; `would_fit` names settings that need less."""
 
     title = "Does not fit"
-
-
-class AdapterRefused(Unusable):
-    """An adapter's files cannot be merged into its base."""
-
-    title = "Adapter unusable"
 
 
 class BackEndFailed(ApiError):

@@ -103,7 +103,7 @@ class KeyCatalog:
     def rotate(self, id: str, grace_seconds: int) -> tuple[Key, str]:
         """The same key with a new text; the one of before opens for so many seconds more."""
         if not 0 <= grace_seconds <= MOST_GRACE_SECONDS:
-            raise _invalid(
+            raise InvalidOption.at(
                 "grace_seconds", f"Between 0 and {MOST_GRACE_SECONDS}, which is 30 days."
             )
         key, text = self.get(id), _new_text()
@@ -155,7 +155,7 @@ class KeyCatalog:
 
     def _own(self, workspace: str) -> str:
         if self._workspace not in (None, workspace):
-            raise _invalid("workspace", f"A key of yours belongs to {self._workspace!r}.")
+            raise InvalidOption.at("workspace", f"A key of yours belongs to {self._workspace!r}.")
         return workspace
 
 
@@ -179,14 +179,10 @@ def expiry(text: str, now: datetime) -> str | None:
             at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError):
             reason = "Say 30d, 12h, a time like 2027-01-31T12:00:00Z, or never."
-            raise _invalid("expires", reason) from None
+            raise InvalidOption.at("expires", reason) from None
     if at <= now:
-        raise _invalid("expires", "The time has passed already.")
+        raise InvalidOption.at("expires", "The time has passed already.")
     return _as_text(at)
-
-
-def _invalid(where: str, reason: str) -> InvalidOption:
-    return InvalidOption(f"{where}: {reason}", where=where)
 
 
 def _alias(text: str) -> str:
@@ -195,9 +191,9 @@ def _alias(text: str) -> str:
         reason = (
             f"A name of 1 to {MOST_ALIAS_CHARACTERS} printable characters says whose key it is."
         )
-        raise _invalid("alias", reason)
+        raise InvalidOption.at("alias", reason)
     if alias.upper() == FIRST_ADMIN.alias:
-        raise _invalid(
+        raise InvalidOption.at(
             "alias", f"{FIRST_ADMIN.alias} is what the log calls the key of the settings."
         )
     return alias
@@ -207,23 +203,23 @@ def _scopes(given: Sequence[str]) -> list[str]:
     known = get_args(Scope)
     if not given or (wrong := set(given) - set(known)):
         what = f"{min(wrong)!r} is none. " if given else ""
-        raise _invalid("scopes", f"{what}The scopes are {', '.join(known)}.")
+        raise InvalidOption.at("scopes", f"{what}The scopes are {', '.join(known)}.")
     return [scope for scope in known if scope in given]
 
 
 def _models(given: Sequence[str]) -> list[str] | None:
     if not given:
-        raise _invalid("models", f"Name at least one, or {FOR_ALL!r} for all.")
+        raise InvalidOption.at("models", f"Name at least one, or {FOR_ALL!r} for all.")
     if FOR_ALL in given:
         return None
     if max(map(len, given)) > MAX_NAME_CHARACTERS:
-        raise _invalid("models", f"A name has at most {MAX_NAME_CHARACTERS} characters.")
+        raise InvalidOption.at("models", f"A name has at most {MAX_NAME_CHARACTERS} characters.")
     return sorted(set(given))
 
 
 def _limit(name: str, given: int) -> int | None:
     if not 0 <= given <= MOST:
-        raise _invalid(name, f"Between 1 and {MOST}; 0 sets no limit.")
+        raise InvalidOption.at(name, f"Between 1 and {MOST}; 0 sets no limit.")
     return given or None
 
 

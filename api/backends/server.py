@@ -25,6 +25,7 @@ from api.runtime.openai_style.client import OpenAIClient
 from api.runtime.threads import in_thread
 from api.runtime.training import Reserved
 from finetune.job.device import Device, has_driver
+from finetune.job.locks import tail
 
 LOGGER = logging.getLogger("api.backends")
 State = Literal["stopped", "starting", "ready", "waiting", "failed"]
@@ -261,11 +262,6 @@ def _ended(status: int, log: Path) -> str:
 
 
 def _last_lines(log: Path) -> list[str]:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LOG_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return []
+    lines = tail(log, _LOG_BYTES).splitlines()
     said = [line.rstrip() for line in lines if line.strip() and not line.startswith(_NOISE)]
     return said[-_LOG_LINES:]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from api.errors import AdapterRefused, TooLarge
+from api.errors import TooLarge
+from api.jobs.refusals import AdapterRefused
 from api.zip_files import oddly_packed
 from finetune.job.directory import JobDirectory
 from finetune.job.locks import read_json
@@ -53,7 +54,7 @@ class Arrived:
 
 
 def unpack(arrival: Arrival, job: JobDirectory, most_bytes: int) -> Arrived:
-    """Write the adapter's files, and no others, into the job. `errors.AdapterRefused`, `errors.TooLarge`."""
+    """Write the adapter's files, and no others, into the job. `AdapterRefused`, `errors.TooLarge`."""
     adapter = job.path / "train" / "adapter"
     adapter.mkdir(parents=True)
     template: str | None = None
@@ -87,7 +88,7 @@ def unpack(arrival: Arrival, job: JobDirectory, most_bytes: int) -> Arrived:
 
 
 def hold_against(job: JobDirectory, base: Path, template: str | None) -> None:
-    """Compare it with its base, and say that it is trained, with this chat template. `errors.AdapterRefused`."""
+    """Compare it with its base, and say that it is trained, with this chat template. `AdapterRefused`."""
     train = job.stage("train")
     adapter = train.path / "adapter"
     try:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from api.errors import InvalidOption
+from api.errors import InvalidOption, Unusable
 from api.runtime.templates import check_template
 from finetune.job.parameters.learning import Refusal
 from finetune.job.spec import FineTuneSpec
@@ -12,6 +12,12 @@ from finetune.job.spec import FineTuneSpec
 CHATML = "chatml"
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 """What configurations call the number of experts."""
+
+
+class AdapterRefused(Unusable):
+    """An adapter's files cannot be merged into its base."""
+
+    title = "Adapter unusable"
 
 
 def require(refusal: Refusal | None) -> None:

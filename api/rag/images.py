@@ -24,22 +24,22 @@ def image_of(url: str, where: str) -> bytes:
     head, _, content = url.partition(",")
     kind, _, coding = head.removeprefix("data:").partition(";")
     if not head.startswith("data:") or coding != "base64":
-        raise _refused(
+        raise InvalidOption.at(
             where, "Images are taken as `data:image/...;base64,` URLs; nothing is fetched."
         )
     if kind not in STARTS:
-        raise _refused(where, f"One of these is needed: {', '.join(STARTS)}.")
+        raise InvalidOption.at(where, f"One of these is needed: {', '.join(STARTS)}.")
     if len(content) > ROOM_BYTES:
-        raise _refused(where, f"An image may have {MAX_BYTES} bytes.")
+        raise InvalidOption.at(where, f"An image may have {MAX_BYTES} bytes.")
     try:
         image = base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError):
-        raise _refused(where, "This is no base64.") from None
+        raise InvalidOption.at(where, "This is no base64.") from None
     if kind_of(image) != kind:
-        raise _refused(where, f"This is no {kind}.")
+        raise InvalidOption.at(where, f"This is no {kind}.")
     width, height = _size(image, where)
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise _refused(
+        raise InvalidOption.at(
             where,
             f"This image has {width} x {height} pixels; {MAX_PIXELS} are allowed, and {MAX_SIDE} a side. Make it "
             "smaller.",
@@ -51,12 +51,16 @@ def require_bounded(messages: Sequence[Message], where: str) -> None:
     """`errors.InvalidOption`, at that member, for more images than a conversation may have, or larger ones together."""
     images = [image for message in messages for image in message.images]
     if len(images) > MAX_IMAGES:
-        raise _refused(where, f"{len(images)} images; {MAX_IMAGES} are allowed.")
+        raise InvalidOption.at(where, f"{len(images)} images; {MAX_IMAGES} are allowed.")
     if (together := sum(map(len, images))) > MAX_BYTES:
-        raise _refused(where, f"Images of {together} bytes together; {MAX_BYTES} are allowed.")
+        raise InvalidOption.at(
+            where, f"Images of {together} bytes together; {MAX_BYTES} are allowed."
+        )
     pixels = sum(width * height for width, height in (_size(image, where) for image in images))
     if pixels > MAX_PIXELS:
-        raise _refused(where, f"Images of {pixels} pixels together; {MAX_PIXELS} are allowed.")
+        raise InvalidOption.at(
+            where, f"Images of {pixels} pixels together; {MAX_PIXELS} are allowed."
+        )
 
 
 def require_seen(model: ModelInfo, messages: Sequence[Message], where: str) -> None:
@@ -68,9 +72,7 @@ def require_seen(model: ModelInfo, messages: Sequence[Message], where: str) -> N
 def _size(image: bytes, where: str) -> Size:
     size = size_of(image)
     if size is None:
-        raise _refused(where, "This image is damaged: its header does not say how large it is.")
+        raise InvalidOption.at(
+            where, "This image is damaged: its header does not say how large it is."
+        )
     return size
-
-
-def _refused(where: str, why: str) -> InvalidOption:
-    return InvalidOption(f"{where}: {why}", where=where)

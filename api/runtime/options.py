@@ -76,7 +76,7 @@ def check_taken(options: Options, model: ModelInfo) -> None:
 
 def _within(name: str, value: float | None, least: float, most: float) -> None:
     if value is not None and not least <= value <= most:  # NaN is in no range
-        raise InvalidOption(f"{name}: {value} is not between {least} and {most}.", where=name)
+        raise InvalidOption.at(name, f"{value} is not between {least} and {most}.")
 
 
 def _within_context(name: str, value: int | None, least: int, trained: int) -> None:

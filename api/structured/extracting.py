@@ -1,13 +1,13 @@
 """A value out of an answer: the model is held to a schema, and what it wrote is held against it once more."""
 
 import json
-import string
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from api.errors import InvalidOption, PromptTooLong
+from api.models.prompt_template import names_in
 from api.rag import Answers, Question
 from api.rag.receipt import Answer, Done
 from api.runtime import Message, Options
@@ -21,7 +21,7 @@ ASKED_AFTERWARDS = (
     "Question:\n{question}\n\nAnswer:\n{answer}\n\n"
     "Write down what the answer says as JSON that holds this schema:\n{schema}"
 )
-MAX_TEMPLATE_CHARACTERS = 20_000
+TEMPLATE = "answer_template"
 _PARTS = ("question", "answer", "schema")
 
 
@@ -73,23 +73,15 @@ async def extracted(answers: Answers, question: Question, form: Form) -> Extract
 
 def check_form(form: Form) -> None:
     """`InvalidOption` for a template that names anything but its parts, or one of them twice."""
-    if len(form.template) > MAX_TEMPLATE_CHARACTERS:
-        raise _unfit(f"at most {MAX_TEMPLATE_CHARACTERS} characters.")
+    names = names_in(form.template, TEMPLATE)
     known = _PARTS if form.afterwards else ("question", "schema")
-    told = ", ".join(f"{{{name}}}" for name in known)
-    try:
-        fields = [part[1:] for part in string.Formatter().parse(form.template)]
-    except ValueError as error:
-        raise _unfit(f"{error}. Write a brace of the text twice.") from None
-    names = [name for name, _, _ in fields if name is not None]
-    if any(name is not None and (name not in known or spec or said) for name, spec, said in fields):
-        raise _unfit(f"only {told} stand for something, as they are. Write other braces twice.")
+    if not set(names) <= set(known):
+        told = ", ".join(f"{{{name}}}" for name in known)
+        raise InvalidOption.at(
+            TEMPLATE, f"only {told} stand for something. Write other braces twice."
+        )
     if len(set(names)) < len(names):
-        raise _unfit("a part may stand in it once.")
-
-
-def _unfit(why: str) -> InvalidOption:
-    return InvalidOption(f"answer_template: {why}", where="answer_template")
+        raise InvalidOption.at(TEMPLATE, "a part may stand in it once.")
 
 
 async def _held(

@@ -40,7 +40,7 @@ class QueryUnusable(Unusable):
 
 def unfit(where: str, why: str) -> InvalidOption:
     """A member of a request that does not go with the table, or with another member."""
-    return InvalidOption(f"{where}: {why}", where=where)
+    return InvalidOption.at(where, why)
 
 
 def not_reached(database: str) -> DatabaseAway:

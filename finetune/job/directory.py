@@ -28,7 +28,15 @@ from pathlib import Path
 from typing import Any
 
 from finetune.job.events import BLOCK_BYTES, START, Event, EventLog, Place
-from finetune.job.locks import is_held, read_json, sync_file, sync_folder, take, write_atomically
+from finetune.job.locks import (
+    is_held,
+    read_json,
+    sync_file,
+    sync_folder,
+    tail,
+    take,
+    write_atomically,
+)
 from finetune.job.progress import Fold, JobProgress, fold
 from finetune.job.versions import versions
 
@@ -240,12 +248,7 @@ class JobDirectory:
 
     def log_tail(self, most_bytes: int) -> str:
         """The end of what the stages printed."""
-        try:
-            with self.log_path.open("rb") as log:
-                log.seek(max(0, os.fstat(log.fileno()).st_size - most_bytes))
-                return log.read(most_bytes).decode(errors="replace")
-        except OSError:
-            return ""
+        return tail(self.log_path, most_bytes)
 
     def append_event(self, stage: str, type: str, **fields: Any) -> None:
         """Add one event; the first of a block also has those before it folded."""

@@ -65,6 +65,16 @@ def read_json(path: Path) -> Any:
         return None
 
 
+def tail(path: Path, most_bytes: int) -> str:
+    """The end of a file of text; nothing of one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - most_bytes))
+            return file.read(most_bytes).decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """A second name for a file where the disk allows it, else a second file."""
     try:

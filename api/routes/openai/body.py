@@ -107,7 +107,7 @@ def validated(model: type[M], members: Mapping[str, Any]) -> M:
 
 def refuse(param: str, why: str) -> InvalidOption:
     """A member that is known and cannot be honoured."""
-    return InvalidOption(f"{param}: {why}", where=param)
+    return InvalidOption.at(param, why)
 
 
 @contextmanager

@@ -40,16 +40,16 @@ def check_url(url: str, where: str = "base_url") -> str:
         parts = urlsplit(url)
         port_is_sound = parts.port is None or parts.port > 0
     except ValueError:
-        raise InvalidOption(f"{where}: this is no address.", where=where) from None
+        raise InvalidOption.at(where, "this is no address.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_sound:
-        raise InvalidOption(f"{where}: an address begins with https:// and a host.", where=where)
+        raise InvalidOption.at(where, "an address begins with https:// and a host.")
     if parts.username or parts.password or parts.query or parts.fragment or "?" in url:
         raise InvalidOption(
             f"{where}: an address has no user, password, query or fragment; a key goes into `key`.",
             where=where,
         )
     if not url.isprintable() or " " in url or not url.isascii():
-        raise InvalidOption(f"{where}: an address is of printable ASCII.", where=where)
+        raise InvalidOption.at(where, "an address is of printable ASCII.")
     if parts.hostname.rstrip(".") in _NAMES:
         raise _forbidden(parts.hostname, where)
     return url.rstrip("/")
