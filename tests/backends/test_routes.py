@@ -110,7 +110,9 @@ def test_a_dialect_that_takes_less_breaks_no_model(
 ) -> None:
     client = service.client
     made(client, address)
-    for name, own in (("ada", {"parameters": {"top_k": 5}}), ("bob", {"template": "chatml"})):
+    personas: dict[str, dict[str, Any]]
+    personas = {"ada": {"parameters": {"top_k": 5}}, "bob": {"template": "chatml"}}
+    for name, own in personas.items():
         assert client.post(f"/createModel/{name}", json={"baseModel": "big", **own}).is_success
     assert client.patch("/models/big", json={"options": {"min_p": 0.1}}).is_success
     strict = {"provider": "openai", "base_url": f"{address}/generic/v1"}

