@@ -6,6 +6,7 @@ Nothing is adopted: a server that outlived us would be an orphan whenever we do 
 import asyncio
 import logging
 import math
+import re
 import secrets
 import shutil
 import socket
@@ -34,7 +35,7 @@ MOST_DEATHS = 5
 STEADY_SECONDS = 60.0
 """A server that was ready for so long is well: its earlier deaths are forgotten."""
 FIRST_PAUSE_SECONDS = 1.0
-ENDING_SECONDS = 10.0
+ENDING_SECONDS = 15.0
 """Its guard kills it long before."""
 STARTING_RETRY_SECONDS = 5
 FAILED_RETRY_SECONDS = 60
@@ -42,8 +43,10 @@ _POLL_SECONDS = 0.2
 _ANSWER_SECONDS = 2.0
 _LOG_BYTES = 8192
 _LOG_LINES = 20
-_NOISE = (" - leaked ", " - ... skipped ", "nanobind: ", "See https://nanobind.")
-"""How Triton's bindings end the log of a vLLM that has ended, whatever ended it."""
+_NOISE = re.compile(
+    r" - (leaked|\.\.\. skipped) |nanobind: |See https://nanobind\.|.*resource_tracker"
+)
+"""How Triton's bindings and multiprocessing end the log of a vLLM that has ended, whatever ended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,5 +266,5 @@ def _ended(status: int, log: Path) -> str:
 
 def _last_lines(log: Path) -> list[str]:
     lines = tail(log, _LOG_BYTES).splitlines()
-    said = [line.rstrip() for line in lines if line.strip() and not line.startswith(_NOISE)]
+    said = [line.rstrip() for line in lines if line.strip() and not _NOISE.match(line)]
     return said[-_LOG_LINES:]

@@ -3,7 +3,8 @@
     python -m finetune.job.guard LOG -- COMMAND ...
 
 The server is the head of a group of its own. When our standard input closes, with whoever holds its other end, the
-group is asked to end, and killed after a while; when the server ends, so does what it left. Standard library only.
+group is asked to end, and killed after a while; when the server ends, so does what it left, which may first clear up
+after it. Standard library only.
 """
 
 import os
@@ -11,13 +12,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from finetune.job import child_process
 
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 5.0
+"""vLLM needs two, to end what it started."""
+CLEARING_SECONDS = 2.0
 MOST_LOG_BYTES = 2**20
 """Of a log, and as many of what stood in it before."""
 
@@ -36,8 +40,9 @@ def main(log: str, *rest: str) -> int:
     keeping.start()
     threading.Thread(target=_end_with_us, args=(server,), daemon=True).start()
     status = server.wait()
+    _let_it_clear_up(server)
     _signal(server, signal.SIGKILL)
-    keeping.join(GRACE_SECONDS)
+    keeping.join(CLEARING_SECONDS)
     return status if status >= 0 else 128 - status
 
 
@@ -49,6 +54,16 @@ def _end_with_us(server: "subprocess.Popen[bytes]") -> None:
     with suppress(subprocess.TimeoutExpired):
         server.wait(GRACE_SECONDS)
     _signal(server, signal.SIGKILL)
+
+
+def _let_it_clear_up(server: "subprocess.Popen[bytes]") -> None:
+    """What the server left is asked to end, and waited for: multiprocessing's tracker removes shared memory at last."""
+    _signal(server, signal.SIGTERM)
+    ends = time.monotonic() + CLEARING_SECONDS
+    with suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < ends:
+            os.killpg(server.pid, 0)
+            time.sleep(0.02)
 
 
 def _signal(server: "subprocess.Popen[bytes]", which: signal.Signals) -> None:

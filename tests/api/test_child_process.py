@@ -326,6 +326,33 @@ def test_a_server_ends_with_all_that_it_started_when_who_started_it_is_killed(
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2 * 2**20 + 65536
 
 
+LEAVING = """
+import subprocess, sys
+
+tracker = '''
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(flush=True)
+sys.stdin.read()
+time.sleep(0.3)
+pathlib.Path(sys.argv[1]).touch()
+'''
+pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+started = subprocess.Popen([sys.executable, "-c", tracker, sys.argv[1]], **pipes)
+started.stdout.readline()
+"""
+
+
+@pytest.mark.anyio
+async def test_what_a_server_leaves_may_clear_up_after_it(tmp_path: Path) -> None:
+    cleared = tmp_path / "cleared"
+    served = (sys.executable, "-c", LEAVING, str(cleared))
+    log = tmp_path / "log.txt"
+    guard = await child_process.start_server(served, env=child_process.environment(), log=log)
+    assert await guard.wait() == 0
+    assert cleared.exists()
+
+
 def is_alive(pid: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

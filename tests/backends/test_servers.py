@@ -298,6 +298,18 @@ async def test_one_that_ends_again_and_again_is_left_alone(tmp_path: Path) -> No
     await server.stop()
 
 
+def test_why_one_ended_is_not_hidden_by_what_its_libraries_say_last(tmp_path: Path) -> None:
+    places = Places(tmp_path, tmp_path, tmp_path / "data", CLASSES)
+    places.log("cellar").parent.mkdir(parents=True)
+    said = 'EngineDeadError: no memory.\nnanobind: leaked 2 functions!\n - leaked function ""\n'
+    noise = (
+        "/usr/lib/resource_tracker.py:254: UserWarning\n  warnings.warn('resource_tracker: 2')\n"
+    )
+    places.log("cellar").write_text(said + noise)
+    server = Server("cellar", Launch("custom", "odd:Parrot"), places, Reserved())
+    assert server.seen().log == ["EngineDeadError: no memory."]
+
+
 @pytest.fixture(scope="module")
 def bases(shared: Service) -> Path:
     """Of the service: a base, one without safetensors, an adapter, one without safetensors."""
