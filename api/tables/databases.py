@@ -20,18 +20,18 @@ from sqlalchemy.engine import Connection, Engine
 from api.names import WORKSPACE
 from api.settings.values import Database as Setting
 from api.tables.refusals import (
+    SLOW,
     DatabaseAway,
     DatabaseNotFound,
     busy,
     missing,
     not_reached,
     refused_by,
+    word_of,
 )
 from api.tables.select_child import CONNECT_SECONDS, opened_sqlite, timeouts
 
 T = TypeVar("T")
-TIMED_OUT = "57014"
-"""PostgreSQL's word for a statement that it ended."""
 LOGGER = logging.getLogger(__name__)
 Kind = Literal["sqlite", "postgresql"]
 THREADS = 16
@@ -153,10 +153,9 @@ class Database:
         """What takes too long to write waits for others, it may be: it is no fault of the row."""
         if error.connection_invalidated:
             return self._away(error)
-        sqlstate = getattr(error.orig, "sqlstate", None)
-        if writes and sqlstate == TIMED_OUT:
+        if writes and word_of(error.orig) in SLOW:
             return busy(self.name)
-        return refused_by(self.name, self.statement_seconds, str(error.orig), sqlstate)
+        return refused_by(self.name, self.statement_seconds, error.orig)
 
 
 class Databases:

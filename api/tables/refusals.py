@@ -4,8 +4,10 @@ from typing import Any
 
 from api.errors import ApiError, InvalidOption, NotFound, Unavailable, Unusable
 
-BUSY = frozenset({"40001", "40P01", "55P03"})
-"""PostgreSQL's words for a conflict with others, a deadlock, and a lock that cannot be had."""
+BUSY = frozenset({"40001", "40P01", "55P03", "SQLITE_BUSY", "SQLITE_LOCKED"})
+"""Words for a conflict with others, a deadlock, and a lock that cannot be had: PostgreSQL's, and SQLite's."""
+SLOW = frozenset({"57014", "SQLITE_INTERRUPT"})
+"""Words for a statement that was ended."""
 
 
 class TableNotFound(NotFound):
@@ -53,14 +55,21 @@ def busy(database: str) -> DatabaseAway:
     return DatabaseAway(f"Database {database!r} is busy with what others write. Ask again.")
 
 
-def refused_by(database: str, seconds: float, said: str, sqlstate: str | None = None) -> ApiError:
+def word_of(error: BaseException | None) -> str | None:
+    """The word that a driver has for an error; of SQLite's the plain one: `SQLITE_BUSY_SNAPSHOT` is busy."""
+    if name := getattr(error, "sqlite_errorname", None):
+        return "_".join(str(name).split("_")[:2])
+    return getattr(error, "sqlstate", None)
+
+
+def refused_by(database: str, seconds: float, error: BaseException | None) -> ApiError:
     """Why a statement does not run that may take `seconds`, in the words of the database, which know nothing of its
-    address.
+    address. What kind of error it is, its words do not say: they repeat names of the query.
     """
-    said = said.strip().partition("\n")[0]
-    if "is locked" in said or sqlstate in BUSY:
+    said = str(error).strip().partition("\n")[0]
+    if word_of(error) in BUSY:
         return busy(database)
-    if "interrupted" in said or "canceling statement" in said:
+    if word_of(error) in SLOW:
         return too_slow(database, seconds)
     if "not authorized" in said or "one statement" in said:
         said = "only one SELECT is allowed"

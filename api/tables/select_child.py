@@ -7,6 +7,7 @@ of the clock ends it in time: SQLite works in this process, and PostgreSQL ends 
 """
 
 import contextlib
+import errno
 import json
 import signal
 import sqlite3
@@ -40,8 +41,8 @@ PAGE_BYTES = 4 * 2**20
 """What PostgreSQL is asked for at once."""
 MAX_ANSWER_BYTES = 32 * 2**20
 """Of the line that answers."""
-CHECK_MILLISECONDS = 250
-"""How often PostgreSQL looks whether anybody still waits for what it does."""
+CHECK = "client_connection_check_interval = 250"
+"""How often, in milliseconds, PostgreSQL looks whether anybody still waits for what it does."""
 READING = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )
@@ -53,6 +54,8 @@ TYPES: Sequence[tuple[type, str]] = (
     *((str, "VARCHAR"), (bytes, "BLOB"), (datetime, "TIMESTAMP"), (date, "DATE")),
 )
 """What a value of a database is called; the first that fits."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Why a copy cannot be written that is no fault of ours."""
 Clock = Callable[[float], Any]
 """Ends this process in so many seconds; in 0: not."""
 
@@ -109,6 +112,17 @@ def answered(request: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
         )
     except UnicodeEncodeError:
         return _refused(QueryUnusable("The query is no text: it holds half a surrogate pair."))
+    except (RecursionError, ValueError):  # of JSON
+        return _refused(
+            QueryUnusable(
+                "A value of the query cannot be read: it is nested too deeply, or has a number of thousands of digits. "
+                "Choose a part of it, or cast it to a text."
+            )
+        )
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return {"errno": error.errno}
     except ApiError as error:
         return _refused(error)
 
@@ -140,7 +154,7 @@ def _of_sqlite(request: Mapping[str, Any], clock: Clock) -> Iterator[Found]:
                 raise QueryUnusable("One SELECT is needed.")
             yield Found([one[0] for one in found.description], found)
         except sqlite3.Error as error:
-            raise refused_by(request["name"], request["seconds"], str(error)) from None
+            raise refused_by(request["name"], request["seconds"], error) from None
 
 
 def timeouts(seconds: float) -> list[Any]:
@@ -164,34 +178,39 @@ def _of_postgresql(request: Mapping[str, Any], clock: Clock) -> Iterator[Found]:
         raise not_reached(request["name"]) from None
     clock(request["seconds"])
     with contextlib.closing(connection):
+        bounds = timeouts(request["seconds"])
         with contextlib.suppress(psycopg.Error):  # a server that cannot look ends it at its timeout
-            connection.execute(f"SET client_connection_check_interval = {CHECK_MILLISECONDS}")
+            connection.execute(f"SET {CHECK}")
+            bounds.append(f"SET LOCAL {CHECK}")
         connection.autocommit = False
         connection.read_only = True
         sql: Any = request["sql"]
         try:
-            for one in timeouts(request["seconds"]):
-                connection.execute(one)
+            if "\0" in sql:  # where the driver would end it
+                raise QueryUnusable("The query is no text: it holds a null character.")
             declared = connection.cursor("found")
             declared.execute(sql)
             columns = [one.name for one in declared.description or ()]
-            yield Found(columns, _fetched(connection))
+            yield Found(columns, _fetched(connection, "; ".join(bounds)))
         except psycopg.Error as error:
-            said = str(error)
-            if error.sqlstate is None and "memory" in said:
+            if error.sqlstate is None and "memory" in str(error):
                 raise MemoryError from None
             if connection.broken:
                 raise not_reached(request["name"]) from None
-            raise refused_by(request["name"], request["seconds"], said, error.sqlstate) from None
+            raise refused_by(request["name"], request["seconds"], error) from None
 
 
-def _fetched(connection: "psycopg.Connection[Any]") -> Iterator[tuple[Any, ...]]:
+def _fetched(connection: "psycopg.Connection[Any]", bounds: Any) -> Iterator[tuple[Any, ...]]:
     """The rows of the cursor, some at a time, which come one by one. As many as those before let expect to be small:
     of one that does not fit into memory, libpq says so when it has thrown the others after it away.
+
+    The statements `bounds` go before each of them: what is selected may call `set_config`, which counts from the next
+    statement on.
     """
     length = 1
     while True:
         number = size = 0
+        connection.execute(bounds, prepare=False)
         for row in connection.cursor().stream(f"FETCH {length} FROM found"):
             number, size = number + 1, size + size_of(row)
             yield row
@@ -260,12 +279,12 @@ def with_fold(columns: Sequence[str], fold: str | None) -> list[str]:
 
 
 def size_of(value: Any) -> int:
-    """The characters and bytes that a value has, roughly, or a row of them."""
+    """The characters and bytes that a value has, roughly, or a row of them; what holds others has some of its own."""
     if isinstance(value, str | bytes):
         return len(value)
     if isinstance(value, dict):
-        return sum(size_of(name) + size_of(one) for name, one in value.items())
-    return sum(map(size_of, value)) if isinstance(value, list | tuple) else 8
+        return 8 + sum(size_of(name) + size_of(one) for name, one in value.items())
+    return 8 + (sum(map(size_of, value)) if isinstance(value, list | tuple) else 0)
 
 
 def _type(value: Any) -> str:

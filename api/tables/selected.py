@@ -6,6 +6,7 @@ What comes here of its rows is within bounds: `select_child.py` says which.
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -115,6 +116,8 @@ def _said(database: Database, line: bytes, code: int, where: str) -> dict[str, A
     if not line.endswith(b"\n"):
         raise _ended(database, -code, where)
     said: dict[str, Any] = json.loads(line)
+    if "errno" in said:
+        raise OSError(said["errno"], os.strerror(said["errno"]))
     if "refused" in said:
         kind = FACTS[said.pop("refused")]
         if kind is DatabaseAway:

@@ -1,8 +1,9 @@
 """SELECTs that somebody else wrote run in a process with bounds: of a row, of memory, and of time."""
 
 import asyncio
+import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from api.tables.databases import Database
 from api.tables.refusals import QueryUnusable
+from api.tables.select_child import size_of
 from api.tables.selected import first_rows, write_selected
 from tests.processes import children_running
+from tests.tables.conftest import new_database
 from tests.tables.shop import Shop
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
@@ -122,3 +125,57 @@ def test_a_write_ahead_log_of_sqlite_is_read(tmp_path: Path) -> None:
     shop.stocked(3).close()
     found = asyncio.run(first_rows(shop.opened(), "SELECT count(*) FROM items", 10))
     assert found.rows == [[3]]
+
+
+@pytest.fixture
+def served(postgres: str) -> Iterator[Shop]:
+    """A shop's database in PostgreSQL."""
+    shop = Shop(new_database(postgres))
+    yield shop
+    shop.close()
+
+
+def test_a_query_that_lifts_its_own_bounds_ends_in_time(served: Shop, tmp_path: Path) -> None:
+    """What `set_config` says counts from the next rows on, and nobody waits for those any more."""
+    lifted = ("statement_timeout", "client_connection_check_interval")
+    shown = ", ".join(f"set_config('{name}', '0', false) AS {name}" for name in lifted)
+    sql = f"SELECT {shown}, CASE WHEN n > 1 THEN pg_sleep(60) END FROM generate_series(1, 2) n"
+    with pytest.raises(QueryUnusable, match="longer than the 1 s"):
+        copied(served.opened(statement_seconds=1), sql, tmp_path / "rows")
+    gone = time.monotonic() + 5
+    while working(served):
+        assert time.monotonic() < gone
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("SELECT (repeat('[', 900) || repeat(']', 900))::json", "nested too deeply"),
+        ("SELECT ('[' || repeat('9', 5000) || ']')::json", "thousands of digits"),
+        ("SELECT 1 \0 FROM nowhere", "a null character"),
+    ],
+    ids=["nested", "digits", "null"],
+)
+def test_what_cannot_be_read_is_the_querys_fault(
+    served: Shop, tmp_path: Path, sql: str, why: str
+) -> None:
+    with pytest.raises(QueryUnusable, match=why):
+        copied(served.opened(), sql, tmp_path / "rows")
+
+
+def test_a_name_in_an_error_says_nothing_of_its_kind(shop: Shop, tmp_path: Path) -> None:
+    with pytest.raises(QueryUnusable, match="refuses the query"):
+        answered(shop.stocked(1).opened(), 'SELECT "is locked", "interrupted"(1)', tmp_path)
+
+
+def test_a_full_disk_is_no_fault_of_the_query(tmp_path: Path) -> None:
+    shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(1)
+    with pytest.raises(OSError, match="No space left") as full:
+        copied(shop.opened(), "SELECT 1", Path("/dev/full"))
+    assert full.value.errno == errno.ENOSPC
+    shop.close()
+
+
+def test_what_holds_nothing_has_a_size_too() -> None:
+    assert size_of([[[], {}]] * 1000) > 16_000
