@@ -2,7 +2,7 @@
 
     python -m venv /somewhere/litellm && /somewhere/litellm/bin/pip install 'litellm[proxy]'
     .venv/bin/python scripts/bench_gateway.py --litellm /somewhere/litellm/bin/litellm
-    .venv/bin/python scripts/bench_gateway.py --streams 1000
+    .venv/bin/python scripts/bench_gateway.py --streams 1000 [--apart]
 
 The back end is a stand-in of fixed speed (`gateway_stand_in.py`), which speaks Ollama's API for the service and
 OpenAI's for the others. Rounds change between the three. Printed of each: what it adds to the time to the first token,
@@ -13,6 +13,8 @@ tenth are read slowly, and tells the errors, the memory of the service, and how 
 import argparse
 import asyncio
 import contextlib
+import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -22,11 +24,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import psutil
-from bench_servers import cpu_seconds_of_all, free_port, processor, service, wait_for
+from bench_servers import cpu_seconds, cpu_seconds_of_all, free_port, processor, service, wait_for
 
 HERE = Path(__file__).parent
 MODEL = "stand-in"
@@ -34,8 +39,10 @@ MIB = 2**20
 OPEN = {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
 """Without a key, as the service beside it."""
 HEALTH_SECONDS = 0.1
+LOOKS_A_WEIGHING = 10
+"""Of `/healthz`; to weigh a process is to look through all of them."""
 SLOW_SECONDS = 1.0
-"""Between two reads of a slow reader."""
+"""Between two events of a slow reader, for whom the service goes on twice as fast."""
 HELD_TOKENS, HELD_PAUSE = 80, 0.5
 """Of each stream that is held: two tokens a second for forty seconds."""
 
@@ -204,54 +211,85 @@ def compare(program: Path | None, rounds: int, requests: int, at_once: int) -> N
             )
 
 
-async def read_stream(client: httpx2.AsyncClient, way: Way, slowly: bool) -> str:
-    """What went wrong with a stream; nothing where it came whole."""
-    try:
-        async with client.stream("POST", f"{way.url}/chat/completions", json=body()) as answer:
-            last = ""
-            async for line in answer.aiter_lines():
-                last = line or last
-                if slowly:
-                    await asyncio.sleep(SLOW_SECONDS)
-            if answer.status_code != 200 or last != "data: [DONE]":
-                return f"{answer.status_code}, at last {last[:160]}"
-            return ""
-    except httpx2.HTTPError as error:
-        return type(error).__name__
-
-
-async def hold(way: Way, streams: int, opening: float) -> None:
-    """Hold that many streams at once, opened one after the other in so many seconds; print what came of it."""
-    healthy: list[float] = []
-    most = 0
-
-    async def look() -> None:
-        nonlocal most
-        async with httpx2.AsyncClient(timeout=None) as client:
-            while True:
-                began = time.perf_counter()
-                (await client.get(way.url.removesuffix("/v1") + "/healthz")).raise_for_status()
-                healthy.append(time.perf_counter() - began)
-                most = max(most, memory(way.pid))
-                await asyncio.sleep(HEALTH_SECONDS)
-
-    looking = asyncio.create_task(look())
-    limits = httpx2.Limits(max_connections=None)
-    async with httpx2.AsyncClient(timeout=600, limits=limits) as client:
-
-        async def later(number: int) -> str:
-            await asyncio.sleep(opening * number / streams)
-            return await read_stream(client, way, number % 10 == 0)
-
-        said = await asyncio.gather(*(later(number) for number in range(streams)))
-    looking.cancel()
-    _, _, slowest = percentiles(healthy)
-    print(
-        f"{processor()}; {streams} streams at once, {streams // 10} of them read slowly, opened in {opening:g} s"
+async def read_stream(way: Way, slowly: bool) -> str:
+    """What went wrong with a stream; nothing where it came whole. Over a bare socket: a thousand streams cost a client
+    of HTTP more than they cost the service.
+    """
+    address, said = urlsplit(way.url), json.dumps(body()).encode()
+    head = (
+        f"POST {address.path}/chat/completions HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(said)}\r\n\r\n"
     )
+    try:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        with contextlib.closing(writer):
+            writer.write(head.encode() + said)
+            status, last = await reader.readline(), b""
+            async for line in reader:
+                if line.startswith(b"data: "):
+                    last = line
+                    await asyncio.sleep(SLOW_SECONDS if slowly else 0)
+    except OSError as error:
+        return type(error).__name__
+    if b" 200 " in status and last == b"data: [DONE]\n":
+        return ""
+    return f"{status.decode().strip()}, at last {last.decode()[:160]}"
+
+
+def look(url: str, pid: int, over: Event, told: Connection) -> None:
+    """What `/healthz` takes, the errors that it gave, and the memory of its process, looked at again and again by a
+    process that does nothing else: one that reads a thousand streams beside it would measure itself.
+    """
+    healthy: list[float] = []
+    errors = most = 0
+    with httpx2.Client(timeout=60) as client:
+        while not over.wait(HEALTH_SECONDS):
+            began = time.perf_counter()
+            try:
+                client.get(url).raise_for_status()
+            except httpx2.HTTPError:
+                errors += 1
+            healthy.append(time.perf_counter() - began)
+            if len(healthy) % LOOKS_A_WEIGHING == 1:
+                most = max(most, memory(pid))
+    told.send((healthy, errors, most))
+
+
+def apart(service: Way, back_end: Way) -> None:
+    """Give the service a core for itself; the back end and who asks share the others."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(service.pid, {first})
+    for pid in (back_end.pid, 0):
+        os.sched_setaffinity(pid, others or {first})
+
+
+async def hold(way: Way, back_end: Way, streams: int, opening: float, machine: str) -> None:
+    """Hold that many streams at once, opened one after the other in so many seconds; print what came of it."""
+    over, (answer, told) = multiprocessing.Event(), multiprocessing.Pipe(duplex=False)
+    address = way.url.removesuffix("/v1") + "/healthz"
+    looking = multiprocessing.Process(target=look, args=(address, way.pid, over, told))
+    looking.start()
+    told.close()  # else nobody notices that it ended without a word
+
+    async def later(number: int) -> str:
+        await asyncio.sleep(opening * number / streams)
+        return await read_stream(way, number % 10 == 0)
+
+    used = cpu_seconds(way.pid)
+    said = await asyncio.gather(*(later(number) for number in range(streams)))
+    used = cpu_seconds(way.pid) - used
+    over.set()
+    healthy, failed, weight = answer.recv()
+    looking.join()
+    middle, _, slowest = percentiles(healthy)
+    most = httpx2.get(back_end.url.removesuffix("/v1") + "/most").json()["most"]
     errors = Counter(filter(None, said))
     print(
-        f"errors {errors.total()}, memory at most {most / MIB:.0f} MiB, /healthz p99 {slowest:.0f} ms"
+        f"{machine}; {streams} streams, {streams // 10} of them read slowly, opened in {opening:g} s, {most} at once"
+    )
+    print(
+        f"errors {errors.total()}, memory at most {weight / MIB:.0f} MiB, CPU {used / streams * 1000:.1f} ms a stream, "
+        f"/healthz p50 {middle:.0f} ms, p99 {slowest:.0f} ms of {len(healthy)}, {failed} failed"
     )
     for error, count in errors.most_common():
         print(f"{count:5} x {error}")
@@ -270,10 +308,17 @@ def main() -> None:
     parser.add_argument(
         "--opening", type=float, default=20, help="seconds in which those are opened"
     )
+    parser.add_argument(
+        "--apart", action="store_true", help="with --streams: give the service a core for itself"
+    )
     asked = parser.parse_args()
     if asked.streams:
         with stand_in(HELD_TOKENS, HELD_PAUSE) as back_end, ours(back_end, asked.streams) as way:
-            asyncio.run(hold(way, asked.streams, asked.opening))
+            machine = processor()
+            if asked.apart:
+                apart(way, back_end)
+                machine += ", one for the service"
+            asyncio.run(hold(way, back_end, asked.streams, asked.opening, machine))
     else:
         compare(asked.litellm, asked.rounds, asked.requests, asked.at_once)
 
