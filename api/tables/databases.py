@@ -7,8 +7,10 @@ statements of ours run here: a SELECT that somebody else wrote is run by a proce
 import contextlib
 import logging
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +20,7 @@ from anyio.to_thread import run_sync
 from sqlalchemy.engine import Connection, Engine
 
 from api.names import WORKSPACE
+from api.runtime.fair import ASKING, Turns
 from api.settings.values import Database as Setting
 from api.tables.refusals import (
     SLOW,
@@ -34,10 +37,14 @@ from api.tables.select_child import CONNECT_SECONDS, opened_sqlite, timeouts
 T = TypeVar("T")
 LOGGER = logging.getLogger(__name__)
 Kind = Literal["sqlite", "postgresql"]
-THREADS = 16
-"""That work over databases has, of all keys, or processes: it can take long, and what else the service does waits for
-none of it.
+PLACES = 16
+"""Threads, or processes, that work over databases has, of all keys: it can take long, and what else the service does
+waits for none of it.
 """
+COPIES_OF_A_KEY = 4
+"""SELECTs of one key that are copied at once, for which nobody may wait any more."""
+MOST_WAITING = 64
+"""Of a key, for such a copy."""
 MAX_VALUE_BYTES = 10 * 2**20
 """Of one value in SQLite, which is in this process."""
 
@@ -163,8 +170,9 @@ class Databases:
 
     def __init__(self, settings: Mapping[str, Setting]) -> None:
         self._settings = settings
-        self.places = anyio.CapacityLimiter(THREADS)
-        """For processes that read one, and threads."""
+        self._places = Turns(PLACES, sys.maxsize)
+        self._copies = Turns(COPIES_OF_A_KEY, MOST_WAITING, waits_for="a copy of a SELECT")
+        self._threads = anyio.CapacityLimiter(PLACES)
         self._all = {name: Database(name, setting) for name, setting in settings.items()}
 
     def of(self, workspace: str) -> list[Database]:
@@ -184,9 +192,20 @@ class Databases:
         known = ", ".join(one.name for one in mine) or "none; LLM_FASTAPI_DATABASES names them"
         raise DatabaseNotFound(f"No database {name!r}. Databases: {known}.")
 
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """For a process or a thread, waited for: the keys that wait take turns."""
+        return self._places.of("", ASKING.get())
+
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Blocking work of a database, in threads that nothing else waits for; who goes away waits for it."""
-        return await run_sync(work, limiter=self.places)
+        async with self.place():
+            return await run_sync(work, limiter=self._threads)
+
+    async def copying(self, work: Callable[[], T]) -> T:
+        """The same of work that copies what a SELECT gives, a few at a time of a key. `errors.TooManyRequests`."""
+        asking = ASKING.get()
+        async with self._copies.of(asking.key, asking):
+            return await self.in_thread(work)
 
     def close(self) -> None:
         """Give all connections back."""

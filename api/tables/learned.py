@@ -66,7 +66,7 @@ class Learned:
         """As they are now, as if they had been sent as JSON Lines. `errors.NotFound`, `QueryUnusable`."""
         with self._tables.scratch() as folder:
             path = folder / "rows.jsonl"
-            await self._databases.in_thread(lambda: self._copy(rows, path))
+            await self._databases.copying(lambda: self._copy(rows, path))
             with path.open("rb") as file:
                 yield Upload(file, rows.name)
 

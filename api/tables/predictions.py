@@ -123,7 +123,7 @@ class Predictions:
         self._tables = tables
         self._runner = runner
         self._most_rows = most_rows
-        self._in_thread = runner.databases.in_thread
+        self._copying = runner.databases.copying
 
     def start(self, tables_of: TablesOf, ask: Ask) -> None:
         """Bring those of all workspaces to their end."""
@@ -133,7 +133,7 @@ class Predictions:
         """What its first rows would be asked, as the model gets it; nothing is kept."""
         id = self._shelf.new_id()
         with self._shelf.growing(id) as folder:
-            return await self._in_thread(lambda: self._first(folder, wanted, id))
+            return await self._copying(lambda: self._first(folder, wanted, id))
 
     async def create(self, wanted: Wanted, key: str) -> Prediction:
         """Queue one, whose rows are asked in the name of that key. A table of ours is taken as it is now."""
@@ -144,7 +144,7 @@ class Predictions:
             )
         id = self._shelf.new_id()
         with self._shelf.growing(id) as folder:
-            prediction = await self._in_thread(lambda: self._placed(folder, wanted, id, key))
+            prediction = await self._copying(lambda: self._placed(folder, wanted, id, key))
         faults.point("predict_placed")
         self._runner.line.add(waiting(prediction))
         return prediction

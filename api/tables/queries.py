@@ -60,7 +60,7 @@ class Queries:
                 "is to be asked about into a table first (POST /tables).",
                 where="query",
             )
-        async with self.sql.turn(), self._databases.places:
+        async with self.sql.turn(), self._databases.place():
             return await first_rows(database, query, limit)
 
     async def described(self, scope: Scope) -> tuple[Scope, str, str]:

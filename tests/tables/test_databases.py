@@ -1,15 +1,21 @@
 """Named databases: a stranger's SELECT reads and does nothing else, and nothing tells where they are."""
 
+import asyncio
 import json
 import logging
+import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.errors import TooManyRequests
+from api.runtime.fair import ASKING, Asking
 from api.settings.values import Database as Setting
-from api.tables.databases import Database, Databases
+from api.tables.databases import COPIES_OF_A_KEY, MOST_WAITING, PLACES, Database, Databases
 from api.tables.refusals import DatabaseAway, DatabaseNotFound
 from api.tables.select_child import answered
 from api.tables.selected import _request, write_selected
@@ -136,3 +142,46 @@ def test_a_database_is_there_for_the_workspaces_that_the_setting_names(tmp_path:
     assert databases.find("team", "other").name == "team"
     with pytest.raises(DatabaseNotFound, match="Databases: all"):
         databases.find("shop", "nobody")
+
+
+def test_a_key_that_copies_much_holds_no_other_up() -> None:
+    databases, over = Databases({}), threading.Event()
+
+    async def asked(key: str, work: Callable[[], Any]) -> Any:
+        ASKING.set(Asking(key))
+        return await databases.copying(work)
+
+    async def many() -> list[Any]:
+        count = COPIES_OF_A_KEY + MOST_WAITING + 1
+        greedy = [asyncio.create_task(asked("one", lambda: over.wait(30))) for _ in range(count)]
+        await asyncio.sleep(0)
+        try:
+            assert await asyncio.wait_for(asked("other", lambda: 1), 5) == 1
+        finally:
+            over.set()
+        return await asyncio.gather(*greedy, return_exceptions=True)
+
+    refused = [one for one in asyncio.run(many()) if isinstance(one, TooManyRequests)]
+    assert len(refused) == 1
+    assert "wait for a copy of a SELECT" in refused[0].detail
+
+
+def test_keys_that_wait_for_a_place_take_turns() -> None:
+    databases, over = Databases({}), threading.Event()
+    served: list[str] = []
+
+    async def asked(key: str, work: Callable[[], Any]) -> None:
+        ASKING.set(Asking(key))
+        await databases.in_thread(work)
+
+    async def many() -> None:
+        tasks = [asyncio.create_task(asked("one", lambda: over.wait(30))) for _ in range(PLACES)]
+        for key in ("one", "one", "one", "other"):
+            work = partial(served.append, key)
+            tasks.append(asyncio.create_task(asked(key, work)))
+        await asyncio.sleep(0.05)
+        over.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(many())
+    assert "other" in served[:3]

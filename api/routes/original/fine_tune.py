@@ -124,7 +124,7 @@ class PlanResponse(BaseModel):
     status_code=202,
     summary="Fine-tune a model on a dataset",
     response_model=FineTuneResponse,
-    responses=problems(404, 408, 409, 413, 415, 422, 507)
+    responses=problems(404, 408, 409, 413, 415, 422, 429, 507)
     | {200: {"model": PlanResponse, "description": "What would run (`dry_run=true`)."}},
     openapi_extra=documented(FineTuneRequest, optional_files=FILES),
 )

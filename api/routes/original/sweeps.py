@@ -150,7 +150,7 @@ class DeleteSweepResponse(BaseModel):
     operation_id="begin_sweep",
     status_code=202,
     summary="Train with several parameters",
-    responses=problems(404, 409, 413, 415, 422, 507),
+    responses=problems(404, 409, 413, 415, 422, 429, 507),
     openapi_extra=documented(BeginSweepRequest),
 )
 async def begin_sweep(
