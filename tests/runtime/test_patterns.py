@@ -75,7 +75,7 @@ def test_the_worst_patterns_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
         {"items": {"pattern": worst % 200}}, [text[:60_000] + str(n) for n in range(99)]
     )
     assert "too many steps" in str(fault)
-    many = {f"^{n}[ab]*": {} for n in range(2000)}
+    many: dict[str, dict[str, str]] = {f"^{n}[ab]*": {} for n in range(2000)}
     fault = violation({"patternProperties": many}, {str(n): n for n in range(2000)})
     assert "too many steps" in str(fault)
     slow = {f"p{n}": {"pattern": rf"(\p{{L}}| ){{90}}{n}"} for n in range(700)}

@@ -227,8 +227,9 @@ def test_arguments_have_the_pattern_of_their_schema(service: Service, sdk: opena
         answer = sdk.chat.completions.create(
             model="demo", messages=ASKED, tools=[tool], tool_choice="required"
         )
-        (call,) = answer.choices[0].message.tool_calls or ()
-        return str(call.to_dict()["function"])
+        calls = answer.choices[0].message.tool_calls
+        assert calls
+        return str(calls[0].to_dict()["function"])
 
     assert "12a" in called(coded("^[0-9]+a$", strict=True))
     with pytest.raises(openai.InternalServerError, match="does not match") as caught:
