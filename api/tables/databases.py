@@ -24,12 +24,14 @@ from api.runtime.fair import ASKING, Turns
 from api.settings.values import Database as Setting
 from api.tables.refusals import (
     SLOW,
+    UNREAD,
     DatabaseAway,
     DatabaseNotFound,
     busy,
     missing,
     not_reached,
     refused_by,
+    unreadable,
     word_of,
 )
 from api.tables.select_child import CONNECT_SECONDS, opened_sqlite, timeouts
@@ -127,6 +129,8 @@ class Database:
                 yield connection
         except sa.exc.DBAPIError as error:
             raise self._refused(error, writes) from None
+        except UNREAD as error:
+            raise unreadable(self.name, error) from None
 
     def _engine(self, writes: bool) -> Engine:
         with self._opening:

@@ -8,6 +8,8 @@ BUSY = frozenset({"40001", "40P01", "55P03", "SQLITE_BUSY", "SQLITE_LOCKED"})
 """Words for a conflict with others, a deadlock, and a lock that cannot be had: PostgreSQL's, and SQLite's."""
 SLOW = frozenset({"57014", "SQLITE_INTERRUPT"})
 """Words for a statement that was ended."""
+UNREAD = (RecursionError, TypeError, ValueError)
+"""What a driver, or SQLAlchemy, raises over a value."""
 
 
 class TableNotFound(NotFound):
@@ -74,6 +76,12 @@ def refused_by(database: str, seconds: float, error: BaseException | None) -> Ap
     if "not authorized" in said or "one statement" in said:
         said = "only one SELECT is allowed"
     return QueryUnusable(f"Database {database!r} refuses the query: {said}.")
+
+
+def unreadable(database: str, error: Exception) -> QueryUnusable:
+    """A value that is none of its column's type, as SQLite may keep one, or JSON that Python does not read."""
+    why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
+    return QueryUnusable(f"A value of database {database!r} cannot be read: {why}.")
 
 
 def too_slow(database: str, seconds: float, **extra: Any) -> QueryUnusable:

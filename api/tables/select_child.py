@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from api.errors import ApiError
-from api.tables.refusals import DatabaseAway, QueryUnusable, missing, not_reached, refused_by
+from api.tables.refusals import (
+    UNREAD,
+    DatabaseAway,
+    QueryUnusable,
+    missing,
+    not_reached,
+    refused_by,
+    unreadable,
+)
 from api.tables.sql_child import plain
 from api.tables.types import as_text
 from finetune.data.mapping import FOLD
@@ -112,13 +120,8 @@ def answered(request: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
         )
     except UnicodeEncodeError:
         return _refused(QueryUnusable("The query is no text: it holds half a surrogate pair."))
-    except (RecursionError, ValueError):  # of JSON
-        return _refused(
-            QueryUnusable(
-                "A value of the query cannot be read: it is nested too deeply, or has a number of thousands of digits. "
-                "Choose a part of it, or cast it to a text."
-            )
-        )
+    except UNREAD as error:
+        return _refused(unreadable(request["name"], error))
     except OSError as error:
         if error.errno not in FULL:
             raise

@@ -74,6 +74,20 @@ def test_a_column_of_a_database_is_filled_where_it_is_null(
     assert (again["status"], again["rows"]) == ("succeeded", 0)
 
 
+@pytest.mark.parametrize("harm", ["price = 'cheap'", "sold = 'yesterday'"])
+def test_a_value_that_is_none_of_its_column_ends_it(tmp_path: Path, harm: str) -> None:
+    """SQLite keeps whatever is put into a column."""
+    shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(2)
+    shop.run(f"UPDATE items SET {harm} WHERE id = 2")
+    with open_service(tmp_path / "data", databases={"shop": shop.setting(write=True)}) as service:
+        wanted = {"database": "shop", "table": "items", "input": "{price} {sold}"}
+        assert "cannot be read" in str(begun(service, 422, **wanted, dry_run=True))
+        done = ended(service, begun(service, **wanted))
+        assert done["status"] == "failed"
+        assert "cannot be read" in done["reason"]
+    shop.close()
+
+
 def test_what_somebody_else_has_set_meanwhile_is_left(served: Service, shop: Shop) -> None:
     shop.run("CREATE TABLE notes (a TEXT, b INTEGER, said TEXT, stars INTEGER, PRIMARY KEY (a, b))")
     shop.run("INSERT INTO notes (a, b, said) VALUES ('x', 1, '4'), ('x', 2, 'none'), ('y', 1, '5')")

@@ -9,9 +9,11 @@ import pytest
 from api.tables.databases import Databases
 from api.tables.described import FIRST_ROWS, MAX_CELL_CHARACTERS, of_database, of_tables
 from api.tables.queries import Queries, Scope
+from api.tables.refusals import QueryUnusable
 from api.tables.selected import first_rows
 from api.tables.shelf import Column, Table, Tables
 from api.tables.sql import OF_A_KEY, Rows, Sql
+from tests.tables.conftest import new_database
 from tests.tables.shop import Shop
 
 
@@ -35,6 +37,19 @@ def test_a_database_gives_rows_as_json_has_them(shop: Shop) -> None:
     assert rows[0].startswith('-- {"id": 1, "name": "item 1", "price": 0.25, "sold": null')
     assert view.startswith('CREATE TABLE "Old Items" ("a b" ')
     database.close()
+
+
+def test_json_that_is_too_deep_to_be_told_is_refused(postgres: str) -> None:
+    shop = Shop(new_database(postgres))
+    shop.run(
+        "CREATE TABLE deep (value JSON)",
+        "INSERT INTO deep SELECT (repeat('[', 900) || repeat(']', 900))::json",
+    )
+    database = shop.opened()
+    with pytest.raises(QueryUnusable, match="'shop' cannot be read: it is nested too deeply"):
+        of_database(database)
+    database.close()
+    shop.close()
 
 
 def test_long_cells_of_a_table_are_told_short() -> None:
