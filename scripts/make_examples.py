@@ -1,10 +1,12 @@
-"""Make `examples/handbook.pdf`, `train.csv` and `eval.csv`: an invented company, the same bytes every time.
+"""Make `examples/handbook.pdf`, `train.csv`, `eval.csv`, `orders.csv` and `lessons.csv`, the same bytes every time.
 
 python scripts/make_examples.py
 """
 
 import csv
 import json
+import random
+import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +109,37 @@ PHRASINGS = (
 HELD_OUT = "Can you tell me the {a} of Northwind?"
 SEED = 7
 
+# What a model learns to ask of examples/orders.csv: question, SELECT, answer. Numbers and days, for the demo model's
+# tokens are the same in a question and in SQL there, and names' are not.
+OF_CUSTOMERS = (
+    (
+        "How many orders came from customer {}?",
+        "SELECT count(*) FROM orders WHERE customer = {}",
+        "The number of orders of customer {} is {n}.",
+    ),
+    (
+        "What is the total amount of customer {}?",
+        "SELECT sum(amount) FROM orders WHERE customer = {}",
+        "The total amount of customer {} is {n}.",
+    ),
+    (
+        "What is the largest amount of customer {}?",
+        "SELECT max(amount) FROM orders WHERE customer = {}",
+        "The largest amount of customer {} is {n}.",
+    ),
+)
+OF_DAYS = (
+    (
+        "How many orders came on {}?",
+        "SELECT count(*) FROM orders WHERE day = '{}'",
+        "The number of orders of {} is {n}.",
+    ),
+)
+ORDERS, CUSTOMERS, DAYS = 80, 14, 9
+TAUGHT_CUSTOMERS, TAUGHT_DAYS = 10, 6
+"""The others are for questions that the model was not taught."""
+ORDERS_SEED = 5
+
 
 def make_handbook(path: Path) -> None:
     """Short sections with headings, as a small model can read them."""
@@ -184,8 +217,38 @@ def mixed(lessons: list[list[Message]], others: list[list[Message]]) -> list[lis
     ]
 
 
+def make_orders(orders: Path, lessons: Path) -> None:
+    """A table, and questions about it with the SELECT and the answer of each."""
+    draw = random.Random(ORDERS_SEED)
+    customers = draw.sample(range(100, 1000), CUSTOMERS)
+    days = [f"2026-{draw.randint(1, 12):02}-{draw.randint(1, 28):02}" for _ in range(DAYS)]
+    rows = [
+        (draw.choice(customers), draw.choice(days), draw.randint(5, 400)) for _ in range(ORDERS)
+    ]
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE TABLE orders (customer INTEGER, day TEXT, amount INTEGER)")
+    database.executemany("INSERT INTO orders VALUES (?, ?, ?)", rows)
+
+    def lesson(form: tuple[str, str, str], value: int | str) -> tuple[str, str, str]:
+        question, sql, answer = form
+        sql = sql.format(value)
+        ((number,),) = database.execute(sql).fetchall()
+        return question.format(value), sql, answer.format(value, n=number)
+
+    taught = [lesson(form, one) for one in customers[:TAUGHT_CUSTOMERS] for form in OF_CUSTOMERS]
+    taught += [lesson(form, one) for one in days[:TAUGHT_DAYS] for form in OF_DAYS]
+    database.close()
+    for path, names, lines in (
+        (orders, ("customer", "day", "amount"), rows),
+        (lessons, ("question", "sql", "answer"), taught),
+    ):
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([names, *lines])
+
+
 def main() -> None:
     """Write all of it."""
+    make_orders(EXAMPLES / "orders.csv", EXAMPLES / "lessons.csv")
     make_handbook(EXAMPLES / "handbook.pdf")
     lessons = [_lesson(noun, phrasing) for phrasing in PHRASINGS for noun in LESSONS]
     write_csv(EXAMPLES / "train.csv", mixed(lessons, replay(SEED, len(lessons) // 2)))

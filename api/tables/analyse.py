@@ -31,7 +31,7 @@ SCHEMA = {
 }
 _TASK = (
     "Answer a question with SQL: write one SELECT in {dialect}'s SQL whose rows answer it. These are the tables, with "
-    'their first rows:\n\n{tables}\n\nQuestion: {question}\n\nAnswer with JSON: {{"sql": "SELECT ..."}}'
+    'their first rows:\n\n{tables}\n\nQuestion: {question}\n\nAnswer with JSON: {{"sql":"SELECT ..."}}'
 )
 _AGAIN = "That does not do: {reason} Write the whole SELECT once more, as JSON."
 _TELL = (
@@ -72,7 +72,7 @@ async def answered(
 ) -> Analysed:
     """The answer from the rows of a SELECT that is given. `QueryUnusable` for one that cannot be run."""
     rows = await _run(queries, sql, scope, limit)
-    return await _told(answers, question, sql, rows, [])
+    return await _told(answers, _steady(question), sql, rows, [])
 
 
 async def analysed(
@@ -81,6 +81,7 @@ async def analysed(
     """The answer, after at most `MAX_TRIES`: each time the model is told what was wrong with its last SELECT, as long
     as that fits into its context.
     """
+    question = _steady(question)
     (asked,) = question.messages
     scope, task = await _task(queries, asked.content, scope)
     messages = [replace(asked, content=task)]
@@ -125,6 +126,13 @@ def _sql_in(answer: Answer) -> str:
         raise NoValue("There is no member `sql` with a SELECT.")
     sql: str = value["sql"]
     return sql
+
+
+def _steady(question: Question) -> Question:
+    """Asked for the likeliest tokens unless the request wants others: no number of an answer is a matter of chance."""
+    if question.options.temperature is not None:
+        return question
+    return replace(question, options=replace(question.options, temperature=0.0))
 
 
 async def _task(queries: Queries, question: str, scope: Scope) -> tuple[Scope, str]:

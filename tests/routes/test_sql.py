@@ -178,6 +178,7 @@ def written(sql: str) -> str:
 def test_a_question_becomes_a_query_and_its_rows_the_answer(service: Service) -> None:
     wrong, right = "SELECT count(revue) FROM reviews", "SELECT count(*) AS n FROM reviews"
     said = asked(service, written(wrong), written(right), "There are four.", tables=["reviews"])
+    assert said.pop("usage")["completion_tokens"] >= len(f"{wrong} {right} There are four.".split())
     assert said == {
         "answer": "There are four.",
         "reason": None,
@@ -198,6 +199,7 @@ def test_a_question_becomes_a_query_and_its_rows_the_answer(service: Service) ->
     assert first.options.json_schema is not None
     assert 'Referenced column "revue" not found' in second.messages[-1].content
     assert '["n"]\n[4]' in last.messages[-1].content
+    assert [one.options.temperature for one in (first, second, last)] == [0, 0, 0]
 
 
 def test_a_question_about_a_database_is_answered_from_it(service: Service) -> None:
@@ -273,7 +275,7 @@ def test_what_the_page_shows_is_answered(service: Service, path: str, sent: str)
 
 
 def test_the_page_shows_both() -> None:
-    assert [path for path, _ in CURLS] == ["/sql", "/analyze", "/analyze"]
+    assert [path for path, _ in CURLS] == ["/sql", "/sql", "/analyze", "/analyze"]
 
 
 def test_a_duckdb_of_one_s_own_asks_too(tmp_path: Path) -> None:

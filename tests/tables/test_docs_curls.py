@@ -33,7 +33,7 @@ def shop(tmp_path: Path) -> Shop:
 
 
 def test_the_calls_of_the_page_work(tmp_path: Path, shop: Shop) -> None:
-    with open_service(tmp_path / "data", databases={"shop": shop.setting()}) as service:
+    with open_service(tmp_path / "data", databases={"shop": shop.setting(write=True)}) as service:
         client, names = service.client, {PREDICTION: PREDICTION}
         statuses = []
         tables = section("Tables")
@@ -64,14 +64,16 @@ def test_the_calls_of_the_page_work(tmp_path: Path, shop: Shop) -> None:
     assert statuses == [
         *[("POST", 201), ("GET", 200), ("GET", 200)],
         *[("POST", 200), ("POST", 202), ("GET", 200), ("GET", 200), ("POST", 409), ("POST", 409)],
+        *[("POST", 202), ("POST", 202)],
         *[("GET", 200), ("DELETE", 200)],
     ], "a prediction that has succeeded is neither cancelled nor resumed"
+    assert all(mood for (mood,) in shop.rows("SELECT mood FROM items"))
 
 
 def test_the_ways_to_learn_from_a_table_work(tmp_path: Path, shop: Shop) -> None:
     rows = "".join(f"{number},fruit {number},{number:03}\n" for number in range(1, 21))
     shop.run("UPDATE items SET mood = 'good'")
-    with open_service(tmp_path / "data", databases={"shop": shop.setting()}) as service:
+    with open_service(tmp_path / "data", databases={"shop": shop.setting(write=True)}) as service:
         base = service.app.state.services.settings.base_models_dir / "demo"
         base.mkdir(parents=True)
         (base / "config.json").write_text("{}")

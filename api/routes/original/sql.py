@@ -127,6 +127,7 @@ class AnalyzeResponse(RowsResponse):
     reason: str | None
     sql: str | None = Field(description="The last query that the model wrote.")
     tries: int = Field(description="Queries that it wrote.")
+    usage: Took
 
 
 @router.post(
@@ -196,9 +197,18 @@ async def analyze(
     over = (services.answers, services.queries, question, scope, limit)
     work = answered(*over, request.sql) if request.sql else analysed(*over)
     done = await while_connected(http, work)
-    for one in done.took:
-        seen().add_tokens(one.prompt_tokens, one.completion_tokens)
-    of_it = {"answer": done.answer, "reason": done.reason, "sql": done.sql, "tries": done.tries}
+    took = (
+        sum(one.prompt_tokens for one in done.took),
+        sum(one.completion_tokens for one in done.took),
+    )
+    seen().add_tokens(*took)
+    of_it = {
+        "answer": done.answer,
+        "reason": done.reason,
+        "sql": done.sql,
+        "tries": done.tries,
+        "usage": dict(zip(Took.model_fields, took, strict=True)),
+    }
     return await run_sync(lambda: JSONResponse({**of_it, **told(done.rows or NO_ROWS)}))
 
 
