@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from time import thread_time
 from typing import Any
 
 from api.errors import InvalidOption
@@ -15,6 +16,8 @@ from api.runtime.schemas import check_schema
 Tool = Mapping[str, Any]
 MAX_TOOLS = 128
 MAX_TOOLS_CHARACTERS = 131_072
+MAX_SECONDS = 5.0
+"""Of the processor, to check all functions of a request: each may have patterns that take a second."""
 MODES = ("auto", "none", "required")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OPEN = {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"}
@@ -28,15 +31,22 @@ def check_tools(options: Options) -> None:
     tools, choice = options.tools or (), options.tool_choice
     if len(tools) > MAX_TOOLS:
         raise InvalidOption(f"tools: at most {MAX_TOOLS} functions.", where="tools")
+    size, end = 0, thread_time() + MAX_SECONDS
     for number, tool in enumerate(tools):
         _check_function(tool, f"tools[{number}]", choice)
+        size += len(json.dumps(tool))
+        if size > MAX_TOOLS_CHARACTERS:
+            raise InvalidOption(
+                f"tools: at most {MAX_TOOLS_CHARACTERS} characters in all.", where="tools"
+            )
+        if thread_time() > end:
+            raise InvalidOption(
+                f"tools[{number}]: the schemas up to here take too long to read. Send fewer patterns.",
+                where="tools",
+            )
     names = [name_of(tool) for tool in tools]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise InvalidOption(f"tools: {twice!r} is there twice.", where="tools")
-    if sum(len(json.dumps(tool)) for tool in tools) > MAX_TOOLS_CHARACTERS:
-        raise InvalidOption(
-            f"tools: at most {MAX_TOOLS_CHARACTERS} characters in all.", where="tools"
-        )
     if choice not in (None, "none") and not tools:
         raise InvalidOption("tool_choice: there are no tools to choose from.", where="tool_choice")
     if choice is not None and choice not in (*MODES, *names):

@@ -86,6 +86,14 @@ def test_a_tool_is_a_function_with_a_name_of_its_own() -> None:
             check_tools(Options(tools=tools))
 
 
+def test_many_tools_are_checked_in_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patterns of each may take a second to read, and there may be 128 of them."""
+    monkeypatch.setattr("api.runtime.tools.MAX_SECONDS", 0.01)
+    slow = {"properties": {f"p{n}": {"pattern": f"[^<>]{{{3000 + n}}}"} for n in range(10)}}
+    with pytest.raises(InvalidOption, match=r"tools\[0\]: the schemas .* too long"):
+        check_tools(Options(tools=(tool("a", slow), tool("b")), tool_choice="required"))
+
+
 @pytest.mark.parametrize("step", [1, 3, 1000])
 def test_a_call_is_read_however_its_text_is_cut(step: int) -> None:
     arguments = '{"a": "}\\"{", "b": [1, {"c": 2}]}'
