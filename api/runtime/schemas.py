@@ -250,7 +250,7 @@ def violation(schema: Schema, value: Any) -> str | None:
 def require_held(schema: Schema, text: str) -> None:
     """`BackEndFailed` for an answer that is no value of its schema, whatever its back end promised."""
     try:
-        fault = violation(schema, json.loads(text))
+        fault = violation(schema, json.loads(text, parse_constant=_no_json))
     except (ValueError, RecursionError) as error:
         fault = f"it is no JSON ({error})"
     if fault:
@@ -258,6 +258,10 @@ def require_held(schema: Schema, text: str) -> None:
             f"The model's answer does not hold its schema: {fault}. Ask again.",
             code=INVALID_ANSWER,
         )
+
+
+def _no_json(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _draft(schema: Schema) -> Any:

@@ -154,6 +154,13 @@ def test_a_database_is_read_as_far_as_is_asked_for(service: Service) -> None:
     assert answered(service, query=query, database="shop")["rows_left_out"] == 0
 
 
+def test_a_database_is_read_before_models_can_be_asked(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.app.state.services.queries.sql, "_ask", None)
+    assert answered(service, query="SELECT 1", database="shop")["rows"] == [[1]]
+
+
 def test_an_answer_that_is_no_value_of_its_schema_is_null(service: Service) -> None:
     service.runtime.will_answer("many")
     said = answered(service, query="""SELECT llm_json('demo', 'Go?', '{"type": "integer"}') AS n""")

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from api.errors import InvalidOption
+from api.errors import BackEndFailed, InvalidOption
 from api.runtime import CallPiece, Message, Options, ToolCall
 from api.runtime.forced_calls import CallReader, call_schema
 from api.runtime.llama_cpp.chat import require_literal
 from api.runtime.llama_cpp.chunks import read_chunk
 from api.runtime.options import check_options
-from api.runtime.schemas import check_schema, violation
+from api.runtime.schemas import check_schema, require_held, violation
 from api.runtime.tools import Calls, check_tools, in_plain_words, shows_tools
 from tests.runtime.scripted_ollama import lines, runtime_over, scripted_ollama
 
@@ -51,6 +51,11 @@ def test_a_member_may_be_called_like_a_word_of_schemas() -> None:
     assert violation(schema, {"pattern": "x"})
     named = {"patternProperties": {"enum": {"$ref": "#/$defs/one"}}, "$defs": {"one": {"const": 1}}}
     assert violation(named, {"enum": 2})
+
+
+def test_what_python_alone_reads_is_no_answer() -> None:
+    with pytest.raises(BackEndFailed, match="NaN is no number of JSON"):
+        require_held({"type": "array"}, "[NaN]")
 
 
 @pytest.mark.parametrize(

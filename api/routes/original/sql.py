@@ -149,7 +149,8 @@ async def sql(
     Calls of models are requests of the same key, behind all that others wait for. The parameters may come as a form or
     as JSON too.
     """
-    calls = services.queries.sql.calls(caller.key_id, request.max_calls)
+    most = 0 if request.database else request.max_calls
+    calls = services.queries.sql.calls(caller.key_id, most)
     work = services.queries.run(request.query, request.scope, request.limit, calls)
     rows = await while_connected(http, work)
     took = {
