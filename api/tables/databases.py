@@ -9,6 +9,7 @@ import logging
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -49,6 +50,8 @@ MOST_WAITING = 64
 """Of a key, for such a copy."""
 MAX_VALUE_BYTES = 10 * 2**20
 """Of one value in SQLite, which is in this process."""
+STEPS = 10_000
+"""Of SQLite's machine, a millisecond or less, until it looks at the clock again."""
 
 
 class Database:
@@ -141,9 +144,9 @@ class Database:
     def _opened(self, writes: bool) -> Engine:
         url = self._setting.url.get_secret_value()
         if self.kind == "sqlite":
-            path = Path(self.address()["path"])
+            path, seconds = Path(self.address()["path"]), self.statement_seconds
             return sa.create_engine(
-                "sqlite://", creator=lambda: _sqlite(path, writes), poolclass=sa.NullPool
+                "sqlite://", creator=lambda: _sqlite(path, writes, seconds), poolclass=sa.NullPool
             )
         return sa.create_engine(
             sa.make_url(url).set(drivername="postgresql+psycopg"),
@@ -217,7 +220,10 @@ class Databases:
             one.close()
 
 
-def _sqlite(path: Path, writes: bool) -> sqlite3.Connection:
+def _sqlite(path: Path, writes: bool, seconds: float) -> sqlite3.Connection:
+    """A connection for one transaction, which may take so long."""
+    end = time.monotonic() + seconds
     connection = opened_sqlite(path, "rw" if writes else "ro")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS)
     return connection

@@ -52,6 +52,15 @@ def test_json_that_is_too_deep_to_be_told_is_refused(postgres: str) -> None:
     shop.close()
 
 
+def test_a_view_without_an_end_is_not_told(shop: Shop) -> None:
+    count = "SELECT 1 UNION ALL SELECT i + 1 FROM n"
+    shop.run(f"CREATE VIEW endless AS WITH RECURSIVE n(i) AS ({count}) SELECT max(i) AS i FROM n")
+    database = shop.opened(statement_seconds=0.3)
+    with pytest.raises(QueryUnusable, match=r"longer than the 0\.3 s"):
+        of_database(database)
+    database.close()
+
+
 def test_long_cells_of_a_table_are_told_short() -> None:
     columns = (Column("text", "text"), Column("List", "text"))
     rows = [{"text": "x" * 500, "List": ["y"] * 500}]
