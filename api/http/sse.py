@@ -1,9 +1,9 @@
 """Server-sent events that end for sure: with the client, with the server, or with an error event."""
 
 import asyncio
-import contextlib
 import json
 import logging
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -39,10 +39,6 @@ def problem_event(error: ApiError) -> ServerEvent:
     return ServerEvent("error", stamped(error.as_problem()))
 
 
-class _Stalled(Exception):
-    """The client does not read."""
-
-
 class EventStream(Response):
     """Sends events as they come, all from one task, and closes `events` whatever happens.
 
@@ -69,7 +65,9 @@ class EventStream(Response):
         self._failed = failed
         self._ping_seconds = ping_seconds
         self._send_seconds = send_seconds
-        self._sending = anyio.Lock(fast_acquire=True)  # else each event goes once around the loop
+        self._sending = asyncio.Lock()  # half of what anyio's costs, and each event takes it
+        self._sends_since = math.inf
+        """When the event that is being sent was begun."""
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the events end or the client is gone."""
@@ -77,6 +75,7 @@ class EventStream(Response):
             async with anyio.create_task_group() as group:
                 group.start_soon(_cancel_when_gone, receive, group.cancel_scope)
                 group.start_soon(self._ping, send)
+                group.start_soon(self._give_up_when_stalled, group.cancel_scope)
                 await self._send_all(send)
                 group.cancel_scope.cancel()
         except asyncio.CancelledError:
@@ -95,8 +94,6 @@ class EventStream(Response):
                 await self._send(send, _encoded(self._first))
             async for event in self._events:
                 await self._send(send, _encoded(event))
-        except _Stalled:
-            LOGGER.info("a stream was given up: its client does not read")
         except ApiError as error:
             await self._send_last(send, error)
         except Exception:
@@ -107,20 +104,26 @@ class EventStream(Response):
 
     async def _send(self, send: Send, chunk: bytes, *, more: bool = True) -> None:
         async with self._sending:
-            with anyio.move_on_after(self._send_seconds) as scope:
-                await send({"type": "http.response.body", "body": chunk, "more_body": more})
-        if scope.cancelled_caught:
-            raise _Stalled
+            self._sends_since = anyio.current_time()
+            await send({"type": "http.response.body", "body": chunk, "more_body": more})
+            self._sends_since = math.inf
 
     async def _send_last(self, send: Send, error: ApiError) -> None:
-        with contextlib.suppress(_Stalled):
-            await self._send(send, _encoded(self._failed(error)), more=False)
+        await self._send(send, _encoded(self._failed(error)), more=False)
 
     async def _ping(self, send: Send) -> None:
         while True:
             await anyio.sleep(self._ping_seconds)
-            with contextlib.suppress(_Stalled):
-                await self._send(send, KEEPALIVE_COMMENT)
+            await self._send(send, KEEPALIVE_COMMENT)
+
+    async def _give_up_when_stalled(self, scope: anyio.CancelScope) -> None:
+        """One look for all events: a bound of time for each would cost as much as to send it."""
+        left = self._send_seconds
+        while left > 0:
+            await anyio.sleep(left)
+            left = min(self._sends_since - anyio.current_time(), 0) + self._send_seconds
+        LOGGER.info("a stream was given up: its client does not read")
+        scope.cancel()
 
 
 async def begun(
