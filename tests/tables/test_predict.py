@@ -80,7 +80,8 @@ def test_a_value_that_is_none_of_its_column_ends_it(tmp_path: Path, harm: str) -
     shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(2)
     shop.run(f"UPDATE items SET {harm} WHERE id = 2")
     with open_service(tmp_path / "data", databases={"shop": shop.setting(write=True)}) as service:
-        wanted = {"database": "shop", "table": "items", "input": "{price} {sold}"}
+        wanted: dict[str, Any] = {"database": "shop", "table": "items"}
+        wanted["input"] = "{price} {sold}"
         assert "cannot be read" in str(begun(service, 422, **wanted, dry_run=True))
         done = ended(service, begun(service, **wanted))
         assert done["status"] == "failed"
