@@ -39,7 +39,7 @@ class Database:
         self.engine = engine
         self.reserve = reserve
         self.writes = 0
-        """Transactions of this process that have committed."""
+        """Transactions of this process that have committed, without those of `note`."""
         self._writing_engine = engine.execution_options(writes=True)
         self._writer = threading.Lock()
         self._closing = threading.Event()
@@ -58,6 +58,12 @@ class Database:
             with self._writing_engine.begin() as connection:
                 yield connection
             self.writes += 1
+
+    @contextlib.contextmanager
+    def note(self) -> Iterator[Connection]:
+        """The same for figures that nobody remembers, as those of usage: it ends no memory of what was read."""
+        with _translated(), self._writer, self._writing_engine.begin() as connection:
+            yield connection
 
     @contextlib.contextmanager
     def freeing(self) -> Iterator[Connection]:

@@ -80,7 +80,7 @@ class Keys:
 
     def record(self, uses: Iterable[Use], last_used: Iterable[tuple[str, str]]) -> None:
         """Add what was used, and when each key (id, time) was used last."""
-        with self._database.write() as connection:
+        with self._database.note() as connection:
             for use in uses:
                 here = and_(
                     usage.c.key_id == use.key_id, usage.c.model == use.model, usage.c.day == use.day

@@ -6,6 +6,7 @@ import pytest
 
 from api.models.remembered import Remembered
 from api.store import open_store
+from api.store.keys import Use
 
 pytestmark = pytest.mark.anyio
 
@@ -22,6 +23,9 @@ async def test_it_is_read_once_until_something_is_written(tmp_path: Path) -> Non
     store.model_defaults.put("small", {"options": {"seed": 1}})
     assert [await held.of("small") for _ in range(2)] == [{"options": {"seed": 1}}] * 2
     assert read == ["small"] * 2
+    store.keys.record([Use("key_1", "a", "default", "small", "2026-01-01", 1, 1, 1)], [])
+    await held.of("small")
+    assert read == ["small"] * 2, "figures of usage are written every two seconds"
     store.close()
 
 
