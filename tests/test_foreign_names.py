@@ -73,12 +73,6 @@ FOREIGN = [
         "ollama._client:AsyncClient",
         "Ollama's client has methods for blobs that do not read the whole file first",
     ),
-    ForeignName(
-        "api/runtime/ollama/transport.py",
-        "_request",
-        "ollama._client:AsyncClient",
-        "Ollama's client hands on fields that its own classes do not know",
-    ),
 ]
 
 

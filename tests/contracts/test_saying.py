@@ -45,7 +45,7 @@ async def test_a_text_is_gone_on_with_as_it_stands(case: Case) -> None:
     assert "".join(piece.text for piece in cut) == whole[: whole.index(stop)]
     with pytest.raises(PromptTooLong):
         await completed(case.runtime, "word " * 60, Options(num_ctx=50, max_tokens=4))
-    roomy = Options(num_ctx=50, max_tokens=50)
+    roomy = replace(SHORT, num_ctx=50, max_tokens=50)
     async with aclosing(case.runtime.complete("demo", "Hello", roomy, least_tokens=1)) as stream:
         assert [piece async for piece in stream][-1].usage
     with pytest.raises(InvalidOption):

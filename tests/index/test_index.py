@@ -324,7 +324,9 @@ async def test_vectors_that_are_not_the_stored_ones_are_made_again(library: Libr
     await library.add("places.pdf", TOWER, BRIDGE)
     wrong, _ = await library.embedder.embed_passages([FERRY, FERRY])
     (collection,) = library.vectors.sets()
-    library.vectors.put(collection, sorted(library.vector_ids()), wrong)
+    ids = sorted(library.vector_ids())
+    library.vectors.drop(collection)
+    library.vectors.put(collection, ids, wrong)
     assert len(await library.index.repair()) == 1
     assert (await library.found("bridge Konstanz"))[0][0] == BRIDGE
 

@@ -15,6 +15,8 @@ from api.runtime.llama_cpp.child import Limits
 from api.runtime.llama_cpp.children import Children
 from api.runtime.llama_cpp.registry import Registry
 from api.runtime.llama_cpp.runtime import LlamaCppRuntime
+from api.runtime.ollama import library as library_of_ollama
+from api.runtime.ollama.connections import Connections
 from api.store import Store
 from tests.contracts.ollama_server import ollama_runtime
 from tests.databases import open_migrated
@@ -123,22 +125,39 @@ async def test_llama_cpp_is_called_three_times_before_an_answer(
     await runtime.close()
 
 
+@pytest.fixture
+def with_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers of Ollama go past httpx: let its log tell of them too."""
+    post = Connections.post
+
+    def told(self: Connections, path: str, *more: Any) -> Any:
+        logging.getLogger("httpx").info("%s", f"{str(self._base).rstrip('/')}{path}")
+        return post(self, path, *more)
+
+    monkeypatch.setattr(Connections, "post", told)
+
+
 @pytest.mark.real
-async def test_ollama_is_asked_once_for_its_models_and_three_times_before_an_answer(
-    ollama_double: str, asked: Callable[..., list[str]], store: Store, tmp_path: Path
+@pytest.mark.usefixtures("with_streams")
+async def test_ollama_is_asked_three_times_before_an_answer_and_no_more_for_its_models(
+    ollama_double: str,
+    asked: Callable[..., list[str]],
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(library_of_ollama, "LIST_SECONDS", math.inf)
     runtime = ollama_runtime(ollama_double)
     library = await library_over(runtime, store, tmp_path)
     asked()
     await library.ask(options=TIGHT, context_length=1500)
     assert asked(ollama_double) == [
-        "/api/tags",
         "/api/chat",
         "/api/embed",
         "/api/chat",
         "/api/chat",
     ]
     await library.ask(documents=[])
-    assert asked(ollama_double) == ["/api/tags", "/api/chat"]
+    assert asked(ollama_double) == ["/api/chat"]
     library.index.close()
     await runtime.close()
