@@ -34,7 +34,8 @@ async def said(
     answer that does not hold the schema of the request.
     """
     schema, text = asked.options.json_schema, ""
-    is_to_hold = not isinstance(schema, CheckedSchema | None) and not asked.options.stop
+    if isinstance(schema, CheckedSchema) or asked.options.stop:
+        schema = None
     pieces = forced_calls.chat(
         runtime,
         asked.model,
@@ -48,12 +49,12 @@ async def said(
             if piece.reasoning:
                 yield Reasoning(piece.reasoning)
             if piece.text or piece.logprobs:
-                text += piece.text if is_to_hold else ""
+                text += "" if schema is None else piece.text
                 yield Token(piece.text, piece.logprobs)
             for call in piece.calls:
                 yield call
             if piece.usage:
-                if schema is not None and is_to_hold and piece.usage.finish_reason == "stop":
+                if schema is not None and piece.usage.finish_reason == "stop":
                     await in_thread(require_held, schema, text)
                 yield piece.usage
                 return

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from api.errors import InvalidOption
 from api.runtime.schemas import violation
 from api.structured.values import NoValue, read
-from api.tables.refusals import unfit
 from api.tables.rows import Cells
 from api.tables.types import Type
 
@@ -47,17 +47,19 @@ def prompt_of(input: str, columns: Sequence[str]) -> Prompt:
     try:
         parts = list(string.Formatter().parse(input))
     except ValueError as error:
-        raise unfit(
+        raise InvalidOption.at(
             "input", f"{error}; a brace of the text is written twice. Columns: {shown}."
         ) from error
     fields = [part[1:] for part in parts if part[1] is not None]
     for name, form, conversion in fields:
         if name not in columns:
-            raise unfit("input", f"There is no column {(name or '')[:40]!r}. Columns: {shown}.")
+            raise InvalidOption.at(
+                "input", f"There is no column {(name or '')[:40]!r}. Columns: {shown}."
+            )
         if form or conversion:
-            raise unfit("input", f"{{{name}}} has more in it than the name of a column.")
+            raise InvalidOption.at("input", f"{{{name}}} has more in it than the name of a column.")
     if not fields:
-        raise unfit(
+        raise InvalidOption.at(
             "input", f"{input[:40]!r} is no column and has no {{column}} in it. Columns: {shown}."
         )
     return Prompt([part[:2] for part in parts])

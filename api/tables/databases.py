@@ -36,6 +36,7 @@ from api.tables.refusals import (
     word_of,
 )
 from api.tables.select_child import CONNECT_SECONDS, opened_sqlite, timeouts
+from api.tables.sql_child import sql_name
 
 T = TypeVar("T")
 LOGGER = logging.getLogger(__name__)
@@ -84,8 +85,7 @@ class Database:
     @staticmethod
     def all_of(table: str) -> str:
         """The SELECT of all rows of a table, which may be named with its schema."""
-        parts = [part.replace('"', '""') for part in table.split(".")]
-        return "SELECT * FROM " + ".".join(f'"{part}"' for part in parts)
+        return "SELECT * FROM " + ".".join(map(sql_name, table.split(".")))
 
     def address(self) -> dict[str, Any]:
         """Where it is, with its password, for a process of ours that connects by itself."""

@@ -160,9 +160,12 @@ class Predicting:
                 return
             if key not in done:
                 left -= 1
-                text = "" if cells is None else prompt.of(cells)
-                asked = request_for(text, prediction.wanted) if text.strip() else EMPTY
-                yield Row(key, LARGE if cells is None else asked)
+                if cells is None:
+                    yield Row(key, LARGE)
+                elif (text := prompt.of(cells)).strip():
+                    yield Row(key, request_for(text, prediction.wanted))
+                else:
+                    yield Row(key, EMPTY)
 
     async def _asked(self, prediction: Prediction, body: bytes) -> Answer:
         if why := UNASKED.get(body):

@@ -15,19 +15,19 @@ from api.batches.cards import Cards
 from api.batches.line import Line, Waiting
 from api.batches.values import Ask, now
 from api.data_folder.shelf import Shelf, readable
-from api.errors import NotFound, TooManyRequests, WrongState
+from api.errors import InvalidOption, NotFound, TooManyRequests, WrongState
 from api.runtime.schemas import check_schema
 from api.tables.asked import prompt_of
 from api.tables.databases import Database, Databases
 from api.tables.kept import ERRORS, LOG, OUTPUT, log
 from api.tables.predicting import Predicting, rows_of
 from api.tables.prediction import RESUMABLE, Prediction, Source, from_card
-from api.tables.refusals import DatabaseAway, unfit
+from api.tables.refusals import DatabaseAway
 from api.tables.selected import copy_select
 from api.tables.shelf import ROWS, Tables, require_name
 from api.tables.target import Target
 from api.tables.types import PLACE
-from finetune.job.locks import link_or_copy
+from finetune.job.locks import link_or_copy, tail
 
 SHOWN_PROMPTS = 3
 MOST_A_KEY = 100
@@ -270,13 +270,15 @@ class Predictions:
         database = self._runner.databases.find(wanted.database, self._workspace)
         if wanted.select is not None:
             if wanted.result is None:
-                raise unfit("result", "The rows of a SELECT come to a table: name it.")
+                raise InvalidOption.at("result", "The rows of a SELECT come to a table: name it.")
             self._require_result(wanted.result)
             contents = copy_select(database, wanted.select, folder / ROWS, self._most_rows)
             return Source(wanted.result, columns=tuple(contents.columns)), None
         _require_write(database)
         if wanted.result is not None:
-            raise unfit("result", "The column of a database is filled in its place: leave it out.")
+            raise InvalidOption.at(
+                "result", "The column of a database is filled in its place: leave it out."
+            )
         return Source(wanted.table or "", database=database.name), Target(
             database, wanted.table or "", wanted.into
         )
@@ -297,7 +299,7 @@ def waiting(prediction: Prediction) -> Waiting:
 
 def _require_write(database: Database) -> None:
     if not database.may_write:
-        raise unfit(
+        raise InvalidOption.at(
             "database",
             f"Database {database.name!r} is only read: an operator sets `write` in LLM_FASTAPI_DATABASES. Or send a "
             "`select`, and a `result`, which is a table of yours.",
@@ -307,16 +309,16 @@ def _require_write(database: Database) -> None:
 def _require_into(into: str, columns: list[str]) -> None:
     """A column that is there, or a name that a new one can have."""
     if PLACE in {one.lower() for one in (*columns, into)}:
-        raise unfit("into", f"No column may be called {PLACE!r}: rows are told by it.")
+        raise InvalidOption.at("into", f"No column may be called {PLACE!r}: rows are told by it.")
     if into not in columns and into.lower() in {one.lower() for one in columns}:
-        raise unfit("into", f"The table has {into!r} in other letters. Columns: {columns}.")
+        raise InvalidOption.at(
+            "into", f"The table has {into!r} in other letters. Columns: {columns}."
+        )
     if not into.strip() or not into.isprintable() or into != into.strip():
-        raise unfit("into", "A column's name is one line without blanks around it.")
+        raise InvalidOption.at("into", "A column's name is one line without blanks around it.")
 
 
 def _end_of(path: Path) -> str:
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - LOG_BYTES))
-        text = file.read().decode(errors="replace")
+    size = path.stat().st_size
+    text = tail(path, LOG_BYTES)
     return text if size <= LOG_BYTES else text.partition("\n")[2]

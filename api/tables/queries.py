@@ -17,7 +17,6 @@ from api.tables.sql import Rows, Sql
 
 MAX_TABLES = 100
 FUNCTION = re.compile(r"\bllm_(chat|json|embed)\s*\(", re.IGNORECASE)
-
 GUESS = re.compile(r'(Table with name .+ does not exist!)\nDid you mean ".+"\?')
 """What DuckDB says of a table where it sees none: it can only mean one of its own."""
 

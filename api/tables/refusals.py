@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.errors import ApiError, InvalidOption, NotFound, Unavailable, Unusable
+from api.errors import ApiError, NotFound, Unavailable, Unusable
 
 BUSY = frozenset({"40001", "40P01", "55P03", "SQLITE_BUSY", "SQLITE_LOCKED"})
 """Words for a conflict with others, a deadlock, and a lock that cannot be had: PostgreSQL's, and SQLite's."""
@@ -40,11 +40,6 @@ class QueryUnusable(Unusable):
     """A query that the database refuses, or that takes too long."""
 
     title = "Query cannot be used"
-
-
-def unfit(where: str, why: str) -> InvalidOption:
-    """A member of a request that does not go with the table, or with another member."""
-    return InvalidOption.at(where, why)
 
 
 def not_reached(database: str) -> DatabaseAway:

@@ -9,9 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.errors import NotFound
+from api.errors import InvalidOption, NotFound
 from api.tables.databases import Database
-from api.tables.refusals import QueryUnusable, unfit
+from api.tables.refusals import QueryUnusable
 from api.tables.rows import Cells
 from api.tables.types import as_text
 
@@ -51,14 +51,18 @@ class Target:
         self.columns = [column.name for column in self._table.columns]
         if into not in self.columns:
             known = ", ".join(map(repr, self.columns))[:500]
-            raise unfit("into", f"Table {table!r} has no column {into[:40]!r}. Columns: {known}.")
+            raise InvalidOption.at(
+                "into", f"Table {table!r} has no column {into[:40]!r}. Columns: {known}."
+            )
         self._into = self._table.columns[into]
         self._key = list(self._table.primary_key.columns)
         self._reading = [READ.get(_python_type(one)) for one in self._key]
         if not self._key or not all(self._reading):
-            raise unfit("table", f"Table {table!r} has no primary key that rows can be told by.")
+            raise InvalidOption.at(
+                "table", f"Table {table!r} has no primary key that rows can be told by."
+            )
         if into in {one.name for one in self._key}:
-            raise unfit("into", f"{into!r} is the primary key.")
+            raise InvalidOption.at("into", f"{into!r} is the primary key.")
 
         self._empty = [self._into.is_(None), *(one.is_not(None) for one in self._key)]
         """SQLite lets a part of a key be NULL: such a row is told by nothing."""

@@ -198,17 +198,17 @@ async def analyze(
     over = (services.answers, services.queries, question, scope, limit)
     work = answered(*over, request.sql) if request.sql else analysed(*over)
     done = await while_connected(http, work)
-    took = (
-        sum(one.prompt_tokens for one in done.took),
-        sum(one.completion_tokens for one in done.took),
+    took = Took(
+        prompt_tokens=sum(one.prompt_tokens for one in done.took),
+        completion_tokens=sum(one.completion_tokens for one in done.took),
     )
-    seen().add_tokens(*took)
+    seen().add_tokens(took.prompt_tokens, took.completion_tokens)
     of_it = {
         "answer": done.answer,
         "reason": done.reason,
         "sql": done.sql,
         "tries": done.tries,
-        "usage": dict(zip(Took.model_fields, took, strict=True)),
+        "usage": took.model_dump(),
     }
     return await run_sync(lambda: JSONResponse({**of_it, **told(done.rows or NO_ROWS)}))
 

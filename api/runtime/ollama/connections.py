@@ -7,7 +7,6 @@ much as the request: with a thousand answers at once that is most of what they c
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from ssl import SSLContext
 
 import anyio
 import httpcore
@@ -30,7 +29,8 @@ class Connections:
             *(pair for pair in headers.raw if pair[0].lower() != b"accept-encoding"),
         ]
         self._origin = self._url("").origin
-        self._trusted = _trusted() if base.scheme == "https" else None
+        is_secret = base.scheme == "https"
+        self._trusted = httpx.create_ssl_context(trust_env=False) if is_secret else None
         self._free: list[httpcore.AsyncHTTPConnection] = []
 
     @asynccontextmanager
@@ -109,7 +109,3 @@ async def to_the_end(answer: AsyncGenerator[bytes, None]) -> None:
         async with asyncio.timeout(END_SECONDS), aclosing(answer):
             async for _ in answer:
                 pass
-
-
-def _trusted() -> SSLContext:
-    return httpx.create_ssl_context(trust_env=False)
