@@ -19,23 +19,6 @@ from finetune.job.kept_bases import sweep_kept_bases
 LOGGER = logging.getLogger("api.jobs")
 
 
-def open_jobs(
-    settings: Settings,
-    store: Store,
-    runtime: ModelRuntime,
-    base_models: BaseModels,
-    runner: JobRunner,
-    folder: Guarded,
-    datasets: Datasets,
-) -> tuple[Submitter, Supervisor]:
-    """Open both; call `clear_leftovers` before anything is submitted."""
-    workspaces = Workspaces(store, runtime)
-    return (
-        open_submitter(settings, store, runtime, base_models, runner, folder, datasets),
-        open_supervisor(settings, workspaces, runner, folder),
-    )
-
-
 def open_submitter(
     settings: Settings,
     store: Store,

@@ -129,7 +129,7 @@ class Submitter:
     async def submit(self, submission: Submission) -> Job:
         """Check a submission and queue it."""
         if self._trains_here:
-            require_finetune("Fine-tuning")
+            require_finetune()
         job_id = new_job_id()
         async with self._growing(job_id) as folder:
             submission = await anyio.to_thread.run_sync(self._unpacked, folder, submission)

@@ -3,7 +3,7 @@
 No label tells a user or a key; a model's name is one, so that the page is as confidential as the list of models.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import (
@@ -157,6 +157,3 @@ class Figures:
         return Histogram(
             f"{PREFIX}_{name}", text, ("model_name",), buckets=buckets, registry=self._registry
         )
-
-
-Clock = Callable[[], float]

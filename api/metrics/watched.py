@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from api.errors import ApiError
-from api.metrics import Clock, Figures
+from api.metrics import Figures
 from api.runtime import ModelRuntime, Piece, name_of
 from api.runtime.over import AnswersOver, Asked
 
@@ -13,12 +13,9 @@ from api.runtime.over import AnswersOver, Asked
 class WatchedRuntime(AnswersOver):
     """`ModelRuntime` that tells `figures` what its answers took."""
 
-    def __init__(
-        self, runtime: ModelRuntime, figures: Figures, clock: Clock = time.monotonic
-    ) -> None:
+    def __init__(self, runtime: ModelRuntime, figures: Figures) -> None:
         super().__init__(runtime)
         self._figures = figures
-        self._clock = clock
 
     async def rename(self, name: str, new_name: str) -> None:
         """Under its new name its figures begin anew: the former one was for a trial."""
@@ -33,12 +30,12 @@ class WatchedRuntime(AnswersOver):
     async def _answering(
         self, asked: Asked, pieces: AsyncGenerator[Piece, None]
     ) -> AsyncGenerator[Piece, None]:
-        model, began = name_of(asked.model), self._clock()
+        model, began = name_of(asked.model), time.monotonic()
         last: float | None = None
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
-                    now = self._clock()
+                    now = time.monotonic()
                     if last is None:
                         self._figures.began(model, now - began)
                     else:

@@ -139,7 +139,7 @@ def require_fit(base: TrainableBase) -> None:
         raise BaseModelUnfit(error.detail) from error
 
 
-def require_finetune(what: str) -> None:
+def require_finetune() -> None:
     """`errors.NotReady` with the command that brings torch and what trains with it, unless it is installed."""
     if importlib.util.find_spec("torch") is None:
-        raise NotReady(f"{what} needs the finetune extra: {INSTALL}", retry_after_seconds=60)
+        raise NotReady(f"Fine-tuning needs the finetune extra: {INSTALL}", retry_after_seconds=60)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,14 +22,11 @@ SECONDS_A_DAY = 86_400
 class Responses:
     """The responses of a workspace. What was not used for the days of the setting is as if it were not there."""
 
-    def __init__(
-        self, store: Store, settings: Settings, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._rows = store.responses
         self._most = settings.kept_responses
         self._most_bytes = settings.kept_responses_bytes
         self._seconds = settings.kept_responses_days * SECONDS_A_DAY
-        self._now = now
 
     async def keep(
         self,
@@ -43,7 +40,7 @@ class Responses:
         one = KeptResponse(id, previous, response, input, output)
         kept = Kept(self._most, self._since, self._most_bytes)
         try:
-            await run_sync(self._rows.put, one, self._now(), kept)
+            await run_sync(self._rows.put, one, time.time(), kept)
         except ApiError as error:
             LOGGER.warning("A response was not kept: %s", error.detail)
             return False
@@ -88,7 +85,7 @@ class Responses:
 
     @property
     def _since(self) -> float:
-        return self._now() - self._seconds
+        return time.time() - self._seconds
 
 
 def _gone(why: str) -> InvalidOption:

@@ -97,7 +97,6 @@ class Turns:
         places: int,
         most_waiting: int,
         waited: Callable[[str, float], None] = lambda _, __: None,
-        clock: Callable[[], float] = time.monotonic,
         line_of: Callable[[str], Line | None] = lambda _: None,
         waits_for: str = "this model",
     ) -> None:
@@ -107,7 +106,6 @@ class Turns:
         self._line_of = line_of
         self._places = places
         self._waited = waited
-        self._clock = clock
         self._most_waiting = most_waiting
         self._waits_for = waits_for
         self._queues: dict[str, _Queue] = {}
@@ -118,9 +116,9 @@ class Turns:
         line = self._line(model)
         queue = self._queues.setdefault(line.name, _Queue())
         try:
-            began = self._clock()
+            began = time.monotonic()
             await self._take(queue, model, asking)
-            self._waited(model, self._clock() - began)
+            self._waited(model, time.monotonic() - began)
             try:
                 yield
             finally:

@@ -61,9 +61,8 @@ class Repository:
 class Hub:
     """The hub that HF_ENDPOINT names, asked with the token in HF_TOKEN and no other."""
 
-    def __init__(self, say: Say, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, say: Say) -> None:
         self._say = say
-        self._sleep = sleep
         self._token = os.environ.get("HF_TOKEN")
 
     def repository(self, id: str, revision: str | None) -> Repository:
@@ -117,7 +116,7 @@ class Hub:
                 if wait is None:
                     raise _as_ours(error, repository, file) from error
                 self._say(f"{file.name}: {_in_short(error)}. Trying again in {wait} s.")
-                self._sleep(wait)
+                time.sleep(wait)
         _verify(partial, file)
         partial.replace(target)
         sync_folder(folder)

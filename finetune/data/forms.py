@@ -95,9 +95,11 @@ class _Cells:
             return self._tried(name, lambda: any_turns(turns))
         return [{"role": role, "content": self.text(name)}]
 
-    def tools(self, name: str = "tools") -> list[dict[str, Any]] | None:
+    def tools(self) -> list[dict[str, Any]] | None:
         """The tools, where there are any."""
-        return self._tried(name, lambda: read_tools(self._raw(name))) if self.has(name) else None
+        if not self.has("tools"):
+            return None
+        return self._tried("tools", lambda: read_tools(self._raw("tools")))
 
     def fold(self) -> Fold:
         """What the row is for."""

@@ -43,11 +43,6 @@ def find_gpu(drivers: Path = Path("/dev")) -> Gpu | None:
         return None
 
 
-def training_device(drivers: Path = Path("/dev")) -> Device:
-    """`gpu` when there is the driver of one and torch can use it."""
-    return "gpu" if find_gpu(drivers) else "cpu"
-
-
 def main() -> None:
     """Say what torch finds, as one line of JSON."""
     import torch

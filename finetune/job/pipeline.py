@@ -24,6 +24,8 @@ from finetune.preflight import record
 
 POLL_SECONDS = 0.1
 CANCEL_GRACE_SECONDS = 300.0  # what a training step and its checkpoint may take
+LOG_LINES = 10
+"""Of the log's end, told with a stage that died without a word."""
 
 NOT_EXPORTED = JobError(
     title="Not exported",
@@ -169,9 +171,9 @@ class Pipeline:
         self._job.append_event(step.name, "failed", title=title, detail=detail)
         return JobError(title=title, detail=detail, stage=step.name)
 
-    def _log_tail(self, lines: int = 10) -> str:
+    def _log_tail(self) -> str:
         _, _, text = self._job.log_tail(8192).rpartition("--- ")
-        return "\n".join(line[:300] for line in text.splitlines()[1:][-lines:])
+        return "\n".join(line[:300] for line in text.splitlines()[1:][-LOG_LINES:])
 
 
 def _stages(job: JobDirectory) -> tuple[Stage, ...]:

@@ -106,9 +106,9 @@ def judged(likelihood: Likelihood, items: Sequence[Item] = ITEMS) -> list[float]
     return scores
 
 
-def by_skill(scores: Sequence[float], items: Sequence[Item] = ITEMS) -> dict[str, int]:
+def by_skill(scores: Sequence[float]) -> dict[str, int]:
     """How many are right of each skill."""
     found: dict[str, int] = {}
-    for item, score in zip(items, scores, strict=True):
+    for item, score in zip(ITEMS, scores, strict=True):
         found[item.skill] = found.get(item.skill, 0) + int(score)
     return found

@@ -22,6 +22,8 @@ REPEATS = 2000
 SEED = 20_240_229
 LEAST_SPREAD = 0.2
 """Of the standard error that a resample is taken to have at least: a few rows drawn again and again have none."""
+TIE = 1e-9
+"""A difference that is none: what rounding leaves."""
 KEPT_AT_MOST = 2**21
 """Resampling weights that are kept from one call to the next: those of so many numbers."""
 
@@ -89,10 +91,10 @@ def of_values(differences: Sequence[float]) -> Interval:
     return Interval(center, center - float(above) * error, center - float(below) * error, count)
 
 
-def wins(differences: Sequence[float], tie: float = 1e-9) -> dict[str, int]:
+def wins(differences: Sequence[float]) -> dict[str, int]:
     """How many rows were improved, unchanged and spoiled."""
-    won = sum(value > tie for value in differences)
-    lost = sum(value < -tie for value in differences)
+    won = sum(value > TIE for value in differences)
+    lost = sum(value < -TIE for value in differences)
     return {"win": won, "tie": len(differences) - won - lost, "loss": lost}
 
 

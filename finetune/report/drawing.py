@@ -66,10 +66,10 @@ def chart(
     )
 
 
-def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers from `low` on that reach `high`."""
+def ticks(low: float, high: float) -> list[float]:
+    """About five round numbers from `low` on that reach `high`."""
     span = (high - low) or 1.0
-    rough = span / about
+    rough = span / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
     return [round(low + step * number, 10) for number in range(math.ceil(span / step) + 1)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.job.device import training_device
+from finetune.job.device import find_gpu
 from finetune.job.preloaded import may_fork
 
 
@@ -13,15 +13,14 @@ def test_a_machine_without_the_driver_of_a_gpu_trains_on_its_cpu_and_torch_is_no
     tmp_path: Path,
 ) -> None:
     (tmp_path / "nvidiactl").touch()
-    assert training_device(tmp_path) == "cpu"
+    assert find_gpu(tmp_path) is None
 
 
 def test_with_the_driver_of_a_gpu_torch_says_whether_it_can_use_it(tmp_path: Path) -> None:
     import torch
 
     (tmp_path / "nvidia0").touch()
-    expected = "gpu" if torch.cuda.is_available() else "cpu"
-    assert training_device(tmp_path) == expected
+    assert (find_gpu(tmp_path) is not None) == torch.cuda.is_available()
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from api.data_folder import CARD
 from api.datasets.opening import open_datasets
 from api.datasets.receiving import Upload
 from api.errors import ApiError
-from api.jobs.opening import clear_leftovers, open_jobs
+from api.jobs.opening import clear_leftovers, open_submitter, open_supervisor
 from api.jobs.publish import Publisher
 from api.jobs.submit import Submission
 from api.models.bases import BaseModels
+from api.models.workspaces import Workspaces
 from api.runners.local import LocalRunner
 from api.runtime import ModelRuntime
 from api.settings import Settings
@@ -93,7 +94,7 @@ class Workshop:
         self.folder = open_folders(settings, self.store).jobs
         clear_leftovers(self.folder, self.store)
         self.datasets = open_datasets(settings, self.base_models)
-        self.submitter, self.supervisor = open_jobs(
+        self.submitter = open_submitter(
             settings,
             self.store,
             self.runtime,
@@ -102,6 +103,8 @@ class Workshop:
             self.folder,
             self.datasets,
         )
+        workspaces = Workspaces(self.store, self.runtime)
+        self.supervisor = open_supervisor(settings, workspaces, self.runner, self.folder)
 
     async def __aenter__(self) -> "Workshop":
         self.supervisor.start()

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from api.documents.collections import CollectionCatalog
 from api.errors import NameTaken
 from api.http.options import ELSEWHERE
-from api.jobs.opening import open_jobs
+from api.jobs.opening import open_submitter, open_supervisor
 from api.jobs.queue import JobQueue
 from api.models.bases import BaseModels
 from api.models.bundled import BundledModel, BundledModels
@@ -260,16 +260,12 @@ def test_a_worker_that_is_away_is_a_hint(service: Service, client: TestClient) -
     settings, store = services.settings, services.store
     base_models = BaseModels(settings.base_models_dir, store.models)
     runner = WorkerRunner(settings.jobs_dir)
-    opened = open_jobs(
-        settings,
-        store,
-        services.runtime,
-        base_models,
-        runner,
-        services.folders.jobs,
-        services.datasets,
+    folder = services.folders.jobs
+    submitter = open_submitter(
+        settings, store, services.runtime, base_models, runner, folder, services.datasets
     )
-    jobs = JobQueue(store, services.runtime, *opened)
+    supervisor = open_supervisor(settings, services.workspaces, runner, folder)
+    jobs = JobQueue(store, services.runtime, submitter, supervisor)
     service.app.state.readiness.services = replace(services, jobs=jobs)
     ready = client.get("/readyz").json()
     assert ready["status"] == "ready"

@@ -34,42 +34,40 @@ _LOOKUPS = ThreadPoolExecutor(8, "lookup")
 """Beside all other threads: where no name server answers, nobody but who looks up waits for it."""
 
 
-def check_url(url: str, where: str = "base_url") -> str:
+def check_url(url: str) -> str:
     """The address without its last slash; `errors.InvalidOption` for what is none, or more than one."""
     try:
         parts = urlsplit(url)
         port_is_sound = parts.port is None or parts.port > 0
     except ValueError:
-        raise InvalidOption.at(where, "this is no address.") from None
+        raise _refused("this is no address.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_sound:
-        raise InvalidOption.at(where, "an address begins with https:// and a host.")
+        raise _refused("an address begins with https:// and a host.")
     if parts.username or parts.password or parts.query or parts.fragment or "?" in url:
-        raise InvalidOption(
-            f"{where}: an address has no user, password, query or fragment; a key goes into `key`.",
-            where=where,
+        raise _refused(
+            "an address has no user, password, query or fragment; a key goes into `key`."
         )
     if not url.isprintable() or " " in url or not url.isascii():
-        raise InvalidOption.at(where, "an address is of printable ASCII.")
+        raise _refused("an address is of printable ASCII.")
     if parts.hostname.rstrip(".") in _NAMES:
-        raise _forbidden(parts.hostname, where)
+        raise _forbidden(parts.hostname)
     return url.rstrip("/")
 
 
-def require_allowed(address: str, host: str, *, encrypted: bool, where: str = "base_url") -> None:
+def require_allowed(address: str, host: str, *, encrypted: bool) -> None:
     """`errors.InvalidOption` for an address of a host that is not asked, or not without encryption."""
     found = _meant(ip_address(address.partition("%")[0]))
     if any(found in network for network in _NEVER if network.version == found.version):
-        raise _forbidden(host, where)
+        raise _forbidden(host)
     is_near = any(found in network for network in _PLAIN if network.version == found.version)
     if not encrypted and not is_near:
-        raise InvalidOption(
-            f"{where}: {host} is neither this machine nor in a private network, and plain http would show the key "
-            "and every question on the way. Use https.",
-            where=where,
+        raise _refused(
+            f"{host} is neither this machine nor in a private network, and plain http would show the key and every "
+            "question on the way. Use https."
         )
 
 
-async def resolved(host: str, port: int, *, encrypted: bool, where: str = "base_url") -> list[str]:
+async def resolved(host: str, port: int, *, encrypted: bool) -> list[str]:
     """The addresses of a host, each of which may be asked: one that may not is enough to refuse the host."""
     try:
         found: list[Any] = await asyncio.get_running_loop().run_in_executor(
@@ -79,7 +77,7 @@ async def resolved(host: str, port: int, *, encrypted: bool, where: str = "base_
         raise Unavailable(f"The host {host} cannot be found: {error}.") from error
     addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
     for address in addresses:
-        require_allowed(address, host, encrypted=encrypted, where=where)
+        require_allowed(address, host, encrypted=encrypted)
     return addresses
 
 
@@ -95,8 +93,11 @@ def _meant(address: Address) -> Address:
     return inner or address
 
 
-def _forbidden(host: str, where: str) -> InvalidOption:
-    return InvalidOption(
-        f"{where}: {host} is no address of a back end: it is where a machine finds its own secrets, or nowhere.",
-        where=where,
+def _forbidden(host: str) -> InvalidOption:
+    return _refused(
+        f"{host} is no address of a back end: it is where a machine finds its own secrets, or nowhere."
     )
+
+
+def _refused(why: str) -> InvalidOption:
+    return InvalidOption.at("base_url", why)
