@@ -62,6 +62,12 @@ FOREIGN = [
         "Chroma's HTTP client can be made while its server is away",
     ),
     ForeignName(
+        "api/runtime/members.py",
+        "_resolver",
+        "jsonschema.validators:create",
+        "jsonschema's unevaluatedProperties can be told who looks for patterns",
+    ),
+    ForeignName(
         "api/runtime/ollama/transport.py",
         "_client",
         "ollama._client:BaseClient",

@@ -25,6 +25,14 @@ from jsonschema.validators import (
 from referencing import Registry
 
 from api.errors import BackEndFailed, InvalidOption
+from api.runtime.members import (
+    REFERENCES,
+    Endless,
+    Schema,
+    additional_properties,
+    pattern_properties,
+    unevaluated_properties,
+)
 from api.runtime.patterns import TooLong, is_in, is_read
 
 INVALID_ANSWER = "invalid_answer"
@@ -34,17 +42,11 @@ MAX_STEPS = 10_000
 """References that are followed for one value; thirty levels of `oneOf` with two each would be a thousand million."""
 MAX_SECONDS = 1.0
 """Of the processor, for one value: a list of thousands held against thousands of choices would take hours."""
-MAX_NAMES = 100_000
-"""Names of members that patterns are looked for in, each for each."""
-Schema = Mapping[str, Any]
 _OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 """Members whose own members are named by people."""
 _OF_VALUES = ("const", "enum", "default", "examples", "required")
 """Members that hold no schema."""
 _OF_A_WHOLE = frozenset({"$schema", "$id"})
-_UNEVALUATED = frozenset({"unevaluatedProperties"})
-"""What the library holds names against patterns for by itself, without an end."""
-_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _HERE = ("not", "if", "then", "else")
 _EACH_HERE = ("allOf", "anyOf", "oneOf")
 _BY_MEMBER = ("dependentSchemas", "dependencies")
@@ -58,35 +60,6 @@ def _called(draft: str) -> str:
 def _pattern(validator: Any, wanted: str, text: Any, _schema: Any) -> Iterator[ValidationError]:
     if validator.is_type(text, "string") and is_in(wanted, text) is False:
         yield ValidationError(f"{text[:80]!r} does not match {wanted[:80]!r}")
-
-
-def _pattern_properties(
-    validator: Any, wanted: Mapping[str, Any], members: Any, _schema: Any
-) -> Iterator[ValidationError]:
-    if validator.is_type(members, "object"):
-        _require_few(wanted, members)
-        for pattern, schema in wanted.items():
-            for name, value in members.items():
-                if is_in(pattern, name):
-                    yield from validator.descend(value, schema, path=name, schema_path=pattern)
-
-
-def _additional_properties(
-    validator: Any, wanted: Any, members: Any, schema: Schema
-) -> Iterator[ValidationError]:
-    """The library's own, of what no pattern names; a name that a pattern may have, which is not read, is one."""
-    if patterns := validator.is_type(members, "object") and schema.get("patternProperties"):
-        _require_few(patterns, members)
-        others = [name for name in members if all(is_in(one, name) is False for one in patterns)]
-        members = {name: members[name] for name in others}
-        schema = {"properties": schema.get("properties", {})}
-    own = Draft202012Validator.VALIDATORS["additionalProperties"]
-    yield from own(validator, wanted, members, schema) or ()
-
-
-def _require_few(patterns: Mapping[str, Any], names: Mapping[str, Any]) -> None:
-    if len(patterns) * len(names) > MAX_NAMES:
-        raise _Endless
 
 
 def _unique_items(
@@ -109,19 +82,20 @@ def _numbered(value: Any) -> Any:
 
 
 _KEYWORDS = {
-    "additionalProperties": _additional_properties,
+    "additionalProperties": additional_properties,
     "pattern": _pattern,
-    "patternProperties": _pattern_properties,
+    "patternProperties": pattern_properties,
     "uniqueItems": _unique_items,
 }
+_SINCE_2019 = {"unevaluatedProperties": unevaluated_properties}
 _DRAFTS: Mapping[str, Any] = {
-    _called(one.META_SCHEMA["$schema"]): extend(one, _KEYWORDS, version=version)
-    for version, one in (
-        ("draft4", Draft4Validator),
-        ("draft6", Draft6Validator),
-        ("draft7", Draft7Validator),
-        ("draft2019-09", Draft201909Validator),
-        ("draft2020-12", Draft202012Validator),
+    _called(one.META_SCHEMA["$schema"]): extend(one, _KEYWORDS | of_draft, version=version)
+    for version, one, of_draft in (
+        ("draft4", Draft4Validator, {}),
+        ("draft6", Draft6Validator, {}),
+        ("draft7", Draft7Validator, {}),
+        ("draft2019-09", Draft201909Validator, _SINCE_2019),
+        ("draft2020-12", Draft202012Validator, _SINCE_2019),
     )
 }
 """By what `$schema` says. They take the places of the library's own, which check schemas by each other."""
@@ -131,10 +105,6 @@ NOT_READ = (
     "is no pattern that is read here: JavaScript's are, if they neither look ahead or behind nor refer back to a "
     "group, nor repeat much very often. Leave it out, and check where the value is used."
 )
-
-
-class _Endless(Exception):
-    """Too many references are followed, or it takes too long."""
 
 
 class _LeadsNowhere(Exception):
@@ -179,7 +149,7 @@ def _fault_of(text: str, patterns: bool) -> str | None:
         if error.validator == "format":
             return f"at {error.json_path}, {str(error.instance)[:80]!r} {NOT_READ}"
         return f"at {error.json_path}, {error.message[:200]}."
-    except _Endless:
+    except Endless:
         return "its patterns take too long to read."
     except KeyError:
         return f"$schema is none of {', '.join(_DRAFTS)}."
@@ -198,7 +168,7 @@ def _formats(patterns: bool) -> FormatChecker:
 
     def read(pattern: object) -> bool:
         if thread_time() > end:
-            raise _Endless
+            raise Endless
         return not isinstance(pattern, str) or is_read(pattern)
 
     if patterns:
@@ -232,13 +202,11 @@ def violation(schema: Schema, value: Any) -> str | None:
     """What of a value the schema does not allow."""
     try:
         validator = _counting(_draft(schema))
-        has_patterns = "patternProperties" in repr(schema)
-        without = _OF_A_WHOLE | _UNEVALUATED if has_patterns else _OF_A_WHOLE
-        bare = _mapped(schema, lambda reference: reference, without)
+        bare = _mapped(schema, lambda reference: reference, _OF_A_WHOLE)
         fault: ValidationError | None = best_match(
             validator(bare, registry=Registry()).iter_errors(value)
         )
-    except _Endless:
+    except Endless:
         return "it takes too many steps to hold the value against it"
     except TooLong as error:
         return str(error)
@@ -275,11 +243,11 @@ def _counting(validator: Any) -> Any:
     steps, end = count(1), thread_time() + MAX_SECONDS
 
     def counted(name: str, follow: Callable[..., Any]) -> Callable[..., Any]:
-        is_step = name in _REFERENCES
+        is_step = name in REFERENCES
 
         def followed(*where: Any) -> Iterator[ValidationError]:
             if thread_time() > end or (is_step and next(steps) > MAX_STEPS):
-                raise _Endless
+                raise Endless
             yield from follow(*where) or ()
 
         return followed

@@ -2,6 +2,7 @@
 
 import random
 from time import thread_time
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,29 @@ def test_names_are_held_against_patterns() -> None:
     assert violation({"propertyNames": {"pattern": "^[a-z]+$"}}, {"B": 1})
 
 
+@pytest.mark.parametrize("draft", ["2019-09", "2020-12"])
+def test_no_member_is_there_that_nothing_names(draft: str) -> None:
+    schema = {
+        "$schema": f"https://json-schema.org/draft/{draft}/schema",
+        "properties": {"id": {}},
+        "patternProperties": {"^n_": {"type": "integer"}},
+        "anyOf": [{"patternProperties": {"^t_": {"type": "string"}}}, {"$ref": "#/$defs/dated"}],
+        "if": {"required": ["more"]},
+        "then": {"properties": {"more": {"unevaluatedProperties": {"type": "null"}}}},
+        "unevaluatedProperties": False,
+        "$defs": {"dated": {"required": ["at"], "patternProperties": {"^at$": {}}}},
+    }
+    for value, wrong in (
+        ({"id": 1, "n_1": 1, "t_a": "a", "at": 2}, None),
+        ({"more": {"x": None}}, None),
+        ({"n_1": 1, "other": 1, "z": 2}, "'other' is named nowhere"),
+        ({"t_a": 1}, "'t_a' is named nowhere"),  # the branch that names it does not hold
+        ({"more": {"x": 1}}, "more.x"),
+    ):
+        fault = violation(schema, value)
+        assert fault is None if wrong is None else wrong in str(fault), fault
+
+
 def test_the_worst_patterns_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schemas, "MAX_SECONDS", 0.2)
     text = "".join(random.Random(1).choices("ab", k=200_000))
@@ -78,6 +102,13 @@ def test_the_worst_patterns_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     many: dict[str, dict[str, str]] = {f"^{n}[ab]*": {} for n in range(2000)}
     fault = violation({"patternProperties": many}, {str(n): n for n in range(2000)})
     assert "too many steps" in str(fault)
+    twice: dict[str, Any] = {
+        f"d{n}": {"allOf": [{"$dynamicRef": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)
+    }
+    doubled = {"unevaluatedProperties": False, "$dynamicRef": "#/$defs/d0", "$defs": twice}
+    assert "too many steps" in str(violation({**doubled, "$defs": {**twice, "d40": {}}}, {"a": 1}))
+    backtracks = {"patternProperties": {"^(a+)+$": {}}, "unevaluatedProperties": False}
+    assert "named nowhere" in str(violation(backtracks, {"a" * 60 + "b": 1}))
     slow = {f"p{n}": {"pattern": rf"(\p{{L}}| ){{90}}{n}"} for n in range(700)}
     check_schema({"properties": {"p": slow["p1"]}}, "it", "it")
     with pytest.raises(InvalidOption, match="take too long to read"):
