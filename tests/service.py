@@ -28,7 +28,7 @@ from tests.databases import migrated
 from tests.documents.house import BOUNDS, House
 from tests.fakes import FakeRuntime
 
-OPENING_SECONDS = 20
+OPENING_SECONDS = 60
 SHUTDOWN_SECONDS = 5
 ADDRESS = "http://127.0.0.1:3000"
 

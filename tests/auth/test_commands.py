@@ -9,7 +9,7 @@ import pytest
 from api.__main__ import main
 from tests.service import open_service
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 60
 TEXT = re.compile(r"sk-llm-[\w-]{43}")
 
 

@@ -17,7 +17,7 @@ def ollama_runtime(url: str) -> OllamaRuntime:
 
 async def loaded_in(url: str) -> list[tuple[str, int]]:
     """What a server has loaded, with which context."""
-    async with httpx2.AsyncClient(base_url=url) as client:
+    async with httpx2.AsyncClient(base_url=url, timeout=60) as client:
         models = (await client.get("/api/ps")).json()["models"]
     return [(model["name"], model["context_length"]) for model in models]
 

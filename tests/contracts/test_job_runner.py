@@ -44,7 +44,7 @@ def worker(folder: Path, program: str) -> Iterator[JobRunner]:
         yield WorkerRunner(folder)
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.fixture(params=[local, worker])
@@ -60,7 +60,7 @@ def job(tmp_path: Path) -> JobDirectory:
     return new_job(tmp_path / "job_1")
 
 
-def until(is_so: Callable[[], object], seconds: float = 15) -> None:
+def until(is_so: Callable[[], object], seconds: float = 60) -> None:
     """Wait for a fact."""
     deadline = time.monotonic() + seconds
     while not is_so():

@@ -11,7 +11,6 @@ from api.data_folder.expiry import Expiry
 from api.data_folder.shelf import KEPT_UNTIL, Shelf
 from api.errors import NotFound, OutOfSpace
 
-NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
 
 
@@ -23,18 +22,19 @@ def add(shelf: Shelf, kept_until: object) -> str:
 
 
 def test_from_its_end_on_a_thing_is_as_not_there_and_then_goes(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
     shelf, theirs = (Shelf(tmp_path, "th", "thing", owner) for owner in ("default", "team"))
-    over = add(shelf, (NOW - HOUR).isoformat())
-    soon, also = add(shelf, (NOW + HOUR).isoformat()), add(theirs, (NOW + HOUR).isoformat())
+    over = add(shelf, (now - HOUR).isoformat())
+    soon, also = add(shelf, (now + HOUR).isoformat()), add(theirs, (now + HOUR).isoformat())
     stays = {add(shelf, None), add(shelf, 1_900_000_000), add(shelf, "some day")}
     assert shelf.all().keys() == stays | {soon}
     with pytest.raises(NotFound):
         shelf.card(over)
-    shelf.of(None).expire(NOW)
+    shelf.of(None).expire(now)
     assert {path.name for path in tmp_path.iterdir()} == stays | {soon, also}
-    shelf.expire(NOW + HOUR)
+    shelf.expire(now + HOUR)
     assert {path.name for path in tmp_path.iterdir()} == stays | {also}
-    shelf.of(None).expire(NOW + HOUR)
+    shelf.of(None).expire(now + HOUR)
     assert {path.name for path in tmp_path.iterdir()} == stays
 
 

@@ -97,7 +97,7 @@ class Server:
         children = [Path(f"/proc/{child}") for child in listed.split()]
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while any(child.exists() for child in children):
             assert time.monotonic() < deadline, "a child is left behind"
             time.sleep(0.05)

@@ -37,7 +37,7 @@ def server(ollama_of_two: Callable[[Path], None], tmp_path: Path) -> Iterator[Se
         server.stop()
 
 
-def until(is_so: Callable[[], object], seconds: float = 30) -> None:
+def until(is_so: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline
@@ -76,7 +76,7 @@ def test_while_a_worker_trains_on_a_gpu_questions_are_refused_and_imports_wait(
     assert ask.get(where).json()["status"] == "importing"
     assert ask.post(f"/jobs/{job}/cancel").status_code == 202
     until(lambda: ask.post("/generate", data=ASKED).status_code == 200)
-    until(lambda: ask.get(where).json()["status"] == "ready", 60)
+    until(lambda: ask.get(where).json()["status"] == "ready")
 
 
 def test_a_persona_is_trained_from_the_base_below_what_it_is_built_on(server: Server) -> None:

@@ -74,7 +74,7 @@ async def _start(service: Service) -> None:
 
 def until(service: Service, id: str, statuses: Sequence[str] = ENDED) -> dict[str, Any]:
     """The evaluation once it has one of these."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         found: dict[str, Any] = service.client.get(f"/evaluations/{id}").json()
         if found["status"] in statuses:

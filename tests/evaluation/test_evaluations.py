@@ -74,7 +74,7 @@ def test_it_waits_while_a_job_has_the_device_to_itself(towers: Service) -> None:
     towers.runtime.reserve([Training("job_0123456789abcdef", "gpu", ends_at)])
     start(towers)
     id = begun(towers, count=2)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (waiting := towers.client.get(f"/evaluations/{id}").json())["waits_for"]:
         assert time.monotonic() < deadline
     assert (waiting["status"], waiting["progress"]["done"]) == ("running", 0)

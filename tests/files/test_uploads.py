@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.errors import NotFound, OutOfSpace, WrongState
-from api.files.files import Files
+from api.files.files import File, Files
 from api.files.opening import FOLDER, open_files, open_uploads
 from api.files.uploads import Uploads
 from tests.service import settings_of
@@ -49,17 +49,26 @@ def opened(tmp_path: Path) -> tuple[Files, Uploads]:
 
 
 async def test_of_two_that_complete_at_once_one_makes_the_file(
-    opened: tuple[Files, Uploads],
+    opened: tuple[Files, Uploads], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files, uploads = opened
     id = (await uploads.begin("a.bin", "vision", 30)).id
     sent = (uploads.add(id, io.BytesIO(bytes([number] * 10))) for number in range(3))
     ids = [part.id for part in await asyncio.gather(*sent)]
-    asked = (uploads.complete(id, ids), uploads.complete(id, ids), uploads.cancel(id))
-    done, other, late = await asyncio.gather(*asked, return_exceptions=True)
-    assert not isinstance(done, BaseException)
+    receive, may_receive = files.receive, asyncio.Event()
+
+    async def held(*arguments: Any, **more: Any) -> File:
+        await may_receive.wait()
+        return await receive(*arguments, **more)
+
+    monkeypatch.setattr(files, "receive", held)
+    completing = asyncio.create_task(uploads.complete(id, ids))
+    asked = (uploads.complete(id, ids), uploads.cancel(id))
+    other, late = await asyncio.gather(*asked, return_exceptions=True)
     assert isinstance(other, WrongState)
     assert isinstance(late, WrongState)
+    may_receive.set()
+    done = await completing
     (file,), _ = await files.page()
     assert file == done.file
     assert files.path(file.id).read_bytes() == b"\0" * 10 + b"\1" * 10 + b"\2" * 10

@@ -108,15 +108,17 @@ def test_a_job_goes_on_after_a_kill(tmp_path: Path, victim: str) -> None:
 
 
 def test_two_workers_never_run_one_job_at_once(tmp_path: Path) -> None:
-    jobs = [waiting(tmp_path, name, at) for at, name in enumerate("abcd")]
+    jobs = [new_job(tmp_path / f"job_{name}") for name in "abcd"]
     for job in jobs:
         (job.stage("waits").path / "checkpoint").touch()
     pair = [
         start("tests.finetune.stages.worker", tmp_path, "--name", name, "--poll-seconds", 0.05)
         for name in ("gpu0", "gpu1")
     ]
+    wait_for(lambda: workers(tmp_path) == {"gpu0": True, "gpu1": True})
+    for job in jobs:
+        job.request_start()
     wait_for(lambda: all(job.outcome() for job in jobs))
-    assert workers(tmp_path) == {"gpu0": True, "gpu1": True}
     for worker in pair:
         worker.terminate()
         assert worker.wait(PATIENCE_SECONDS) == 0

@@ -19,7 +19,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     folder = tmp_path_factory.mktemp("head")
     with (
         listening_service(folder) as (port, _),
-        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
     ):
         yield client
 
@@ -57,6 +57,6 @@ def test_a_stream_ends_with_its_headers() -> None:
     app.add_middleware(Head)
     app.add_middleware(Observe, on_defect=defect_response)
     with listening(app) as port:
-        asked = httpx2.head(f"http://127.0.0.1:{port}/events", timeout=5)
+        asked = httpx2.head(f"http://127.0.0.1:{port}/events", timeout=30)
     assert asked.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert closed

@@ -30,7 +30,7 @@ class Slow:
     happened: list[str] = field(default_factory=list)
 
     def load(self) -> FastAPI:
-        assert self.may_load.wait(10)
+        assert self.may_load.wait(120)
         app = FastAPI(lifespan=self._lifespan)
 
         @app.get("/healthz")
@@ -74,7 +74,7 @@ def serving(load: Callable[[], FastAPI]) -> Iterator[Serving]:
         while not server.started:
             time.sleep(0.01)
         port = listener.getsockname()[1]
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             yield Serving(starting, thread, client, stop)
         stop()
         thread.join()
@@ -103,7 +103,7 @@ def test_it_is_alive_before_the_app_is_loaded(slow: Slow) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_it_says_at_once_that_it_is_not_ready_yet(slow: Slow, method: str) -> None:
     with serving(slow.load) as served:
-        early = served.client.request(method, "/readyz", headers={"X-Request-ID": "a1"}, timeout=2)
+        early = served.client.request(method, "/readyz", headers={"X-Request-ID": "a1"})
         assert (early.status_code, early.headers["retry-after"]) == (503, "2")
         assert early.headers["x-request-id"] == "a1"
         told = ReadyResponse.model_validate_json(early.content) if early.content else None
@@ -125,7 +125,7 @@ def test_what_is_asked_meanwhile_is_answered_by_the_app(slow: Slow) -> None:
 def test_a_client_that_does_not_wait_for_the_app_takes_nothing_from_the_others(slow: Slow) -> None:
     with serving(slow.load) as served:
         with pytest.raises(httpx2.ReadTimeout):
-            served.client.get("/order", timeout=0.05)
+            served.client.get("/order", timeout=httpx2.Timeout(60, read=0.05))
         slow.may_load.set()
         assert served.client.get("/order").json() == "done"
 
@@ -142,7 +142,7 @@ def test_a_stop_while_the_app_is_loaded_gives_back_what_it_opens(slow: Slow) -> 
     with serving(slow.load) as served:
         served.stop()
         slow.may_load.set()
-        served.thread.join(timeout=10)
+        served.thread.join(timeout=60)
         assert not served.thread.is_alive()
     assert slow.happened == ["opened", "closed"]
 
@@ -151,7 +151,7 @@ def test_an_app_that_cannot_be_loaded_ends_the_server_and_who_waits_is_told() ->
     may_fail = threading.Event()
 
     def load() -> FastAPI:
-        assert may_fail.wait(10)
+        assert may_fail.wait(120)
         raise CannotStart("The database is damaged.")
 
     with serving(load) as served, ThreadPoolExecutor() as others:
@@ -160,6 +160,6 @@ def test_an_app_that_cannot_be_loaded_ends_the_server_and_who_waits_is_told() ->
         may_fail.set()
         assert early.result().status_code == 503
         assert early.result().json()["title"] == "Cannot start"
-        served.thread.join(timeout=10)
+        served.thread.join(timeout=60)
         assert not served.thread.is_alive()
         assert isinstance(served.starting.failure, CannotStart)

@@ -42,7 +42,7 @@ async def test_a_job_has_its_device_to_itself_until_it_ends(
         assert f"Job {job.id} has the GPU to itself" in hint
         (shop.directory(job).path / "enough").touch()
         await shop.until(job)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while runtime.reserved:
                 await asyncio.sleep(0.02)
         assert await ask(runtime)
@@ -88,7 +88,7 @@ async def test_a_job_that_runs_at_the_next_start_has_its_device_still(
         await shop.vanish()
         again = Workshop(tmp_path, "trains_until_told", runtime=runtime, device="gpu")
         async with again:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not runtime.memory_releases:
                     await asyncio.sleep(0.02)
             with pytest.raises(DeviceInUse):

@@ -245,7 +245,7 @@ async def test_what_a_dead_process_left_half_made_is_taken_back_at_the_start(
     for name in (f"Tuned{CHECKING}", f"ada{CHECKING}", f"somebodys{CHECKING}"):
         await runtime.create_model(name, ExistingModel("demo"), Persona())
     async with Workshop(tmp_path, runtime=runtime):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(await names(runtime)) > 2:
                 await asyncio.sleep(0.02)
     assert await names(runtime) == {"demo", f"somebodys{CHECKING}"}

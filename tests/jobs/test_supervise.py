@@ -186,7 +186,7 @@ async def test_a_supervisor_that_is_woken_as_it_is_closed_ends(tmp_path: Path) -
     async with Workshop(tmp_path) as shop:
         await asyncio.sleep(0.2)  # it has nothing to do, and waits
         shop.supervisor.wake()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await shop.supervisor.close()
 
 

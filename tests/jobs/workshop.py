@@ -131,7 +131,7 @@ class Workshop:
 
     async def until(self, job: Job, statuses: Sequence[JobStatus] = SETTLED) -> Job:
         """The job once it has one of these; `trained` counts when it stays so."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 now = self.store.jobs.get(job.id)
                 is_passing = now.status == "trained" and now.error is None
@@ -141,7 +141,7 @@ class Workshop:
 
     async def begun(self, job: Job) -> None:
         """Wait until the pipeline has the job."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not self.directory(job).is_locked():
                 await asyncio.sleep(0.02)
 

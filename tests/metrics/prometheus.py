@@ -19,14 +19,14 @@ PAGE = ROOT / "docs" / "watching.md"
 DASHBOARD = ROOT / "docs" / "grafana" / "llm-fastapi.json"
 UNPACKED = Path(sys.executable).parent / "prometheus"
 PROMETHEUS = str(UNPACKED) if UNPACKED.exists() else shutil.which("prometheus")
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 class Prometheus:
     """What answers queries."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx2.Client(base_url=url)
+        self._client = httpx2.Client(base_url=url, timeout=60)
 
     def is_ready(self) -> bool:
         """Whether it answers."""

@@ -20,7 +20,7 @@ from tests.metrics.prometheus import (
 from tests.metrics.test_metrics import put_nvidia_smi
 from tests.service import listening_service
 
-SECONDS = 40
+SECONDS = 120
 KEY = "KEY"
 LONG = "word " * 5000
 ASKED = {"modelName": "demo", "user_prompt": "Hello"}

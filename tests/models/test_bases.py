@@ -240,7 +240,7 @@ async def test_other_models_do_not_wait_for_a_file_and_its_own_does(tmp_path: Pa
     models = catalog_over(settings, runtime, store)
     taking_in = asyncio.create_task(models.take_in_all())
     await runtime.has_begun.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await models.create("ada", "demo", Persona(), replace=False)
         with pytest.raises(ModelNotFound):
             await models.require_chat("nobody")

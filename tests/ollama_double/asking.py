@@ -77,7 +77,7 @@ class Server:
         return {model["name"]: model for model in self.http.get("/api/ps").json()["models"]}
 
 
-def until(happened: Callable[[], bool], seconds: float = 10) -> None:
+def until(happened: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for something; fails when it does not happen in time."""
     end = time.monotonic() + seconds
     while not happened():

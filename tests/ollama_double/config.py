@@ -14,8 +14,7 @@ from tests.ollama_double.options import seconds
 @dataclass(frozen=True)
 class Config:
     """How a server is run. `library` is the folder that models are pulled from, None is a host without internet;
-    the pauses make time for a test between the lines of a creation and before a load. One that `has_gpu` says that
-    its models lie there.
+    the pause makes time for a test between the lines of a creation. One that `has_gpu` says that its models lie there.
     """
 
     models: Path
@@ -25,7 +24,6 @@ class Config:
     context: int = 4096
     threads: int = 1
     create_pause_seconds: float = 0
-    load_pause_seconds: float = 0
     has_gpu: bool = False
     is_loopback: bool = True
 

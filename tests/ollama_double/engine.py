@@ -48,13 +48,11 @@ class Engine:
         *,
         max_queue: int,
         keep_seconds: float,
-        load_pause_seconds: float = 0,
         has_gpu: bool = False,
         most: int = 3,
     ) -> None:
         self._max_queue = max_queue
         self._keep_seconds = keep_seconds
-        self._load_pause_seconds = load_pause_seconds
         self._has_gpu = has_gpu
         self._most = most
         self._loaded: dict[Key, Loaded] = {}
@@ -132,7 +130,6 @@ class Engine:
                 if loaded := self._usable(key, launch):
                     return loaded
                 await self._make_room(key)
-                await asyncio.sleep(self._load_pause_seconds)
                 runner = await Runner.start(launch)
                 keep = self._keep_seconds if keep_seconds is None else keep_seconds
                 self._loaded[key] = Loaded(model, runner, keep)

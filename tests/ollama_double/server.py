@@ -72,7 +72,6 @@ class _Server:
         self.engine = Engine(
             max_queue=config.max_queue,
             keep_seconds=config.keep_seconds,
-            load_pause_seconds=config.load_pause_seconds,
             has_gpu=config.has_gpu,
         )
         find, context, threads = self._find, config.context, config.threads

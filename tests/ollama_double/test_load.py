@@ -1,10 +1,12 @@
 """How the double queues, loses its clients and its processes; the command, and the client's library."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from tests.ollama_double.asking import WORDS, Server, llama, until
 from tests.ollama_double.conftest import Opener
 from tests.ollama_double.rows import HI, SHORT
+from tests.ollama_double.runner import Launch, Runner
 from tests.ollama_double.running import copy_layout
 from tests.runtime.conftest import is_gone
 
@@ -37,10 +40,23 @@ def test_a_loaded_model_serves_one_after_another_without_a_bound(open_server: Op
     assert [answer["status"] for answer in answers] == [200] * 10
 
 
-def test_too_many_that_wait_for_a_load_are_refused(open_server: Opener) -> None:
-    server = open_server(max_queue=1, load_pause_seconds=1)
+def test_too_many_that_wait_for_a_load_are_refused(
+    open_server: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, may_load, start = open_server(max_queue=1), threading.Event(), Runner.start
+
+    async def held(launch: Launch) -> Runner:
+        await asyncio.to_thread(may_load.wait)
+        return await start(launch)
+
+    monkeypatch.setattr(Runner, "start", held)
     with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda _: server.chat(), range(10)))
+        asked = [pool.submit(server.chat) for _ in range(10)]
+        try:
+            until(lambda: sum(one.done() for one in asked) == 8)
+        finally:
+            may_load.set()
+        answers = [one.result() for one in asked]
     assert sorted(answer["status"] for answer in answers) == [200] * 2 + [503] * 8
     told = {answer["error"] for answer in answers if answer["status"] == 503}
     assert told == {"server busy, please try again.  maximum pending requests exceeded"}
@@ -121,11 +137,13 @@ def test_the_command_serves_speaks_and_ends_with_its_processes(
             1,
             "Error: pull model manifest: file does not exist",
         )
-        with httpx2.stream("POST", f"{url}/api/chat", json=ENDLESS_CHAT, trust_env=False) as answer:
+        with httpx2.stream(
+            "POST", f"{url}/api/chat", json=ENDLESS_CHAT, timeout=60, trust_env=False
+        ) as answer:
             assert next(answer.iter_lines())
             (child,) = psutil.Process(serving.pid).children()
             serving.send_signal(signal.SIGTERM)
-            assert serving.wait(10) == 0
+            assert serving.wait(60) == 0
         assert is_gone(child.pid)
     finally:
         serving.kill()

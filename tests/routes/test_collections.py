@@ -306,7 +306,7 @@ def test_two_imports_of_one_file_into_two_collections_at_once_embed_it_once(
         bring(client, RULES, "rules.pdf", collection=one, wait="false").headers["location"]
         for one in ("a", "b")
     ]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while any(client.get(one).json()["status"] == "importing" for one in locations):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -124,7 +124,7 @@ def test_until_a_newer_version_is_there_the_document_tells_how_far_it_is(
 def test_without_waiting_the_import_is_accepted_and_ends_behind(client: TestClient) -> None:
     response = bring(client, wait="false")
     assert response.status_code == 202
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while client.get(response.headers["location"]).json()["status"] == "importing":
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -463,7 +463,7 @@ def address(library: Library, tmp_path: Path) -> Iterator[str]:
 
 def wait_until_open(runtime: FakeRuntime, streams: int) -> None:
     """Wait until exactly so many answers are being generated; far shorter than they would last."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while runtime.open_streams != streams:
         assert time.monotonic() < deadline, f"{runtime.open_streams} streams are open"
         time.sleep(0.01)
@@ -487,12 +487,21 @@ LONG = "word " * 3000
 ASKED = {"user_prompt": "Hi", "modelName": "demo", "max_tokens": 3500}
 
 
+def asked(address: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
+    return httpx2.post(f"{address}{path}", json=body, timeout=60)
+
+
+def streamed(address: str) -> contextlib.AbstractContextManager[httpx2.Response]:
+    body = {**ASKED, "stream": True}
+    return httpx2.stream("POST", f"{address}/generate", json=body, timeout=60)
+
+
 def test_a_client_that_leaves_in_the_middle_stops_the_generation(
     address: str, library: Library
 ) -> None:
     library.runtime.delay_seconds = 0.05
     library.runtime.will_answer(LONG)
-    with httpx2.stream("POST", f"{address}/generate", json={**ASKED, "stream": True}) as response:
+    with streamed(address) as response:
         lines = response.iter_lines()  # its end closes the response
         assert next(lines) == "event: token"
         wait_until_open(library.runtime, 1)
@@ -507,7 +516,7 @@ def test_a_client_that_leaves_before_the_first_piece_stops_the_generation(
     library.runtime.will_answer(LONG)
     leave_when_asked(address, {**ASKED, "stream": stream}, library.runtime)
     library.runtime.delay_seconds = 0
-    assert httpx2.post(f"{address}/generate", json=ASKED).status_code == 200
+    assert asked(address, "/generate", ASKED).status_code == 200
 
 
 def test_a_client_that_leaves_a_whole_answer_stops_the_generation(
@@ -521,11 +530,7 @@ def test_a_client_that_leaves_a_whole_answer_stops_the_generation(
 def test_two_streams_run_side_by_side(address: str, library: Library) -> None:
     library.runtime.delay_seconds = 0.02
     library.runtime.will_answer(LONG, LONG)
-    body = {**ASKED, "stream": True}
-    with (
-        httpx2.stream("POST", f"{address}/generate", json=body) as first,
-        httpx2.stream("POST", f"{address}/generate", json=body) as second,
-    ):
+    with streamed(address) as first, streamed(address) as second:
         lines, other_lines = first.iter_lines(), second.iter_lines()
         assert next(lines) == next(other_lines) == "event: token"
         wait_until_open(library.runtime, 2)
@@ -535,16 +540,16 @@ def test_two_streams_run_side_by_side(address: str, library: Library) -> None:
 def test_the_server_answers_while_streams_are_open(address: str, library: Library) -> None:
     library.runtime.delay_seconds = 0.02
     library.runtime.will_answer(LONG)
-    with httpx2.stream("POST", f"{address}/generate", json={**ASKED, "stream": True}) as response:
+    with streamed(address) as response:
         lines = response.iter_lines()  # its end closes the response
         assert next(lines) == "event: token"
         body = {"query": "Orlo lamp", "modelName": "demo"}
-        assert httpx2.post(f"{address}/search", json=body).status_code == 200
+        assert asked(address, "/search", body).status_code == 200
 
 
 def test_an_unknown_model_is_no_broken_stream(address: str) -> None:
     body = {**ASKED, "modelName": "nobody", "stream": True}
-    response = httpx2.post(f"{address}/generate", json=body)
+    response = asked(address, "/generate", body)
     assert response.status_code == ModelNotFound.status
     assert response.json()["Created Models"] == ["demo"]
 

@@ -88,7 +88,7 @@ def test_a_zip_file_is_opened(service: Service, client: TestClient) -> None:
         "inner.zip": "failed",
         "photo.png": "failed",
     }
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not service.house.is_whole() or len(service.house.documents_of("demo")) < 4:
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -860,7 +860,7 @@ def test_requests_that_come_at_once_open_one_workspace(
     both, open_it = threading.Barrier(2), Once.services_of
 
     def when_both_ask(once: Once, workspace: str, first: Services) -> Services:
-        both.wait(timeout=5)
+        both.wait(timeout=60)
         return open_it(once, workspace, first)
 
     with open_service(tmp_path) as service, ThreadPoolExecutor(2) as pool:

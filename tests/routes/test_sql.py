@@ -80,25 +80,22 @@ def test_a_model_is_asked_from_sql_in_the_name_of_the_key(service: Service) -> N
         "notes": [],
     }
     assert len(service.runtime.history) == 2
-    assert used_by(service, key["id"]) == {
-        "": (1, 0),
-        "demo": (2, 6),
-        "all-minilm-l6-v2-int8": (1, 4),
-    }
+    wanted = {"": (1, 0), "demo": (2, 6), "all-minilm-l6-v2-int8": (1, 4)}
+    assert used_by(service, key["id"], len(wanted)) == wanted
     other = "SELECT llm_chat('forbidden', review) FROM reviews"
     refused = service.client.post("/sql", json={"query": other}, headers=mine)
     assert refused.status_code == 404
     assert "llm_chat: No model named 'forbidden'" in refused.json()["detail"]
 
 
-def used_by(service: Service, key_id: str) -> dict[str, tuple[int, int]]:
-    """Requests and tokens of prompts by model, as soon as they are written."""
-    used: list[dict[str, Any]] = []
-    for _ in range(50):
+def used_by(service: Service, key_id: str, models: int) -> dict[str, tuple[int, int]]:
+    """Requests and tokens of prompts by model, as soon as they are written of so many models."""
+    deadline = time.monotonic() + 60
+    while True:
         used = service.client.get("/usage", params={"key_id": key_id}).json()["usage"]
-        if used:
+        if len(used) >= models or time.monotonic() > deadline:
             break
-        time.sleep(0.1)
+        time.sleep(0.02)
     return {one["model"]: (one["requests"], one["prompt_tokens"]) for one in used}
 
 

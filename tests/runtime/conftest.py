@@ -95,7 +95,7 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-async def until(happened: Callable[[], bool | Awaitable[bool]], seconds: float = 5) -> None:
+async def until(happened: Callable[[], bool | Awaitable[bool]], seconds: float = 60) -> None:
     """Wait for something; fails when it does not happen in time."""
     async with asyncio.timeout(seconds):
         while True:

@@ -238,12 +238,12 @@ async def test_who_waits_for_a_silent_server_waits_no_longer_than_said() -> None
 
 
 async def test_who_waits_behind_other_requests_waits_on(ollama: ScriptedOllama) -> None:
-    runtime = runtime_over(ollama.url, start_seconds=0, stall_seconds=1)
+    runtime = runtime_over(ollama.url, start_seconds=0, stall_seconds=2)
     ollama.script("/api/chat", replace(lines(piece("Hi"), last()), waits=True))
     ollama.script("/api/embed", lines({"model": "vectors", "embeddings": [[1.0]]}))
     waiting = asyncio.create_task(ask(runtime))
     for _ in range(6):
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.4)
         await runtime.embed("vectors", ["one"])
     ollama.may_answer.set()
     assert (await waiting)[0].text == "Hi"

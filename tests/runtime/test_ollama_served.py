@@ -235,7 +235,7 @@ async def test_what_was_broken_off_is_not_taken_back_once_it_is_made_anew(
 
 async def until_there_are(runtime: OllamaRuntime, names: list[str]) -> None:
     """Wait until the server has these models and no other; fails when that takes too long."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while [model.name for model in await runtime.models()] != names:
             await asyncio.sleep(0.05)
 

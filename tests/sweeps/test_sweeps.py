@@ -55,7 +55,7 @@ async def begun(client: httpx2.AsyncClient, **wanted: Any) -> dict[str, Any]:
 
 
 async def over(client: httpx2.AsyncClient, sweep: dict[str, Any]) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             found = (await client.get(f"/sweeps/{sweep['sweep_id']}")).json()
             if found["status"] != "running":

@@ -89,7 +89,7 @@ def test_the_ways_to_learn_from_a_table_work(tmp_path: Path, shop: Shop) -> None
 
 
 def until_over(client: TestClient, id: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while client.get(f"/predict/{id}").json()["status"] != "succeeded":
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -205,7 +205,7 @@ def test_one_is_cancelled_resumed_and_asks_no_row_twice(items: Service) -> None:
     assert ended(items, made)["status"] == "cancelled"
     items.runtime.delay_seconds = 0
     send(items, replace="true")  # another table by now
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while items.client.post(f"/predict/{made['prediction_id']}/resume").status_code == 409:
         assert time.monotonic() < deadline
     done = ended(items, made)
@@ -267,8 +267,9 @@ def test_a_table_that_goes_away_ends_it_at_once(
     while not served.runtime.history:
         time.sleep(0.01)
     shop.run("ALTER TABLE items RENAME TO others")
-    done = ended(served, made, seconds=8)
+    done = ended(served, made)
     assert (done["status"], "refuses the query" in done["reason"]) == ("failed", True)
+    assert len(served.runtime.history) < 200, "it asked on for a table that is gone"
 
 
 @pytest.mark.parametrize("tries", [1000, 2])
@@ -286,7 +287,7 @@ def test_a_row_that_somebody_else_has_locked_is_written_later_and_not_lost(
             failed = ended(served, made)
             assert (failed["status"], "is busy with" in failed["reason"]) == ("failed", True)
             assert (failed["completed"], failed["failed"]) == (3, 0)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while log(served, made).count("waits: Database 'shop' is busy") < 2:
             assert time.monotonic() < deadline
         assert shop.rows("SELECT count(*) FROM items WHERE mood IS NULL") == [(3,)]

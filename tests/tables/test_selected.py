@@ -87,12 +87,12 @@ def test_a_query_that_takes_too_long_ends(shop: Shop, tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(QueryUnusable, match=r"longer than the 0\.3 s"):
         copied(database, ENDLESS, tmp_path / "rows")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60  # without a bound it has no end
     assert not working(shop)
 
 
-def test_a_query_that_nobody_waits_for_is_gone_within_a_second(shop: Shop) -> None:
-    database = shop.stocked(1).opened()
+def test_a_query_that_nobody_waits_for_is_gone(shop: Shop) -> None:
+    database = shop.stocked(1).opened(statement_seconds=600)
 
     async def abandoned() -> None:
         task = asyncio.create_task(first_rows(database, ENDLESS, 10))
@@ -101,7 +101,7 @@ def test_a_query_that_nobody_waits_for_is_gone_within_a_second(shop: Shop) -> No
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        gone = time.monotonic() + 1
+        gone = time.monotonic() + 60
         while await asyncio.to_thread(working, shop):
             assert time.monotonic() < gone
             await asyncio.sleep(0.05)
@@ -135,6 +135,11 @@ def served(postgres: str) -> Iterator[Shop]:
     shop.close()
 
 
+def test_postgresql_looks_four_times_a_second_whether_anybody_waits(served: Shop) -> None:
+    sql = "SELECT current_setting('client_connection_check_interval')"
+    assert asyncio.run(first_rows(served.opened(), sql, 10)).rows == [["250ms"]]
+
+
 def test_a_query_that_lifts_its_own_bounds_ends_in_time(served: Shop, tmp_path: Path) -> None:
     """What `set_config` says counts from the next rows on, and nobody waits for those any more."""
     lifted = ("statement_timeout", "client_connection_check_interval")
@@ -142,7 +147,7 @@ def test_a_query_that_lifts_its_own_bounds_ends_in_time(served: Shop, tmp_path: 
     sql = f"SELECT {shown}, CASE WHEN n > 1 THEN pg_sleep(60) END FROM generate_series(1, 2) n"
     with pytest.raises(QueryUnusable, match="longer than the 1 s"):
         copied(served.opened(statement_seconds=1), sql, tmp_path / "rows")
-    gone = time.monotonic() + 5
+    gone = time.monotonic() + 30
     while working(served):
         assert time.monotonic() < gone
         time.sleep(0.05)

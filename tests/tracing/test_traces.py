@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 from starlette.testclient import TestClient
 
 from api.errors import BackEndFailed
@@ -26,13 +28,14 @@ ASKED = {"modelName": "demo", "user_prompt": f"Where is the {SECRET}?", "documen
 
 @contextlib.contextmanager
 def traced(
-    folder: Path, collector: Collector, **values: Any
+    folder: Path, collector: Collector, closing_seconds: float = 60, **values: Any
 ) -> Iterator[tuple[TestClient, FakeRuntime]]:
     """A service that tells that collector, all of it when it has ended."""
     fake = FakeRuntime()
     house = House(folder, runtime=cast(FakeRuntime, TracedRuntime(fake, "llama_cpp")))
     settings = settings_of(folder, otlp_endpoint=collector.url, expansions=0, **values)
-    with serving_house(house, settings) as client:
+    with pytest.MonkeyPatch.context() as patched, serving_house(house, settings) as client:
+        patched.setattr("api.tracing.otlp.CLOSING_SECONDS", closing_seconds)
         files = {"file": ("museum.txt", f"The {SECRET} hangs above the stairs.", "text/plain")}
         client.post("/importDocument", files=files).raise_for_status()
         yield client, fake
@@ -117,9 +120,19 @@ def test_words_are_told_where_they_are_wanted(tmp_path: Path) -> None:
         assert SECRET in attributes(found.attributes)["gen_ai.retrieval.query.text"]
 
 
-def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
-    nowhere = Collector(url="http://127.0.0.1:9")
-    with traced(tmp_path, nowhere) as (client, _):
+def test_a_collector_that_is_away_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere, is_over = Collector(url="http://127.0.0.1:9"), threading.Event()
+    shutdown = TracerProvider.shutdown
+
+    def never(provider: TracerProvider) -> None:
+        is_over.wait(120)
+        shutdown(provider)
+
+    monkeypatch.setattr(TracerProvider, "shutdown", never)
+    with traced(tmp_path, nowhere, closing_seconds=0.5) as (client, _):
         assert client.post("/generate", json=ASKED).status_code == 200
         ending = time.monotonic()
-    assert time.monotonic() - ending < 6
+    assert time.monotonic() - ending < 60
+    is_over.set()

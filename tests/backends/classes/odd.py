@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Parrot:
-    """Says what was said, word by word; some words are slow."""
+    """Says what was said, word by word; some words are slow, and a path is waited for."""
 
     stuck_seconds = 0.5
 
@@ -22,8 +22,18 @@ class Parrot:
         for message in messages:
             for word in message["content"].split():
                 time.sleep(0.3 * (word == "slow"))
+                wait_for(word)
                 yield f"{word} "
         yield self.ending if temperature is None else str(temperature)
+
+
+class Waits(Parrot):
+    """Loads until a file is there."""
+
+    def init(self, ending: str = "") -> None:
+        """Once, with the file's path."""
+        wait_for(ending)
+        self.ending = "!"
 
 
 class Odd(Parrot):
@@ -52,6 +62,12 @@ class NeverStarts(Parrot):
         """Once."""
         print("Loading the weights.")
         raise RuntimeError("no weights here")
+
+
+def wait_for(word: str) -> None:
+    """Until it is there, if it is a file's path."""
+    while word.startswith("/") and not os.path.exists(word):
+        time.sleep(0.02)
 
 
 def raises() -> str:

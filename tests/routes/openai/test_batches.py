@@ -25,7 +25,7 @@ from tests.service import Service, open_service, serving_house, settings_of
 CHAT = "/v1/chat/completions"
 EMBEDDER = "all-minilm-l6-v2-int8"
 ON_ITS_WAY = ("validating", "in_progress", "finalizing", "cancelling")
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 60
 ADMIN = {"Authorization": "Bearer the-first-admin"}
 
 
@@ -229,7 +229,7 @@ def test_cancelling_keeps_what_was_answered_and_who_asks_is_not_held_up(tmp_path
             assert time.monotonic() < deadline
             time.sleep(0.01)
         turns: Any = [{"role": "user", "content": "Hello"}]
-        answer = sdk.chat.completions.create(model="demo", messages=turns, timeout=5)
+        answer = sdk.chat.completions.create(model="demo", messages=turns, timeout=60)
         assert answer.choices[0].message.content == "Hello"
         assert sdk.batches.list().data[0].status == "in_progress"
         assert sdk.batches.cancel(batch.id).status in ("cancelling", "cancelled")
@@ -287,7 +287,7 @@ def test_a_batch_ends_with_its_key(guarded: Service, change: Any) -> None:
     """None: the key is revoked."""
     client = guarded.client
     made = client.post("/keys", json={"alias": "n"}, headers=ADMIN).json()
-    batch = begun(sdk_over(client, made["key"]), many(100))
+    batch = begun(sdk_over(client, made["key"]), many(1000))
     sdk, path = sdk_over(client, "the-first-admin"), f"/keys/{made['id']}"
     until(sdk, batch.id, lambda one: counts(one)[1] > 3)
     if change is None:
@@ -301,6 +301,6 @@ def test_a_batch_ends_with_its_key(guarded: Service, change: Any) -> None:
     (error,) = batch.errors.data
     assert error.code in ("invalid_api_key", "missing_scope")
     assert str(error.message).startswith(("The key", "This key"))
-    assert len(content(sdk, batch.output_file_id)) == counts(batch)[1] < 100
+    assert len(content(sdk, batch.output_file_id)) == counts(batch)[1] < 1000
     used = client.get("/usage", headers=ADMIN).json()["usage"]
     assert sum(one["requests"] for one in used if one["key_id"] == made["id"]) > 3

@@ -79,7 +79,7 @@ async def uploaded(sdk: openai.AsyncOpenAI, content: bytes | None = None) -> str
 
 async def ended(sdk: openai.AsyncOpenAI, job: FineTuningJob) -> FineTuningJob:
     """The job when it has ended, by polling as people do."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while job.status in ("validating_files", "queued", "running"):
             await asyncio.sleep(0.1)
             job = await sdk.fine_tuning.jobs.retrieve(job.id)

@@ -25,7 +25,7 @@ TOWER = "The Harrow lighthouse has a tower of thirty metres and a red lantern."
 CANTEEN = "The canteen of the Marlow works opens at noon and closes at two."
 CHUNK_SIZE = "chunking_strategy.static.max_chunk_size_tokens"
 SDK = openai.OpenAI
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 def sent(sdk: SDK, text: str | bytes = TOWER, name: str = "tower.txt") -> str:
