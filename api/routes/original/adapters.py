@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.datasets.receiving import Upload as DatasetUpload
 from api.http.openapi import documented
@@ -12,7 +12,7 @@ from api.http.problems import problems
 from api.http.request import CallerDep, ServicesDep, Upload, request_model, require_models
 from api.jobs.arriving import Arrival
 from api.jobs.submit import Submission
-from api.names import MAX_NAME_CHARACTERS
+from api.routes.original.fields import BASE_MODEL, MODEL_NAME, Name
 from finetune.data.rows import Fold
 from finetune.job.parameters.data import Data
 from finetune.job.parameters.exporting import Exporting
@@ -32,16 +32,14 @@ class PublishAdapterRequest(Data, Exporting):
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
-    model_name: str = Field(
-        validation_alias=AliasChoices("modelName", "model_name"),
-        max_length=MAX_NAME_CHARACTERS,
+    model_name: Name = Field(
+        validation_alias=MODEL_NAME,
         description="The new model's name.",
         examples=["northwind"],
     )
-    base_model: str | None = Field(
+    base_model: Name | None = Field(
         None,
-        validation_alias=AliasChoices("baseModel", "base_model"),
-        max_length=MAX_NAME_CHARACTERS,
+        validation_alias=BASE_MODEL,
         description="The trainable base it belongs to; the one that its configuration names when left out.",
         examples=["demo"],
     )

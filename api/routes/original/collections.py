@@ -11,7 +11,7 @@ from api.documents.collections import ListedCollection
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, request_model
-from api.names import MAX_NAME_CHARACTERS
+from api.routes.original.fields import HasMore, Name, PageRequest
 
 router = APIRouter(prefix="/collections", tags=["collections"])
 
@@ -27,30 +27,14 @@ class CreateCollectionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(
-        max_length=MAX_NAME_CHARACTERS,
+    name: Name = Field(
         description="What it is called; a collection with a model's name holds that model's documents.",
         examples=["handbooks"],
     )
-    embedder: str = Field(
+    embedder: Name = Field(
         "",
-        max_length=MAX_NAME_CHARACTERS,
         description="The embedding model; the one that the settings name when left out.",
         examples=["all-minilm-l6-v2-int8"],
-    )
-
-
-class ListCollectionsRequest(BaseModel):
-    """Which part of the list."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(100, ge=1, le=1000, description="Most collections to list.")
-    after: str | None = Field(
-        None,
-        max_length=MAX_NAME_CHARACTERS,
-        description="Go on behind the collection of this id or name.",
-        examples=["handbooks"],
     )
 
 
@@ -59,9 +43,8 @@ class EmbedCollectionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    embedder: str = Field(
+    embedder: Name = Field(
         "",
-        max_length=MAX_NAME_CHARACTERS,
         description="The embedding model; the collection's own when left out, to cut and embed anew.",
         examples=["all-minilm-l6-v2-int8"],
     )
@@ -105,7 +88,7 @@ class ListCollectionsResponse(BaseModel):
     """Collections, oldest first."""
 
     collections: list[CollectionResponse]
-    has_more: bool = Field(description="Whether the list goes on: ask `after` its last id.")
+    has_more: HasMore
 
 
 class DeleteCollectionResponse(BaseModel):
@@ -142,10 +125,10 @@ async def create_collection(
     operation_id="list_collections",
     summary="List the collections",
     responses=problems(404, 422),
-    openapi_extra=documented(ListCollectionsRequest),
+    openapi_extra=documented(PageRequest),
 )
 async def list_collections(
-    request: Annotated[ListCollectionsRequest, Depends(request_model(ListCollectionsRequest))],
+    request: Annotated[PageRequest, Depends(request_model(PageRequest))],
     services: ServicesDep,
 ) -> ListCollectionsResponse:
     """Oldest first, those of the models among them."""

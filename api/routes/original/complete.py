@@ -13,7 +13,8 @@ from api.http.problems import problems
 from api.http.request import ServicesDep, request_model
 from api.http.sse import while_connected
 from api.routes.original.answers import UsageResponse, answer_stream, usage_of
-from api.routes.original.generate import Name, Text
+from api.routes.original.fields import Name
+from api.routes.original.generate import Text
 from api.runtime import FinishReason
 
 router = APIRouter(tags=["generate"])

@@ -3,14 +3,14 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.datasets.datasets import FIELD, Dataset, report_of
 from api.datasets.receiving import Upload as DatasetUpload
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, Upload, request_model
-from api.names import MAX_NAME_CHARACTERS
+from api.routes.original.fields import BASE_MODEL, HasMore, Name, PageRequest
 from finetune.data.rows import Fold
 from finetune.job.parameters.data import Data
 from finetune.lint.report import Figures, Finding, Sample
@@ -28,32 +28,16 @@ class AddDatasetRequest(Data):
 
     model_config = ConfigDict(extra="forbid")
 
-    base_model: str | None = Field(
+    base_model: Name | None = Field(
         None,
-        max_length=MAX_NAME_CHARACTERS,
-        validation_alias=AliasChoices("baseModel", "base_model"),
+        validation_alias=BASE_MODEL,
         description="The base whose chat template and tokenizer read the rows; the default when left out.",
         examples=["demo"],
     )
-    name: str | None = Field(
+    name: Name | None = Field(
         None,
-        max_length=MAX_NAME_CHARACTERS,
         description="What it is called; the file's name when left out.",
         examples=["faq of May"],
-    )
-
-
-class ListDatasetsRequest(BaseModel):
-    """Which part of the list."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(100, ge=1, le=1000, description="Most datasets to list.")
-    after: str | None = Field(
-        None,
-        max_length=MAX_NAME_CHARACTERS,
-        description="Go on behind the dataset of this id.",
-        examples=["ds_0123456789abcdef"],
     )
 
 
@@ -101,7 +85,7 @@ class ListDatasetsResponse(BaseModel):
     """Datasets, newest first."""
 
     datasets: list[DatasetSummary]
-    has_more: bool = Field(description="Whether the list goes on: ask `after` its last id.")
+    has_more: HasMore
 
 
 class DeleteDatasetResponse(BaseModel):
@@ -149,10 +133,10 @@ async def add_dataset(
     operation_id="list_datasets",
     summary="List the datasets",
     responses=problems(404, 422),
-    openapi_extra=documented(ListDatasetsRequest),
+    openapi_extra=documented(PageRequest),
 )
 async def list_datasets(
-    request: Annotated[ListDatasetsRequest, Depends(request_model(ListDatasetsRequest))],
+    request: Annotated[PageRequest, Depends(request_model(PageRequest))],
     services: ServicesDep,
 ) -> ListDatasetsResponse:
     """Newest first."""

@@ -4,26 +4,25 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import JSONResponse
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from api.documents.collections import Owner
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, Upload, request_model
 from api.http.request_body import invalid
-from api.names import MAX_NAME_CHARACTERS
 from api.routes.original.document_answers import (
     MESSAGES,
     DocumentResponse,
     message_of,
     response_of,
 )
+from api.routes.original.fields import MODEL_NAME, Name
 
 router = APIRouter(tags=["documents"])
 
 MAX_PASSWORD_CHARACTERS = 1_000
 FILES = {"file": "The document: PDF, DOCX, PPTX, XLSX, HTML, Markdown, text, CSV or EPUB."}
-_NAME = AliasChoices("modelName", "model_name")
 
 
 class OwnerRequest(BaseModel):
@@ -31,16 +30,14 @@ class OwnerRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model_name: str = Field(
+    model_name: Name = Field(
         "",
-        validation_alias=_NAME,
-        max_length=MAX_NAME_CHARACTERS,
+        validation_alias=MODEL_NAME,
         description="The model the documents belong to; this or `collection`.",
         examples=["demo"],
     )
-    collection: str = Field(
+    collection: Name = Field(
         "",
-        max_length=MAX_NAME_CHARACTERS,
         description="A collection, by name or id, in the place of the model.",
         examples=["handbooks"],
     )
@@ -67,9 +64,8 @@ class ListDocumentsRequest(OwnerRequest):
     limit: int | None = Field(
         None, ge=1, le=10_000, description="Most documents to list; all when left out."
     )
-    after: str | None = Field(
+    after: Name | None = Field(
         None,
-        max_length=MAX_NAME_CHARACTERS,
         description="Go on after this document: its id, or its name, of which a model's and one for all can have "
         "the same.",
     )
@@ -78,10 +74,9 @@ class ListDocumentsRequest(OwnerRequest):
 class ImportRequest(OwnerRequest):
     """What comes for one model or collection, or for all models."""
 
-    model_name: str = Field(
+    model_name: Name = Field(
         "",
-        validation_alias=_NAME,
-        max_length=MAX_NAME_CHARACTERS,
+        validation_alias=MODEL_NAME,
         description="The model that can be asked about it; all models when left out.",
         examples=["demo"],
     )
@@ -118,8 +113,7 @@ class ImportDocumentRequest(ImportRequest):
 class DeleteDocumentRequest(OwnerRequest):
     """Which document."""
 
-    document: str = Field(
-        max_length=MAX_NAME_CHARACTERS,
+    document: Name = Field(
         description="Its name or id. A name without its ending means the PDF, else the only document of it.",
         examples=["handbook"],
     )

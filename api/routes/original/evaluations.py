@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Path, Response
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.datasets.receiving import Upload as Sent
 from api.evaluation.evaluations import Found, Wanted
@@ -14,7 +14,7 @@ from api.evaluation.values import Evaluation, Progress, Status
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import CallerDep, ServicesDep, Upload, request_model, require_models
-from api.names import MAX_NAME_CHARACTERS
+from api.routes.original.fields import BASE_MODEL, MODEL_NAME, HasMore, Name, PageRequest
 from finetune.judging.metrics import Metric
 
 router = APIRouter(prefix="/evaluations", tags=["evaluations"])
@@ -22,7 +22,6 @@ router = APIRouter(prefix="/evaluations", tags=["evaluations"])
 FILES = {
     FIELD: "What is asked, each question with its right answer: a dataset's file, or columns `question,answer`."
 }
-Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 EvaluationId = Annotated[
     str,
     Path(alias="id", description="The evaluation's id.", examples=["ev_0123456789abcdef"]),
@@ -35,13 +34,13 @@ class BeginEvaluationRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model_name: Name = Field(
-        validation_alias=AliasChoices("modelName", "model_name"),
+        validation_alias=MODEL_NAME,
         description="The tuned model, or a persona.",
         examples=["northwind"],
     )
     base_model: Name | None = Field(
         None,
-        validation_alias=AliasChoices("baseModel", "base_model"),
+        validation_alias=BASE_MODEL,
         description="What it is held against; the base model below it when left out.",
         examples=["demo"],
     )
@@ -117,25 +116,11 @@ class EvaluationStateResponse(BaseModel):
     status: Status
 
 
-class ListEvaluationsRequest(BaseModel):
-    """Which part of the list."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(100, ge=1, le=1000, description="Most evaluations to list.")
-    after: str | None = Field(
-        None,
-        max_length=MAX_NAME_CHARACTERS,
-        description="Go on behind the evaluation of this id.",
-        examples=["ev_0123456789abcdef"],
-    )
-
-
 class ListEvaluationsResponse(BaseModel):
     """Evaluations, newest first."""
 
     evaluations: list[EvaluationSummary]
-    has_more: bool = Field(description="Whether the list goes on: ask `after` its last id.")
+    has_more: HasMore
 
 
 class DeleteEvaluationResponse(BaseModel):
@@ -191,10 +176,10 @@ async def begin_evaluation(
     operation_id="list_evaluations",
     summary="List the evaluations",
     responses=problems(404, 422),
-    openapi_extra=documented(ListEvaluationsRequest),
+    openapi_extra=documented(PageRequest),
 )
 async def list_evaluations(
-    request: Annotated[ListEvaluationsRequest, Depends(request_model(ListEvaluationsRequest))],
+    request: Annotated[PageRequest, Depends(request_model(PageRequest))],
     services: ServicesDep,
 ) -> ListEvaluationsResponse:
     """Newest first."""

@@ -16,7 +16,7 @@ from api.http.request_body import invalid
 from api.jobs.inputs import FIELDS, Given
 from api.jobs.pages import PagesOf
 from api.jobs.submit import Submission
-from api.names import MAX_NAME_CHARACTERS
+from api.routes.original.fields import BASE_MODEL, Name
 from api.services import Services
 from api.tables.learned import TrainTable
 from finetune.data.rows import Fold
@@ -33,14 +33,12 @@ FILES = {
 }
 
 SPELLINGS = {
-    "base_model": AliasChoices("baseModel", "base_model"),
+    "base_model": BASE_MODEL,
     "gradient_accumulation_steps": AliasChoices("gradient_accumulation_steps", "gradAcc"),
     "learning_rate": AliasChoices("learning_rate", "lr"),
     "gradient_checkpointing": AliasChoices("gradient_checkpointing", "gc"),
     "rank": AliasChoices("lora_rank", "rank"),
 }
-
-DatasetId = Annotated[str | None, Field(max_length=MAX_NAME_CHARACTERS)]
 
 
 class StartRequest(BaseModel):
@@ -50,13 +48,12 @@ class StartRequest(BaseModel):
         alias_generator=AliasGenerator(validation_alias=lambda name: SPELLINGS.get(name, name))
     )
 
-    base_model: str | None = Field(
+    base_model: Name | None = Field(
         None,
-        max_length=MAX_NAME_CHARACTERS,
         description="A trainable base, or a persona or fine-tune of one; the default when left out.",
         examples=["demo"],
     )
-    train_dataset: DatasetId = Field(
+    train_dataset: Name | None = Field(
         None,
         description="A dataset's id, in the place of the file.",
         examples=["ds_0123456789abcdef"],
@@ -67,21 +64,20 @@ class StartRequest(BaseModel):
         "`columns` and `template` say what its columns are.",
         examples=[{"table": "faq"}],
     )
-    eval_dataset: DatasetId = Field(
+    eval_dataset: Name | None = Field(
         None, description="The same for the rows that judge checkpoints."
     )
-    test_dataset: DatasetId = Field(
+    test_dataset: Name | None = Field(
         None, description="The same for the rows that judge the result in the end."
     )
-    documents: tuple[Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)], ...] = Field(
+    documents: tuple[Name, ...] = Field(
         (),
         max_length=1000,
         description="With `method=pretrain`, in the place of `train_dataset`: imported documents, by name or id, whose "
         "pages are learned; `*` for all that the base model can be asked about.",
     )
-    collection: str = Field(
+    collection: Name = Field(
         "",
-        max_length=MAX_NAME_CHARACTERS,
         description="The collection that these documents are in, by name or id; all of it when none are named.",
     )
     dry_run: bool = Field(

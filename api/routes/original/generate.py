@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import (
     AfterValidator,
-    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,7 +20,6 @@ from api.http.problems import problems
 from api.http.request import CallerDep, ServicesDep, default_for, request_model
 from api.http.request_body import invalid
 from api.http.sse import while_connected
-from api.names import MAX_NAME_CHARACTERS
 from api.rag import Question
 from api.rag.fuse import Found
 from api.rag.images import ROOM_BYTES, require_seen
@@ -31,6 +29,7 @@ from api.routes.original.answers import (
     answers_by_name,
     whole_answer,
 )
+from api.routes.original.fields import MODEL_NAME, Name
 from api.routes.original.images import IMAGES, Images, images_of
 from api.routes.original.values import (
     CallsResponse,
@@ -61,8 +60,6 @@ Text = Annotated[
     StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS),
     AfterValidator(_not_blank),
 ]
-Name = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS)]
-MODEL_NAME = AliasChoices("modelName", "model_name")
 
 
 class Turn(BaseModel):

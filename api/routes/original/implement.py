@@ -12,7 +12,8 @@ from api.http.problems import problems
 from api.http.request import ServicesDep, request_model
 from api.http.sse import while_connected
 from api.rag import Question
-from api.routes.original.generate import MODEL_NAME, Name, Text
+from api.routes.original.fields import MODEL_NAME, Name
+from api.routes.original.generate import Text
 from api.runtime import Message
 from api.structured.implementing import implemented, wanted
 

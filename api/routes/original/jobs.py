@@ -13,7 +13,7 @@ from api.http.problems import problems
 from api.http.request import ServicesDep, request_model
 from api.http.sse import EventStream, ServerEvent
 from api.jobs.following import StatusIs
-from api.names import MAX_NAME_CHARACTERS
+from api.routes.original.fields import HasMore, PageRequest
 from api.store.jobs import Job, JobStatus
 from finetune.job.events import Event
 from finetune.job.parameters.running import Checkpoint
@@ -102,17 +102,11 @@ class DeleteJobResponse(BaseModel):
     job_id: str
 
 
-class ListJobsRequest(BaseModel):
+class ListJobsRequest(PageRequest):
     """Which jobs, and which part of the list."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: tuple[JobStatus, ...] = Field(
         (), description="Only jobs of this status; all when left out."
-    )
-    limit: int = Field(100, ge=1, le=1000, description="Most jobs to list.")
-    after: str | None = Field(
-        None, max_length=MAX_NAME_CHARACTERS, description="Go on behind the job of this id."
     )
 
 
@@ -120,7 +114,7 @@ class ListJobsResponse(BaseModel):
     """Jobs, newest first."""
 
     jobs: list[JobSummary]
-    has_more: bool = Field(description="Whether the list goes on: ask `after` its last id.")
+    has_more: HasMore
 
 
 class FollowJobRequest(BaseModel):

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.http.openapi import documented
 from api.http.options import GenerationOptions
@@ -11,7 +11,7 @@ from api.http.problems import problems
 from api.http.request import CallerDep, ServicesDep, request_model
 from api.models.catalog import Model
 from api.models.lineage import Lineage
-from api.names import MAX_NAME_CHARACTERS
+from api.routes.original.fields import BASE_MODEL, Name
 from api.runtime import Persona
 
 router = APIRouter(tags=["models"])
@@ -39,10 +39,9 @@ class CreateModelRequest(BaseModel):
         description="What the model is told before every conversation.",
         examples=["You are Ada, the assistant of Northwind."],
     )
-    base_model: str | None = Field(
+    base_model: Name | None = Field(
         None,
-        validation_alias=AliasChoices("baseModel", "base_model"),
-        max_length=MAX_NAME_CHARACTERS,
+        validation_alias=BASE_MODEL,
         description="Any model that can chat; the default base when left out.",
         examples=["demo"],
     )
@@ -55,15 +54,13 @@ class CreateModelRequest(BaseModel):
     parameters: GenerationOptions | None = Field(
         None, description="Default options.", examples=[{"temperature": 0.2}]
     )
-    embedder: str = Field(
+    embedder: Name = Field(
         "",
-        max_length=MAX_NAME_CHARACTERS,
         description="What embeds the model's own documents; the embedding model of the settings when left out.",
         examples=["all-minilm-l6-v2-int8"],
     )
-    collection: str = Field(
+    collection: Name = Field(
         "",
-        max_length=MAX_NAME_CHARACTERS,
         description="The collection (name or id) from which it answers OpenAI's clients, which know only its name.",
     )
     replace: bool = Field(False, description="Replace a model of that name.")
@@ -91,9 +88,7 @@ class ListModelsRequest(BaseModel):
     limit: int | None = Field(
         None, ge=1, le=10_000, description="Most models to list; all when left out."
     )
-    after: str | None = Field(
-        None, max_length=MAX_NAME_CHARACTERS, description="Go on behind this name."
-    )
+    after: Name | None = Field(None, description="Go on behind this name.")
 
 
 class ModelSummary(BaseModel):

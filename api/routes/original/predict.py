@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.openapi import documented
 from api.http.options import GenerationOptions
 from api.http.problems import problems
 from api.http.request import CallerDep, ServicesDep, request_model
 from api.http.request_body import invalid
-from api.names import MAX_NAME_CHARACTERS
+from api.routes.original.fields import MODEL_NAME, HasMore, Name, PageRequest
 from api.tables.prediction import Status
 from api.tables.predictions import Progress, Wanted
 
@@ -22,7 +22,6 @@ MAX_SELECT_CHARACTERS = 100_000
 PredictionId = Annotated[
     str, Path(alias="id", description="The prediction's id.", examples=["pr_0123456789abcdef"])
 ]
-Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 
 
 class PredictRequest(BaseModel):
@@ -53,7 +52,7 @@ class PredictRequest(BaseModel):
     )
     model_name: Name = Field(
         "",
-        validation_alias=AliasChoices("modelName", "model_name"),
+        validation_alias=MODEL_NAME,
         description="The model to ask; that of the settings when left out.",
         examples=["demo"],
     )
@@ -107,25 +106,11 @@ class PredictionResponse(BaseModel):
     times: dict[str, str] = Field(description="When it last came to each status.")
 
 
-class ListPredictionsRequest(BaseModel):
-    """Which part of the list."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(100, ge=1, le=1000, description="Most predictions to list.")
-    after: str | None = Field(
-        None,
-        max_length=MAX_NAME_CHARACTERS,
-        description="Go on behind the prediction of this id.",
-        examples=["pr_0123456789abcdef"],
-    )
-
-
 class ListPredictionsResponse(BaseModel):
     """Predictions, newest first."""
 
     predictions: list[PredictionResponse]
-    has_more: bool = Field(description="Whether the list goes on: ask `after` its last id.")
+    has_more: HasMore
 
 
 class DeletePredictionResponse(BaseModel):
@@ -179,10 +164,10 @@ async def predict(
     operation_id="list_predictions",
     summary="List the predictions",
     responses=problems(404, 422),
-    openapi_extra=documented(ListPredictionsRequest),
+    openapi_extra=documented(PageRequest),
 )
 async def list_predictions(
-    request: Annotated[ListPredictionsRequest, Depends(request_model(ListPredictionsRequest))],
+    request: Annotated[PageRequest, Depends(request_model(PageRequest))],
     services: ServicesDep,
 ) -> ListPredictionsResponse:
     """Newest first."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.datasets.receiving import Upload as Sent
 from api.evaluation.retrieval import Measured, Where
@@ -15,14 +15,13 @@ from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import CallerDep, ServicesDep, Upload, default_for, request_model
 from api.http.sse import while_connected
-from api.names import MAX_NAME_CHARACTERS
+from api.routes.original.fields import MODEL_NAME, HasMore, Name, PageRequest
 
 router = APIRouter(prefix="/evaluations/retrieval", tags=["evaluations"])
 
 FILES = {
     FIELD: "What is asked: CSV, JSON Lines or JSON with `question`, `document` and `page` (or `pages`: `3-5`, `3;7`)."
 }
-Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 MeasurementId = Annotated[
     str,
     Path(alias="id", description="The measurement's id.", examples=["me_0123456789abcdef"]),
@@ -36,7 +35,7 @@ class MeasureRequest(BaseModel):
 
     model_name: Name = Field(
         "",
-        validation_alias=AliasChoices("modelName", "model_name"),
+        validation_alias=MODEL_NAME,
         description="The model whose documents are searched; that of the settings where neither it nor `collection` is "
         "given.",
         examples=["ada"],
@@ -53,7 +52,7 @@ class ProposeRequest(BaseModel):
 
     model_name: Name = Field(
         "",
-        validation_alias=AliasChoices("modelName", "model_name"),
+        validation_alias=MODEL_NAME,
         description="The model that makes them up; that of the settings when left out.",
         examples=["ada"],
     )
@@ -138,34 +137,24 @@ class GetMeasurementRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    against: str | None = Field(
+    against: Name | None = Field(
         None,
-        max_length=MAX_NAME_CHARACTERS,
         description="An earlier measurement's id: paired differences over the questions that both asked.",
         examples=["me_fedcba9876543210"],
     )
 
 
-class ListMeasurementsRequest(BaseModel):
+class ListMeasurementsRequest(PageRequest):
     """Which part of the list."""
 
-    model_config = ConfigDict(extra="forbid")
-
     collection: Name = Field("", description="Only those of this collection, by name or id.")
-    limit: int = Field(100, ge=1, le=1000, description="Most measurements to list.")
-    after: str | None = Field(
-        None,
-        max_length=MAX_NAME_CHARACTERS,
-        description="Go on behind the measurement of this id.",
-        examples=["me_0123456789abcdef"],
-    )
 
 
 class ListMeasurementsResponse(BaseModel):
     """Measurements, newest first."""
 
     measurements: list[MeasurementSummary]
-    has_more: bool = Field(description="Whether the list goes on: ask `after` its last id.")
+    has_more: HasMore
 
 
 class DeleteMeasurementResponse(BaseModel):

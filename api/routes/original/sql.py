@@ -15,7 +15,8 @@ from api.http.request import CallerDep, ServicesDep, request_model
 from api.http.request_body import invalid
 from api.http.sse import while_connected
 from api.rag import Question
-from api.routes.original.generate import MODEL_NAME, Name, Text
+from api.routes.original.fields import MODEL_NAME, Name
+from api.routes.original.generate import Text
 from api.routes.original.predict import PromptsResponse
 from api.runtime import Message
 from api.tables.analyse import analysed, answered, prompts

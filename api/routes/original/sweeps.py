@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.datasets.receiving import Upload
 from api.http.openapi import documented
@@ -14,7 +14,7 @@ from api.http.problems import problems
 from api.http.request import ServicesDep, request_model
 from api.http.request_body import invalid
 from api.jobs.inputs import Given
-from api.names import MAX_NAME_CHARACTERS
+from api.routes.original.fields import BASE_MODEL, MODEL_NAME, HasMore, Name, PageRequest
 from api.services import Services
 from api.sweeps.search import MOST_RUNS, Method, Range, Value
 from api.sweeps.sweeps import Found, Wanted
@@ -24,7 +24,6 @@ from finetune.data.rows import Fold
 
 router = APIRouter(prefix="/sweeps", tags=["sweeps"])
 
-Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 SweepId = Annotated[
     str, Path(alias="id", description="The sweep's id.", examples=["sw_0123456789abcdef"])
 ]
@@ -36,13 +35,13 @@ class BeginSweepRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model_name: Name = Field(
-        validation_alias=AliasChoices("modelName", "model_name"),
+        validation_alias=MODEL_NAME,
         description="Name under which the best run can be published; the runs are NAME-01, NAME-02, ...",
         examples=["northwind"],
     )
     base_model: Name | None = Field(
         None,
-        validation_alias=AliasChoices("baseModel", "base_model"),
+        validation_alias=BASE_MODEL,
         description="A trainable base; the default when left out.",
         examples=["demo"],
     )
@@ -112,22 +111,11 @@ class SweepResponse(SweepSummary):
     compare: str = Field(description="Where its runs are shown side by side.")
 
 
-class ListSweepsRequest(BaseModel):
-    """Which part of the list."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(100, ge=1, le=1000, description="Most sweeps to list.", examples=[20])
-    after: str | None = Field(
-        None, max_length=MAX_NAME_CHARACTERS, description="Go on behind the sweep of this id."
-    )
-
-
 class ListSweepsResponse(BaseModel):
     """Sweeps, newest first."""
 
     sweeps: list[SweepSummary]
-    has_more: bool = Field(description="Whether the list goes on: ask `after` its last id.")
+    has_more: HasMore
 
 
 class PublishSweepResponse(BaseModel):
@@ -184,10 +172,10 @@ async def begin_sweep(
     operation_id="list_sweeps",
     summary="List the sweeps",
     responses=problems(404, 422),
-    openapi_extra=documented(ListSweepsRequest),
+    openapi_extra=documented(PageRequest),
 )
 async def list_sweeps(
-    request: Annotated[ListSweepsRequest, Depends(request_model(ListSweepsRequest))],
+    request: Annotated[PageRequest, Depends(request_model(PageRequest))],
     services: ServicesDep,
 ) -> ListSweepsResponse:
     """Newest first."""

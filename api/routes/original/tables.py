@@ -14,7 +14,7 @@ from api.errors import ApiError
 from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, Upload, request_model
-from api.names import MAX_NAME_CHARACTERS
+from api.routes.original.fields import HasMore, Name, PageRequest
 from api.tables.databases import Database
 from api.tables.databases import Kind as DatabaseKind
 from api.tables.reading import FIELD, read_upload
@@ -51,8 +51,7 @@ class AddTableRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(
-        max_length=MAX_NAME_CHARACTERS,
+    name: Name = Field(
         description="What it is called: letters, digits and underscores, in any case.",
         examples=["items"],
     )
@@ -63,27 +62,12 @@ class AddTableRequest(BaseModel):
         f"types: {', '.join(f'`{one}`' for one in TYPES)}.",
         examples=["zip:text"],
     )
-    sheet: str | None = Field(
+    sheet: Name | None = Field(
         None,
-        max_length=MAX_NAME_CHARACTERS,
         description="The sheet of an XLSX; else its first one.",
     )
     replace: bool = Field(
         False, description="Take the place of the table of that name, when this one is whole."
-    )
-
-
-class ListTablesRequest(BaseModel):
-    """Which part of the list."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(100, ge=1, le=1000, description="Most tables to list.")
-    after: str | None = Field(
-        None,
-        max_length=MAX_NAME_CHARACTERS,
-        description="Go on behind the table of this name.",
-        examples=["items"],
     )
 
 
@@ -116,7 +100,7 @@ class ListTablesResponse(BaseModel):
     """Tables, newest first."""
 
     tables: list[TableSummary]
-    has_more: bool = Field(description="Whether the list goes on: ask `after` its last name.")
+    has_more: HasMore
 
 
 class DeleteTableResponse(BaseModel):
@@ -181,10 +165,10 @@ async def add_table(
     operation_id="list_tables",
     summary="List the tables",
     responses=problems(404, 422),
-    openapi_extra=documented(ListTablesRequest),
+    openapi_extra=documented(PageRequest),
 )
 async def list_tables(
-    request: Annotated[ListTablesRequest, Depends(request_model(ListTablesRequest))],
+    request: Annotated[PageRequest, Depends(request_model(PageRequest))],
     services: ServicesDep,
 ) -> ListTablesResponse:
     """Newest first."""
