@@ -10,8 +10,8 @@ from anyio.to_thread import run_sync
 from api import faults
 from api.batches.runner import BatchRunner, FilesOf
 from api.batches.running import INPUT
-from api.batches.values import WINDOW_TIME, Ask, Batch, Counts, Endpoint, from_card, now
-from api.data_folder.shelf import Shelf, readable
+from api.batches.values import WINDOW_TIME, Ask, Batch, Counts, Endpoint, from_card
+from api.data_folder.shelf import Shelf, now, readable
 from api.errors import InvalidOption, NotFound, TooManyRequests, WrongState
 from api.files.files import Files
 from finetune.job.locks import link_or_copy

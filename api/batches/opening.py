@@ -1,9 +1,9 @@
 """Opens the batches, as the settings say."""
 
 from api.batches.batches import Batches
-from api.batches.cards import Cards
 from api.batches.runner import BatchRunner
 from api.batches.values import from_card
+from api.data_folder.cards import Cards
 from api.data_folder.shelf import Shelf
 from api.files.files import Files
 from api.names import WORKSPACE

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from anyio.to_thread import run_sync
 
-from api.batches.cards import Cards
 from api.batches.line import RETRY_SECONDS, Line, Waiting
 from api.batches.outcomes import counted
 from api.batches.running import Running, discard
 from api.batches.values import Ask, Batch, from_card
+from api.data_folder.cards import Cards
 from api.data_folder.shelf import readable
 from api.files.files import Files
 

@@ -15,9 +15,9 @@ from anyio.to_thread import run_sync
 from api import faults
 from api.batches import rows
 from api.batches.asking import Asking
-from api.batches.cards import Cards
 from api.batches.outcomes import ERRORS, OUTPUT, Outcomes, Part
 from api.batches.values import Answer, Ask, Batch, Counts, Fault, Row, Status, fault_of
+from api.data_folder.cards import Cards
 from api.errors import NotFound
 from api.files.files import Files
 from finetune.job.locks import link_or_copy

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from api.data_folder.shelf import read_card
+from api.data_folder.shelf import now, read_card
 
 Status = Literal[
     "validating",
@@ -122,11 +122,6 @@ def from_card(id: str, card: Mapping[str, Any]) -> Batch:
         return batch
 
     return read_card("batch", id, read)
-
-
-def now() -> str:
-    """The time as cards tell it; two of a second keep their order."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def fault_of(answer: Answer) -> Fault:

@@ -34,6 +34,11 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 
+def now() -> str:
+    """The time as cards tell it; two of a second keep their order."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
 def read_card(what: str, id: str, read: Callable[[], T]) -> T:
     """What is read of a card; `errors.NotFound` for one that somebody has damaged by hand."""
     try:

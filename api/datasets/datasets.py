@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from api.runners.linting import lint
 from finetune.data.folds import path_of
 from finetune.data.mapping import Wish
 from finetune.data.rows import FOLDS, Fold, read_rows
+from finetune.job.locks import link_or_copy
 from finetune.lint.report import Report
 
 SOURCE = "source"
@@ -159,11 +159,9 @@ class Datasets:
 
 def _link(source: Path, target: Path) -> None:
     try:
-        os.link(source, target)
+        link_or_copy(source, target)
     except FileNotFoundError:
         raise NotFound(f"Dataset {source.parent.name!r} is being deleted.") from None
-    except OSError:  # another disk, or one that knows no links
-        shutil.copyfile(source, target)
 
 
 def _first_rows(path: Path) -> list[dict[str, Any]]:

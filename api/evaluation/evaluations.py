@@ -8,12 +8,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import anyio.to_thread
 
-from api.data_folder.shelf import Shelf
+from api.data_folder.shelf import Shelf, now, readable
 from api.datasets.receiving import Upload
 from api.errors import ApiError, InvalidOption, WrongState
 from api.evaluation.answering import Answering
@@ -103,7 +102,7 @@ class Evaluations:
             metric_pattern=wanted.metric_pattern,
             questions=len(pairs),
             max_tokens=wanted.max_tokens,
-            created_at=_now(),
+            created_at=now(),
             models={"base": _of(base), "tuned": _of(model)},
         )
 
@@ -118,12 +117,8 @@ class Evaluations:
 
     async def page(self, after: str | None, limit: int) -> tuple[list[Evaluation], bool]:
         """At most `limit`, newest first, behind the one of the id `after`; and whether there are more."""
-        found = await anyio.to_thread.run_sync(_all, self._shelf)
-        if after is not None:
-            await anyio.to_thread.run_sync(self._shelf.find, after)
-            ids = [one.id for one in found]
-            found = found[ids.index(after) + 1 :] if after in ids else []
-        return found[:limit], len(found) > limit
+        page, has_more = await anyio.to_thread.run_sync(self._shelf.page, after, limit)
+        return readable(page, Evaluation.of), has_more
 
     async def show(self, id: str) -> Found:
         """One of them."""
@@ -193,8 +188,8 @@ class Evaluations:
         """Bring the oldest one of all workspaces to its end; whether there was one."""
         everyone = self._shelf.of(None)
         async with self._at_work.changing:
-            every = await anyio.to_thread.run_sync(_all, everyone)
-            waiting = [one for one in every if one.is_on_its_way]
+            every = await anyio.to_thread.run_sync(everyone.all)
+            waiting = [one for one in readable(every, Evaluation.of) if one.is_on_its_way]
             if not waiting:
                 return False
             evaluation = waiting[-1]
@@ -212,7 +207,7 @@ class Evaluations:
     async def _answered(self, evaluation: Evaluation) -> None:
         ASKING.set(Asking(in_background=True))
         begun = evaluation.with_(
-            status="running", started_at=evaluation.started_at or _now(), waits_for=None
+            status="running", started_at=evaluation.started_at or now(), waits_for=None
         )
         await self._write(begun)
         record = Record(self._shelf.find(evaluation.id))
@@ -246,7 +241,7 @@ class Evaluations:
     async def _end(
         self, evaluation: Evaluation, status: Status, error: Mapping[str, str] | None = None
     ) -> Evaluation:
-        ended = evaluation.with_(status=status, ended_at=_now(), waits_for=None, error=error)
+        ended = evaluation.with_(status=status, ended_at=now(), waits_for=None, error=error)
         await self._write(ended)
         return ended
 
@@ -267,15 +262,5 @@ class Evaluations:
         return Evaluation.of(id, self._shelf.card(id))
 
 
-def _all(shelf: Shelf) -> list[Evaluation]:
-    """Newest first."""
-    found = [Evaluation.of(id, card) for id, card in shelf.all().items()]
-    return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
-
-
 def _of(model: ModelInfo) -> dict[str, Any]:
     return {"name": model.name, "digest": model.digest, "quantization": model.quantization}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")

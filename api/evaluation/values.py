@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from api.data_folder.shelf import read_card
 from finetune.judging.metrics import Metric
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -59,10 +60,14 @@ class Evaluation:
 
     @staticmethod
     def of(id: str, card: Mapping[str, Any]) -> "Evaluation":
-        """What a card says; what another release wrote beside it is left out."""
-        known = {one.name for one in fields(Evaluation)}
-        values = {name: value for name, value in card.items() if name in known}
-        return Evaluation(**values | {"id": id, "documents": tuple(values.get("documents", ()))})
+        """What a card says, without what another release wrote beside it; `errors.NotFound` for a damaged one."""
+
+        def read() -> Evaluation:
+            known = {one.name for one in fields(Evaluation)}
+            values = {name: value for name, value in card.items() if name in known}
+            return Evaluation(**values | {"id": id, "documents": tuple(card["documents"])})
+
+        return read_card("evaluation", id, read)
 
 
 @dataclass(frozen=True, slots=True)

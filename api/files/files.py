@@ -12,7 +12,7 @@ from typing import Any, Literal
 import anyio.to_thread
 
 from api.data_folder.copying import pieces_of, write_hashed
-from api.data_folder.shelf import KEPT_UNTIL, Shelf, read_card, readable
+from api.data_folder.shelf import KEPT_UNTIL, Shelf, now, read_card, readable
 from api.datasets.datasets import FIELD, Dataset, Datasets
 from api.datasets.receiving import Upload
 from api.errors import NotFound, Unusable
@@ -115,7 +115,7 @@ class Files:
                     "purpose": purpose,
                     "size_bytes": size_bytes,
                     "sha256": sha256,
-                    "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+                    "created_at": now(),
                 }
                 if expires_at:
                     card[KEPT_UNTIL] = expires_at.isoformat()

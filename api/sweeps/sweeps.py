@@ -16,7 +16,7 @@ from typing import Any
 import anyio.to_thread
 
 from api.data_folder.copying import pieces_of, write_hashed
-from api.data_folder.shelf import Shelf
+from api.data_folder.shelf import Shelf, readable
 from api.datasets.receiving import Upload
 from api.errors import (
     ApiError,
@@ -125,7 +125,7 @@ class Sweeps:
     async def page(self, after: str | None, limit: int) -> tuple[list[Sweep], bool]:
         """At most `limit`, newest first, behind the one of the id `after`; and whether there are more."""
         page, has_more = await anyio.to_thread.run_sync(self._shelf.page, after, limit)
-        return [from_card(id, card) for id, card in page.items()], has_more
+        return readable(page, from_card), has_more
 
     async def show(self, id: str) -> Found:
         """One of them, with what its runs came to."""
@@ -289,8 +289,7 @@ class Sweeps:
 
 async def _running(shelf: Shelf) -> list[Sweep]:
     try:
-        cards = await anyio.to_thread.run_sync(shelf.all)
-        every = [from_card(id, card) for id, card in cards.items()]
+        every = readable(await anyio.to_thread.run_sync(shelf.all), from_card)
     except Exception:
         LOGGER.exception("The sweeps cannot be read; it is tried again.")
         return []

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from api.data_folder.shelf import read_card
 from api.store.jobs import Job
 from api.sweeps.search import Method, Parameters, Space
 from finetune.data.rows import Fold
@@ -43,9 +44,13 @@ class Sweep:
 
 
 def from_card(id: str, card: Mapping[str, Any]) -> Sweep:
-    """What `card` wrote."""
-    trials = tuple((job, dict(parameters)) for job, parameters in card["trials"])
-    return Sweep(**{**card, "id": id, "trials": trials})
+    """What `card` wrote; `errors.NotFound` where that was damaged by hand."""
+
+    def read() -> Sweep:
+        trials = tuple((job, dict(parameters)) for job, parameters in card["trials"])
+        return Sweep(**{**card, "id": id, "trials": trials})
+
+    return read_card("sweep", id, read)
 
 
 @dataclass(frozen=True, slots=True)

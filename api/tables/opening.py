@@ -1,6 +1,6 @@
 """Opens the tables, the databases and the predictions, as the settings say."""
 
-from api.batches.cards import Cards
+from api.data_folder.cards import Cards
 from api.data_folder.shelf import Shelf
 from api.names import WORKSPACE
 from api.settings import Settings

@@ -16,8 +16,8 @@ from anyio.to_thread import run_sync
 
 from api import faults
 from api.batches.asking import Asking
-from api.batches.cards import Cards
 from api.batches.values import Answer, Ask, Row
+from api.data_folder.cards import Cards
 from api.errors import BackEndFailed, NotFound, Unusable
 from api.tables.asked import Prompt, prompt_of, request_for, type_of, value_of
 from api.tables.databases import Database

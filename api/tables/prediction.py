@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from api.batches.values import now
-from api.data_folder.shelf import read_card
+from api.data_folder.shelf import now, read_card
 from api.tables.shelf import Column
 
 Status = Literal["queued", "running", "cancelling", "cancelled", "failed", "succeeded"]

@@ -11,10 +11,10 @@ from typing import Any
 from anyio.to_thread import run_sync
 
 from api import faults
-from api.batches.cards import Cards
 from api.batches.line import Line, Waiting
-from api.batches.values import Ask, now
-from api.data_folder.shelf import Shelf, readable
+from api.batches.values import Ask
+from api.data_folder.cards import Cards
+from api.data_folder.shelf import Shelf, now, readable
 from api.errors import InvalidOption, NotFound, TooManyRequests, WrongState
 from api.runtime.schemas import check_schema
 from api.tables.asked import prompt_of

@@ -5,14 +5,14 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from anyio.to_thread import run_sync
 
 from api import faults
-from api.data_folder.shelf import Shelf, read_card, readable
+from api.data_folder.shelf import Shelf, now, read_card, readable
 from api.errors import InvalidName, NameTaken
 from api.tables.refusals import TableNotFound
 from api.tables.types import Type
@@ -94,7 +94,7 @@ class Tables:
                 "columns": [asdict(one) for one in contents.columns],
                 "rows": contents.rows,
                 "size_bytes": (folder / ROWS).stat().st_size,
-                "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+                "created_at": now(),
                 "made_from": {**made_from, **contents.details},
                 "first_rows": list(contents.first_rows),
             }

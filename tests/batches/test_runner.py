@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from api.batches.batches import MOST_A_KEY, Batches, Wanted
-from api.batches.cards import Cards
 from api.batches.line import AT_ONCE
 from api.batches.runner import BatchRunner
 from api.batches.values import Answer, Ask, Batch, from_card
+from api.data_folder.cards import Cards
 from api.data_folder.shelf import Shelf
 from api.datasets.opening import open_datasets
 from api.datasets.receiving import Upload

@@ -1,12 +1,16 @@
 """Things that describe themselves: whole from the moment they have their name, and nobody else's harmed."""
 
 import itertools
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from api.data_folder.shelf import Shelf
+from api.data_folder.shelf import Shelf, readable
 from api.errors import NotFound
+from api.evaluation.values import Evaluation
+from api.sweeps.values import from_card as sweep
 
 AGES = itertools.count()
 
@@ -61,3 +65,11 @@ def test_what_others_keep_there_stays(shelf: Shelf) -> None:
     shelf.sweep()
     assert len(shelf.all()) == 1
     assert {path.name for path in shelf.path.iterdir()} >= {"notes.txt", ".new-mine"}
+
+
+@pytest.mark.parametrize("read", [Evaluation.of, sweep])
+def test_a_card_that_was_damaged_by_hand_hides_no_other(
+    shelf: Shelf, read: Callable[[str, Mapping[str, Any]], object]
+) -> None:
+    add(shelf)
+    assert readable(shelf.all(), read) == []

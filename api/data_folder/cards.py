@@ -1,4 +1,4 @@
-"""The cards of things that are brought on: each changed by one at a time, whoever wants it changed."""
+"""The cards of things on a shelf: each changed by one at a time, whoever wants it changed."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
