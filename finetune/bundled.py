@@ -18,7 +18,7 @@ import gguf
 from finetune.bases.packaged import model_folder
 from finetune.bases.tensors import Tensor, tensors_of
 from finetune.bases.vocabulary import pre_tokenizer
-from finetune.job.locks import sync_file, sync_folder
+from finetune.job.files import sync_file, sync_folder
 from finetune.job.stage import EXIT_FAILED, StageFailed
 
 FILE_TYPES = {

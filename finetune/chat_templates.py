@@ -10,7 +10,7 @@ from pathlib import Path
 from transformers import AddedToken, PreTrainedTokenizerBase
 
 from finetune.bases import tokenizer_files
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 
 CHATML = "chatml"
 """The name under which ChatML is asked for."""

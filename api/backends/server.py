@@ -26,7 +26,7 @@ from api.runtime.openai_style.client import OpenAIClient
 from api.runtime.threads import in_thread
 from api.runtime.training import Reserved
 from finetune.job.device import Device, has_driver
-from finetune.job.locks import tail
+from finetune.job.files import tail
 
 LOGGER = logging.getLogger("api.backends")
 State = Literal["stopped", "starting", "ready", "waiting", "failed"]

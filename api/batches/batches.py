@@ -14,7 +14,7 @@ from api.batches.values import WINDOW_TIME, Ask, Batch, Counts, Endpoint, from_c
 from api.data_folder.shelf import Shelf, now, readable
 from api.errors import InvalidOption, NotFound, TooManyRequests, WrongState
 from api.files.files import Files
-from finetune.job.locks import link_or_copy
+from finetune.job.files import link_or_copy
 
 PURPOSE = "batch"
 MOST_A_KEY = 100

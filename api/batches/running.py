@@ -20,7 +20,7 @@ from api.batches.values import Answer, Ask, Batch, Counts, Fault, Row, Status, f
 from api.data_folder.cards import Cards
 from api.errors import NotFound
 from api.files.files import Files
-from finetune.job.locks import link_or_copy
+from finetune.job.files import link_or_copy
 
 LOGGER = logging.getLogger("api.batches")
 INPUT = "input.jsonl"

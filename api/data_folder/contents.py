@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from api.names import FOR_ALL, KINDS, model_key
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 
 DOCUMENT = re.compile(rf"[a-z]+_[0-9a-f]{{16}}\.({'|'.join(KINDS)})")
 LABEL = re.compile(r"[a-z]+_[0-9a-f]{16}\.json")

@@ -19,7 +19,7 @@ from api.data_folder import CARD, FolderName
 from api.data_folder.contents import Contents
 from api.data_folder.lost import Lost
 from api.errors import ApiError, OutOfSpace
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.files import read_json, write_atomically
 
 log = logging.getLogger(__name__)
 

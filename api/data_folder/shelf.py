@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from api.data_folder.contents import folders_made
 from api.errors import NotFound, OutOfSpace
 from api.names import WORKSPACE
-from finetune.job.locks import read_json, sync_file, sync_folder, write_atomically
+from finetune.job.files import read_json, sync_file, sync_folder, write_atomically
 
 LOGGER = logging.getLogger(__name__)
 GROWING = ".new-"

@@ -19,7 +19,7 @@ from api.runners.linting import lint
 from finetune.data.folds import path_of
 from finetune.data.mapping import Wish
 from finetune.data.rows import FOLDS, Fold, read_rows
-from finetune.job.locks import link_or_copy
+from finetune.job.files import link_or_copy
 from finetune.lint.report import Report
 
 SOURCE = "source"

@@ -15,7 +15,7 @@ from api.data_folder.contents import Named
 from api.data_folder.guarded import Guarded
 from api.data_folder.leftovers import INCOMING
 from api.names import FOR_ALL, KINDS, WORKSPACE
-from finetune.job.locks import read_json, sync_file, sync_folder, write_atomically
+from finetune.job.files import read_json, sync_file, sync_folder, write_atomically
 
 
 @dataclass(frozen=True, slots=True)

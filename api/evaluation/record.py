@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from api.evaluation.values import Evaluation, Given, Pair, Progress
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.files import read_json, write_atomically
 
 
 class Record:

@@ -24,7 +24,7 @@ from api.data_folder.shelf import KEPT_UNTIL, Shelf
 from api.datasets.receiving import Upload as Whole
 from api.errors import InvalidOption, NotFound, Unusable, WrongState
 from api.files.files import File, Files, Sent
-from finetune.job.locks import sync_folder
+from finetune.job.files import sync_folder
 
 MOST_PART_BYTES = 64 * 2**20
 MOST_PARTS = 10_000

@@ -10,7 +10,7 @@ from api.jobs.owner import owner_of
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 from finetune.job.directory import JobDirectory
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 from finetune.job.spec import Outcome, UnknownSpec, parse_spec
 
 TAKEN_BACK = {

@@ -13,7 +13,7 @@ from api.errors import TooLarge
 from api.jobs.refusals import AdapterRefused
 from api.zip_files import oddly_packed
 from finetune.job.directory import JobDirectory
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 from finetune.preflight.arrived import (
     CONFIG,
     WEIGHTS,

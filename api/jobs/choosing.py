@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from api.errors import InvalidOption
 from finetune.job.directory import JobDirectory
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.files import read_json, write_atomically
 from finetune.job.spec import parse_spec, stages_of
 
 KEPT = Path("train") / "kept.json"

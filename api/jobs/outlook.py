@@ -3,7 +3,7 @@
 from typing import Any
 
 from finetune.job.directory import JobDirectory
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 from finetune.job.progress import JobProgress
 from finetune.preflight.record import read_parts
 

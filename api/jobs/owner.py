@@ -2,7 +2,7 @@
 
 from api.names import WORKSPACE
 from finetune.job.directory import JobDirectory
-from finetune.job.locks import write_atomically
+from finetune.job.files import write_atomically
 
 FILE = "workspace"
 

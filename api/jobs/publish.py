@@ -25,7 +25,7 @@ from api.runtime import GGUFFile, Message, ModelRuntime, Options, Persona, Train
 from api.store import Store
 from api.store.jobs import Job
 from finetune.job.directory import JobDirectory
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.files import read_json, write_atomically
 from finetune.job.spec import Probe, Probes
 from finetune.job.verified import Refusal, is_forced, refusals_of
 

@@ -39,7 +39,7 @@ from finetune.data.rows import Fold
 from finetune.data.small_talk import as_json_lines
 from finetune.job import programs
 from finetune.job.directory import JobDirectory
-from finetune.job.locks import sync_folder, write_atomically
+from finetune.job.files import sync_folder, write_atomically
 from finetune.job.parameters.checking import Bounds
 from finetune.job.spec import LEARNS, FineTuneSpec
 from finetune.job.stage import StageFailed

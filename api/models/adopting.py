@@ -16,7 +16,7 @@ from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.models import ModelKind, ModelRecord
 from finetune.job.directory import JobDirectory
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 
 Manifest = Mapping[str, Any]
 

@@ -24,7 +24,7 @@ from api.models.bases import DEMO, DEMO_DELETED
 from api.names import model_key
 from api.runtime import EncoderFile, GGUFFile, ModelRuntime, Persona
 from api.settings import Settings
-from finetune.job.locks import sync_files, sync_folder
+from finetune.job.files import sync_files, sync_folder
 
 LOGGER = logging.getLogger("api.models.bundled")
 DEMO_FOLDER = Path(__file__).parents[2] / "examples" / "demo_model"

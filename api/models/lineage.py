@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 from api.store.models import ModelRecord
 from finetune.data.rows import Fold
 from finetune.job.directory import JobDirectory
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 from finetune.job.spec import DatasetOrigin, FineTuneSpec, parse_spec
 
 NO_SETTINGS = {"version", "model_name", "base_model", "base_model_folder", "datasets"} | {

@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from api.data_folder.reserve import Reserve
 from api.errors import ApiError, CannotStart, OutOfSpace, Unavailable
-from finetune.job.locks import sync_file
+from finetune.job.files import sync_file
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 AFTER_DAMAGE = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from api import faults
 from api.batches.outcomes import Part
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.files import read_json, write_atomically
 
 OUTPUT = "output.jsonl"
 ERRORS = "errors.jsonl"

@@ -27,7 +27,7 @@ from api.tables.selected import copy_select
 from api.tables.shelf import ROWS, Tables, require_name
 from api.tables.target import Target
 from api.tables.types import PLACE
-from finetune.job.locks import link_or_copy, tail
+from finetune.job.files import link_or_copy, tail
 
 SHOWN_PROMPTS = 3
 MOST_A_KEY = 100

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from finetune.bases.folder import INDEX, SINGLE
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 from finetune.preflight.base import read_base
 from finetune.preflight.formula import LIBRARIES
 

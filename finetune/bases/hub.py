@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import http_get
 
 from finetune.job.directory import sha256_of
-from finetune.job.locks import sync_folder
+from finetune.job.files import sync_folder
 from finetune.job.stage import StageFailed
 from finetune.preflight.room import gib
 

@@ -11,7 +11,7 @@ from finetune.bases import folder as model_folder
 from finetune.bases import refusals
 from finetune.bases.gguf import room_needed
 from finetune.bases.placing import SOURCE, Free, Placing, Say, alone, name_taken
-from finetune.job.locks import link_or_copy, read_json
+from finetune.job.files import link_or_copy, read_json
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import StageFailed
 from finetune.preflight.room import gib

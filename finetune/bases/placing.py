@@ -20,14 +20,8 @@ from finetune.bases import folder as model_folder
 from finetune.bases import refusals
 from finetune.bases.gguf import make_gguf, room_needed
 from finetune.bases.trying import require_tried
-from finetune.job.locks import (
-    link_or_copy,
-    sync_file,
-    sync_files,
-    sync_folder,
-    take,
-    write_atomically,
-)
+from finetune.job.files import link_or_copy, sync_file, sync_files, sync_folder, write_atomically
+from finetune.job.locks import take
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.stage import StageFailed
 from finetune.preflight.room import gib

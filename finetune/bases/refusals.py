@@ -6,7 +6,7 @@ Standard library only; the api imports it.
 from pathlib import Path
 from typing import Any
 
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 from finetune.job.stage import StageFailed
 
 INSTEAD = (

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from finetune.bases import sentencepiece
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.files import read_json, write_atomically
 from finetune.job.stage import StageFailed
 
 KEPT = (

@@ -18,7 +18,7 @@ from finetune.bases.cut_down import cut_down, memory_needed
 from finetune.bases.trying import RESULT
 from finetune.checks.comparing import Figures
 from finetune.checks.samples import CONVERSATIONS
-from finetune.job.locks import write_atomically
+from finetune.job.files import write_atomically
 from finetune.job.spec import TrainingParameters
 from finetune.job.stage import EXIT_FAILED, StageFailed
 from finetune.preflight.room import require_memory

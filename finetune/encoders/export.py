@@ -17,7 +17,7 @@ import onnx
 
 from finetune.bases.tensors import Tensor, tensors_of
 from finetune.encoders.graph import Graph, Linear, Norm
-from finetune.job.locks import sync_file, sync_folder
+from finetune.job.files import sync_file, sync_folder
 from finetune.job.stage import StageFailed
 
 FIRST_PLACE = {"bert": 0, "roberta": 2, "xlm-roberta": 2}

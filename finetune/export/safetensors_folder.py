@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from finetune.export.weights import DTYPES, Weight
-from finetune.job.locks import sync_file, write_atomically
+from finetune.job.files import sync_file, write_atomically
 
 SHARD_BYTES = 4 * 10**9
 _ALIGNED = 8

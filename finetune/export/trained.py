@@ -10,7 +10,7 @@ from finetune.export.merged import Merged, merged
 from finetune.export.weights import stored_in
 from finetune.job import stage
 from finetune.job.directory import JobDirectory
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 from finetune.job.spec import FineTuneSpec
 
 GENERATION = "generation_config.json"

@@ -28,15 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from finetune.job.events import BLOCK_BYTES, START, Event, EventLog, Place
-from finetune.job.locks import (
-    is_held,
-    read_json,
-    sync_file,
-    sync_folder,
-    tail,
-    take,
-    write_atomically,
-)
+from finetune.job.files import read_json, sync_file, sync_folder, tail, write_atomically
+from finetune.job.locks import is_held, take
 from finetune.job.progress import Fold, JobProgress, fold
 from finetune.job.versions import versions
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from finetune.job.directory import LOCK
-from finetune.job.locks import read_json, sync_file, sync_folder, take, write_atomically
+from finetune.job.files import read_json, sync_file, sync_folder, write_atomically
+from finetune.job.locks import take
 from finetune.job.stage import fingerprint
 
 FOLDER = ".bases"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune.job.events import BLOCK_BYTES, START, Event, EventLog, Place
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.files import read_json, write_atomically
 
 VERSION = 1
 FIGURES = (

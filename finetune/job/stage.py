@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune.job.directory import JobDirectory, StageDirectory
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 from finetune.job.spec import FineTuneSpec, parse_spec
 from finetune.job.usage import used
 

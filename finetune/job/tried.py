@@ -8,7 +8,7 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.files import read_json, write_atomically
 from finetune.job.stage import StageFailed, fingerprint
 
 RECORD = "tried"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune.job.directory import JobDirectory, StageDirectory
-from finetune.job.locks import read_json, sync_folder
+from finetune.job.files import read_json, sync_folder
 
 FORCE = "force"
 """The file that wishes for publishing whatever was found."""

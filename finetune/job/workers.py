@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from finetune.job.device import Device
+from finetune.job.files import read_json, write_atomically
 from finetune.job.hardware import Hardware, of_mapping
-from finetune.job.locks import read_json, write_atomically
 
 HARDWARE = "hardware"
 SILENT_SECONDS = 30.0

@@ -12,7 +12,7 @@ from typing import Any
 
 from finetune.job.directory import JobDirectory
 from finetune.job.events import Event
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.files import read_json, write_atomically
 from finetune.preflight import history
 from finetune.preflight.forecast import Forecast
 from finetune.preflight.formula import CUDA_CONTEXT

@@ -11,7 +11,7 @@ from typing import Any
 
 from finetune.job.directory import JobDirectory
 from finetune.job.events import START, Event
-from finetune.job.locks import read_json
+from finetune.job.files import read_json
 from finetune.job.spec import FineTuneSpec, parse_spec, stages_of
 
 MOST_POINTS = 300

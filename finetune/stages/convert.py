@@ -22,7 +22,7 @@ from finetune import gguf_file
 from finetune.bases import folder as model_folder
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
-from finetune.job.locks import sync_file, sync_folder
+from finetune.job.files import sync_file, sync_folder
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.preflight.base import read_base

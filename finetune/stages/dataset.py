@@ -12,7 +12,7 @@ from finetune.data.reading import open_dataset
 from finetune.data.rows import FOLDS, Fold, Row, read_rows, write_rows
 from finetune.job import stage
 from finetune.job.directory import ROWS, JobDirectory, StageDirectory
-from finetune.job.locks import write_atomically
+from finetune.job.files import write_atomically
 from finetune.job.spec import LEARNS, FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.lint.linter import Linter

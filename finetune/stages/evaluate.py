@@ -17,8 +17,8 @@ from typing import Any
 from finetune.data.rows import Row, read_rows
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
+from finetune.job.files import write_atomically
 from finetune.job.kept_bases import kept_base
-from finetune.job.locks import write_atomically
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.job.verified import Refusal, report_of

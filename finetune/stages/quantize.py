@@ -9,7 +9,7 @@ from pathlib import Path
 from finetune import gguf_file
 from finetune.job import programs, stage
 from finetune.job.directory import JobDirectory, StageDirectory
-from finetune.job.locks import link_or_copy
+from finetune.job.files import link_or_copy
 from finetune.job.parameters.exporting import Quantization
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed

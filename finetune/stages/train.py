@@ -21,7 +21,7 @@ from finetune import chat_templates
 from finetune.data.rows import read_rows
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.files import read_json, write_atomically
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import Cancelled, Interrupted, StageFailed
 from finetune.tokenizer import load_tokenizer

@@ -16,7 +16,7 @@ from finetune.checks.files import Examination
 from finetune.checks.subject import subject_of
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
-from finetune.job.locks import write_atomically
+from finetune.job.files import write_atomically
 from finetune.job.parameters.checking import Bounds
 from finetune.job.spec import FineTuneSpec, Probes
 

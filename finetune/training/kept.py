@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from finetune.job.locks import link_or_copy, read_json, write_atomically
+from finetune.job.files import link_or_copy, read_json, write_atomically
 from finetune.job.stage import StageFailed
 
 Choice = Literal["best", "last"] | int

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from finetune.job.directory import JobDirectory
-from finetune.job.locks import read_json, write_atomically
+from finetune.job.files import read_json, write_atomically
 from finetune.job.parameters.learning import Refusal
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed

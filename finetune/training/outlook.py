@@ -13,8 +13,8 @@ import torch
 from finetune.job import child_process
 from finetune.job.device import Gpu
 from finetune.job.directory import JobDirectory
+from finetune.job.files import read_json
 from finetune.job.hardware import Hardware, measure
-from finetune.job.locks import read_json
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import StageFailed
 from finetune.preflight.base import read_base

@@ -29,7 +29,7 @@ from api.runtime.llama_cpp.incoming import Incoming, storage_errors
 from api.runtime.llama_cpp.manifest import Entry, parsed, written
 from api.runtime.onnx import header as onnx
 from api.runtime.tools import shows_tools
-from finetune.job.locks import sync_folder, write_atomically
+from finetune.job.files import sync_folder, write_atomically
 
 logger = logging.getLogger(__name__)
 
