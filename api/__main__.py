@@ -42,7 +42,11 @@ SHOWN = 20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. What forbids the start is one line on stderr."""
-    parser = argparse.ArgumentParser(prog="llm-fastapi", description="Your own language models.")
+    parser = argparse.ArgumentParser(
+        prog="llm-fastapi",
+        description="Your own language models.",
+        epilog=f"Port, data folder and the like are settings: {PREFIX}PORT=4000 llm-fastapi",
+    )
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("serve", help="serve the API (the default)")
     doctor = commands.add_parser("doctor", help="check the state, and repair it")
@@ -63,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     backup.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
     add_commands(commands.add_parser("keys", help="make, list, revoke and rotate keys"))
     commands.add_parser("settings", help="print the table of settings")
+    _refuse_settings(parser, sys.argv[1:] if arguments is None else arguments)
     chosen = parser.parse_args(arguments)
     if chosen.command == "clean" and chosen.all and chosen.what != "models":
         cleaner.error("--all is for models")
@@ -87,6 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"llm-fastapi: {line}", file=sys.stderr)
     return 1
+
+
+def _refuse_settings(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """`--port 4000` and its like, which people know from other servers."""
+    for argument in arguments:
+        name = argument.removeprefix("--").partition("=")[0].replace("-", "_").lower()
+        if argument.startswith("--") and name in Settings.model_fields:
+            parser.error(
+                f"{argument.partition('=')[0]} is a setting: set {PREFIX}{name.upper()} in the environment or in .env"
+            )
 
 
 def _settings() -> Settings:

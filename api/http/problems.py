@@ -16,7 +16,7 @@ PROBLEM_JSON = "application/problem+json"
 TITLES = {400: "Malformed request", 404: "Not found", 405: "Method not allowed", 413: "Too large"}
 DETAILS = {
     404: "There is nothing at this path; /docs shows what there is.",
-    405: "This path takes other methods; the header Allow names them.",
+    405: "This path takes other methods.",
 }
 PROBLEM = "Problem"
 PROBLEM_SCHEMA = {
@@ -139,11 +139,14 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
 
 
 def _http_problem(error: HTTPException) -> Problem:
+    detail = DETAILS.get(error.status_code) or _printable(error.detail, 300)
+    if methods := (error.headers or {}).get("Allow"):
+        detail = f"This path takes {methods}."
     return {
         "type": "about:blank",
         "title": TITLES.get(error.status_code, "Refused"),
         "status": error.status_code,
-        "detail": DETAILS.get(error.status_code) or _printable(error.detail, 300),
+        "detail": detail,
     }
 
 

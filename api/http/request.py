@@ -150,7 +150,7 @@ def request_model(
             max_file_bytes=settings.max_upload_bytes
             * (FILES_AT_ONCE if most_files else len(parts)),
             max_files=most_files or MAX_FILES,
-            needs_file=bool(needed),
+            needed_file=min(needed, default=""),
         )
         try:
             said = [pair for pair in body.pairs if pair[0] in texts or pair[0] not in parts]
@@ -189,7 +189,7 @@ def _file_parts(
             parts = f"There is no such file part. Known are: {', '.join(known)}."
             raise invalid(name, parts if known else "No file is taken here.")
         if name in uploads and not may_repeat:
-            raise invalid(name, "More than one file has this name.")
+            raise invalid(name, "One file is taken here, and more than one part has this name.")
         if not file.filename:
             raise invalid(name, "The file has no name.")
         if (file.size or 0) > max_bytes:
@@ -197,7 +197,10 @@ def _file_parts(
         uploads[name] = file
     for name, text in body.pairs:
         if name in known and name not in texts and text:
-            raise invalid(name, "This part must be a file.")
+            reason = (
+                f"This part must be a file. To send one write an @ before its name: -F {name}=@FILE"
+            )
+            raise invalid(name, reason)
     return uploads
 
 

@@ -73,10 +73,11 @@ async def read_body(
     max_bytes: int,
     max_file_bytes: int = 0,
     max_files: int = MAX_FILES,
-    needs_file: bool = False,
+    needed_file: str = "",
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Body:
-    """The body by its media type; `max_file_bytes` is the room for files, 0 where none may come.
+    """The body by its media type; `max_file_bytes` is the room for files, 0 where none may come, and
+    `needed_file` the name of the part without which nothing is done.
 
     JSON is understood under a form's media type too, and under none: so `curl -d` sends it.
     """
@@ -92,9 +93,11 @@ async def read_body(
     content = b"".join([chunk async for chunk in chunks])
     if not content:
         return Body()
-    if needs_file:
-        raise UnsupportedMediaType("Send the file as multipart/form-data.")
-    is_unsaid = media_type in {"", "text/plain", FORM} and content.lstrip().startswith(b"{")
+    if needed_file:
+        raise UnsupportedMediaType(
+            f"Send the file as a part of multipart/form-data; with curl: -F {needed_file}=@FILE"
+        )
+    is_unsaid = media_type in {"", "text/plain", FORM} and content.lstrip().startswith((b"{", b"["))
     if is_unsaid or media_type == JSON or media_type.endswith("+json"):
         if len(content) > BYTES_BESIDE:
             return Body(members=await anyio.to_thread.run_sync(_json_members, content))

@@ -4,6 +4,7 @@ A field may be spelled by its name or any of its aliases, may stand in the query
 and may be given twice as long as both say the same.
 """
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar, get_args
@@ -18,6 +19,13 @@ from api.http.request_body import Pairs, invalid, json_value
 from api.http.wording import in_our_words
 
 M = TypeVar("M", bound=BaseModel)
+
+LIKE = 0.7
+"""How alike two names are, as `difflib` measures it, of which one may be meant by the other."""
+MOST_COMPARED = 40
+"""Characters of an unknown name that are compared: no known name has more."""
+GUESSED = 20
+"""Unknown names of which the meant ones are looked for, as many as a refusal tells of: a body may have thousands."""
 
 
 class _Field:
@@ -72,11 +80,11 @@ class _Field:
             }
         return value
 
-    def error(self, spelling: str, found: ErrorDetails) -> dict[str, Any]:
+    def error(self, spelling: str, found: ErrorDetails, *, guess: bool) -> dict[str, Any]:
         """What is wrong with a value of this field, in our words where we have better ones."""
         message = in_our_words(found)
         if found["type"] == "extra_forbidden" and self.inner is not None:
-            message = unknown(self.inner, str(found["loc"][-1]))
+            message = unknown(self.inner, str(found["loc"][-1]), guess=guess)
         return _error(spelling, message, *found["loc"])
 
 
@@ -102,12 +110,16 @@ class RequestFields(Generic[M]):
         for spelling, value, is_json in self._given(pairs, members):
             field = self._by_spelling.get(spelling)
             if field is None:
-                errors.append(_error(spelling, unknown(self._model, spelling)))
+                told = unknown(self._model, spelling, guess=len(errors) < GUESSED)
+                errors.append(_error(spelling, told))
                 continue
             try:
                 read = field.from_json(value) if is_json else field.from_text(value)
             except ValidationError as error:
-                errors += [field.error(spelling, one) for one in error.errors()]
+                errors += [
+                    field.error(spelling, one, guess=at < GUESSED)
+                    for at, one in enumerate(error.errors())
+                ]
             else:
                 if values.setdefault(field.name, read) != read:
                     errors.append(_error(spelling, "Given twice with different values."))
@@ -149,12 +161,21 @@ def _is_left_out(fields: Mapping[str, _Field], spelling: str, value: Any, is_jso
     return field is not None and field.is_left_out(value, is_json)
 
 
-def unknown(model: type[BaseModel], spelling: str) -> str:
-    """What to say of a field that the model does not have; its `elsewhere` may know what is meant."""
+def unknown(model: type[BaseModel], spelling: str, *, guess: bool) -> str:
+    """What to say of a field that the model does not have; its `elsewhere` may know what is meant, else `guess`."""
     known = [_spellings(name, info)[0] for name, info in model.model_fields.items()]
     meant = getattr(model, "elsewhere", {}).get(spelling)
     pointer = f"Use {meant}. " if meant else ""
+    if guess and not meant and (near := _near(spelling, known)):
+        pointer = f"Did you mean {near}? "
     return f"Unknown. {pointer}Known are: {', '.join(known)}."
+
+
+def _near(spelling: str, known: Sequence[str]) -> str:
+    """The known name that was mistyped or cut short, if one is near."""
+    near = difflib.get_close_matches(spelling[:MOST_COMPARED], known, 1, cutoff=LIKE)
+    cut = [name for name in known if len(spelling) > 2 and name.startswith(spelling)]
+    return next(iter([*near, *cut]), "")
 
 
 def _spellings(name: str, info: FieldInfo) -> list[str]:

@@ -117,7 +117,9 @@ def _vectors(store: Store, chunks: Sequence[StoredChunk]) -> dict[int, Vector]:
 
 
 def different(found: Sequence[Hit], limit: int) -> list[Hit]:
-    """The best, until `limit` of them say different things; what says what a better one says already is marked."""
+    """The best, until `limit` of them say different things. What says what a better one says already is marked, and of
+    these no more than `limit` are told: hundreds of contracts may have one page in common.
+    """
     best: list[Hit] = []
     kept: list[frozenset[str]] = []
     for hit in found:
@@ -127,7 +129,8 @@ def different(found: Sequence[Hit], limit: int) -> list[Hit]:
         is_duplicate = any(is_alike(words, other) for other in kept)
         if not is_duplicate:
             kept.append(words)
-        best.append(hit._replace(is_duplicate=is_duplicate))
+        if not is_duplicate or len(best) - len(kept) < limit:
+            best.append(hit._replace(is_duplicate=is_duplicate))
     return best
 
 

@@ -87,8 +87,8 @@ class Reading:
     def _too_few(self, total: int, at_least: int) -> DatasetError:
         count = self.counts.get("train", 0)
         what = f"{count} {'row' if count == 1 else 'rows'}"
-        where = "for training" if total > count else "under its header"
-        return DatasetError("empty", f"The file has {what} {where}; at least {at_least} are needed.")
+        what += " for training" if total > count else ""
+        return DatasetError("empty", f"The file has {what}; at least {at_least} are needed.")
 
 
 def open_dataset(path: Path, wish: Wish = PLAIN, kind: Kind | None = None) -> Reading:

@@ -189,3 +189,13 @@ def test_a_line_of_the_file_that_is_none_is_told_once(tmp_path: Path) -> None:
         timeout=60,
     ).stderr
     assert told == "line 2 of .env is left out: it is no NAME=VALUE, or a quote is open.\n"
+
+
+@pytest.mark.parametrize("options", [["--port", "4000"], ["serve", "--data-dir=/data"]])
+def test_a_setting_that_is_given_as_an_option_is_met_with_its_variable(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(options)
+    said = capsys.readouterr().err
+    assert "LLM_FASTAPI_PORT" in said or "LLM_FASTAPI_DATA_DIR" in said

@@ -185,6 +185,21 @@ def test_a_bad_upload_is_refused(client: TestClient, sent: dict[str, Any], statu
     refused(client, "POST", "/importDocument?modelName=demo", status, **sent)
 
 
+def test_a_refusal_says_what_would_be_right(client: TestClient) -> None:
+    """The commonest slips of who calls with curl."""
+    slips: list[tuple[str, str, dict[str, Any], int, str]] = [
+        ("GET", "/generate", {}, 405, "POST"),
+        ("POST", "/createModel/x", {"content": b"[]"}, 400, "JSON object"),
+        ("POST", "/importDocument", {"content": b"%PDF-1.4"}, 415, "-F file=@FILE"),
+        ("POST", "/importDocument", {"files": {"file": (None, "a.pdf")}}, 422, "-F file=@FILE"),
+        ("POST", "/datasets", {"content": b"a,b"}, 415, "-F file=@FILE"),
+        ("PATCH", "/models/demo", {"json": {"temperature": 1}}, 422, "Use options"),
+        ("PATCH", "/models/demo", {"json": {"system": "x"}}, 422, "createModel"),
+    ]
+    for method, url, sent, status, said in slips:
+        assert said in refused(client, method, url, status, **sent)["detail"], url
+
+
 def dataset(content: bytes) -> dict[str, Any]:
     """An upload of a dataset."""
     return {"files": {"train_dataset": ("t.csv", content)}}

@@ -488,6 +488,9 @@ def test_an_unknown_field_is_met_with_those_that_are_known(client: TestClient) -
     assert outer["detail"] == (
         "top: Unknown. Known are: modelName, tags, learning_rate, steps, fast, inner."
     )
+    for typed, meant in (("model", "modelName"), ("lernrate", "learning_rate"), ("ste", "steps")):
+        near = client.post("/order", json={"modelName": "a", typed: 1}).json()
+        assert f"{typed}: Unknown. Did you mean {meant}? Known are" in near["detail"]
     inner = client.post("/order", json={"modelName": "a", "inner": {"heat": 1}}).json()
     assert inner["detail"] == "inner.heat: Unknown. Use temperature. Known are: temperature."
 

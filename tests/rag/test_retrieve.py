@@ -44,6 +44,15 @@ async def test_the_same_text_twice_is_marked_and_does_not_count(library: Library
     assert [hit.is_duplicate for hit in found[:2]] == [False, True]
 
 
+async def test_of_a_text_that_many_documents_have_a_few_are_told(library: Library) -> None:
+    for number in range(5):
+        await library.add(f"contract-{number}.pdf", [HANDBOOK[0], f"It costs {number} euros."])
+    found = await hits(library.index, library.store, library.scope(), ["warranty"], None, 0.5)
+    told = different(found, 2)
+    assert sum(hit.is_duplicate for hit in told) <= 2
+    assert sum(not hit.is_duplicate for hit in told) == 2
+
+
 async def test_texts_that_differ_in_a_number_are_no_duplicates(library: Library) -> None:
     report = "In the year {} the company sold many thousand lamps in all of its known markets."
     await library.add("reports.pdf", [report.format(2019), report.format(2020)])

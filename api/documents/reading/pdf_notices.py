@@ -13,7 +13,7 @@ RECOGNISE = (
     "Run a text recognition (OCR) over it first. The service does so itself where Tesseract is installed, unless "
     "LLM_FASTAPI_OCR is off."
 )
-RECOGNISED = "Tesseract found no text in them, or LLM_FASTAPI_OCR_SECONDS were over."
+RECOGNISED = "Tesseract found no text on the pages, or LLM_FASTAPI_OCR_SECONDS were over."
 
 
 def leave_out_nonsense(sheets: Sequence[Sheet]) -> None:

@@ -30,7 +30,7 @@ def form_body(
         settings = get_services(request).settings
         most = min(settings.max_upload_bytes, most_bytes or settings.max_upload_bytes)
         body = await read_body(
-            request, max_bytes=settings.max_body_bytes, max_file_bytes=most, needs_file=True
+            request, max_bytes=settings.max_body_bytes, max_file_bytes=most, needed_file="file"
         )
         try:
             uploaded = _only_file(body, file, most)
@@ -59,7 +59,7 @@ def _only_file(body: Body, name: str, most_bytes: int) -> UploadFile:
     if not found:
         raise invalid(name, "The file is missing: send it as a part of the form, with a file name.")
     if len(found) > 1:
-        raise invalid(name, "More than one file has this name.")
+        raise invalid(name, "One file is taken here, and more than one part has this name.")
     if (found[0].size or 0) > most_bytes:
         raise TooLarge(f"The file may have {most_bytes} bytes.", limit_bytes=most_bytes, where=name)
     return found[0]

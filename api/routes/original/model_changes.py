@@ -1,6 +1,7 @@
 """models: PATCH, which changes what a model answers with where a request does not say."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,11 +16,18 @@ from api.routes.original.models import ExistingName, ShowModelResponse, shown
 
 router = APIRouter(tags=["models"])
 
+ELSEWHERE = {
+    **dict.fromkeys(GenerationOptions.model_fields, "options"),
+    "system": "createModel with replace=true",
+}
+"""Where that is given which is no field of a change."""
+
 
 class ChangeModelRequest(BaseModel):
     """What is to be otherwise. What is left out stays; what is empty goes."""
 
     model_config = ConfigDict(extra="forbid")
+    elsewhere: ClassVar[Mapping[str, str]] = ELSEWHERE
 
     options: GenerationOptions | None = Field(
         None,

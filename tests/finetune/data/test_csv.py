@@ -171,7 +171,7 @@ def test_an_empty_file_is_refused(file: Path, data: bytes) -> None:
 
 def test_one_row_is_not_enough(file: Path) -> None:
     written(file, [GOOD])
-    assert "at least 2" in refused(file, at_least=2).detail
+    assert refused(file, at_least=2).detail == "The file has 1 row; at least 2 are needed."
     assert read_to_the_end(file).counts == {"train": 1}
 
 
