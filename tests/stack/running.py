@@ -34,13 +34,14 @@ class Stack:
     client: httpx2.Client = field(
         default_factory=lambda: httpx2.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=300)
     )
+    settings: dict[str, str] = field(default_factory=lambda: dict(SETTINGS))
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         """Run a command of compose; returns what it wrote."""
         ended = subprocess.run(
             ["docker", "compose", *arguments],
             cwd=ROOT,
-            env=os.environ | SETTINGS,
+            env=os.environ | self.settings,
             capture_output=True,
             text=True,
         )

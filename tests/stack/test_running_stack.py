@@ -58,6 +58,14 @@ def fine_tune(stack: Stack, name: str) -> str:
     return str(answer.json()["job_id"])
 
 
+def job_of(stack: Stack, name: str) -> str:
+    """The job whose model is served under a name."""
+    (found,) = (
+        job["job_id"] for job in stack.client.get("/jobs").json()["jobs"] if job["model"] == name
+    )
+    return str(found)
+
+
 def follow(stack: Stack, job_id: str) -> None:
     """Wait for a job to succeed."""
     stack.wait_until(
@@ -94,6 +102,43 @@ def test_a_container_beside_it_may_call(stack: Stack) -> None:
         "from urllib.request import urlopen; print(urlopen('http://fastapi:3000/v1/models').read())"
     )
     assert '"demo"' in stack.compose("exec", "--no-TTY", "worker", "python", "-c", asks)
+
+
+def test_a_base_in_four_bits_with_the_adapter_of_a_job_answers_beside_it(stack: Stack) -> None:
+    lesson = QUESTIONS["fine_tune"][0]
+    usual = dict(stack.settings)
+    stack.settings |= {
+        "COMPOSE_PROFILES": "model-server",
+        "MODEL_SERVER_KEY": "a-long-random-string",
+        "MODEL_SERVER_BASE": "demo",
+        "MODEL_SERVER_ADAPTER": f"/data/jobs/{job_of(stack, 'tuned')}/train/adapter",
+    }
+    try:
+        stack.up()
+        named = {
+            "provider": "causal",
+            "base_url": "http://model-server:8000/v1",
+            "key": stack.settings["MODEL_SERVER_KEY"],
+            "models": {"beside": "demo"},
+        }
+        created = stack.client.post("/backends/beside", json=named)
+        assert created.status_code == 201, created.text
+        for _ in ("first", "after the plug was pulled"):
+            answer = stack.generate("beside", lesson["question"])
+            assert lesson["value"] in answer["message"]
+            assert answer["receipt"]["tokens"]["exact"]
+            stack.kill("model-server")
+            lost = stack.client.post(
+                "/generate", json={"modelName": "beside", "user_prompt": lesson["question"]}
+            )
+            assert lost.status_code == 503, lost.text
+            assert stack.client.get("/readyz").json()["status"] == "ready"
+            stack.up()
+        assert stack.client.delete("/backends/beside").status_code == 200
+    finally:
+        stack.compose("rm", "--stop", "--force", "model-server", check=False)
+        stack.settings = usual
+    all_is_there(stack)
 
 
 @pytest.mark.parametrize("service", SERVICES)
