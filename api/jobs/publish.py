@@ -146,6 +146,7 @@ class Publisher:
         await self._remove(checking)  # left by an attempt that was cut, perhaps in its rename
         if is_there:
             return read_json(directory.gate_path) or {}
+        await anyio.to_thread.run_sync(_require_whole, directory)
         forced = await anyio.to_thread.run_sync(is_forced, directory)
         refusals = await anyio.to_thread.run_sync(refusals_of, directory)
         if refusals and not forced:
@@ -277,6 +278,12 @@ def compare(probes: Sequence[Probe], answers: Sequence[tuple[str, Usage]], secon
     forgiven = 1 if total >= FORGIVEN_FROM else 0
     passed = tokens == total and reasons == total and texts >= total - forgiven
     return Gate(passed, total, tokens, reasons, texts, seconds, differences)
+
+
+def _require_whole(directory: JobDirectory) -> None:
+    """Files of the checkpoint that is wished for: where another one was chosen, their stages are not done."""
+    if not all(directory.stage(name).has_ended() for name in ("quantize", "verify")):
+        raise Unusable("Its file is not made, or is not whole. Resume the job.")
 
 
 def _probes(directory: JobDirectory) -> list[Probe]:

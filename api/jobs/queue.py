@@ -3,11 +3,10 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import anyio.to_thread
 
-from api.errors import WrongState
 from api.jobs.choosing import checkpoints, choose
 from api.jobs.deleting import delete_job
 from api.jobs.following import StatusIs, follow
@@ -16,11 +15,13 @@ from api.jobs.outlook import seconds_left, trained_tokens
 from api.jobs.submit import Plan, Submission, Submitter
 from api.jobs.supervise import Supervisor
 from api.models.naming import require_free
+from api.names import valid_model_name
 from api.runtime import ModelRuntime
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 from finetune.job.directory import JobDirectory
 from finetune.job.events import Event
+from finetune.job.parameters.running import Checkpoint
 from finetune.job.progress import JobProgress
 from finetune.job.verified import comparison_of, report_of, wish_force
 from finetune.preflight.record import read_parts, shown
@@ -144,33 +145,36 @@ class JobQueue:
     async def publish(
         self,
         job_id: str,
-        checkpoint: Literal["best", "last"] | int | None = None,
+        checkpoint: Checkpoint | None = None,
         *,
         force: bool = False,
         name: str | None = None,
     ) -> Job:
         """Publish a job that was trained and not published, with `force` whatever was found wrong with it; one that was
-        not exported, or is to be from another `checkpoint` or under another `name`, is queued for that first.
+        not exported, or is to be from another `checkpoint` or under another `name`, is queued for that first. Of a job
+        that was published, failed or was cancelled, a checkpoint is published by another job, which is returned.
         """
         row = await self._row(job_id)
         if checkpoint is None and name is None and row.spec.get("export", True):
             return await self._supervisor.publish(job_id, force=force)
-        await require_free(self._store, self._runtime, name or row.model_name, by=row)
+        name = row.model_name if name is None else valid_model_name(name)
+        await require_free(self._store, self._runtime, name, by=row)
         async with self._supervisor.at_rest(job_id) as job:
-            if job.status != "trained":
-                raise WrongState(
-                    f"Job {job_id} is {job.status}: only one that was trained and not published can be exported again.",
-                    state=job.status,
-                )
+            if job.status == "trained":
 
-            def choose_one() -> None:
-                directory = self._supervisor.directory(job.id)
-                spec = choose(directory, checkpoint, name)
-                wish_force(directory, force=force)
-                self._store.jobs.set_spec(job.id, spec)
+                def choose_one() -> None:
+                    directory = self._supervisor.directory(job.id)
+                    spec = choose(directory, checkpoint, name)
+                    wish_force(directory, force=force)
+                    self._store.jobs.set_spec(job.id, spec)
 
-            await anyio.to_thread.run_sync(choose_one)
-        return await self.resume(job_id)
+                await anyio.to_thread.run_sync(choose_one)
+        if job.status == "trained":
+            return await self.resume(job_id)
+        source = self._supervisor.directory(job.id)
+        exporting = await self._submitter.export(source, checkpoint, name, force=force)
+        self._supervisor.wake()
+        return exporting
 
     async def prefer(self, job_id: str, priority: int) -> Job:
         """Give a job another priority, which counts while it is queued."""

@@ -24,6 +24,7 @@ from api.datasets.receiving import Upload, Wanted
 from api.errors import InvalidOption, OutOfSpace
 from api.faults import point
 from api.jobs.arriving import Arrival, hold_against, unpack
+from api.jobs.exporting import begin_export
 from api.jobs.foresight import Foresight
 from api.jobs.inputs import Given, look_at_inputs, take_inputs
 from api.jobs.owner import say_owner
@@ -41,8 +42,10 @@ from finetune.job import programs
 from finetune.job.directory import JobDirectory
 from finetune.job.files import sync_folder, write_atomically
 from finetune.job.parameters.checking import Bounds
+from finetune.job.parameters.running import Checkpoint
 from finetune.job.spec import LEARNS, FineTuneSpec
 from finetune.job.stage import StageFailed
+from finetune.job.verified import wish_force
 from finetune.lint.report import Report
 
 GROWING = ".new-"
@@ -137,6 +140,34 @@ class Submitter:
             spec = (await self._looked_at(folder, submission, spec)).spec
             async with self._adding:
                 await require_free(self._store, self._runtime, spec.model_name)
+                return await anyio.to_thread.run_sync(self._add, folder, job_id, spec)
+
+    async def export(
+        self,
+        source: JobDirectory,
+        checkpoint: Checkpoint | None,
+        name: str,
+        *,
+        force: bool = False,
+    ) -> Job:
+        """Queue a job that publishes a checkpoint of an ended one as the model `name`, and with `force` whatever is
+        found wrong with it. `errors.NotFound` without such a checkpoint.
+        """
+        if self._trains_here:
+            require_finetune()
+        job_id = new_job_id()
+
+        def begun(folder: Path) -> FineTuneSpec:
+            job = JobDirectory(folder)
+            spec = begin_export(source, job, checkpoint, name, self._bounds)
+            wish_force(job, force=force)
+            say_owner(job, self._store.jobs.workspace)
+            return spec
+
+        async with self._growing(job_id) as folder:
+            spec = await anyio.to_thread.run_sync(begun, folder)
+            async with self._adding:
+                await require_free(self._store, self._runtime, name)
                 return await anyio.to_thread.run_sync(self._add, folder, job_id, spec)
 
     async def _spec(self, submission: Submission, job_id: str) -> FineTuneSpec:

@@ -22,6 +22,10 @@ class Lineage(BaseModel):
     """As it is recorded."""
 
     job_id: str = Field(description="The job that trained it, which may be deleted meanwhile.")
+    trained_by: str | None = Field(
+        None,
+        description="The job that trained it, where this one has exported another checkpoint of it.",
+    )
     base: str = Field(description="The base model whose weights it began with.")
     base_fingerprint: str | None = Field(None, description="Tells that base from a later one.")
     datasets: dict[Fold, DatasetOrigin] = Field({}, description="What was given, by what for.")
@@ -47,6 +51,7 @@ def lineage_of(directory: JobDirectory) -> Lineage | None:
     data = done.get("dataset", {})
     return Lineage(
         job_id=directory.id,
+        trained_by=done.get("train", {}).get("trained_by"),
         base=spec.base_model,
         base_fingerprint=data.get("base"),
         datasets=spec.datasets,

@@ -22,13 +22,13 @@ from finetune.data.rows import read_rows
 from finetune.job import stage
 from finetune.job.directory import JobDirectory, StageDirectory
 from finetune.job.files import read_json, write_atomically
+from finetune.job.kept import LEARNED, Kept
 from finetune.job.spec import FineTuneSpec
 from finetune.job.stage import Cancelled, Interrupted, StageFailed
 from finetune.tokenizer import load_tokenizer
 from finetune.training import dpo, pretrain, sft, trackers
 from finetune.training.adapter import without_cards
 from finetune.training.checkpoints import Checkpoint, newest
-from finetune.training.kept import Kept
 from finetune.training.leaving import adapter, whole_model
 from finetune.training.narrower import halve, narrowed
 from finetune.training.outlook import look_ahead
@@ -36,8 +36,6 @@ from finetune.training.progress import StopWish, Watcher, memory_bytes
 from finetune.training.schedule import Schedule, schedule
 
 MOST_EVALUATED = 200
-LEARNED = "learned.json"
-"""What is known once training is over; from then on only the choice of a checkpoint is open."""
 TRAINERS = {"sft": sft.trainer_of, "pretrain": pretrain.trainer_of, "dpo": dpo.trainer_of}
 """For each method of the specification what makes its trainer (`transformers.Trainer` or one of TRL's)."""
 

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from finetune.training.kept import ADAPTER
+from finetune.job.kept import ADAPTER
 
 INDEX = "model.safetensors.index.json"
 TWINS = (".original_module.", ".modules_to_save.")

@@ -10,8 +10,8 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from finetune.job.directory import JobDirectory
+from finetune.job.kept import Kept, has_stalled
 from finetune.job.stage import Interrupted
-from finetune.training.kept import Kept, has_stalled
 
 LEAST_SECONDS = 1.0
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
+from api.jobs.exporting import begin_export
 from finetune.job.directory import JobDirectory
 from finetune.job.stage import StageFailed, read_spec
 from finetune.stages import train as stage
@@ -83,6 +84,21 @@ def test_another_checkpoint_is_taken_without_training_again(run: JobDirectory) -
     adapter = (run.path / "train" / "adapter" / "adapter_model.safetensors").read_bytes()
     kept = run.path / "train" / "kept" / str(first["step"]) / "adapter_model.safetensors"
     assert adapter == kept.read_bytes()
+
+
+@pytest.mark.real
+def test_a_checkpoint_goes_on_in_a_job_of_its_own_that_does_not_train(run: JobDirectory) -> None:
+    first = json.loads((run.path / "train" / "kept.json").read_text())[0]
+    other = JobDirectory(run.path.with_name("job_exporting"))
+    begin_export(run, other, first["step"], "other", None)
+    began = len(other.events()[0])
+    done = train(other)
+    assert other.stage("dataset").done() is not None
+    assert (done["checkpoint"], done["trained_by"]) == (first["step"], run.id)
+    assert [event.type for event in other.events()[0][began:]] == ["evaluated"]
+    kept = run.path / "train" / "kept" / str(first["step"]) / "adapter_model.safetensors"
+    adapter = other.path / "train" / "adapter" / "adapter_model.safetensors"
+    assert adapter.read_bytes() == kept.read_bytes()
 
 
 @pytest.mark.real

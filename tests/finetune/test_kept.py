@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from finetune.job.kept import Kept, Point, best, has_stalled
 from finetune.job.stage import StageFailed
 from finetune.stages import train as stage
 from finetune.training.checkpoints import Checkpoint
-from finetune.training.kept import Kept, Point, best, has_stalled
 
 
 def checkpoint(folder: Path, step: int, *names: str) -> Path:

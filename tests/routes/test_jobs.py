@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from api.errors import ModelNotFound
+from api.jobs.choosing import choose
 from api.jobs.deleting import delete_job
 from api.runtime import ExistingModel, ModelInfo, ModelRef, Persona, name_of
 from api.store.jobs import Job
@@ -134,27 +135,92 @@ async def test_a_trained_job_is_exported_from_another_checkpoint(
     shop: Workshop, client: httpx2.AsyncClient
 ) -> None:
     shop.runtime.rule = lambda _: "something else"  # type: ignore[attr-defined]
-    job = await shop.until(await shop.submit())
-    folder = shop.directory(job).path / "train"
-    (folder / "kept.json").write_text(
-        '[{"step": 1, "eval_loss": 1.5}, {"step": 2, "eval_loss": null}]'
-    )
-    (folder / "done.json").write_text('{"files": {}, "checkpoint": 1}')
+    job = await shop.until(await shop.submit(checkpoint=1))
     shown = (await client.get(f"/jobs/{job.id}")).json()
     assert shown["checkpoints"] == [
-        {"step": 1, "eval_loss": 1.5, "exported": True},
-        {"step": 2, "eval_loss": None, "exported": False},
+        {"step": 1, "eval_loss": 1.4, "exported": True},
+        {"step": 2, "eval_loss": 0.4, "exported": False},
     ]
     refused = await client.post(f"/jobs/{job.id}/publish?checkpoint=7")
-    assert refused.status_code == 422
-    assert "There are: 1, 2." in refused.json()["detail"]
+    assert refused.status_code == 404
+    assert "there are: 1, 2." in refused.json()["detail"]
     shop.runtime.rule = lambda messages: messages[-1].content  # type: ignore[attr-defined]
+    choose(shop.directory(job), 2, None)  # and then the process is killed
+    await client.post(f"/jobs/{job.id}/publish")
+    error = (await shop.until(job)).error
+    assert error is not None
+    assert error["detail"] == "Its file is not made, or is not whole. Resume the job."
     answer = await client.post(f"/jobs/{job.id}/publish?checkpoint=2")
     assert answer.json() == {"job_id": job.id, "status": "queued"}
     assert (await shop.until(job)).spec["checkpoint"] == 2
     assert json.loads(shop.directory(job).spec_path.read_text())["checkpoint"] == 2
-    again = await client.post(f"/jobs/{job.id}/publish?checkpoint=last")
-    assert again.status_code == 409
+
+
+async def test_a_published_job_is_exported_from_another_checkpoint_beside_it(
+    shop: Workshop, client: httpx2.AsyncClient, done: Job
+) -> None:
+    folder = shop.directory(done).path
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    shown = (await client.get("/show_model/tuned")).json()
+    asked = {"checkpoint": 1, "modelName": "tuned-1"}
+    answer = await client.post(f"/jobs/{done.id}/publish", json=asked)
+    assert answer.status_code == 202
+    job = await shop.until(shop.store.jobs.get(answer.json()["job_id"]))
+    assert (job.id != done.id, job.status, job.model_name) == (True, "succeeded", "tuned-1")
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert shop.store.jobs.get(done.id) == done
+    assert (await client.get("/show_model/tuned")).json() == shown
+    lineage = (await client.get("/show_model/tuned-1")).json()["lineage"]
+    assert (lineage["job_id"], lineage["trained_by"]) == (job.id, done.id)
+    assert (lineage["settings"]["checkpoint"], lineage["eval_loss"]) == (1, 1.4)
+    told = (await client.get(f"/jobs/{job.id}")).json()
+    assert told["checkpoints"] == [{"step": 1, "eval_loss": 1.4, "exported": True}]
+    assert told["progress"]["warnings"] == [{"stage": "train", "detail": "2 rows are alike"}]
+    shop.runtime.rule = lambda _: "something else"  # type: ignore[attr-defined]
+    answer = await client.post(f"/jobs/{done.id}/publish?checkpoint=1&modelName=other")
+    refused = await shop.until(shop.store.jobs.get(answer.json()["job_id"]))
+    assert (refused.status, refused.error and refused.error["title"]) == (
+        "trained",
+        "Not published",
+    )
+    assert (await client.get("/show_model/tuned")).json() == shown, "it goes on answering"
+    shop.runtime.rule = lambda messages: messages[-1].content  # type: ignore[attr-defined]
+    assert (await client.delete(f"/jobs/{done.id}")).status_code == 200
+    again = await client.post(f"/jobs/{job.id}/publish?modelName=again")
+    assert (await shop.until(shop.store.jobs.get(again.json()["job_id"]))).model_name == "again", (
+        "it needs nothing of the first one"
+    )
+
+
+async def test_an_export_that_cannot_be_says_why(client: httpx2.AsyncClient, done: Job) -> None:
+    for asked, status, said in (
+        ("checkpoint=7&modelName=other", 404, "step 7 was kept; there are: 1, 2."),
+        ("checkpoint=last", 409, "A model named 'tuned' exists. Choose another name"),
+        ("checkpoint=last&modelName=demo", 409, "A model named 'demo' exists."),
+        ("modelName=a%00b", 422, "name"),
+    ):
+        answer = await client.post(f"/jobs/{done.id}/publish?{asked}")
+        assert answer.status_code == status, answer.text
+        assert said in answer.text
+    assert len((await client.get("/jobs")).json()["jobs"]) == 1
+
+
+async def test_what_a_training_had_learned_when_it_was_broken_off_is_exported(
+    shop: Workshop, client: httpx2.AsyncClient, done: Job
+) -> None:
+    with shop.store.database.write() as connection:
+        connection.exec_driver_sql("update jobs set status = 'cancelled'")
+    folder = shop.directory(done)
+    (folder.path / "train" / "learned.json").unlink()
+    (folder.path / "train" / "before.json").write_text('{"eval_loss": 3.5}')
+    folder.append_event("train", "plan", steps=9, sequences=40)
+    await shop.runtime.delete_model("tuned")
+    answer = await client.post(f"/jobs/{done.id}/publish?checkpoint=best")
+    job = await shop.until(shop.store.jobs.get(answer.json()["job_id"]))
+    assert (job.status, job.model_name) == ("succeeded", "tuned")
+    facts = json.loads((shop.directory(job).path / "train" / "done.json").read_text())
+    assert (facts["steps"], facts["eval_loss_before"], facts["checkpoint"]) == (9, 3.5, 2)
+    assert facts["stopped_early"] is True
 
 
 async def test_events_stream_until_the_last_status(

@@ -13,7 +13,7 @@ from api.http.problems import problems
 from api.http.request import ServicesDep, request_model
 from api.http.sse import EventStream, ServerEvent
 from api.jobs.following import StatusIs
-from api.routes.original.fields import HasMore, PageRequest
+from api.routes.original.fields import MODEL_NAME, HasMore, Name, PageRequest
 from api.store.jobs import Job, JobStatus
 from finetune.job.events import Event
 from finetune.job.parameters.running import Checkpoint
@@ -64,13 +64,20 @@ class JobResponse(JobSummary):
 
 
 class PublishJobRequest(BaseModel):
-    """From what to publish, and whether in any case."""
+    """From what to publish, under which name, and whether in any case."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     checkpoint: Checkpoint | None = Field(
         None,
-        description="Export this checkpoint instead: `best`, `last` or a step. The job is queued again for that.",
+        description="Export this checkpoint instead: `best`, `last` or a step. The job is queued again for that; of "
+        "one that was published, failed or was cancelled, a job of its own is queued.",
+    )
+    model_name: Name | None = Field(
+        None,
+        validation_alias=MODEL_NAME,
+        description="Publish under this name instead of the job's.",
+        examples=["northwind-120"],
     )
     force: bool = Field(
         False,
@@ -250,11 +257,14 @@ async def publish_job(
 ) -> JobStateResponse:
     """For a job that was trained and not published; the probes are replayed again.
 
-    409 while another job is on its way to a model of that name.
+    With `checkpoint` or `modelName` also for one that was published, failed or was cancelled: the answer is then
+    another job, which exports and publishes it, and what was published before stays. 409 while a model has that name,
+    or another job is on its way to it; 404, with those there are, when the checkpoint was not kept.
     """
-    return _state(
-        await services.jobs.publish(job_id, request.checkpoint, force=request.force), response
+    job = await services.jobs.publish(
+        job_id, request.checkpoint, force=request.force, name=request.model_name
     )
+    return _state(job, response)
 
 
 @router.post(

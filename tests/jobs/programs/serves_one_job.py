@@ -1,4 +1,7 @@
-"""An API without HTTP over DATA_DIR: submits a job when there is none, and ends when it has settled."""
+"""An API without HTTP over DATA_DIR: submits a job when there is none, and ends when it has settled.
+
+With `export` it also has a checkpoint of that job published beside it, when no job does so.
+"""
 
 import asyncio
 import json
@@ -42,13 +45,19 @@ class KeptRuntime(FakeRuntime):
         self._path.write_text(json.dumps(names))
 
 
-async def main(folder: Path) -> None:
+async def main(folder: Path, is_exporting: bool) -> None:
     """Bring one job to its end and print what is there then."""
     runtime = KeptRuntime(folder / "kept.json")
     async with Workshop(folder, runtime=runtime) as shop:
-        jobs = shop.store.jobs.all() or [await shop.submit("tuned")]
-        job = await shop.until(jobs[0])
-        record = shop.store.models.get("tuned")
+        jobs = shop.store.jobs.all()
+        first = next((one for one in jobs if one.model_name == "tuned"), None)
+        job = await shop.until(first or await shop.submit("tuned"))
+        if is_exporting:
+            other = next((one for one in jobs if one.id != job.id), None)
+            job = await shop.until(
+                other or await shop.submitter.export(shop.directory(job), 1, "tuned-1")
+            )
+        record = shop.store.models.get(job.model_name)
         facts = {
             "jobs": len(shop.store.jobs.all()),
             "status": job.status,
@@ -61,4 +70,4 @@ async def main(folder: Path) -> None:
     print(json.dumps(facts))  # noqa: T201
 
 
-asyncio.run(main(Path(sys.argv[1])))
+asyncio.run(main(Path(sys.argv[1]), "export" in sys.argv[2:]))

@@ -18,6 +18,8 @@ from finetune.job.stage import StageFailed
 
 Choice = Literal["best", "last"] | int
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+LEARNED = "learned.json"
+"""What is known once training is over; from then on only the choice of a checkpoint is open."""
 _NOT_WEIGHTS = frozenset({"trainer_state.json"})
 
 
@@ -41,6 +43,10 @@ class Kept:
         """What was kept, in the order of its steps."""
         return [Point(**point) for point in read_json(self._list) or []]
 
+    def there(self) -> list[Point]:
+        """Those of them whose weights are there."""
+        return [point for point in self.points() if (self._folder / str(point.step)).is_dir()]
+
     def add(self, step: int, eval_loss: float | None, checkpoint: Path) -> None:
         """Keep the weights of a whole checkpoint, in place of those of a run that did not get further."""
         target = self._folder / str(step)
@@ -56,7 +62,7 @@ class Kept:
 
     def chosen(self, choice: Choice) -> tuple[Point, Path]:
         """The step that is exported, and its folder. Raises `StageFailed`."""
-        there = [point for point in self.points() if (self._folder / str(point.step)).is_dir()]
+        there = self.there()
         if choice == "last":
             found = there[-1:]
         elif choice == "best":
@@ -65,9 +71,10 @@ class Kept:
             found = [point for point in there if point.step == choice]
         if not found:
             known = ", ".join(str(point.step) for point in there) or "none"
+            wanted = f" of step {choice}" if isinstance(choice, int) else ""
             raise StageFailed(
                 "No such checkpoint",
-                f"No checkpoint of step {choice} was kept; there are: {known}.",
+                f"No checkpoint{wanted} was kept; there are: {known}.",
             )
         return found[0], self._folder / str(found[0].step)
 
