@@ -96,7 +96,11 @@ class Settings(DataFolders):
         "",
         description="Model that is asked where a request names none; when empty, each must name one.",
     )
-    default_base_model: str = Field("demo", description="Base of `createModel` when none is named.")
+    default_base_model: str = Field(
+        "demo",
+        description="Base of `createModel` when none is named. Also the model that rewrites queries of vector stores, "
+        "and, when `default_model` is empty, the model of `/mcp`.",
+    )
     default_trainable_model: str = Field(
         "demo", description="Base of `fine_tune_model` when none is named."
     )
