@@ -66,7 +66,7 @@ def _evaluated(validator: Any, members: Mapping[str, Any], schema: Any) -> set[s
         return set()
     if {"additionalProperties", "unevaluatedProperties"} & schema.keys():
         return set(members)
-    found = members.keys() & schema.get("properties", {}).keys()
+    found: set[str] = members.keys() & schema.get("properties", {}).keys()
     found |= _named_by(schema.get("patternProperties", {}), members)
     for one in _applied(validator, members, schema):
         found |= _evaluated(validator, members, one)

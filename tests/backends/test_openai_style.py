@@ -155,8 +155,8 @@ async def test_usage_that_is_not_told_is_counted_here_and_said_not_to_be_exact(
 async def test_what_goes_wrong_there_is_told_here(
     stand_in: StandIn, address: str, name: str, kind: type[ApiError], says: str
 ) -> None:
-    bounds = {"first_token_seconds": 0.3, "idle_seconds": 0.3} if kind is BackEndSilent else {}
-    async with over(address, name, **bounds) as runtime:
+    seconds = 0.3 if kind is BackEndSilent else 60.0
+    async with over(address, name, first_token_seconds=seconds, idle_seconds=seconds) as runtime:
         with pytest.raises(kind, match=says) as failure:
             await said(runtime, name)
     assert KEY not in failure.value.detail

@@ -40,10 +40,11 @@ def test_checkpoints_have_the_losses_of_their_steps(job: JobDirectory) -> None:
         if step > 1:
             job.append_event("train", "checkpoint", step=step)
     train = job.stage("train")
-    points = [{"step": 2, "eval_loss": 0.9}, {"step": 3, "eval_loss": None}]
+    losses = {2: 0.9, 3: None}
+    points = [{"step": step, "eval_loss": loss} for step, loss in losses.items()]
     (train.path / "kept.json").write_text(json.dumps(points))
-    for point in points:
-        (train.path / "kept" / str(point["step"])).mkdir(parents=True)
+    for step in losses:
+        (train.path / "kept" / str(step)).mkdir(parents=True)
     train.mark_done([], checkpoint=2)
     told = [
         (one.step, one.train_loss, one.eval_loss, one.exported) for one in kept_checkpoints(job)
