@@ -225,8 +225,8 @@ def _copy_file(source: Path, target: Path) -> bool:
 
 def said(copied: Copied) -> Iterator[str]:
     """What was copied, and what was not."""
-    yield f"Copied the database, {copied.documents} documents and {copied.jobs} jobs."
+    yield f"Copied the database. Documents: {copied.documents}, jobs: {copied.jobs}."
     if copied.models is None:
         yield "The models are Ollama's: copy its folder or volume too."
     else:
-        yield f"Copied {copied.models} models."
+        yield f"Copied the models: {copied.models}."

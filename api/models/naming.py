@@ -53,4 +53,7 @@ async def require_unpromised(store: Store, name: str, *, by: Job | None = None) 
     for job in await anyio.to_thread.run_sync(store.jobs.all, *ON_THE_WAY):
         is_other = by is None or job.id != by.id
         if is_other and is_live(job) and model_key(job.model_name) == model_key(name):
-            raise NameTaken(f"Job {job.id} is going to publish a model named {job.model_name!r}.")
+            raise NameTaken(
+                f"Job {job.id} is going to publish a model named {job.model_name!r}. "
+                "Choose another name, or cancel the job."
+            )

@@ -27,10 +27,10 @@ LEAST_TELLING = 0.3
 ASKING = frozenset(
     stem(word)
     for word in """affect apply choose choosing consider considering define detail details difference differences
-    elaborate ensure example find give handle happen happens impact implication implications important include
-    included includes information involve involved key know list look main mean means outline particular particularly
-    provide provided provides purpose related relate relates role situation situations specific specifically
-    summarize work""".split()  # noqa: SIM905
+    elaborate ensure example find frequently give handle happen happens held hold impact implication implications
+    important include included includes information involve involved key know list look main mean means often outline
+    particular particularly provide provided provides purpose related relate relates role situation situations
+    specific specifically summarize take takes work""".split()  # noqa: SIM905
 )
 """Words with which one asks for what a passage tells in words of its own."""
 

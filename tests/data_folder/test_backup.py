@@ -189,7 +189,7 @@ async def test_where_a_backup_cannot_go_is_said_in_one_line(
         with pytest.raises(CannotStart, match="Name"):
             back_up(place.settings, folder)
     assert main(["backup", str(tmp_path / "copy")]) == 0
-    assert "1 documents and 1 jobs" in capsys.readouterr().out
+    assert "Documents: 1, jobs: 1" in capsys.readouterr().out
 
 
 async def test_a_backup_that_broke_off_is_no_installation(

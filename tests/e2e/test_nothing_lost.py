@@ -26,7 +26,7 @@ def kept(prepared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert client.post("/createModel/ada", json=persona).status_code in {200, 201}
     assert import_handbook(server, "ada").status_code == 201
     backup = command(server, "backup", str(folder / "backup"))
-    assert "1 documents and 0 jobs" in backup.stdout, backup.stderr
+    assert "Documents: 1, jobs: 0" in backup.stdout, backup.stderr
     assert server.stop() == 0
     return folder
 

@@ -59,6 +59,7 @@ def test_words_with_which_one_asks_do_not_count() -> None:
     hits = [hit("The Vanta heaters have a warranty.", 0.7)]
     asked = "Can you explain the details of the warranty?"
     assert evidence(asked, hits, 0.2).coverage == 1
+    assert evidence("How often is the warranty held?", hits, 0.2).coverage == 1
     assert evidence("Can you explain the details?", hits, 0.2).coverage == 0.5
 
 
