@@ -34,6 +34,7 @@ from api.runtime.members import (
     unevaluated_properties,
 )
 from api.runtime.patterns import TooLong, is_in, is_read
+from api.runtime.schema_bounds import NAMED_SCHEMAS, VALUES, fault_of_bounds
 
 INVALID_ANSWER = "invalid_answer"
 """The `code` of an answer that does not hold its schema."""
@@ -42,10 +43,6 @@ MAX_STEPS = 10_000
 """References that are followed for one value; thirty levels of `oneOf` with two each would be a thousand million."""
 MAX_SECONDS = 1.0
 """Of the processor, for one value: a list of thousands held against thousands of choices would take hours."""
-_OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-"""Members whose own members are named by people."""
-_OF_VALUES = ("const", "enum", "default", "examples", "required")
-"""Members that hold no schema."""
 _OF_A_WHOLE = frozenset({"$schema", "$id"})
 _HERE = ("not", "if", "then", "else")
 _EACH_HERE = ("allOf", "anyOf", "oneOf")
@@ -145,6 +142,7 @@ def _fault_of(text: str, patterns: bool) -> str | None:
             return "this is no JSON schema, which is an object."
         _draft(schema).check_schema(schema, _formats(patterns))
         _follow_references(schema)
+        return fault_of_bounds(schema)
     except SchemaError as error:
         if error.validator == "format":
             return f"at {error.json_path}, {str(error.instance)[:80]!r} {NOT_READ}"
@@ -159,7 +157,6 @@ def _fault_of(text: str, patterns: bool) -> str | None:
         return "this is no JSON schema."
     except RecursionError:
         return "it is too deep."
-    return None
 
 
 def _formats(patterns: bool) -> FormatChecker:
@@ -300,9 +297,9 @@ def _mapped(
             continue
         if key == "$ref" and isinstance(value, str):
             made[key] = reference(value)
-        elif key in _OF_VALUES:
+        elif key in VALUES:
             made[key] = value
-        elif key in _OF_SCHEMAS and isinstance(value, Mapping):
+        elif key in NAMED_SCHEMAS and isinstance(value, Mapping):
             made[key] = {name: _mapped(one, reference, without) for name, one in value.items()}
         else:
             made[key] = _mapped(value, reference, without)

@@ -11,6 +11,7 @@ from typing import Any
 
 from api.errors import InvalidOption
 from api.runtime import CallPiece, Message, Options, ToolCall
+from api.runtime.schema_bounds import optional_pairs, require_few_optional
 from api.runtime.schemas import check_schema
 
 Tool = Mapping[str, Any]
@@ -44,6 +45,7 @@ def check_tools(options: Options) -> None:
                 f"tools[{number}]: the schemas up to here take too long to read. Send fewer patterns.",
                 where="tools",
             )
+    require_few_optional(sum(optional_pairs(parameters_of(tool)) for tool in tools))
     names = [name_of(tool) for tool in tools]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise InvalidOption(f"tools: {twice!r} is there twice.", where="tools")
