@@ -34,7 +34,7 @@ from api.readiness import Readiness
 from api.routes import docs, health, mcp, metrics
 from api.routes.anthropic import create_anthropic_app
 from api.routes.door import Door
-from api.routes.openai import create_openai_app
+from api.routes.openai import create_openai_app, no_path_or_no_prefix
 from api.routes.openai.inside import asking
 from api.routes.original import (
     adapters,
@@ -155,6 +155,7 @@ def create_app(
     app.state.services = None
     app.state.auth = auth
     install_problem_handlers(app)
+    app.add_exception_handler(404, no_path_or_no_prefix)
     routers = [
         room.router
         for room in (

@@ -7,6 +7,7 @@ import asyncio
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,12 +75,14 @@ async def read_body(
     max_file_bytes: int = 0,
     max_files: int = MAX_FILES,
     needed_file: str = "",
+    needs_json: bool = False,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Body:
     """The body by its media type; `max_file_bytes` is the room for files, 0 where none may come, and
     `needed_file` the name of the part without which nothing is done.
 
-    JSON is understood under a form's media type too, and under none: so `curl -d` sends it.
+    JSON is understood under a form's media type too, and under none: so `curl -d` sends it. The mark of UTF-8 before it
+    (BOM), which some Windows programs write into files, says nothing.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     limit = max_bytes
@@ -88,9 +91,9 @@ async def read_body(
     chunks = _bounded(request, limit, patience_seconds)
     if is_compressed(request.headers.get("content-encoding", "")):
         chunks = unpacked(chunks, limit)
-    if media_type == MULTIPART:
+    if media_type == MULTIPART and not needs_json:
         return _body_of(await read_multipart(request, chunks, max_bytes, max_files))
-    content = b"".join([chunk async for chunk in chunks])
+    content = b"".join([chunk async for chunk in chunks]).removeprefix(BOM_UTF8)
     if not content:
         return Body()
     if needed_file:
@@ -102,6 +105,8 @@ async def read_body(
         if len(content) > BYTES_BESIDE:
             return Body(members=await anyio.to_thread.run_sync(_json_members, content))
         return Body(members=_json_members(content))
+    if needs_json:
+        raise UnsupportedMediaType("Send a JSON object, as application/json.")
     if media_type == FORM:
         return Body(pairs=_decoded_pairs(content, "body"))
     raise UnsupportedMediaType("Send parameters in the query, as a form, or as application/json.")

@@ -30,12 +30,15 @@ WORDS = {
     "missing": "Required, but not given.",
     "model_attributes_type": AN_OBJECT,
     "model_type": AN_OBJECT,
-    "string_pattern_mismatch": "The text is blank, or has characters that are not allowed.",
+    "string_pattern_mismatch": "The text is blank, or has characters that are not allowed; it must match {pattern}.",
     "string_too_long": "At most {max_length} characters are allowed.",
     "string_too_short": "At least {min_length} characters are needed.",
     "string_type": "A text is needed.",
     "too_long": "At most {max_length} are allowed.",
+    "too_short": "At least {min_length} are needed.",
     "tuple_type": A_LIST,
+    "union_tag_invalid": "Its {discriminator} is one of {expected_tags}.",
+    "union_tag_not_found": "Its {discriminator} is missing.",
     "value_error": "{error}",
 }
 

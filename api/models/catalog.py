@@ -264,15 +264,21 @@ class ModelCatalog:
 
     async def embedding_model(self, name: str) -> ModelInfo:
         """A model that makes vectors, in the same way."""
-        info = await self._found(name)
+        try:
+            info = await self._found(name)
+        except ModelNotFound:
+            raise ModelNotFound(name, await self._embedders()) from None
         if "embed" not in info.capabilities:
-            models = await self.all(embedders=True)
-            known = [one.info.name for one in models if "embed" in one.info.capabilities]
+            known = await self._embedders()
             raise InvalidOption(
                 f"The model {name!r} makes no vectors. These do: {', '.join(known) or 'none'}.",
                 where="modelName",
             )
         return info
+
+    async def _embedders(self) -> list[str]:
+        models = await self.all(embedders=True)
+        return [one.info.name for one in models if "embed" in one.info.capabilities]
 
     async def _found(self, name: str) -> ModelInfo:
         self._bundled.require(name)

@@ -50,8 +50,7 @@ def json_body(
 
     async def read(request: Request) -> M:
         most = get_services(request).settings.max_body_bytes + more_bytes
-        body = await read_body(request, max_bytes=most)
-        await body.close()  # a form has no place here, nor have its files
+        body = await read_body(request, max_bytes=most, needs_json=True)
         said = body.members.items()
         members = {name: value for name, value in said if value is not None or name in nulls}
         _refuse(members, unsupported or {})
@@ -131,10 +130,17 @@ def _refuse(members: Mapping[str, Any], unsupported: Mapping[str, Unsupported]) 
 
 
 def _in_our_words(error: ValidationError, members: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What is wrong, the innermost first: of a value that fits none of several shapes, where it nearly fits one."""
-    found = error.errors(include_url=False, include_input=False)[:ERRORS_TOLD]
-    told = [{**one, "loc": _place(one, members), "msg": in_our_words(one)} for one in found]
-    return sorted(told, key=lambda one: -len(one["loc"]))
+    """What is wrong, the innermost first: of a value that fits none of several shapes, where it nearly fits one. What
+    several shapes want at one place is told as one.
+    """
+    told: dict[tuple[int | str, ...], dict[str, Any]] = {}
+    for one in error.errors(include_url=False, include_input=False)[:ERRORS_TOLD]:
+        place, words = tuple(_place(one, members)), in_our_words(one)
+        if place not in told:
+            told[place] = {**one, "loc": place, "msg": words}
+        elif words not in told[place]["msg"]:
+            told[place]["msg"] += f" Or: {words}"
+    return sorted(told.values(), key=lambda one: -len(one["loc"]))
 
 
 def _place(error: ErrorDetails, value: Any) -> list[int | str]:

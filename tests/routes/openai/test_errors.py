@@ -1,6 +1,8 @@
 """Below /v1 every refusal has OpenAI's form, whoever refuses."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -103,3 +105,63 @@ def test_of_many_wrong_elements_few_are_told(
     with pytest.raises(ValidationError) as caught:
         requests[path].model_validate({"model": "demo", **members})
     assert caught.value.error_count() < 10
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("/chat/completions", "let it end with /v1"),
+        ("/models", "let it end with /v1"),
+        ("/fine_tuning/jobs/job_1/events", "let it end with /v1"),
+        ("//v1/models", "a slash too many"),
+        ("/v1/embeddings/", "slash at its end"),
+        ("/v1//models", "two in a row"),
+    ],
+)
+def test_a_base_url_that_leads_beside_the_door_is_explained_in_its_form(
+    service: Service, path: str, advice: str
+) -> None:
+    answer = service.client.get(f"http://127.0.0.1{path}")
+    assert answer.status_code == 404
+    assert advice in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"data": {"model": "demo"}}, "application/json"),
+        ({"files": {"model": (None, "demo")}}, "application/json"),
+        ({"content": b"<a/>", "headers": {"content-type": "text/xml"}}, "application/json"),
+        ({"json": {"model": "demo", "messages": []}}, "messages: At least 1 are needed."),
+        ({"json": {"model": "demo", "messages": HELLO, "stop": ""}}, " Or: A list is needed."),
+        (
+            {"json": {"model": "demo", "messages": [{"role": "user", "content": [{"type": "x"}]}]}},
+            "Its 'type' is one of 'text', 'refusal'",
+        ),
+    ],
+)
+def test_what_is_no_request_is_told_in_our_words(
+    service: Service, sent: dict[str, Any], told: str
+) -> None:
+    answer = service.client.post("/v1/chat/completions", **sent)
+    assert answer.status_code == 400
+    assert told in answer.json()["error"]["message"]
+
+
+def test_the_mark_of_utf_8_before_json_says_nothing(service: Service) -> None:
+    content = b"\xef\xbb\xbf" + json.dumps({"model": "demo", "messages": HELLO}).encode()
+    for kind in ("application/json", "text/plain"):
+        answer = service.client.post(
+            "/v1/chat/completions", content=content, headers={"content-type": kind}
+        )
+        assert answer.status_code == 200
+
+
+def test_who_asks_an_unknown_model_for_vectors_is_told_those_that_make_them(
+    sdk: openai.OpenAI,
+) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        sdk.embeddings.create(model="text-embedding-ada-002", input="one")
+    assert caught.value.code == "model_not_found"
+    known = caught.value.message.partition("Models: ")[2]
+    assert known.rstrip(".") == sdk.models.list().data[-1].id
