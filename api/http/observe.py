@@ -130,7 +130,7 @@ TEXT_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 class _Text(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         id = _running_id()
-        return super().formatMessage(record) + (f" id={id}" if id else "")
+        return super().formatMessage(record) + (f" {_name_of_id(record)}={id}" if id else "")
 
 
 class _Json(logging.Formatter):
@@ -140,12 +140,17 @@ class _Json(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            **({"id": id} if id else {}),
+            **({_name_of_id(record): id} if id else {}),
             **(getattr(record, "request", None) or {"message": record.getMessage()}),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+
+def _name_of_id(record: logging.LogRecord) -> str:
+    """The line of a request has its own `id`: one that is written while another runs was asked within that one."""
+    return "within" if hasattr(record, "request") else "id"
 
 
 def _running_id() -> str:

@@ -83,7 +83,7 @@ def validation_problem(errors: Sequence[Any]) -> dict[str, Any]:
     fields = [
         {
             "where": ".".join(_printable(part, 60) for part in error["loc"]),
-            "reason": _printable(error["msg"], 300),
+            "reason": _printable(error["msg"], 1000),
         }
         for error in errors[:20]
     ]

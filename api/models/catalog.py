@@ -102,9 +102,9 @@ class ModelCatalog:
         most = len(models) if limit is None else limit
         return models[:most], len(models) > most
 
-    async def names(self) -> list[str]:
-        """Names of the models that can chat."""
-        return [info.name for info in await self._runtime.models() if _is_listed(info, {"chat"})]
+    async def names(self, ability: str = "chat") -> list[str]:
+        """Names of the models that can do something."""
+        return [info.name for info in await self._runtime.models() if _is_listed(info, {ability})]
 
     async def show(self, name: str, *, embedders: bool = False) -> Model:
         """One model; `errors.ModelNotFound` names the others."""
@@ -264,30 +264,22 @@ class ModelCatalog:
 
     async def embedding_model(self, name: str) -> ModelInfo:
         """A model that makes vectors, in the same way."""
-        try:
-            info = await self._found(name)
-        except ModelNotFound:
-            raise ModelNotFound(name, await self._embedders()) from None
+        info = await self._found(name, "embed")
         if "embed" not in info.capabilities:
-            known = await self._embedders()
+            known = ", ".join(await self.names("embed")) or "none"
             raise InvalidOption(
-                f"The model {name!r} makes no vectors. These do: {', '.join(known) or 'none'}.",
-                where="modelName",
+                f"The model {name!r} makes no vectors. These do: {known}.", where="modelName"
             )
         return info
 
-    async def _embedders(self) -> list[str]:
-        models = await self.all(embedders=True)
-        return [one.info.name for one in models if "embed" in one.info.capabilities]
-
-    async def _found(self, name: str) -> ModelInfo:
+    async def _found(self, name: str, ability: str = "chat") -> ModelInfo:
         self._bundled.require(name)
         try:
             info = await self._asked(model_key(name))
         except ModelNotFound:
-            raise ModelNotFound(name, await self.names()) from None
+            raise ModelNotFound(name, await self.names(ability)) from None
         if info.name.endswith(CHECKING):
-            raise ModelNotFound(name, await self.names())
+            raise ModelNotFound(name, await self.names(ability))
         return info
 
     async def _asked(self, name: str) -> ModelInfo:

@@ -280,3 +280,17 @@ def test_other_lines_of_a_request_carry_its_id_and_those_after_it_do_not(caplog:
     assert written[0].endswith(f"something id={id}")
     assert kept[0].is_over
     assert formatted("text", "something").endswith("something")
+
+
+def test_the_line_of_a_request_within_another_names_both(caplog: pytest.LogCaptureFixture) -> None:
+    async def inside(scope: Any, receive: Any, send: Any) -> None:
+        log({"method": "POST", "route": "/inner", "status": 200, "id": "one"})
+        record = caplog.records[-1]
+        assert log_handler("text").format(record).endswith("id=one within=two")
+        told = json.loads(log_handler("json").format(record))
+        assert (told["id"], told["within"]) == ("one", "two")
+        await defect_response(scope["path"])(scope, receive, send)
+
+    client = TestClient(Observe(inside, defect_response))
+    assert client.get("/", headers={"x-request-id": "two"}).status_code == 500
+    assert "A defect:" not in caplog.messages

@@ -29,6 +29,7 @@ _LIMIT = re.compile(r"(?:maximum context length is|n_ctx\D*|context size of) *(\
 _HAD = re.compile(r"(?:resulted in|you requested|n_prompt_tokens\D*|contains at least) *(\d+)")
 _OURS = {"max_completion_tokens": "max_tokens", "top_logprobs": "logprobs"}
 """Parameters that stand for others of ours."""
+_OF_MOST = "most base URLs end with /v1."
 _SCHEMAS = re.compile(r"json.?schema|response_format|grammar", re.IGNORECASE)
 
 
@@ -65,7 +66,8 @@ def refusal(
     if status == 404:
         lacks = f"no {model!r}, or nothing at its address" if model else "nothing at its address"
         return BackEndFailed(
-            f"The back end {back_end!r} has {lacks}{_told(said)}", code="back_end_lacks_model"
+            f"The back end {back_end!r} has {lacks}{_told(said or _OF_MOST)}",
+            code="back_end_lacks_model",
         )
     if status in (400, 413, 422) and _TOO_LONG.search(json.dumps(error)):
         return _too_long(error, said)
