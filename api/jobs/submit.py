@@ -10,7 +10,7 @@ import errno
 import io
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -80,6 +80,7 @@ class Plan:
     steps: int
     preflight: Mapping[str, Any] | None
     lint: Report | None = None
+    warnings: Sequence[Mapping[str, Any]] = ()
 
 
 class Submitter:
@@ -233,6 +234,8 @@ class Submitter:
             require(spec.refused_schedule(rows))
         write_atomically(job.spec_path, spec.model_dump_json(indent=1))
         say_owner(job, self._store.jobs.workspace)
+        if doubt := spec.doubt_of_choice(inputs.counts.get("eval", 0)):
+            job.append_event("dataset", "warning", kind="few_held_out", detail=doubt)
         preflight = self._foresight.look(job, spec, rows, inputs.counts.get("eval", 0))
         return Plan(
             spec,
@@ -242,6 +245,7 @@ class Submitter:
             spec.accumulation(rows),
             spec.steps(rows),
             preflight,
+            warnings=job.progress().warnings,
         )
 
     def _pages(self, submission: Submission, spec: FineTuneSpec) -> Pages | None:

@@ -82,17 +82,24 @@ _KEYWORDS = {
     "additionalProperties": additional_properties,
     "pattern": _pattern,
     "patternProperties": pattern_properties,
+    "unevaluatedProperties": unevaluated_properties,
     "uniqueItems": _unique_items,
 }
-_SINCE_2019 = {"unevaluatedProperties": unevaluated_properties}
+
+
+def _of(draft: Any) -> dict[str, Any]:
+    """Those of our keywords that a draft knows."""
+    return {name: own for name, own in _KEYWORDS.items() if name in draft.VALIDATORS}
+
+
 _DRAFTS: Mapping[str, Any] = {
-    _called(one.META_SCHEMA["$schema"]): extend(one, _KEYWORDS | of_draft, version=version)
-    for version, one, of_draft in (
-        ("draft4", Draft4Validator, {}),
-        ("draft6", Draft6Validator, {}),
-        ("draft7", Draft7Validator, {}),
-        ("draft2019-09", Draft201909Validator, _SINCE_2019),
-        ("draft2020-12", Draft202012Validator, _SINCE_2019),
+    _called(one.META_SCHEMA["$schema"]): extend(one, _of(one), version=version)
+    for version, one in (
+        ("draft4", Draft4Validator),
+        ("draft6", Draft6Validator),
+        ("draft7", Draft7Validator),
+        ("draft2019-09", Draft201909Validator),
+        ("draft2020-12", Draft202012Validator),
     )
 }
 """By what `$schema` says. They take the places of the library's own, which check schemas by each other."""

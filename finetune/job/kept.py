@@ -20,6 +20,8 @@ Choice = Literal["best", "last"] | int
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 LEARNED = "learned.json"
 """What is known once training is over; from then on only the choice of a checkpoint is open."""
+GROWING = ".growing"
+"""A checkpoint that is not whole yet, or what a process that was killed has left of it."""
 _NOT_WEIGHTS = frozenset({"trainer_state.json"})
 
 
@@ -49,12 +51,14 @@ class Kept:
 
     def add(self, step: int, eval_loss: float | None, checkpoint: Path) -> None:
         """Keep the weights of a whole checkpoint, in place of those of a run that did not get further."""
-        target = self._folder / str(step)
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
+        target, growing = self._folder / str(step), self._folder / GROWING
+        shutil.rmtree(growing, ignore_errors=True)
+        growing.mkdir(parents=True)
         for path in sorted(checkpoint.iterdir()):
             if _is_weights(path):
-                link_or_copy(path, target / path.name)
+                link_or_copy(path, growing / path.name)
+        shutil.rmtree(target, ignore_errors=True)
+        growing.rename(target)
         points = [point for point in self.points() if point.step < step]
         self._write([*points, Point(step, eval_loss)])
         if not (target / ADAPTER[0]).is_file():

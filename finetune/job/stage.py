@@ -14,6 +14,9 @@ from finetune.job.usage import used
 
 FINGERPRINT_BYTES = 2**20
 
+DISK_FULL = ("[Errno 28]", "(os error 28)", "inline_container.cc", "iostream error")
+"""How Python, safetensors and torch (in two ways, neither of which names the disk) say that it is full."""
+
 EXIT_FAILED = 1
 EXIT_CANCELLED = 3
 EXIT_INTERRUPTED = 4
@@ -123,6 +126,6 @@ def failure(error: Exception) -> dict[str, Any]:
             "title": "Out of memory",
             "detail": f"{error}. Use bits=4, a smaller batch_size or max_length, or a smaller base.",
         }
-    if isinstance(error, OSError) and error.errno == 28:
+    if any(sign in str(error) for sign in DISK_FULL):
         return {"title": "No space left", "detail": "The disk is full. Free space, then resume."}
     return {"title": "Unexpected error", "detail": f"{type(error).__name__}: {error}"[:2000]}

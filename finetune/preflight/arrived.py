@@ -66,6 +66,14 @@ def tensors_of(path: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def is_whole_file(path: Path) -> bool:
+    """Whether it is a safetensors file as long as its header says."""
+    try:
+        return bool(tensors_of(path))
+    except AdapterUnusable:
+        return False
+
+
 def require_fitting(tensors: Mapping[str, tuple[int, ...]], base: Path) -> None:
     """Every pair of matrices belongs to a layer of the base and has its shape. Raises `AdapterUnusable`.
 

@@ -105,7 +105,11 @@ def train(wish: StopWish, job: JobDirectory, spec: FineTuneSpec, folder: StageDi
     if not learned.is_file():
         look_ahead(job, spec, base, data)
         run = Run(wish, job, spec, folder, Kept(folder.path))
-        write_atomically(learned, json.dumps(_learned(run, base, data)))
+        try:
+            write_atomically(learned, json.dumps(_learned(run, base, data)))
+        except Exception:
+            newest(folder.path / "checkpoints")  # a torn one goes: it would keep a full disk full
+            raise
     shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
     for sequences in folder.path.glob("*.arrow"):
         sequences.unlink()
@@ -154,7 +158,7 @@ def _trained(run: Run, base: Path, data: Path) -> dict[str, Any]:
 
 def keep_too(kept: Kept, checkpoint: Checkpoint) -> None:
     """Keep a checkpoint too that was saved by a process which was killed before it had kept the weights."""
-    if all(point.step != checkpoint.step for point in kept.points()):
+    if all(point.step != checkpoint.step for point in kept.there()):
         state = read_json(checkpoint.path / "trainer_state.json") or {}
         losses = [
             entry["eval_loss"]

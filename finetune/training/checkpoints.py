@@ -1,12 +1,15 @@
-"""Finds where training can go on; a checkpoint that a crash has torn is deleted."""
+"""Finds where training can go on; a checkpoint that a crash, a loss of power or a full disk has torn is deleted."""
 
 import shutil
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from finetune.job.files import read_json
+from finetune.preflight.arrived import is_whole_file
 
 FILES = ("optimizer.pt", "scheduler.pt")
+"""As `torch.save` writes them: as ZIP files, whose table stands at their end."""
 WEIGHTS = ("adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json")
 
 
@@ -33,6 +36,9 @@ def newest(folder: Path) -> Checkpoint | None:
 
 
 def _is_whole(path: Path) -> bool:
-    return all((path / name).is_file() for name in FILES) and any(
-        (path / name).is_file() for name in WEIGHTS
+    """Whether its files are there and, by their sizes and ends, whole: names can outlive a loss of power, not bytes."""
+    return (
+        all(zipfile.is_zipfile(path / name) for name in FILES)
+        and any((path / name).is_file() for name in WEIGHTS)
+        and all(is_whole_file(one) for one in path.glob("*.safetensors"))
     )

@@ -170,3 +170,21 @@ def test_one_row_cannot_be_halved(tmp_path: Path) -> None:
     (job.path / "train").mkdir()
     with pytest.raises(StageFailed, match=r"batch_size=1.*bits=4"):
         halve(job, job.path / "train", read_spec(job), "CUDA out of memory.")
+
+
+def test_a_checkpoint_that_a_full_disk_has_torn_goes_with_the_failure(
+    jobs_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = prepared(jobs_folder / "job_torn")
+    torn = job.stage("train").path / "checkpoints" / "checkpoint-4"
+    torn.mkdir(parents=True)
+    (torn / "optimizer.pt").write_text("half of it")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stage, "look_ahead", lambda *_: None)
+    monkeypatch.setattr(stage, "_learned", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(job)
+    assert not torn.exists()

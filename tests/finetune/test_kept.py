@@ -1,5 +1,6 @@
 """Which checkpoints are kept, which of them is exported, and when it is time to stop."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,31 @@ def test_a_run_that_goes_on_from_an_earlier_step_replaces_what_came_after_it(
     found = kept(tmp_path, 3.0, 1.0, 2.0)
     found.add(2, 1.5, checkpoint(tmp_path / "again", 2))
     assert found.points() == [Point(1, 3.0), Point(2, 1.5)]
+
+
+def test_a_kill_while_a_step_is_kept_again_leaves_no_half_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = kept(tmp_path, 3.0, 1.0)
+    names: list[str] = []
+
+    def killed(source: Path, target: Path) -> None:
+        names.append(target.name)
+        if len(names) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("finetune.job.kept.link_or_copy", killed)
+    with pytest.raises(KeyboardInterrupt):
+        found.add(2, 1.5, checkpoint(tmp_path / "again", 2))
+    assert names == ["adapter_config.json", "adapter_model.safetensors"]
+    _, weights = found.chosen(2)
+    assert (weights / "adapter_model.safetensors").read_text().endswith("of 2"), "the whole one"
+    monkeypatch.undo()
+    shutil.rmtree(weights)
+    (tmp_path / "again" / "checkpoints" / "checkpoint-2" / "trainer_state.json").write_text("{}")
+    again = Checkpoint(2, tmp_path / "again" / "checkpoints" / "checkpoint-2", is_last=False)
+    stage.keep_too(found, again)
+    assert [point.step for point in found.there()] == [1, 2], "kept again when it goes on"
 
 
 def test_of_whole_models_only_the_best_and_the_last_are_kept(tmp_path: Path) -> None:

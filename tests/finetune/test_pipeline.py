@@ -8,6 +8,7 @@ import pytest
 
 from finetune.job.directory import JobDirectory, JobLocked
 from finetune.job.pipeline import Pipeline
+from finetune.job.stage import failure
 from tests.finetune.jobs import (
     PATIENCE_SECONDS,
     bytes_read,
@@ -183,3 +184,16 @@ def test_nobody_runs_beside_a_stage_that_outlived_its_pipeline(job: JobDirectory
         Pipeline(job, tiny("works")).run()
     os.kill(orphan, signal.SIGKILL)
     wait_for(lambda: not job.is_locked())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        ValueError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
+        RuntimeError("basic_ios::clear: iostream error"),
+    ],
+)
+def test_a_full_disk_is_called_so_whoever_met_it(error: Exception) -> None:
+    assert failure(error)["title"] == "No space left"

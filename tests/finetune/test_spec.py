@@ -1,10 +1,11 @@
 """`spec.json`: one form a method, with a version, and read by whoever comes later."""
 
 import json
+from typing import Any
 
 import pytest
 
-from finetune.job.spec import FineTuneSpec, parse_spec
+from finetune.job.spec import FineTuneSpec, TrainingParameters, parse_spec
 
 EARLIER = """{
  "bits": 16, "quantization": "Q8_0", "rank": 8, "lora_alpha": 16, "lora_dropout": 0.0,
@@ -71,3 +72,21 @@ def test_a_line_break_in_a_template_is_written_as_people_write_it() -> None:
 def test_a_mapping_that_cannot_be_read_is_refused(field: str, value: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_spec(spec(**{field: value}))
+
+
+@pytest.mark.parametrize(
+    ("held_out", "parameters", "said"),
+    [
+        (1, {}, "1 held-out row: that tells two apart when they differ by 2.8 times"),
+        (31, {}, "by 0.5 times"),
+        (31, {"checkpoint": "last"}, None),
+        (31, {"checkpoint": 7, "early_stopping": 2}, "by 0.5 times"),
+        (32, {}, None),
+        (0, {}, None),
+    ],
+)
+def test_few_held_out_rows_leave_a_doubt_of_what_is_chosen_by_them(
+    held_out: int, parameters: dict[str, Any], said: str | None
+) -> None:
+    doubt = TrainingParameters(**parameters).doubt_of_choice(held_out)
+    assert doubt is None if said is None else said in str(doubt)

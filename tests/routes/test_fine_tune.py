@@ -127,6 +127,7 @@ async def test_a_dry_run_says_what_would_run_and_keeps_nothing(
     assert answer.status_code == 200
     plan = answer.json()
     assert (plan["rows"], plan["eval_rows"]) == (38, 2)
+    assert [warning["kind"] for warning in plan["warnings"]] == ["few_held_out"]
     assert plan["gradient_accumulation_steps"] == 1
     assert plan["spec"]["model_name"] == "tuned"
     assert "base_model_folder" not in plan["spec"]

@@ -111,6 +111,9 @@ class PlanResponse(BaseModel):
         "`total_seconds`, `warnings`, and settings that would be `faster`. Null while no machine to train on is known."
     )
     lint: Report | None = Field(description="What the linter says of the rows.")
+    warnings: list[dict[str, Any]] = Field(
+        description="What else the job would warn of: `kind` and `detail`, such as too few held-out rows."
+    )
     spec: dict[str, Any]
 
 
@@ -170,6 +173,7 @@ async def _begun(
                 steps=plan.steps,
                 preflight=plan.preflight,
                 lint=plan.lint,
+                warnings=[dict(warning) for warning in plan.warnings],
                 spec=plan.spec.model_dump(exclude={"base_model_folder"}),
             ).model_dump()
         )
