@@ -10,7 +10,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -50,7 +50,7 @@ COPIES_OF_A_KEY = 4
 MOST_WAITING = 64
 """Of a key, for such a copy."""
 MAX_VALUE_BYTES = 10 * 2**20
-"""Of one value in SQLite, which is in this process."""
+"""Of one value in SQLite, which is in this process: of a row with a larger one nothing is read or written."""
 STEPS = 10_000
 """Of SQLite's machine, a millisecond or less, until it looks at the clock again."""
 
@@ -132,6 +132,8 @@ class Database:
                 yield connection
         except sa.exc.DBAPIError as error:
             raise self._refused(error, writes) from None
+        except sa.exc.StatementError as error:  # a value that its column cannot be compared with
+            raise unreadable(self.name, error.orig or error) from None
         except UNREAD as error:
             raise unreadable(self.name, error) from None
 
@@ -148,7 +150,7 @@ class Database:
             return sa.create_engine(
                 "sqlite://", creator=lambda: _sqlite(path, writes, seconds), poolclass=sa.NullPool
             )
-        return sa.create_engine(
+        engine = sa.create_engine(
             sa.make_url(url).set(drivername="postgresql+psycopg"),
             connect_args={"connect_timeout": CONNECT_SECONDS},
             pool_size=2,
@@ -156,6 +158,10 @@ class Database:
             pool_pre_ping=True,
             hide_parameters=True,
         )
+        from api.tables.postgresql import read_all_times
+
+        sa.event.listen(engine, "connect", lambda connection, _: read_all_times(connection))
+        return engine
 
     def _away(self, error: Exception) -> Exception:
         LOGGER.warning("Database %s cannot be reached: %s", self.name, type(error).__name__)
@@ -206,13 +212,18 @@ class Databases:
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Blocking work of a database, in threads that nothing else waits for; who goes away waits for it."""
         async with self.place():
-            return await run_sync(work, limiter=self._threads)
+            return await self.blocking(work)
 
-    async def copying(self, work: Callable[[], T]) -> T:
-        """The same of work that copies what a SELECT gives, a few at a time of a key. `errors.TooManyRequests`."""
+    async def blocking(self, work: Callable[[], T]) -> T:
+        """The same for who has a place already."""
+        return await run_sync(work, limiter=self._threads)
+
+    @contextlib.asynccontextmanager
+    async def copying(self) -> AsyncIterator[None]:
+        """A place for who copies what a SELECT gives, a few at a time of a key. `errors.TooManyRequests`."""
         asking = ASKING.get()
-        async with self._copies.of(asking.key, asking):
-            return await self.in_thread(work)
+        async with self._copies.of(asking.key, asking), self.place():
+            yield
 
     def close(self) -> None:
         """Give all connections back."""

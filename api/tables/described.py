@@ -1,5 +1,6 @@
 """What a model is told of tables: their columns with types, as SQL would make them, and their first rows."""
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -8,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.tables.databases import Database
+from api.tables.refusals import QueryTooSlow, QueryUnusable, ValueUnreadable
 from api.tables.shelf import Table
 from api.tables.sql_child import plain, sql_name
 from api.tables.types import TOLD
@@ -35,26 +37,53 @@ def of_tables(tables: Iterable[Table]) -> str:
 
 
 def of_database(database: Database) -> str:
-    """Tables and views of a database, `MAX_TABLES` of them. Blocking."""
+    """Tables and views of a database, `MAX_TABLES` of them, without those that its user may not read, and views over
+    what is gone. Blocking; `QueryTooSlow`, or `QueryUnusable` where none can be read.
+    """
     with database.reading() as connection:
         seen = sa.inspect(connection)
         names = [*seen.get_table_names(), *seen.get_view_names()][:MAX_TABLES]
-        return "\n\n".join(_of_database(database, connection, seen, name) for name in names)
+    told: list[str] = []
+    refused: QueryUnusable | None = None
+    for name in names:
+        try:
+            told.append(_of_table(database, name))
+        except QueryTooSlow:
+            raise
+        except QueryUnusable as error:
+            refused = error
+    if refused and not told:
+        raise refused
+    return "\n\n".join(told)
 
 
-def _of_database(
-    database: Database, connection: sa.Connection, seen: sa.Inspector, name: str
-) -> str:
-    columns = [(one["name"], str(one["type"])) for one in seen.get_columns(name)]
+def _of_table(database: Database, name: str) -> str:
+    with database.reading() as connection:
+        seen = sa.inspect(connection).get_columns(name)
+    columns = [(one["name"], str(one["type"])) for one in seen]
+    return _described(name, columns, _first_rows(database, name, columns), "its first rows:")
+
+
+def _first_rows(
+    database: Database, table: str, columns: Sequence[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """Those that can be read and are not too large."""
     names = [one for one, _ in columns[:MAX_COLUMNS]]
     shown: Any = database.bounded([sa.column(one) for one in names], MAX_ROW_BYTES)
-    rows = connection.execute(sa.select(*shown).select_from(sa.table(name)).limit(FIRST_ROWS))
-    return _described(
-        name,
-        columns,
-        [dict(zip(names, map(plain, cells), strict=True)) for *cells, fits in rows if fits],
-        "its first rows:",
-    )
+    rows = sa.select(*shown).select_from(sa.table(table))
+    try:
+        found = _read(database, rows.limit(FIRST_ROWS))
+    except ValueUnreadable:
+        found = []
+        for place in range(FIRST_ROWS):
+            with contextlib.suppress(ValueUnreadable):
+                found += _read(database, rows.limit(1).offset(place))
+    return [dict(zip(names, map(plain, cells), strict=True)) for *cells, fits in found if fits]
+
+
+def _read(database: Database, rows: "sa.Select[Any]") -> list[Any]:
+    with database.reading() as connection:
+        return list(connection.execute(rows))
 
 
 def _described(

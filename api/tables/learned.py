@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
+from anyio.to_thread import run_sync
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.datasets.receiving import Upload
@@ -63,20 +64,25 @@ class Learned:
 
     @contextlib.asynccontextmanager
     async def copied(self, rows: TrainTable) -> AsyncIterator[Upload]:
-        """As they are now, as if they had been sent as JSON Lines. `errors.NotFound`, `QueryUnusable`."""
+        """As they are now, as if they had been sent as JSON Lines. Cancelling it ends the copying.
+
+        `errors.NotFound`, `QueryUnusable`.
+        """
         with self._tables.scratch() as folder:
             path = folder / "rows.jsonl"
-            await self._databases.copying(lambda: self._copy(rows, path))
+            async with self._databases.copying():
+                await self._copy(rows, path)
             with path.open("rb") as file:
                 yield Upload(file, rows.name)
 
-    def _copy(self, rows: TrainTable, path: Path) -> None:
+    async def _copy(self, rows: TrainTable, path: Path) -> None:
         if rows.database is None:
-            table = self._tables.find(rows.table or "")
+            table = await self._tables.get(rows.table or "")
             columns = [one.name for one in table.columns]
             names = with_fold(columns, rows.fold)
             pairs = list(zip(columns, names, strict=True))
-            return export_rows(self._tables.path(table.id), pairs, path)
+            source = await run_sync(self._tables.path, table.id)
+            return await export_rows(source, pairs, path)
         database = self._databases.find(rows.database, self._workspace)
         sql = rows.select or database.all_of(rows.table or "")
-        write_selected(database, sql, path, self._most_rows, rows.fold)
+        await write_selected(database, sql, path, self._most_rows, rows.fold)

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from api.tables.prediction import Prediction, Status
 from api.tables.refusals import DatabaseAway
 from api.tables.rows import Cells, count_rows, join_outcomes, read_rows
 from api.tables.shelf import ROWS, Column, Table, Tables
-from api.tables.target import MAX_ROW_BYTES, Target
+from api.tables.target import Target
 from api.tables.types import Type, fits
 
 ENDPOINT = "/v1/chat/completions"
@@ -37,12 +37,8 @@ FAILS = (NotFound, Unusable, BackEndFailed)
 SECONDS_A_WRITE = 1.0
 SECONDS_AFTER_AWAY = 10.0
 """Until a database is written again that was away or busy."""
-EMPTY, LARGE = b"", b"large"
-"""What stands in place of a request where a row is not asked."""
-UNASKED: Mapping[bytes, str] = {
-    EMPTY: "The input is empty.",
-    LARGE: f"The cells of the input have more than {MAX_ROW_BYTES // 2**20} MB.",
-}
+UNASKED = b"not asked: "
+"""What stands before the reason, in the place of a request, where a row is not asked."""
 
 
 class Predicting:
@@ -160,15 +156,16 @@ class Predicting:
                 return
             if key not in done:
                 left -= 1
-                if cells is None:
-                    yield Row(key, LARGE)
+                if isinstance(cells, str):
+                    yield Row(key, UNASKED + cells.encode())
                 elif (text := prompt.of(cells)).strip():
                     yield Row(key, request_for(text, prediction.wanted))
                 else:
-                    yield Row(key, EMPTY)
+                    yield Row(key, UNASKED + b"The input is empty.")
 
     async def _asked(self, prediction: Prediction, body: bytes) -> Answer:
-        if why := UNASKED.get(body):
+        if body.startswith(UNASKED):
+            why = body.removeprefix(UNASKED).decode()
             return Answer(422, "", json.dumps({"error": {"message": why}}).encode())
         return await self._ask(prediction.key, ENDPOINT, body)
 
@@ -265,8 +262,8 @@ def empty(prediction: Prediction) -> str | None:
 
 def rows_of(
     prediction: Prediction, folder: Path, target: Target | None
-) -> tuple[Prompt, Iterator[tuple[str, Cells | None]]]:
-    """How its rows are asked, and those whose column is empty; of one that is too large no cells. Blocking."""
+) -> tuple[Prompt, Iterator[tuple[str, Cells | str]]]:
+    """How its rows are asked, and those whose column is empty; of one that cannot be read the reason. Blocking."""
     if target:
         prompt = prompt_of(prediction.input, target.columns)
         return prompt, target.rows(prompt.columns)

@@ -23,6 +23,8 @@ class Source:
     columns: tuple[Column, ...] = ()
     database: str | None = None
     """Whose table of that name is filled in its place."""
+    selected_from: str | None = None
+    """The database whose rows, those of a SELECT, come to the table of that name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """What can be done with predictions: ask for one, see what it would ask, list, look at, cancel, resume, delete."""
 
-import functools
 import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from api.data_folder.cards import Cards
 from api.data_folder.shelf import Shelf, now, readable
 from api.errors import InvalidOption, NotFound, TooManyRequests, WrongState
 from api.runtime.schemas import check_schema
+from api.runtime.threads import in_thread_for_good
 from api.tables.asked import prompt_of
 from api.tables.databases import Database, Databases
 from api.tables.kept import ERRORS, LOG, OUTPUT, log
@@ -76,7 +77,7 @@ class PredictionRunner:
 
     def start(self, tables_of: TablesOf, ask: Ask) -> None:
         """Bring them on, in tasks of the running loop; `tables_of` gives the tables of a workspace."""
-        self.line.start(self._left, functools.partial(self._bring, tables_of, ask))
+        self.line.start(self._left, partial(self._bring, tables_of, ask))
 
     async def close(self) -> None:
         """Let them wait for the next start."""
@@ -88,7 +89,7 @@ class PredictionRunner:
         try:
             database = self.databases.find(name, owner) if name else None
         except NotFound as error:
-            change = functools.partial(_failed, error.detail)
+            change = partial(_failed, error.detail)
             return (await self.cards.change(id, {"queued", "running"}, change)).status
         before, tries = self._away.pop(id, (0, 0))
         self.running[id] = running = Predicting(
@@ -123,7 +124,7 @@ class Predictions:
         self._tables = tables
         self._runner = runner
         self._most_rows = most_rows
-        self._copying = runner.databases.copying
+        self._databases = runner.databases
 
     def start(self, tables_of: TablesOf, ask: Ask) -> None:
         """Bring those of all workspaces to their end."""
@@ -133,10 +134,15 @@ class Predictions:
         """What its first rows would be asked, as the model gets it; nothing is kept."""
         id = self._shelf.new_id()
         with self._shelf.growing(id) as folder:
-            return await self._copying(lambda: self._first(folder, wanted, id))
+            async with self._databases.copying():
+                prediction, target = await self._begun(folder, wanted, id, "")
+                return await self._databases.blocking(lambda: _first(folder, prediction, target))
 
     async def create(self, wanted: Wanted, key: str) -> Prediction:
-        """Queue one, whose rows are asked in the name of that key. A table of ours is taken as it is now."""
+        """Queue one, whose rows are asked in the name of that key. A table of ours is taken as it is now.
+
+        Cancelling it ends the copying of rows; one that is placed is brought to its end.
+        """
         if self._runner.line.length(key) >= MOST_A_KEY:
             raise TooManyRequests(
                 f"{MOST_A_KEY} predictions of this key are on their way, and it may have no more.",
@@ -144,8 +150,9 @@ class Predictions:
             )
         id = self._shelf.new_id()
         with self._shelf.growing(id) as folder:
-            prediction = await self._copying(lambda: self._placed(folder, wanted, id, key))
-        faults.point("predict_placed")
+            async with self._databases.copying():
+                prediction, _ = await self._begun(folder, wanted, id, key)
+            await in_thread_for_good(lambda: self._place(folder, prediction))
         self._runner.line.add(waiting(prediction))
         return prediction
 
@@ -222,26 +229,20 @@ class Predictions:
             left = (total - completed - failed) * (time.monotonic() - begun_at) / since
         return Progress(replace(prediction, completed=completed, failed=failed), left)
 
-    def _first(self, folder: Path, wanted: Wanted, id: str) -> list[str]:
-        prediction, target = self._begun(folder, wanted, id, "")
-        prompt, rows = rows_of(prediction, folder, target)
-        return [prompt.of(cells) for _, cells in itertools.islice(rows, SHOWN_PROMPTS) if cells]
-
-    def _placed(self, folder: Path, wanted: Wanted, id: str, key: str) -> Prediction:
-        prediction, _ = self._begun(folder, wanted, id, key)
+    def _place(self, folder: Path, prediction: Prediction) -> None:
         for name in (OUTPUT, ERRORS):
             (folder / name).touch()
         log(folder, "queued")
-        self._shelf.place(folder, id, prediction.card())
-        return prediction
+        self._shelf.place(folder, prediction.id, prediction.card())
+        faults.point("predict_placed")
 
-    def _begun(
+    async def _begun(
         self, folder: Path, wanted: Wanted, id: str, key: str
     ) -> tuple[Prediction, Target | None]:
         """With a copy of the table, which costs nothing where the disk knows links; checked as far as can be."""
         if (schema := wanted.asked["response_schema"]) is not None:
             check_schema(schema, "response_schema", "response_schema")
-        source, target = self._source(folder, wanted)
+        source, target = await self._source(folder, wanted)
         columns = target.columns if target else [one.name for one in source.columns]
         prompt_of(wanted.input, columns)
         if target is None:
@@ -259,33 +260,45 @@ class Predictions:
             limit=wanted.limit,
         ), target
 
-    def _source(self, folder: Path, wanted: Wanted) -> tuple[Source, Target | None]:
+    async def _source(self, folder: Path, wanted: Wanted) -> tuple[Source, Target | None]:
         """Whose rows: a table's, those of a SELECT as they are now, or of a table of a database."""
         if wanted.database is None:
-            table = self._tables.find(wanted.table or "")
-            link_or_copy(self._tables.path(table.id), folder / ROWS)
-            if wanted.result is not None and wanted.result.lower() != table.key:
-                self._require_result(wanted.result)
-            return Source(table.name, table.id, table.columns), None
-        database = self._runner.databases.find(wanted.database, self._workspace)
+            return await self._databases.blocking(lambda: self._of_ours(folder, wanted)), None
+        database = self._databases.find(wanted.database, self._workspace)
         if wanted.select is not None:
             if wanted.result is None:
                 raise InvalidOption.at("result", "The rows of a SELECT come to a table: name it.")
-            self._require_result(wanted.result)
-            contents = copy_select(database, wanted.select, folder / ROWS, self._most_rows)
-            return Source(wanted.result, columns=tuple(contents.columns)), None
+            await self._databases.blocking(partial(self._require_result, wanted.result))
+            rows = folder / ROWS
+            contents = await copy_select(database, wanted.select, rows, self._most_rows)
+            columns = tuple(contents.columns)
+            return Source(wanted.result, columns=columns, selected_from=database.name), None
         _require_write(database)
         if wanted.result is not None:
             raise InvalidOption.at(
                 "result", "The column of a database is filled in its place: leave it out."
             )
-        return Source(wanted.table or "", database=database.name), Target(
-            database, wanted.table or "", wanted.into
-        )
+        table = wanted.table or ""
+        target = await self._databases.blocking(lambda: Target(database, table, wanted.into))
+        return Source(table, database=database.name), target
+
+    def _of_ours(self, folder: Path, wanted: Wanted) -> Source:
+        table = self._tables.find(wanted.table or "")
+        link_or_copy(self._tables.path(table.id), folder / ROWS)
+        if wanted.result is not None and wanted.result.lower() != table.key:
+            self._require_result(wanted.result)
+        return Source(table.name, table.id, table.columns)
 
     def _require_result(self, name: str) -> None:
         require_name(name, "result")
         self._tables.require_free(name, "result")
+
+
+def _first(folder: Path, prediction: Prediction, target: Target | None) -> list[str]:
+    """What the first rows are asked, of those that can be read."""
+    prompt, rows = rows_of(prediction, folder, target)
+    shown = itertools.islice(rows, SHOWN_PROMPTS)
+    return [prompt.of(cells) for _, cells in shown if not isinstance(cells, str)]
 
 
 def _failed(reason: str, prediction: Prediction) -> Prediction:

@@ -1,23 +1,27 @@
 """An uploaded file becomes the Parquet file of a table: read to its end in a process of its own, or refused."""
 
+import contextlib
 import importlib.util
 import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 from api import child_process
 from api.data_folder.copying import pieces_of, write_hashed
 from api.datasets.receiving import Upload
 from api.errors import BackEndFailed, NotOpened, UnsupportedMediaType
+from api.runtime.threads import in_thread
 from api.tables.refusals import TableUnusable, missing
 from api.tables.shelf import Column, Contents
 
 LOGGER = logging.getLogger(__name__)
 SECONDS = 600.0
+COMMAND = (sys.executable, "-P", "-s", "-m", "api.tables.reading_child")
 LIMITS = child_process.Limits(
     memory_bytes=6 * 2**30, cpu_seconds=600, most_cpu_seconds=600, file_bytes=16 * 2**30
 )
@@ -42,7 +46,36 @@ def read_upload(
 
 def read_file(source: Path, target: Path, **asked: Any) -> Contents:
     """The same of a file that is there, which goes."""
-    answer = _answered({"source": str(source), "target": str(target), **asked})
+    with _in_time():
+        ended = child_process.run(COMMAND, **_child(source, target, asked))
+    return _contents(source, target, ended)
+
+
+async def read_file_for(source: Path, target: Path, **asked: Any) -> Contents:
+    """The same for somebody who may go away: cancelling it ends the process."""
+    with _in_time():
+        ended = await child_process.finished(COMMAND, **_child(source, target, asked))
+    return await in_thread(_contents, source, target, ended)
+
+
+def _child(source: Path, target: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
+    request = {"source": str(source), "target": str(target), **asked}
+    told = {"env": child_process.NOTHING, "limits": LIMITS, "seconds": SECONDS}
+    return {**told, "input": json.dumps(request).encode()}
+
+
+@contextlib.contextmanager
+def _in_time() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise TableUnusable(
+            f"Reading the file takes longer than {SECONDS:.0f} s. Split it."
+        ) from None
+
+
+def _contents(source: Path, target: Path, ended: CompletedProcess[bytes]) -> Contents:
+    answer = _answer(ended)
     for path in source.parent.iterdir():
         if path != target:
             path.rmdir() if path.is_dir() else path.unlink()
@@ -60,19 +93,7 @@ def require_installed() -> None:
         raise NotOpened(missing("Tables need"))
 
 
-def _answered(request: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        ended = child_process.run(
-            [sys.executable, "-P", "-s", "-m", "api.tables.reading_child"],
-            env=child_process.NOTHING,
-            limits=LIMITS,
-            input=json.dumps(request).encode(),
-            seconds=SECONDS,
-        )
-    except TimeoutError:
-        raise TableUnusable(
-            f"Reading the file takes longer than {SECONDS:.0f} s. Split it."
-        ) from None
+def _answer(ended: CompletedProcess[bytes]) -> dict[str, Any]:
     if ended.returncode or not ended.stdout:
         LOGGER.error(
             "Reading a table ended with %s: %s",

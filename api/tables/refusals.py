@@ -42,6 +42,14 @@ class QueryUnusable(Unusable):
     title = "Query cannot be used"
 
 
+class QueryTooSlow(QueryUnusable):
+    """A query that was ended."""
+
+
+class ValueUnreadable(QueryUnusable):
+    """A value that the driver cannot give: the others of its table can be read."""
+
+
 def not_reached(database: str) -> DatabaseAway:
     """It is not there, or does not let us in."""
     return DatabaseAway(f"Database {database!r} cannot be reached. An operator can see why.")
@@ -68,20 +76,24 @@ def refused_by(database: str, seconds: float, error: BaseException | None) -> Ap
         return busy(database)
     if word_of(error) in SLOW:
         return too_slow(database, seconds)
+    if type(error).__name__ == "DataError" and getattr(error, "sqlstate", None) is None:
+        return unreadable(database, error)  # the driver says so, and not the server
     if "not authorized" in said or "one statement" in said:
         said = "only one SELECT is allowed"
     return QueryUnusable(f"Database {database!r} refuses the query: {said}.")
 
 
-def unreadable(database: str, error: Exception) -> QueryUnusable:
-    """A value that is none of its column's type, as SQLite may keep one, or JSON that Python does not read."""
+def unreadable(database: str, error: BaseException) -> ValueUnreadable:
+    """A value that is none of its column's type, as SQLite may keep one, one that is too large, or JSON that Python
+    does not read.
+    """
     why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
-    return QueryUnusable(f"A value of database {database!r} cannot be read: {why}.")
+    return ValueUnreadable(f"A value of database {database!r} cannot be read: {why}.")
 
 
-def too_slow(database: str, seconds: float, **extra: Any) -> QueryUnusable:
+def too_slow(database: str, seconds: float, **extra: Any) -> QueryTooSlow:
     """A query that was ended."""
-    return QueryUnusable(
+    return QueryTooSlow(
         f"The query took longer than the {seconds:g} s that database {database!r} allows.", **extra
     )
 

@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from api import child_process
 from api.errors import BackEndFailed
 from api.tables.reading import LIMITS, require_installed
 from api.tables.shelf import Column, Contents
-from finetune.job import child_process
+from finetune.job.child_process import start
 
 Cells = Mapping[str, str | None]
 """The cells of a row by column, each as a text."""
@@ -49,28 +50,36 @@ def join_outcomes(
     return Contents(told, answer["rows"], answer["first_rows"])
 
 
-def export_rows(path: Path, names: Sequence[tuple[str, str]], target: Path) -> None:
-    """Write its rows as JSON Lines, each column under the other of its `names`. Blocking."""
+async def export_rows(path: Path, names: Sequence[tuple[str, str]], target: Path) -> None:
+    """Write its rows as JSON Lines, each column under the other of its `names`. Cancelling it ends the process."""
     asked = {"do": "export", "path": str(path), "names": list(names), "target": str(target)}
-    next(_answers(asked))
+    require_installed()
+    ended = await child_process.finished(_command(asked), env={}, limits=LIMITS)
+    if ended.returncode:
+        raise _broken_off()
 
 
 def _answers(request: Mapping[str, Any]) -> Iterator[Any]:
     """What the child says, line by line; it ends when nobody listens any more."""
     require_installed()
-    command = [sys.executable, "-P", "-s", "-m", "api.tables.rows_child", json.dumps(request)]
-    child = child_process.start(command, env={}, limits=LIMITS, stdout=subprocess.PIPE)
+    child = start(_command(request), env={}, limits=LIMITS, stdout=subprocess.PIPE)
     said = child.stdout
     try:
         for line in said or ():
             yield json.loads(line)
         if child.wait() != 0:
-            raise BackEndFailed(
-                "The process that reads the rows of tables broke off; the log says why."
-            )
+            raise _broken_off()
     finally:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         child.wait()
         if said:
             said.close()
+
+
+def _command(request: Mapping[str, Any]) -> list[str]:
+    return [sys.executable, "-P", "-s", "-m", "api.tables.rows_child", json.dumps(request)]
+
+
+def _broken_off() -> BackEndFailed:
+    return BackEndFailed("The process that reads the rows of tables broke off; the log says why.")

@@ -135,9 +135,11 @@ def _refused(error: ApiError) -> dict[str, Any]:
 
 
 def opened_sqlite(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection to a file that is there; `sqlite3.Error`."""
+    """A connection to a file that is there; `sqlite3.Error`. A text may hold bytes of another encoding."""
     uri = f"file:{quote(str(path))}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS, check_same_thread=False)
+    connection.text_factory = lambda text: text.decode(errors="replace")
+    return connection
 
 
 @contextlib.contextmanager
@@ -180,7 +182,10 @@ def _of_postgresql(request: Mapping[str, Any], clock: Clock) -> Iterator[Found]:
     except psycopg.Error:
         raise not_reached(request["name"]) from None
     clock(request["seconds"])
+    from api.tables.postgresql import read_all_times
+
     with contextlib.closing(connection):
+        read_all_times(connection)
         bounds = timeouts(request["seconds"])
         with contextlib.suppress(psycopg.Error):  # a server that cannot look ends it at its timeout
             connection.execute(f"SET {CHECK}")

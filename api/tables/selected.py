@@ -20,8 +20,14 @@ from api import child_process
 from api.errors import ApiError, Unavailable
 from api.runtime.threads import in_thread
 from api.tables.databases import Database
-from api.tables.reading import read_file, require_installed
-from api.tables.refusals import DatabaseAway, QueryUnusable, too_slow
+from api.tables.reading import read_file_for, require_installed
+from api.tables.refusals import (
+    DatabaseAway,
+    QueryTooSlow,
+    QueryUnusable,
+    ValueUnreadable,
+    too_slow,
+)
 from api.tables.select_child import MAX_ANSWER_BYTES, MEMORY_BYTES
 from api.tables.shelf import Contents
 from api.tables.sql import MAX_ANSWER_BYTES as MAX_ROWS_BYTES
@@ -34,18 +40,45 @@ INDEX_BYTES = 16 * 2**20
 """Of a file beside one of SQLite's: the index of its write-ahead log, which who reads first makes."""
 COPY_BYTES = 8 * MOST_CHARACTERS
 COMMAND = (sys.executable, "-P", "-s", "-m", "api.tables.select_child")
-FACTS: Mapping[str, type[ApiError]] = {one.__name__: one for one in (DatabaseAway, QueryUnusable)}
+FACTS: Mapping[str, type[ApiError]] = {
+    one.__name__: one for one in (DatabaseAway, QueryTooSlow, QueryUnusable, ValueUnreadable)
+}
 
 
 async def first_rows(database: Database, sql: str, limit: int) -> Rows:
-    """The first `limit` rows, or as many as have `MAX_ROWS_BYTES`. Cancelling it ends the process, and what the
-    database does for it. `QueryUnusable`, `DatabaseAway`.
-    """
+    """The first `limit` rows, or as many as have `MAX_ROWS_BYTES`. `QueryUnusable`, `DatabaseAway`."""
     asked = {"limit": limit, "max_bytes": MAX_ROWS_BYTES}
+    said = await _answered(database, sql, asked, INDEX_BYTES, "query")
+    return Rows(said["columns"], said["types"], said["rows"], 0 if said["is_all"] else None)
+
+
+async def copy_select(database: Database, sql: str, target: Path, most_rows: int) -> Contents:
+    """Copy its rows as they are now. `QueryUnusable`, `DatabaseAway`."""
+    require_installed()
+    source = target.with_name("source")
+    names = await write_selected(database, sql, source, most_rows)
+    asked = {"types": {}, "sheet": None, "most_rows": most_rows}
+    return await read_file_for(source, target, columns=names, **asked)
+
+
+async def write_selected(
+    database: Database, sql: str, path: Path, most_rows: int, fold: str | None = None
+) -> list[str]:
+    """Write its rows as JSON Lines, and say what its columns are; the one named `fold` is called so."""
+    asked = {"target": str(path), "fold": fold, "most_rows": most_rows}
+    asked["most_characters"] = MOST_CHARACTERS
+    names: list[str] = (await _answered(database, sql, asked, COPY_BYTES, "select"))["columns"]
+    return names
+
+
+async def _answered(
+    database: Database, sql: str, asked: Mapping[str, Any], file_bytes: int, where: str
+) -> dict[str, Any]:
+    """What the process answers. Cancelling it ends the process, and what the database does for it."""
     process = await child_process.start(
         COMMAND,
         env=_environment(database),
-        limits=_limits(database, INDEX_BYTES),
+        limits=_limits(database, file_bytes),
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,
@@ -65,32 +98,7 @@ async def first_rows(database: Database, sql: str, limit: int) -> Rows:
             process.kill()
         with anyio.CancelScope(shield=True):
             await process.wait()
-    said = await in_thread(_said, database, line, code, "query")
-    return Rows(said["columns"], said["types"], said["rows"], 0 if said["is_all"] else None)
-
-
-def copy_select(database: Database, sql: str, target: Path, most_rows: int) -> Contents:
-    """Copy its rows as they are now. Blocking; `QueryUnusable`."""
-    require_installed()
-    source = target.with_name("source")
-    names = write_selected(database, sql, source, most_rows)
-    return read_file(source, target, types={}, sheet=None, most_rows=most_rows, columns=names)
-
-
-def write_selected(
-    database: Database, sql: str, path: Path, most_rows: int, fold: str | None = None
-) -> list[str]:
-    """Write its rows as JSON Lines, and say what its columns are; the one named `fold` is called so. Blocking."""
-    asked = {"target": str(path), "fold": fold, "most_rows": most_rows}
-    asked["most_characters"] = MOST_CHARACTERS
-    ended = child_process.run(
-        COMMAND,
-        env=_environment(database),
-        limits=_limits(database, COPY_BYTES),
-        input=_request(database, sql, asked),
-    )
-    names: list[str] = _said(database, ended.stdout, ended.returncode, "select")["columns"]
-    return names
+    return await in_thread(_said, database, line, code, where)
 
 
 def _request(database: Database, sql: str, asked: Mapping[str, Any]) -> bytes:
@@ -122,7 +130,7 @@ def _said(database: Database, line: bytes, code: int, where: str) -> dict[str, A
         kind = FACTS[said.pop("refused")]
         if kind is DatabaseAway:
             LOGGER.warning("%s", said["detail"])
-        extra: dict[str, Any] = {"where": where} if kind is QueryUnusable else {}
+        extra: dict[str, Any] = {"where": where} if issubclass(kind, QueryUnusable) else {}
         raise kind(said.pop("detail"), **{**extra, **said})
     return said
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from api.errors import InvalidOption, NotFound
 from api.tables.databases import Database
-from api.tables.refusals import QueryUnusable
+from api.tables.refusals import QueryUnusable, ValueUnreadable
 from api.tables.rows import Cells
 from api.tables.types import as_text
 
@@ -27,7 +27,10 @@ READ: Mapping[type, Callable[[str], Any]] = {
 PAGE_ROWS = 40
 MAX_ROW_BYTES = 2 * 2**20
 """Of the cells that a row is asked by: what is held here is a page of such rows."""
+LARGE = f"The cells of the input have more than {MAX_ROW_BYTES // 2**20} MB."
 CHANGED = "The row has a value by now, or is gone: it was left as it is."
+Found = tuple[tuple[Any, ...], Sequence[Any] | str]
+"""The key of a row, and its cells, or why there are none."""
 
 
 class Target:
@@ -73,24 +76,54 @@ class Target:
         with self._database.reading() as connection:
             return int(connection.execute(wanted).scalar_one())
 
-    def rows(self, columns: Sequence[str]) -> Iterator[tuple[str, Cells | None]]:
-        """Those, a page at a time in the order of their keys: a key as a text, and the cells; None where they have more
-        than `MAX_ROW_BYTES`.
-        """
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple[str, Cells | str]]:
+        """Those, a page at a time in the order of their keys: a key as a text, and the cells, or why there are none."""
         shown = self._database.bounded([self._table.columns[one] for one in columns], MAX_ROW_BYTES)
-        wanted = sa.select(*self._key, *shown).where(*self._empty).order_by(*self._key)
         last: tuple[Any, ...] | None = None
         while True:
-            page = wanted if last is None else wanted.where(sa.tuple_(*self._key) > last)
-            with self._database.reading() as connection:
-                found = [tuple(row) for row in connection.execute(page.limit(PAGE_ROWS))]
-            for row in found:
-                key, (*cells, fits) = row[: len(self._key)], row[len(self._key) :]
-                texts = dict(zip(columns, map(as_text, cells), strict=True))
-                yield json.dumps([str(one) for one in key]), texts if fits else None
+            found = self._page(shown, last)
+            for key, cells in found:
+                told = json.dumps([str(one) for one in key])
+                if isinstance(cells, str):
+                    yield told, cells
+                else:
+                    yield told, dict(zip(columns, map(as_text, cells), strict=True))
             if len(found) < PAGE_ROWS:
                 return
-            last = found[-1][: len(self._key)]
+            last = found[-1][0]
+
+    def _page(self, shown: Sequence[Any], last: tuple[Any, ...] | None) -> list[Found]:
+        """The rows behind the key `last`; where one has a value that cannot be read, each is read alone."""
+        behind = [sa.tuple_(*self._key) > sa.tuple_(*self._typed(last))] if last else []
+        keys = sa.select(*self._key).where(*self._empty, *behind).order_by(*self._key)
+        page = keys.limit(PAGE_ROWS)
+        try:
+            return self._read(page, shown)
+        except ValueUnreadable:
+            alone = [key for key, _ in self._read(page, [sa.true()])]
+        return [one for key in alone for one in self._alone(shown, key)]
+
+    def _alone(self, shown: Sequence[Any], key: tuple[Any, ...]) -> list[Found]:
+        wanted = sa.select(*self._key).where(*self._empty, *self._of(key))
+        try:
+            return self._read(wanted, shown) or [(key, CHANGED)]
+        except ValueUnreadable as error:
+            return [(key, error.detail)]
+
+    def _of(self, key: Sequence[Any]) -> list[sa.ColumnElement[bool]]:
+        """Where the row of a key is."""
+        return [part == one for part, one in zip(self._key, self._typed(key), strict=True)]
+
+    def _typed(self, key: Sequence[Any]) -> list[sa.ColumnElement[Any]]:
+        """Its parts as values of their columns, also one that is a text here."""
+        return [sa.literal(one, part.type) for part, one in zip(self._key, key, strict=True)]
+
+    def _read(self, keys: "sa.Select[Any]", shown: Sequence[Any]) -> list[Found]:
+        """The keys, and what is shown beside them, of which the last says whether the cells before it may be told."""
+        with self._database.reading() as connection:
+            found = [tuple(row) for row in connection.execute(keys.add_columns(*shown))]
+        parts = len(self._key)
+        return [(row[:parts], row[parts:-1] if row[-1] else LARGE) for row in found]
 
     def write(self, values: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Set the column of the rows of these keys, where it is still NULL; of those that could not be set the reasons.
@@ -112,11 +145,8 @@ class Target:
             value = _bound(text, _python_type(self._into))
         except ValueError:
             return f"{text[:40]!r} is no value for column {self._into.name!r}."
-        place = [
-            column == read(one)
-            for column, read, one in zip(self._key, self._reading, json.loads(key), strict=True)
-            if read
-        ]
+        parts = zip(self._reading, json.loads(key), strict=True)
+        place = self._of([_part(read, one) for read, one in parts if read])
         change = sa.update(self._table).where(*place, self._into.is_(None))
         if connection.execute(change.values({self._into.name: value})).rowcount:
             return None
@@ -131,6 +161,14 @@ def _python_type(column: sa.Column[Any]) -> type:
         return column.type.python_type
     except NotImplementedError:
         return str
+
+
+def _part(read: Callable[[str], Any], text: str) -> Any:
+    """A part of a key, which was written down as a text; what Python has no value for is read by the database."""
+    try:
+        return read(text)
+    except ValueError:
+        return text
 
 
 def _bound(text: str, wanted: type) -> Any:

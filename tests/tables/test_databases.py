@@ -85,12 +85,31 @@ def test_what_json_has_no_form_for_becomes_null_or_a_text(postgres: str, tmp_pat
     assert selected(shop.opened(), sql)["rows"] == [
         [None, None, 2.5, "9007199254740993", [1.5, None], ["2026-05-31"]]
     ]
-    write_selected(shop.opened(), sql, tmp_path / "rows", 10)
+    asyncio.run(write_selected(shop.opened(), sql, tmp_path / "rows", 10))
     (row,) = map(json.loads, (tmp_path / "rows").read_text().splitlines())
     assert list(row.values()) == [
         *(None, None, 2.5, 9007199254740993),
         *([1.5, None], ["2026-05-31"]),
     ]
+    shop.close()
+
+
+def test_a_time_that_python_has_no_value_for_is_told_as_it_is_written(
+    postgres: str, tmp_path: Path
+) -> None:
+    shop = Shop(new_database(postgres))
+    times = ("date 'infinity'", "timestamp '-infinity'", "timestamptz 'infinity'")
+    times += ("date '0044-03-15 BC'", "timestamp '20000-01-01'", "time '24:00'", "timetz '24:00+2'")
+    times += ("ARRAY[date 'infinity', '2026-05-31']", "date '2026-05-31'")
+    written = ["infinity", "-infinity", "infinity", "0044-03-15 BC", "20000-01-01 00:00:00"]
+    written += ["24:00:00", "24:00:00+02", ["infinity", "2026-05-31"], "2026-05-31"]  # type: ignore[list-item]
+    sql = f"SELECT {', '.join(f'{one} AS c{place}' for place, one in enumerate(times))}"
+    assert selected(shop.opened(), sql)["rows"] == [written]
+    asyncio.run(write_selected(shop.opened(), sql, tmp_path / "rows", 10))
+    assert list(json.loads((tmp_path / "rows").read_text()).values()) == written
+    odd = "SELECT set_config('DateStyle', 'German', false), timestamptz '2026-05-31 12:00:00'"
+    ((_, told),) = selected(shop.opened(), f"{odd} FROM generate_series(1, 1)")["rows"]
+    assert told.startswith(("31.05.2026 12:00:00", "2026-05-31T12:00:00"))
     shop.close()
 
 
@@ -149,7 +168,8 @@ def test_a_key_that_copies_much_holds_no_other_up() -> None:
 
     async def asked(key: str, work: Callable[[], Any]) -> Any:
         ASKING.set(Asking(key))
-        return await databases.copying(work)
+        async with databases.copying():
+            return await databases.blocking(work)
 
     async def many() -> list[Any]:
         count = COPIES_OF_A_KEY + MOST_WAITING + 1

@@ -12,6 +12,7 @@ from api.tables.described import of_database
 from api.tables.kept import Kept
 from api.tables.target import Target
 from tests.service import Service, open_service
+from tests.tables.conftest import new_database
 from tests.tables.shop import Shop
 
 CSV = b"name,price,mood\napple,1.5,\npear,2,happy\n,3,\nplum,,\n"
@@ -74,18 +75,53 @@ def test_a_column_of_a_database_is_filled_where_it_is_null(
     assert (again["status"], again["rows"]) == ("succeeded", 0)
 
 
-@pytest.mark.parametrize("harm", ["price = 'cheap'", "sold = 'yesterday'"])
-def test_a_value_that_is_none_of_its_column_ends_it(tmp_path: Path, harm: str) -> None:
+@pytest.mark.parametrize(
+    "harm",
+    ["price = 'cheap'", "sold = 'yesterday'", "name = hex(zeroblob(6000000))"],
+    ids=["number", "date", "large"],
+)
+def test_a_value_that_cannot_be_read_costs_its_row_alone(tmp_path: Path, harm: str) -> None:
     """SQLite keeps whatever is put into a column."""
-    shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(2)
+    shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(50)
     shop.run(f"UPDATE items SET {harm} WHERE id = 2")
     with open_service(tmp_path / "data", databases={"shop": shop.setting(write=True)}) as service:
         wanted: dict[str, Any] = {"database": "shop", "table": "items"}
-        wanted["input"] = "{price} {sold}"
-        assert "cannot be read" in str(begun(service, 422, **wanted, dry_run=True))
+        wanted["input"] = "{name} {price} {sold}"
+        assert len(begun(service, 200, **wanted, dry_run=True)["prompts"]) == 2
         done = ended(service, begun(service, **wanted))
-        assert done["status"] == "failed"
-        assert "cannot be read" in done["reason"]
+        assert (done["status"], done["completed"], done["failed"]) == ("succeeded", 49, 1)
+        assert "row [\"2\"]: A value of database 'shop' cannot be read: " in log(service, done)
+    assert shop.rows("SELECT id FROM items WHERE mood IS NULL") == [(2,)]
+    shop.close()
+
+
+def test_a_row_that_cannot_be_written_costs_itself_alone(tmp_path: Path) -> None:
+    """What SQLite has of it beside is too large to be written again."""
+    shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(3)
+    shop.run("ALTER TABLE items ADD photo", "UPDATE items SET photo = zeroblob(11000000)")
+    shop.run("UPDATE items SET photo = NULL WHERE id > 1")
+    with open_service(tmp_path / "data", databases={"shop": shop.setting(write=True)}) as service:
+        done = ended(service, begun(service, database="shop", table="items"))
+        assert (done["status"], done["completed"], done["failed"]) == ("succeeded", 2, 1)
+        assert 'row ["1"]: A value' in log(service, done)
+    shop.close()
+
+
+def test_a_key_that_python_has_no_value_for_tells_its_row(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.tables.target.PAGE_ROWS", 1)
+    shop = Shop(new_database(postgres))
+    days = ("-infinity", "0044-03-15 BC", "2026-05-31", "infinity")
+    shop.run("CREATE TABLE days (day DATE PRIMARY KEY, said TEXT)")
+    shop.run("INSERT INTO days (day) VALUES " + ", ".join(f"('{day}')" for day in days))
+    database = shop.opened(write=True)
+    target = Target(database, "days", "said")
+    rows = list(target.rows(["day"]))
+    assert rows == [(f'["{day}"]', {"day": day}) for day in days]
+    assert target.write([(key, "x") for key, _ in rows]) == []
+    assert shop.rows("SELECT count(*) FROM days WHERE said = 'x'") == [(4,)]
+    database.close()
     shop.close()
 
 
@@ -153,6 +189,7 @@ def test_rows_of_a_select_come_to_a_table_of_ours(served: Service, shop: Shop) -
         ),
     )
     assert (done["status"], done["completed"], done["result"]) == ("succeeded", 2, "made"), done
+    assert done["database"] == "read"
     said = cells(served, "made")
     assert [row[:3] for row in said] == [(2, "item 2", 0.5), (3, "item 3", 0.75)]
     assert [row[-1] for row in said] == ["item 2 at 0.5", "item 3 at 0.75"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import sqlalchemy as sa
 
 from api.tables.databases import Databases
 from api.tables.described import FIRST_ROWS, MAX_CELL_CHARACTERS, of_database, of_tables
@@ -39,16 +40,44 @@ def test_a_database_gives_rows_as_json_has_them(shop: Shop) -> None:
     database.close()
 
 
-def test_json_that_is_too_deep_to_be_told_is_refused(postgres: str) -> None:
-    shop = Shop(new_database(postgres))
+def test_of_a_file_that_is_read_in_part_the_rest_is_told(tmp_path: Path) -> None:
+    """One value is too large, one is of another encoding, and a view is over what is gone."""
+    shop = Shop(f"sqlite:///{tmp_path / 'a'}").stocked(3)
     shop.run(
-        "CREATE TABLE deep (value JSON)",
-        "INSERT INTO deep SELECT (repeat('[', 900) || repeat(']', 900))::json",
+        "UPDATE items SET name = hex(zeroblob(6000000)) WHERE id = 1",
+        "UPDATE items SET name = CAST(x'636166e9' AS TEXT) WHERE id = 2",
+        "CREATE TABLE old (a)",
+        "CREATE VIEW gone AS SELECT a FROM old",
+        "DROP TABLE old",
     )
-    database = shop.opened()
-    with pytest.raises(QueryUnusable, match="'shop' cannot be read: it is nested too deeply"):
+    told = of_database(shop.opened())
+    assert ("item 3" in told, "caf\ufffd" in told, "gone" in told) == (True, True, False)
+    shop.close()
+
+
+def test_of_a_database_that_is_anothers_in_part_the_rest_is_told(postgres: str) -> None:
+    shop = Shop(new_database(postgres)).stocked(3)
+    url = sa.make_url(shop.url)
+    role = f"reader_of_{url.database}"
+    shop.run(
+        "UPDATE items SET sold = 'infinity' WHERE id = 2",
+        "CREATE TABLE anothers (a INTEGER)",
+        f"CREATE ROLE {role} LOGIN",
+        f"GRANT SELECT ON items TO {role}",
+    )
+    reader = Shop(url.set(username=role).render_as_string(hide_password=False))
+    database = reader.opened()
+    told = of_database(database)
+    assert ("item 1" in told, '"sold": "infinity"' in told, "anothers" in told) == (
+        *(True, True),
+        False,
+    )
+    shop.run(f"REVOKE ALL ON items FROM {role}")
+    with pytest.raises(QueryUnusable, match="permission denied"):
         of_database(database)
     database.close()
+    reader.close()
+    shop.run(f"DROP ROLE {role}")
     shop.close()
 
 

@@ -33,7 +33,7 @@ def forget_the_most() -> None:
 
 
 def copied(database: Database, sql: str, path: Path) -> None:
-    write_selected(database, sql, path, 1000)
+    asyncio.run(write_selected(database, sql, path, 1000))
 
 
 def answered(database: Database, sql: str, _: Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field
 
@@ -13,6 +13,7 @@ from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, Upload, request_model
 from api.http.request_body import invalid
+from api.http.sse import while_connected
 from api.jobs.inputs import FIELDS, Given
 from api.jobs.pages import PagesOf
 from api.jobs.submit import Submission
@@ -128,6 +129,7 @@ class PlanResponse(BaseModel):
     openapi_extra=documented(FineTuneRequest, optional_files=FILES),
 )
 async def fine_tune_model(
+    http: Request,
     model_name: Annotated[
         str, Path(alias="modelName", description="The new model's name.", examples=["northwind"])
     ],
@@ -148,7 +150,7 @@ async def fine_tune_model(
     `instruction,input,output`, `conversations`, `prompt,chosen,rejected`, `text`) or said in `columns`. A file that
     cannot be used is refused with row and reason before anything starts. A dataset's id may stand in a file's place.
     """
-    async with _given(request, services) as given:
+    async with _given(http, request, services) as given:
         submission = Submission(
             model_name,
             request.values.base_model,
@@ -183,7 +185,9 @@ async def _begun(
 
 
 @contextlib.asynccontextmanager
-async def _given(request: Upload[FineTuneRequest], services: Services) -> AsyncIterator[Given]:
+async def _given(
+    http: Request, request: Upload[FineTuneRequest], services: Services
+) -> AsyncIterator[Given]:
     """For each fold the file, or the dataset's id, that was sent; of a table its rows."""
     given: dict[Fold, DatasetUpload | str] = {}
     for fold, name in FIELDS.items():
@@ -196,7 +200,8 @@ async def _given(request: Upload[FineTuneRequest], services: Services) -> AsyncI
         if rows := values.train_table:
             if "train" in given:
                 raise invalid("train_table", "Given beside `train_dataset`: send one of them.")
-            given["train"] = await stack.enter_async_context(services.learned.copied(rows))
+            copied = stack.enter_async_context(services.learned.copied(rows))
+            given["train"] = await while_connected(http, copied)
         if "train" not in given and not (values.documents or values.collection):
             raise invalid(
                 "train_dataset",

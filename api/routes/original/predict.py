@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ from api.http.options import GenerationOptions
 from api.http.problems import problems
 from api.http.request import CallerDep, ServicesDep, request_model
 from api.http.request_body import invalid
+from api.http.sse import while_connected
 from api.routes.original.fields import MODEL_NAME, HasMore, Name, PageRequest
 from api.tables.prediction import Status
 from api.tables.predictions import Progress, Wanted
@@ -91,7 +92,7 @@ class PredictionResponse(BaseModel):
     prediction_id: str
     status: Status
     table: str
-    database: str | None
+    database: str | None = Field(description="Whose rows they are, where not of a table of ours.")
     input: str
     into: str
     result: str = Field(description="The table that has the column when it has succeeded.")
@@ -130,6 +131,7 @@ class DeletePredictionResponse(BaseModel):
     openapi_extra=documented(PredictRequest),
 )
 async def predict(
+    http: Request,
     request: Annotated[PredictRequest, Depends(request_model(PredictRequest, default_model=True))],
     services: ServicesDep,
     caller: CallerDep,
@@ -153,8 +155,10 @@ async def predict(
     )
     if request.dry_run:
         response.status_code = 200
-        return PromptsResponse(prompts=await services.predictions.prompts(wanted))
-    made = await services.predictions.create(wanted, caller.key_id)
+        return PromptsResponse(
+            prompts=await while_connected(http, services.predictions.prompts(wanted))
+        )
+    made = await while_connected(http, services.predictions.create(wanted, caller.key_id))
     response.headers["Location"] = f"/predict/{made.id}"
     return _response(Progress(made))
 
@@ -269,7 +273,7 @@ def _response(progress: Progress) -> PredictionResponse:
         prediction_id=one.id,
         status=one.status,
         table=one.source.table,
-        database=one.source.database,
+        database=one.source.database or one.source.selected_from,
         input=one.input,
         into=one.into,
         result=one.result,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.datasets.receiving import Upload
@@ -13,6 +13,7 @@ from api.http.openapi import documented
 from api.http.problems import problems
 from api.http.request import ServicesDep, request_model
 from api.http.request_body import invalid
+from api.http.sse import while_connected
 from api.jobs.inputs import Given
 from api.routes.original.fields import BASE_MODEL, MODEL_NAME, HasMore, Name, PageRequest
 from api.services import Services
@@ -142,6 +143,7 @@ class DeleteSweepResponse(BaseModel):
     openapi_extra=documented(BeginSweepRequest),
 )
 async def begin_sweep(
+    http: Request,
     request: Annotated[
         BeginSweepRequest,
         Depends(request_model(BeginSweepRequest, default_base="default_trainable_model")),
@@ -150,7 +152,7 @@ async def begin_sweep(
     response: Response,
 ) -> SweepResponse:
     """Queues a job a run, each of which ends when it has trained; the best one can be published."""
-    async with _given(request, services) as datasets:
+    async with _given(http, request, services) as datasets:
         found = await services.sweeps.begin(
             Wanted(
                 model=request.model_name,
@@ -232,7 +234,9 @@ async def delete_sweep(sweep_id: SweepId, services: ServicesDep) -> DeleteSweepR
 
 
 @contextlib.asynccontextmanager
-async def _given(request: BeginSweepRequest, services: Services) -> AsyncIterator[Given]:
+async def _given(
+    http: Request, request: BeginSweepRequest, services: Services
+) -> AsyncIterator[Given]:
     """For each fold its dataset's id; of a table, or of a database, its rows as they are now."""
     if (request.train_dataset is None) == (request.train_table is None):
         raise invalid("train_dataset", "Name the dataset that is learned, or a `train_table`.")
@@ -242,8 +246,9 @@ async def _given(request: BeginSweepRequest, services: Services) -> AsyncIterato
     if request.train_dataset is not None:
         yield {**given, "train": request.train_dataset}
     elif request.train_table is not None:
-        async with services.learned.copied(request.train_table) as rows:
-            yield {**given, "train": rows}
+        async with contextlib.AsyncExitStack() as stack:
+            copied = stack.enter_async_context(services.learned.copied(request.train_table))
+            yield {**given, "train": await while_connected(http, copied)}
 
 
 def _whole(found: Found) -> SweepResponse:

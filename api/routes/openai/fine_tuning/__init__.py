@@ -16,6 +16,7 @@ from api.datasets.receiving import Upload as DatasetUpload
 from api.errors import ApiError, BaseModelNotTrainable, InvalidName, NameTaken, NotFound, Unusable
 from api.http.openai_errors import PREFIX
 from api.http.request import CallerDep, ServicesDep, require_models
+from api.http.sse import while_connected
 from api.jobs.inputs import Given
 from api.jobs.submit import Submission
 from api.names import MAX_NAME_CHARACTERS
@@ -51,6 +52,7 @@ class LongPage(Page):
 
 @router.post("", operation_id="createFineTuningJob")
 async def create(
+    http: Request,
     request: Annotated[CreateJobRequest, Depends(json_body(CreateJobRequest, UNSUPPORTED))],
     services: ServicesDep,
     caller: CallerDep,
@@ -60,7 +62,7 @@ async def create(
     _require_name(request.suffix, caller)
     with _as_sent(request):
         await _require_base(request.model, services)
-        async with _given(request, parameters, services) as given:
+        async with _given(http, request, parameters, services) as given:
             submission = Submission(
                 request.suffix,
                 request.model,
@@ -152,7 +154,7 @@ async def _require_base(name: str, services: Services) -> None:
 
 @asynccontextmanager
 async def _given(
-    request: CreateJobRequest, parameters: dict[str, Any], services: Services
+    http: Request, request: CreateJobRequest, parameters: dict[str, Any], services: Services
 ) -> AsyncIterator[Given]:
     """For each fold the id of its file; of a table, or of a database, its rows as they are now."""
     table = request.table()
@@ -161,7 +163,8 @@ async def _given(
     }
     async with AsyncExitStack() as stack:
         if table is not None:
-            given["train"] = await stack.enter_async_context(services.learned.copied(table))
+            copied = stack.enter_async_context(services.learned.copied(table))
+            given["train"] = await while_connected(http, copied)
         for where, fold in FILES.items():
             if isinstance(id := given.get(fold), str):
                 await _require_rows(where, id, parameters, services)
