@@ -10,7 +10,7 @@ from api.errors import InvalidOption
 from api.runtime.schemas import violation
 from api.structured.values import NoValue, read
 from api.tables.rows import Cells
-from api.tables.types import Type
+from api.tables.types import Type, is_text
 
 TYPE_OF: Mapping[str, Type] = {"integer": "integer", "number": "number", "boolean": "boolean"}
 """Of a JSON schema's; whatever else a value is, it is a text."""
@@ -95,6 +95,8 @@ def value_of(body: bytes, schema: Mapping[str, Any] | None) -> tuple[str | None,
     if message.get("refusal"):
         return None, str(message["refusal"])
     text = message["content"] or ""
+    if not is_text(text):
+        return None, "The answer holds half a surrogate pair."
     if schema is None:
         return (text, None) if text.strip() else (None, "The model said nothing.")
     try:

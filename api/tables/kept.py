@@ -93,7 +93,7 @@ class Kept:
 def log(folder: Path, text: str) -> None:
     """A line of the log of a prediction; blocking."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    with (folder / LOG).open("a", encoding="utf-8") as file:
+    with (folder / LOG).open("a", encoding="utf-8", errors="replace") as file:
         file.write(f"{at} {' '.join(text.split())}{os.linesep}")
 
 

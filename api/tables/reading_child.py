@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from api.tables.duck import first_line, opened, written
-from api.tables.spool import MOST_CELLS, MOST_COLUMNS, Spool
+from api.tables.spool import MOST_CELLS, MOST_COLUMNS, Spool, require_column_name
 from api.tables.sql_child import sql_name, sql_text
 from api.tables.types import CANDIDATES, TOLD, TYPES, Type, cast, has_fraction, is_one, of_duckdb
 from api.tables.workbook import open_sheet
@@ -58,7 +58,8 @@ def answered(request: Mapping[str, Any]) -> dict[str, Any]:
     except duckdb.Error as error:
         if "No space left" in str(error):
             return {"errno": errno.ENOSPC}
-        detail = f"The file cannot be read: {first_line(error)}"
+        said = first_line(error).replace(request["source"], "it")
+        detail = f"The file cannot be read: {said}"
         return {"refused": "no_dataset", "detail": detail, "where": "file"}
     except OSError as error:
         return {"errno": error.errno}
@@ -162,6 +163,8 @@ def _of_parquet(
     rows = f"read_parquet({sql_text(str(source))})"
     described = database.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()
     names = [str(one[0]) for one in described]
+    for name in names:
+        require_column_name(name)
     _require_known(wanted, names)
     (count,) = database.execute(f"SELECT count(*) FROM {rows}").fetchone() or (0,)
     if count > request["most_rows"]:
@@ -172,7 +175,10 @@ def _of_parquet(
         broken = f"SELECT {sql_name(name)} FROM {rows} WHERE {has_fraction(sql_name(name))} LIMIT 1"
         if found := database.execute(broken).fetchone():
             raise Unheeded("header", f"Column {name[:40]!r} holds {found[0]}, which is no integer.")
-    types = [wanted.get(str(one[0])) or of_duckdb(str(one[1])) for one in described]
+    types = [
+        wanted.get(name) or _type_of(database, rows, sql_name(name), str(one[1]))
+        for name, one in zip(names, described, strict=True)
+    ]
     columns = [
         f"{_of_value(sql_name(name), str(one[1]), type)} AS {sql_name(name)}"
         for name, one, type in zip(names, described, types, strict=True)
@@ -182,6 +188,15 @@ def _of_parquet(
         return written(database, select, names, types, request["target"])
     except duckdb.ConversionException as error:
         raise Unheeded("header", f"{first_line(error)}. Leave its type out.") from error
+
+
+def _type_of(database: duckdb.DuckDBPyConnection, rows: str, column: str, has: str) -> Type:
+    """Ours for a column of Parquet; of decimals that a number would shorten it is a text."""
+    if has.startswith("DECIMAL"):
+        shorter = f"TRY_CAST(CAST({column} AS DOUBLE) AS {has}) IS DISTINCT FROM {column}"
+        if database.execute(f"SELECT 1 FROM {rows} WHERE {shorter} LIMIT 1").fetchone():
+            return "text"
+    return of_duckdb(has)
 
 
 def _of_value(column: str, has: str, type: Type) -> str:

@@ -25,6 +25,7 @@ from api.tables.refusals import (
     DatabaseAway,
     QueryTooSlow,
     QueryUnusable,
+    TableUnusable,
     ValueUnreadable,
     too_slow,
 )
@@ -58,7 +59,10 @@ async def copy_select(database: Database, sql: str, target: Path, most_rows: int
     source = target.with_name("source")
     names = await write_selected(database, sql, source, most_rows)
     asked = {"types": {}, "sheet": None, "most_rows": most_rows}
-    return await read_file_for(source, target, columns=names, **asked)
+    try:
+        return await read_file_for(source, target, columns=names, **asked)
+    except TableUnusable as error:
+        raise TableUnusable(error.detail, **{**error.extra, "where": "select"}) from None
 
 
 async def write_selected(

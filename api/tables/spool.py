@@ -6,7 +6,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from api.tables.types import Kind
+from api.tables.types import Kind, is_text
 from finetune.data.errors import DatasetError, RowError
 from finetune.data.reading import COUNTED_ROWS, bad_rows
 from finetune.data.table import TableRow
@@ -64,7 +64,7 @@ class Spool:
                     row.number, name[:40], "Two names differ in case alone.", "one of them"
                 )
             kind, text = _told(value)
-            if "\0" in text or (not text.isascii() and not _is_text(text)):
+            if "\0" in text or (not text.isascii() and not is_text(text)):
                 reason = "The cell holds NUL, or half a surrogate pair."
                 return RowError(row.number, name[:40], reason, "a text")
             self.kinds[place].add("cell" if are_cells else kind)
@@ -86,12 +86,7 @@ class Spool:
     def _add(self, key: str, name: str) -> None:
         if len(self.columns) == MOST_COLUMNS:
             raise DatasetError("too_many", f"More than {MOST_COLUMNS} columns.")
-        if len(name) > MAX_COLUMN_CHARACTERS or not name.isprintable():
-            raise DatasetError(
-                "header",
-                f"The name of a column has 1 to {MAX_COLUMN_CHARACTERS} characters of one line, and {name[:40]!r} has "
-                "others.",
-            )
+        require_column_name(name)
         self.columns[key] = name
         self.kinds.append(set())
 
@@ -100,6 +95,16 @@ class Spool:
             raise DatasetError("too_many", f"More than {self._most_rows} rows. Split the file.")
         if self.rows * len(self.columns) > MOST_CELLS:
             raise DatasetError("too_many", f"More than {MOST_CELLS:,} cells. Split the file.")
+
+
+def require_column_name(name: str) -> None:
+    """`DatasetError` for what is no name of a column."""
+    if not name.strip() or len(name) > MAX_COLUMN_CHARACTERS or not name.isprintable():
+        raise DatasetError(
+            "header",
+            f"The name of a column has 1 to {MAX_COLUMN_CHARACTERS} characters of one line, and {name[:40]!r} has "
+            "others.",
+        )
 
 
 def _told(value: Any) -> tuple[Kind, str]:
@@ -115,11 +120,3 @@ def _told(value: Any) -> tuple[Kind, str]:
     if isinstance(value, date):
         return "time", value.isoformat()
     return "other", json.dumps(value, ensure_ascii=False)
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -211,7 +211,8 @@ def plain(value: Any) -> Any:
         case float():
             return value if math.isfinite(value) else None
         case Decimal():  # PostgreSQL's may be no number, or larger than a float
-            return plain(float(value))
+            is_large = value.is_finite() and abs(value) > MOST_EXACT
+            return f"{value:f}" if is_large else plain(float(value))
         case datetime() | date() | time():
             return value.isoformat()
         case bytes():

@@ -89,6 +89,15 @@ def of_duckdb(name: str) -> Type:
     return {"BOOLEAN": "boolean", "DATE": "date"}.get(plain, "text")  # type: ignore[return-value]
 
 
+def is_text(text: str) -> bool:
+    """Whether it can be written down: half a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def as_text(value: Any) -> str | None:
     """A cell as it stands in a prompt."""
     if value is None or isinstance(value, str):

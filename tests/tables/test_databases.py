@@ -83,12 +83,12 @@ def test_what_json_has_no_form_for_becomes_null_or_a_text(postgres: str, tmp_pat
     numbers = "'NaN'::numeric AS a, '1e400'::numeric AS b, 2.5 AS c, 9007199254740993 AS d"
     sql = f"SELECT {numbers}, ARRAY[1.5, 'NaN'::numeric] AS e, ARRAY[date '2026-05-31'] AS f"
     assert selected(shop.opened(), sql)["rows"] == [
-        [None, None, 2.5, "9007199254740993", [1.5, None], ["2026-05-31"]]
+        [None, "1" + "0" * 400, 2.5, "9007199254740993", [1.5, None], ["2026-05-31"]]
     ]
     asyncio.run(write_selected(shop.opened(), sql, tmp_path / "rows", 10))
     (row,) = map(json.loads, (tmp_path / "rows").read_text().splitlines())
     assert list(row.values()) == [
-        *(None, None, 2.5, 9007199254740993),
+        *(None, "1" + "0" * 400, 2.5, 9007199254740993),
         *([1.5, None], ["2026-05-31"]),
     ]
     shop.close()

@@ -1,5 +1,6 @@
 """Predictions over HTTP: the rows of a table and of a database, each asked once, and only where there is no value."""
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from api.tables.asked import value_of
 from api.tables.described import of_database
 from api.tables.kept import Kept
 from api.tables.target import Target
@@ -159,6 +161,10 @@ def test_a_database_is_only_filled_where_that_can_be_done(served: Service, shop:
         ({"database": "shop", "table": "items", "result": "made"}, 422, "result"),
         ({"database": "shop", "select": "SELECT 1"}, 422, "result"),
         ({"database": "shop", "select": "DROP TABLE items", "result": "made"}, 422, "select"),
+        (
+            {"database": "shop", "select": 'SELECT 1 AS "a\nb"', "result": "made"},
+            *(422, "'where': 'select'"),
+        ),
         ({"database": "shop", "table": "nowhere"}, 404, "nowhere"),
         ({"database": "nobody", "table": "items"}, 404, "nobody"),
         ({"table": "nowhere"}, 404, "nowhere"),
@@ -275,6 +281,12 @@ def test_what_is_no_value_of_its_column_is_told_and_not_lost(items: Service) -> 
     assert "row 1: 'seven' is no integer." in told
     assert "row 2: '2.5' is no integer." in told
     assert "file_row_number" in str(begun(items, 422, table="counts", into="file_row_number"))
+
+
+def test_half_a_character_of_an_answer_is_no_value() -> None:
+    choice = {"message": {"content": "a \ud83d"}, "finish_reason": "stop"}
+    value, why = value_of(json.dumps({"choices": [choice]}).encode(), None)
+    assert (value, why) == (None, "The answer holds half a surrogate pair.")
 
 
 def test_what_is_told_to_be_written_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,3 +168,26 @@ def test_first_rows_are_json_that_everybody_reads_alike(tmp_path: Path) -> None:
     duckdb.connect().execute(f"COPY ({select}) TO '{path}' (FORMAT parquet)")
     answer = read(tmp_path, path.read_bytes())
     assert answer["first_rows"] == [{"n": None, "i": None, "b": "9007199254740993", "t": True}]
+
+
+def test_decimals_of_parquet_keep_their_digits(tmp_path: Path) -> None:
+    wide = "12345678901234567890.123456789"
+    select = f"SELECT 1.50::DECIMAL(18, 2) AS price, {wide}::DECIMAL(38, 9) AS wide"
+    answer = read(tmp_path, parquet(tmp_path, select))
+    assert types(answer) == {"price": "number", "wide": "text"}
+    assert cells(tmp_path) == [(1.5, wide)]
+
+
+def test_what_is_wrong_with_parquet_is_told_without_its_place(tmp_path: Path) -> None:
+    told = read(tmp_path, b"PAR1" + b"x" * 100 + b"PAR1")
+    assert told["refused"] == "no_dataset"
+    assert str(tmp_path) not in told["detail"]
+    told = read(tmp_path, parquet(tmp_path, 'SELECT 1 AS "a\nb"'))
+    assert "of one line" in told["detail"]
+
+
+def parquet(folder: Path, select: str) -> bytes:
+    """A file with what a SELECT gives."""
+    path = folder / "made.parquet"
+    duckdb.connect().execute(f"COPY ({select}) TO '{path}' (FORMAT parquet)")
+    return path.read_bytes()
