@@ -411,13 +411,14 @@ class SilentVectors(MemoryVectors):
     def query(self, where: VectorSet, vectors: Vectors, limit: int) -> list[list[Scored]]:
         """Make the thread that asks wait."""
         self.asked += 1
-        self.time_is_up.wait(60)
+        self.time_is_up.wait(120)
         raise Unavailable("It does not answer.")
 
 
 async def test_a_vector_store_that_is_silent_leaves_threads_for_everything_else(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("api.index.dense.FIRST_PAUSE_SECONDS", 600.0)  # until it is asked again
     silent = SilentVectors()
     library = Library(tmp_path, vectors=silent).open()
     document = await library.add("places.pdf", TOWER)
@@ -433,7 +434,7 @@ async def test_a_vector_store_that_is_silent_leaves_threads_for_everything_else(
         for _ in range(45):
             questions.start_soon(ask)
         await anyio.wait_all_tasks_blocked()
-        with anyio.move_on_after(5) as waited:
+        with anyio.move_on_after(30) as waited:
             await run_sync(library.store.database.check)
         silent.time_is_up.set()
     assert not waited.cancelled_caught

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from api.errors import BackEndFailed, Unavailable
-from api.runtime import Message, Options, Piece
-from api.runtime.llama_cpp.child import LoadFailed
+from api.runtime import GGUFFile, Message, Options, Piece
+from api.runtime.llama_cpp.child import Child, Launch, Limits, LoadFailed, spawn
 from tests.runtime.conftest import HELLO, LONG, SHORT, Opener, is_gone, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
@@ -211,6 +211,31 @@ async def test_closing_while_a_model_loads_ends_the_request(open_embedded: Opene
     await embedded.runtime.close()
     with pytest.raises(Unavailable):
         await asking
+
+
+async def test_a_file_that_comes_again_is_not_loaded_by_the_child_of_a_creation_that_was_broken_off(
+    open_embedded: Opener, demo_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one may have looked for the file while it was gone."""
+    embedded, may_start, spawns = open_embedded(), asyncio.Event(), 0
+
+    async def slowly(launch: Launch, limits: Limits) -> Child:
+        nonlocal spawns
+        spawns += 1
+        await may_start.wait()
+        return await spawn(launch, limits)
+
+    monkeypatch.setattr("api.runtime.llama_cpp.children.spawn", slowly)
+    await embedded.runtime.delete_model("demo")
+    creation = asyncio.create_task(embedded.create("half", GGUFFile(demo_gguf)))
+    await until(lambda: spawns == 1)
+    creation.cancel()
+    await asyncio.wait([creation])
+    again = asyncio.create_task(embedded.create("half", GGUFFile(demo_gguf)))
+    await until(lambda: spawns == 2)
+    may_start.set()
+    await again
+    assert await embedded.ask("half")
 
 
 async def test_a_larger_context_gets_a_child_of_its_own(open_embedded: Opener) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,6 +33,7 @@ class Children:
         self._usable: dict[Launch, Child] = {}
         self._alive: set[Child] = set()
         self._starting: dict[Launch, asyncio.Task[Child]] = {}
+        self._awaited: Counter[Launch] = Counter()
         self._deaths: dict[Launch, deque[float]] = {}
         self._stopping: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -89,10 +90,15 @@ class Children:
         await asyncio.gather(*(child.stop() for child in leaving))
 
     def retire_those_of(self, path: Path) -> None:
-        """Stop the children of a file that is gone, once their open requests have ended."""
+        """Stop the children of a file that is gone, once their open requests have ended, and those that start for
+        nobody: a file that comes again has one of its own.
+        """
         for child in self.loaded():
             if path in (child.launch.path, child.launch.projector):
                 self._retire(child)
+        for launch, start in self._starting.items():
+            if path in (launch.path, launch.projector) and not self._awaited[launch]:
+                start.cancel()
 
     async def close(self) -> None:
         """End all children at once."""
@@ -109,12 +115,15 @@ class Children:
                 if self.reserved:
                     self.reserved.require_free(await self.device_of(launch))
                 start = self._starting.get(launch) or self._begin(launch)
+                self._awaited[launch] += 1
                 try:
                     child = await asyncio.shield(start)
                 except asyncio.CancelledError:
-                    if start.cancelled():
-                        break
-                    raise
+                    if _is_cancelled() or not start.cancelled():
+                        raise
+                    continue
+                finally:
+                    self._awaited[launch] -= 1
             if not child.is_running():
                 await asyncio.wait([child.ended])
             if not child.retired:
@@ -219,3 +228,9 @@ class Children:
         task = asyncio.create_task(stopping)
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)
+
+
+def _is_cancelled() -> bool:
+    """Whether it is the running task itself that was cancelled, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
