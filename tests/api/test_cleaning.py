@@ -21,7 +21,7 @@ from api.store import open_store
 from finetune.job.directory import JobDirectory
 from tests.documents.house import House
 from tests.documents.pdfs import pdf
-from tests.index.servers import ChromaServer
+from tests.index.servers import chroma_server
 from tests.jobs.workshop import Workshop
 
 FIRST, SECOND = pdf("The tower of Lindau is 90 metres high."), pdf("The bridge is from 1901.")
@@ -46,10 +46,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @contextmanager
 def chroma(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a server that the settings name."""
-    server = ChromaServer(settings.data_dir.parent / "server").start()
-    monkeypatch.setenv("LLM_FASTAPI_CHROMA_URL", server.url)
-    yield server.url
-    server.kill()
+    with chroma_server(settings.data_dir.parent / "server") as server:
+        monkeypatch.setenv("LLM_FASTAPI_CHROMA_URL", server.start().url)
+        yield server.url
 
 
 Visit = Callable[[House], Awaitable[None]]

@@ -45,4 +45,4 @@ def llama_server(
             yield json.loads(process.stdout.readline())["address"] + "/v1"
         finally:
             process.stdin.close()
-            process.wait(10)
+            process.wait(60)

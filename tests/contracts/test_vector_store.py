@@ -13,18 +13,17 @@ from api.index.embeddings import Vectors
 from api.index.values import VectorSet
 from api.index.vector_store import VectorStore
 from tests.index.memory import MemoryVectors
-from tests.index.servers import ChromaServer
+from tests.index.servers import ChromaServer, chroma_server
 
 LIBRARY = VectorSet("col_demo", "tiny:4")
 OTHER = VectorSet("col_all", "tiny:4")
 
 
 @pytest.fixture(scope="module")
-def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaServer]:
     """A real `chroma run` on a free loopback port."""
-    server = ChromaServer(tmp_path_factory.mktemp("server")).start()
-    yield server
-    server.kill()
+    with chroma_server(tmp_path_factory.mktemp("server")) as server:
+        yield server.start()
 
 
 @pytest.fixture(params=["memory", "embedded", "server"])
@@ -36,7 +35,7 @@ def vectors(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorSt
     elif request.param == "embedded":
         store = open_embedded(tmp_path / "chroma")
     else:
-        store = open_server(request.getfixturevalue("chroma_server").url)
+        store = open_server(request.getfixturevalue("server").url)
     yield store
     for one in store.sets():
         store.drop(one)

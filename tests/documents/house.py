@@ -34,7 +34,7 @@ from tests.documents.pdfs import received
 from tests.fakes import FakeRuntime
 from tests.index.memory import MemoryVectors
 
-HELD_SECONDS = 30
+HELD_SECONDS = 120
 """At most, so that a test that fails ends."""
 
 BOUNDS = Bounds(pages=50, characters=200_000, seconds=20, memory_bytes=512 * 2**20)

@@ -362,6 +362,8 @@ async def test_an_import_waits_while_a_job_trains_where_the_embedding_model_is_l
     importing = asyncio.create_task(house.bring(HANDBOOK, wait=wait))
     while not (there := house.store.documents.all()):
         await asyncio.sleep(0.01)
+    if not wait:
+        await asyncio.wait([importing])
     await asyncio.sleep(0.3)
     assert house.store.documents.get(there[0].id).status == "importing"
     assert importing.done() != wait

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import httpx2
 import pytest
 
 from tests.events import server_events
+from tests.listening import reserved
 from tests.sharing import made_once
 
 ROOT = Path(__file__).parents[2]
@@ -33,9 +33,16 @@ class Server:
 
     def start(self, *, ready: bool = True, **settings: str) -> "Server":
         """Start it and wait until it is alive, and ready unless told otherwise."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        with reserved() as port:
+            process = self._start(port, {**self.settings, **settings})
+            try:
+                self._wait_for("/readyz" if ready else "/healthz")
+            except BaseException:
+                process.kill()
+                raise
+        return self
+
+    def _start(self, port: int, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {
             "LLM_FASTAPI_DATA_DIR": str(self.data_dir),
@@ -43,20 +50,16 @@ class Server:
             "LLM_FASTAPI_PASSAGES": "3",  # what the demo model was made for, as in the quick start
             "LLM_FASTAPI_CHUNK_TOKENS": "32",
             "LLM_FASTAPI_CHUNK_OVERLAP_TOKENS": "0",
-            **self.settings,
             **settings,
         }
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "api"], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
+        if self.client.is_closed:
+            self.client = httpx2.Client(timeout=120)
         self.client.base_url = httpx2.URL(f"http://127.0.0.1:{port}")
-        try:
-            self._wait_for("/readyz" if ready else "/healthz")
-        except BaseException:
-            self.process.kill()
-            raise
-        return self
+        return self.process
 
     def _wait_for(self, path: str) -> None:
         assert self.process
@@ -85,10 +88,12 @@ class Server:
         return self.log_path.read_text(errors="replace")[-4000:]
 
     def stop(self, seconds: float = 60) -> int:
-        """Ask it to end; returns its status."""
+        """Ask it to end, and hang up; returns its status."""
         assert self.process
         self.process.terminate()
-        return self.process.wait(timeout=seconds)
+        status = self.process.wait(timeout=seconds)
+        self.client.close()
+        return status
 
     def kill(self) -> None:
         """End it as a power cut would; none of its children outlives it for long."""
@@ -116,7 +121,6 @@ def prepared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def start_once(folder: Path) -> None:
         server = Server(folder / "data").start()
         assert server.stop() == 0
-        server.client.close()
 
     return made_once(tmp_path_factory, "prepared", start_once) / "data"
 
@@ -142,6 +146,7 @@ def started(prepared_data: Path, folder: Path) -> Iterator[Server]:
     yield server
     if server.process and server.process.poll() is None:
         server.stop()
+    server.client.close()
 
 
 def copy_of(source: Path, target: Path) -> Path:

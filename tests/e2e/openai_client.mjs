@@ -38,6 +38,7 @@ const parameters = { type: "object", properties: { city }, required: ["city"] };
 const called = await client.chat.completions.create({
   model,
   messages,
+  temperature: 0,
   tools: [{ type: "function", function: { name: "weather", parameters } }],
   tool_choice: { type: "function", function: { name: "weather" } },
 });

@@ -109,6 +109,7 @@ def test_the_python_sdk_is_at_home(served: Server) -> None:
         called = sdk.chat.completions.create(
             model="demo",
             messages=HELLO,
+            temperature=0,
             tools=[WEATHER],
             tool_choice={"type": "function", "function": {"name": "weather"}},
         )
@@ -137,7 +138,7 @@ def test_the_node_sdk_hears_the_same(served: Server, node_sdk: Path) -> None:
         capture_output=True,
         timeout=300,
     )
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 0, (ran.stderr, served.log())
     heard: dict[str, Any] = json.loads(ran.stdout)
     assert {"demo", EMBEDDER} <= set(heard["models"])
     assert heard["whole"] == heard["streamed"] != ""

@@ -228,10 +228,11 @@ def test_a_question_without_an_answer_counts_as_wrong_and_a_dead_back_end_ends_i
 def test_a_pattern_without_an_end_ends_the_evaluation_and_nothing_else(
     towers: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("finetune.judging.scoring.PATTERN_SECONDS", 0.5)
     towers.runtime.rule = lambda _: "a" * 40
     start(towers)
-    found = until(towers, begun(towers, count=1, metric="regex", metric_pattern="(a+)+$x"))
+    with monkeypatch.context() as patch:
+        patch.setattr("finetune.judging.scoring.PATTERN_SECONDS", 0.5)
+        found = until(towers, begun(towers, count=1, metric="regex", metric_pattern="(a+)+$x"))
     assert found["status"] == "failed"
     assert "metric_pattern" in found["error"]["detail"]
     found = until(towers, begun(towers, count=1, metric="regex", metric_pattern="a+"))

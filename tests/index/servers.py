@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from tests.listening import reserved
+
 PROGRAM = Path(sys.executable).with_name("chroma")
 START_SECONDS = 60
 
@@ -20,12 +22,10 @@ START_SECONDS = 60
 class ChromaServer:
     """`chroma run` on a loopback port that stays the same."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "ChromaServer":
@@ -55,6 +55,17 @@ class ChromaServer:
         self.kill()
         shutil.rmtree(self.folder)
         self.start()
+
+
+@contextlib.contextmanager
+def chroma_server(folder: Path) -> Iterator[ChromaServer]:
+    """One that is not started yet; it ends at the end."""
+    with reserved() as port:
+        server = ChromaServer(folder, port)
+        try:
+            yield server
+        finally:
+            server.kill()
 
 
 Request = http.server.BaseHTTPRequestHandler

@@ -23,7 +23,7 @@ from tests.documents.house import House
 from tests.documents.pdfs import pdf
 from tests.fakes import FakeRuntime
 from tests.index.library import Library
-from tests.index.servers import ChromaServer, always, answering, guarded, passed_on
+from tests.index.servers import ChromaServer, always, answering, chroma_server, guarded, passed_on
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
@@ -44,17 +44,15 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaServer]:
     """A server that no test stops."""
-    server = ChromaServer(tmp_path_factory.mktemp("shared")).start()
-    yield server
-    server.kill()
+    with chroma_server(tmp_path_factory.mktemp("shared")) as server:
+        yield server.start()
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ChromaServer]:
     """A server that is not started yet."""
-    server = ChromaServer(tmp_path / "server")
-    yield server
-    server.kill()
+    with chroma_server(tmp_path / "server") as server:
+        yield server
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import contextlib
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.listening import reserved
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "watching.md"
@@ -50,18 +51,21 @@ def reading(port: int, folder: Path) -> Iterator[Prometheus]:
         assert said in block
         block = block.replace(said, instead)
     (folder / "prometheus.yml").write_text(block)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = "{}:{}".format(*free.getsockname())
     command = [
         PROMETHEUS,
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'tsdb'}",
-        f"--web.listen-address={address}",
         "--log.level=warn",
     ]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+    with (
+        reserved() as free,
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(
+            [*command, f"--web.listen-address=127.0.0.1:{free}"], stderr=log
+        ) as process,
+    ):
         try:
-            prometheus = Prometheus(f"http://{address}")
+            prometheus = Prometheus(f"http://127.0.0.1:{free}")
             deadline = time.monotonic() + START_SECONDS
             while not prometheus.is_ready():
                 assert process.poll() is None, (folder / "log").read_text()

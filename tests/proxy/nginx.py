@@ -67,14 +67,6 @@ def replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def make_certificate(folder: Path) -> trustme.CA:
     """A certificate for the page's host name below `folder`, and the authority that vouches for it."""
     authority = trustme.CA()

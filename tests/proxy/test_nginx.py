@@ -17,9 +17,9 @@ from api.runtime import Piece
 from tests.documents.pdfs import pdf
 from tests.events import server_events
 from tests.fakes import FakeRuntime
+from tests.listening import reserved
 from tests.proxy.nginx import (
     HOST,
-    free_port,
     make_certificate,
     own_server,
     running_nginx,
@@ -65,30 +65,35 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     folder = tmp_path_factory.mktemp("proxied")
     trust = ssl.create_default_context()
     make_certificate(folder).configure_trust(trust)
-    runtime, ports = Hesitant(), [free_port() for _ in range(3)]
-    with listening_service(folder / "data", runtime, allowed_hosts=[HOST]) as (port, _):
+    runtime = Hesitant()
+    with (
+        listening_service(folder / "data", runtime, allowed_hosts=[HOST]) as (port, _),
+        reserved() as own,
+        reserved() as with_path,
+        reserved() as delivered,
+    ):
         servers = [
-            own_server(folder, ports[0], port),
-            server_with_path(ports[1], port),
-            server_as_delivered(ports[2], port),
+            own_server(folder, own, port),
+            server_with_path(with_path, port),
+            server_as_delivered(delivered, port),
         ]
-        with running_nginx(folder, "\n".join(servers), *ports):
+        with running_nginx(folder, "\n".join(servers), own, with_path, delivered):
             transport = httpx2.HTTPTransport(verify=trust, local_address=CALLER)
-            yield Proxied(
+            with (
                 httpx2.Client(
-                    base_url=f"https://127.0.0.1:{ports[0]}",
+                    base_url=f"https://127.0.0.1:{own}",
                     headers={"Host": HOST},
                     transport=NamedTransport(transport),
                     timeout=60,
-                ),
-                httpx2.Client(
-                    base_url=f"http://127.0.0.1:{ports[1]}/llm", headers={"Host": HOST}, timeout=60
-                ),
-                httpx2.Client(
-                    base_url=f"http://127.0.0.1:{ports[2]}", headers={"Host": HOST}, timeout=60
-                ),
-                runtime,
-            )
+                ) as to_own,
+                _client(f"http://127.0.0.1:{with_path}/llm") as below_path,
+                _client(f"http://127.0.0.1:{delivered}") as to_delivered,
+            ):
+                yield Proxied(to_own, below_path, to_delivered, runtime)
+
+
+def _client(url: str) -> httpx2.Client:
+    return httpx2.Client(base_url=url, headers={"Host": HOST}, timeout=60)
 
 
 class NamedTransport(httpx2.BaseTransport):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.swagger import CHROMIUM, SwaggerPage, swagger_page
-from tests.proxy.nginx import free_port, running_nginx, server_with_path
+from tests.listening import reserved
+from tests.proxy.nginx import running_nginx, server_with_path
 from tests.service import listening_service
 
 pytestmark = [
@@ -17,8 +18,8 @@ pytestmark = [
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[SwaggerPage]:
-    port = free_port()
     with (
+        reserved() as port,
         listening_service(tmp_path / "data", api_key="the key") as (service, _),
         running_nginx(tmp_path, server_with_path(port, service), port),
         swagger_page(f"http://127.0.0.1:{port}/llm") as page,

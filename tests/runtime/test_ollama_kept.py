@@ -58,7 +58,7 @@ async def said(runtime: OllamaRuntime) -> str:
 async def test_a_model_is_found_in_the_list_of_a_moment_ago_and_no_older_one(
     ollama: ScriptedOllama,
 ) -> None:
-    client, clock = OllamaClient(ollama.url, start_seconds=1), Clock()
+    client, clock = OllamaClient(ollama.url, start_seconds=60), Clock()
     library = Library(client, clock)
     await library.find("chatty")
     del ollama.shown["chatty"]

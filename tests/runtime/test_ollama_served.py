@@ -121,7 +121,7 @@ async def test_a_model_of_a_file_is_not_punished_for_repeating(
     runtime: OllamaRuntime, ollama_double: str, demo_gguf: Path
 ) -> None:
     await create(runtime, "mine", GGUFFile(demo_gguf), Persona())
-    client = OllamaClient(ollama_double, start_seconds=10)
+    client = OllamaClient(ollama_double, start_seconds=60)
     parameters = parsed(str((await client.show("mine"))["parameters"]))
     await client.close()
     assert parameters["repeat_penalty"] == ["1"]
@@ -341,7 +341,7 @@ def with_template(gguf: bytes, template: str) -> bytes:
 
 
 async def loaded(url: str) -> list[str]:
-    client = OllamaClient(url, start_seconds=10)
+    client = OllamaClient(url, start_seconds=60)
     try:
         return await client.loaded()
     finally:

@@ -206,14 +206,15 @@ def test_a_schema_that_leads_on_for_ever_is_refused_and_given_up() -> None:
 
 
 def test_long_lists_are_held_to_schemas_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.runtime.schemas.MAX_SECONDS", 0.05)
     many = {"type": "array", "items": {"enum": [*range(5000)]}}
     began = time.thread_time()
-    assert "too many steps" in (violation(many, [-1] * 5000) or "")
+    with monkeypatch.context() as patch:
+        patch.setattr("api.runtime.schemas.MAX_SECONDS", 0.05)
+        assert "too many steps" in (violation(many, [-1] * 5000) or "")
     assert violation({"uniqueItems": True}, [{"a": n} for n in range(3000)]) is None
     draft_4 = {"$schema": "http://json-schema.org/draft-04/schema#"}
     check_schema({**draft_4, "enum": [{"a": n} for n in range(2500)]}, "it", "place")
-    assert time.thread_time() - began < 2
+    assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize(

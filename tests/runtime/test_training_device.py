@@ -70,7 +70,7 @@ async def llama_cpp(request: pytest.FixtureRequest, folder: Path) -> AsyncIterat
 async def ollama(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[OnGPU]:
     request.getfixturevalue("ollama_of_two")(folder / "ollama")
     with running_double(folder / "ollama", has_gpu=True) as url:
-        runtime, client = ollama_runtime(url), OllamaClient(url, start_seconds=10)
+        runtime, client = ollama_runtime(url), OllamaClient(url, start_seconds=60)
 
         async def loaded() -> int:
             return len(await client.loaded())

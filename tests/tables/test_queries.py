@@ -104,12 +104,13 @@ def test_long_cells_of_a_table_are_told_short() -> None:
 def test_a_key_has_few_queries_of_databases_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running, most = 0, 0
+    running, most, at_once = 0, 0, asyncio.Barrier(OF_A_KEY)
 
     async def slow(*_: Any) -> Rows:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        await at_once.wait()
         await asyncio.sleep(0.05)
         running -= 1
         return Rows(["1"], ["BIGINT"], [[1]], 0)
@@ -121,8 +122,10 @@ def test_a_key_has_few_queries_of_databases_at_once(
 
     async def many() -> list[Rows]:
         scope = Scope("shop")
-        return await asyncio.gather(*(queries.run("SELECT 1", scope, 9) for _ in range(12)))
+        return await asyncio.gather(
+            *(queries.run("SELECT 1", scope, 9) for _ in range(3 * OF_A_KEY))
+        )
 
-    assert [one.rows for one in asyncio.run(many())] == [[[1]]] * 12
+    assert [one.rows for one in asyncio.run(many())] == [[[1]]] * 3 * OF_A_KEY
     assert most == OF_A_KEY
     shop.close()

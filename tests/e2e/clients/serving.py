@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import httpx2
 
-from tests.proxy.nginx import free_port
+from tests.listening import reserved
 
 START_SECONDS = 600
 """Some prepare a database and look for models at their first start."""
@@ -17,20 +17,20 @@ START_SECONDS = 600
 @contextmanager
 def program(command: Sequence[str], port_option: str, ready: str, **env: str) -> Iterator[str]:
     """A program that serves HTTP; its URL, as soon as the path `ready` answers 200."""
-    port = free_port()
-    process = subprocess.Popen(
-        [*command, port_option.format(port=port)],
-        env=os.environ | env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait(process, f"{url}{ready}")
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
+    with reserved() as port:
+        process = subprocess.Popen(
+            [*command, port_option.format(port=port)],
+            env=os.environ | env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait(process, f"{url}{ready}")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
 
 
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:

@@ -52,9 +52,10 @@ def test_without_answers_the_metric_cannot_tell_and_the_loss_can() -> None:
 
 
 def test_a_pattern_without_an_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("finetune.judging.scoring.PATTERN_SECONDS", 0.5)
     both = side("a" * 40, 1.0), side("a" * 40, 1.0)
-    with pytest.raises(NotAPattern, match="did not come to an end"):
-        compared(asked(), *both, "regex", "(a+)+$x")
+    with monkeypatch.context() as patch:
+        patch.setattr("finetune.judging.scoring.PATTERN_SECONDS", 0.5)
+        with pytest.raises(NotAPattern, match="did not come to an end"):
+            compared(asked(), *both, "regex", "(a+)+$x")
     found = compared(asked(), side("7", 1.0), side("Ho 8", 1.0), "regex", "[0-9]")
     assert (found["verdict"], found["decided_by"]) == ("worse", "regex")
