@@ -78,7 +78,7 @@ def reading(port: int, folder: Path) -> Iterator[Prometheus]:
 
 def alerts_of_the_page() -> list[str]:
     """What the page says is worth an alert."""
-    _, _, rest = PAGE.read_text().partition("What is worth an alert:")
+    _, _, rest = PAGE.read_text().partition("\n## Alerts\n")
     return re.findall(r"^\| `(.+?)` \|", rest.partition("\n## ")[0], re.MULTILINE)
 
 
