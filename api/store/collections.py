@@ -294,7 +294,8 @@ def _missing(connection: Connection, wanted: str, workspace: str) -> CollectionN
     query = select(collections.c.name).where(IS_FOUND, seen).order_by(collections.c.name)
     names = [row.name for row in connection.execute(query.limit(NAMES_SHOWN))]
     return CollectionNotFound(
-        f"No collection {wanted!r}. Collections: {', '.join(names) or 'none'}.", collections=names
+        f"No collection {wanted!r}. Collections: {', '.join(names) or 'none'}. `POST /collections` makes one.",
+        collections=names,
     )
 
 

@@ -179,9 +179,9 @@ class Jobs:
         with self._database.write() as connection:
             job = _one(connection, job_id)
             if status not in MOVES[job.status]:
-                before = " or ".join(one for one, after in MOVES.items() if status in after)
+                before = "` or `".join(one for one, after in MOVES.items() if status in after)
                 raise WrongState(
-                    f"Job {job_id} is {job.status}. It can become {status} when it is {before}.",
+                    f"Job {job_id} is `{job.status}`; it can become `{status}` when it is `{before}`.",
                     state=job.status,
                 )
             values: dict[str, Any] = {"status": status, "error": error}
