@@ -1,12 +1,15 @@
 """Which path needs which scope, in one table; and which models a key may name."""
 
+import contextlib
 from collections.abc import Mapping
 
 from fastapi import Request
 
-from api.auth.callers import Scope
+from api.auth.callers import Caller, Scope
 from api.auth.refusals import ScopeMissing
+from api.errors import ModelNotFound
 from api.http.request import get_caller, require_models
+from api.services import Services
 
 SCOPES: Mapping[str, Scope | None] = {
     "/healthz": None,
@@ -80,3 +83,15 @@ async def require_scope(request: Request) -> None:
         )
     named = (request.path_params.get(name) for name in MODELS_IN_PATHS)
     require_models(caller, *(name.replace("%2F", "/") for name in named if name))
+
+
+async def require_admin_for_base(name: str, services: Services, caller: Caller) -> None:
+    """Every workspace builds on a base model, and its weights may be hard to come by again: an admin deletes it."""
+    if caller.may("admin"):
+        return
+    with contextlib.suppress(ModelNotFound):  # of no list: it may be damaged
+        if (await services.models.show(name)).kind == "base":
+            raise ScopeMissing(
+                f"{name!r} is a base model, which others build on: only an admin deletes it.",
+                scope="admin",
+            )

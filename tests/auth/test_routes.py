@@ -347,3 +347,15 @@ def test_another_workspace_is_told_nothing_of_the_others(guarded: Service) -> No
         told = guarded.client.get("/readyz", headers=theirs).json()
         assert (told["checks"], told["hints"]) == ({"runtime": "not ready", "index": "ready"}, [])
         assert guarded.client.get("/readyz", headers=ours).json()["hints"] == ["'eve' is damaged"]
+
+
+@pytest.mark.parametrize("path", ["/deleteModel/demo", "/v1/models/demo"])
+def test_a_base_that_others_build_on_is_deleted_by_an_admin_alone(
+    guarded: Service, path: str
+) -> None:
+    _, user = made(guarded, scopes=["use", "train"])
+    refused = guarded.client.delete(path, headers=user)
+    assert (refused.status_code, "only an admin deletes it" in refused.text) == (403, True)
+    persona = {"baseModel": "demo"}
+    assert guarded.client.post("/createModel/eve", json=persona, headers=user).is_success
+    assert guarded.client.delete(path.replace("demo", "eve"), headers=user).is_success

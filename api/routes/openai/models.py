@@ -9,6 +9,7 @@ from api.http.request import CallerDep, ServicesDep
 from api.models.catalog import Model
 from api.names import model_key
 from api.routes.openai.body import refuse
+from api.routes.scopes import require_admin_for_base
 
 router = APIRouter(prefix=PREFIX + "/models")
 
@@ -29,8 +30,9 @@ async def retrieve(model: str, services: ServicesDep) -> dict[str, Any]:
 
 
 @router.delete("/{model:path}", operation_id="deleteModel")
-async def delete(model: str, services: ServicesDep) -> dict[str, Any]:
-    """Delete a model; its documents stay, as those that are built on it."""
+async def delete(model: str, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """Delete a model; its documents stay, as those that are built on it. A base needs the scope `admin`."""
+    await require_admin_for_base(model, services, caller)
     for one in await services.models.all(embedders=True):
         if model_key(one.info.name) == model_key(model) and "chat" not in one.info.capabilities:
             raise refuse("model", f"{one.info.name!r} embeds documents and stays.")

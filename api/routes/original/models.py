@@ -12,6 +12,7 @@ from api.http.request import CallerDep, ServicesDep, request_model
 from api.models.catalog import Model
 from api.models.lineage import Lineage
 from api.routes.original.fields import BASE_MODEL, Name
+from api.routes.scopes import require_admin_for_base
 from api.runtime import Persona
 
 router = APIRouter(tags=["models"])
@@ -245,10 +246,13 @@ def shown(model: Model) -> ShowModelResponse:
     "/deleteModel/{modelName:path}",
     operation_id="delete_model",
     summary="Delete a model",
-    responses=problems(404, 409, 422),
+    responses=problems(403, 404, 409, 422),
 )
-async def delete_model(model_name: ExistingName, services: ServicesDep) -> DeleteModelResponse:
-    """Models built on it go on answering; its documents stay listed under the name."""
+async def delete_model(
+    model_name: ExistingName, services: ServicesDep, caller: CallerDep
+) -> DeleteModelResponse:
+    """Models built on it go on answering; its documents stay listed under the name. A base needs the scope `admin`."""
+    await require_admin_for_base(model_name, services, caller)
     name = await services.models.delete(model_name)
     return DeleteModelResponse(Message=f"Successfully deleted {name}")
 
