@@ -32,6 +32,7 @@ from tests.documents.pdfs import pdf
 from tests.documents.reading import extract
 from tests.fakes import FakeRuntime
 from tests.finetune.jobs import ROOT, new_job, tiny, wait_for
+from tests.processes import children_running
 
 pytestmark = pytest.mark.anyio
 
@@ -127,6 +128,8 @@ async def a_model(folder: Path) -> None:
     program = ROOT / "tests" / "runtime" / "programs" / "says_nothing.py"
     launch = llama_cpp.Launch(folder / "a.gguf", "", 512, 1, embeds=False)
     started = await llama_cpp.spawn(launch, llama_cpp.Limits(1, program=program))
+    while not children_running(program.name):
+        await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
     await started.stop()
 
@@ -135,6 +138,8 @@ async def a_server(folder: Path) -> None:
     served = (sys.executable, "-c", "import time; time.sleep(300)")
     env = child_process.environment()
     guard = await child_process.start_server(served, env=env, log=folder / "log.txt")
+    while not psutil.Process(guard.pid).children():
+        await asyncio.sleep(0.01)
     await asyncio.sleep(0.6)
     assert guard.stdin
     guard.stdin.close()
