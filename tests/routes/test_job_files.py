@@ -46,7 +46,7 @@ async def job(shop: Workshop) -> JobDirectory:
     """A published job with a file of every kind but a merged model."""
     job = shop.directory(await shop.until(await shop.submit()))
     made(job, "train", "adapter/adapter_config.json", "adapter/adapter_model.safetensors")
-    (job.path / "train" / "kept").mkdir()
+    (job.path / "train" / "kept").mkdir(exist_ok=True)
     (job.path / "train" / "kept" / "optimizer.pt").write_bytes(b"pickle")
     made(job, "quantize", "model.gguf", "model-Q8_0.gguf")
     made(job, "dataset", "train.jsonl", "eval.jsonl", content=b"{}\n")

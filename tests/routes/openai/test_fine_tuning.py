@@ -138,19 +138,22 @@ async def test_events_and_checkpoints_come_in_pages_newest_first(
     whole = await sdk.fine_tuning.jobs.list_events(job.id, limit=1000)
     assert [event.id for event in listed] == [event.id for event in whole.data]
     assert listed[0].message == "The fine-tuned model has been created"
-    assert listed[-1].message == "dataset has begun"
+    assert listed[-2].message == "dataset has begun"
     assert len({event.id for event in listed}) == len(listed)
     assert [event.data for event in listed if event.type == "metrics"] == [
         {"step": 2, "total_steps": 2, "train_loss": 0.5},
         {"step": 1, "total_steps": 2, "train_loss": 1.0},
     ]
-    assert [event.message for event in listed if event.level == "warn"] == ["2 rows are alike"]
+    alike, few = [event.message for event in listed if event.level == "warn"]
+    assert alike == "2 rows are alike"
+    assert "2 held-out rows" in few
     assert not whole.has_more
-    [kept] = (await sdk.fine_tuning.jobs.checkpoints.list(job.id)).data
+    kept, earlier = (await sdk.fine_tuning.jobs.checkpoints.list(job.id)).data
     assert (kept.step_number, kept.metrics.train_loss, kept.metrics.valid_loss) == (2, 0.5, 0.4)
     assert kept.fine_tuned_model_checkpoint == f"ft:demo:default::{job.id}"
     after = await sdk.fine_tuning.jobs.checkpoints.list(job.id, after=kept.id)
-    assert not after.data
+    assert after.data == [earlier]
+    assert earlier.fine_tuned_model_checkpoint == f"ft:demo:default::{job.id}:ckpt-step-1"
     for wrong in (kept.id, f"ftevent-{job.id}-", "ftevent-job_0000000000000000-2"):
         with pytest.raises(openai.NotFoundError) as caught:
             await sdk.fine_tuning.jobs.list_events(job.id, after=wrong)
