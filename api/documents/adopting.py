@@ -100,14 +100,7 @@ async def _imported(
         received = await receive(source, label.name, uploads)
     theirs = collections.of(label.workspace)
     collection = await run_sync(theirs.named, label.collection or FOR_ALL, label.embedder)
-    outcome = await importer.import_document(
-        received.path,
-        received.name,
-        collection,
-        received.sha256,
-        received.size_bytes,
-        kind=received.kind,
-    )
+    outcome = await importer.import_document(received, collection)
     return outcome.document, outcome.is_new
 
 

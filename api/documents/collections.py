@@ -200,12 +200,8 @@ class CollectionCatalog:
         received = await receive(file, filename, self._settings.uploads_dir)
         try:
             document, is_new, is_newer = await self._importer.import_document(
-                received.path,
-                received.name,
+                received,
                 await run_sync(collection_for_it),  # a refused file has none made
-                received.sha256,
-                received.size_bytes,
-                kind=received.kind,
                 wait=wait,
                 password=password,
                 replace=replace,

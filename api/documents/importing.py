@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
@@ -17,6 +16,7 @@ from api.documents.extract import Bounds
 from api.documents.files import Files
 from api.documents.originals import bring, part, release, set_strays_aside
 from api.documents.reading.ocr import installed
+from api.documents.receiving import Received
 from api.documents.replacing import EmbeddedOtherwise, stand, take_place
 from api.documents.split import pack, pieces
 from api.documents.turns import Reader
@@ -71,13 +71,9 @@ class Importer:
 
     async def import_document(
         self,
-        file: Path,
-        name: str,
+        received: Received,
         collection: Collection,
-        sha256: str,
-        size_bytes: int,
         *,
-        kind: str = "pdf",
         wait: bool = True,
         password: str = "",
         replace: bool = False,
@@ -85,11 +81,11 @@ class Importer:
     ) -> "Outcome":
         """The document, and whether it or its content is new.
 
-        Takes `file` over: afterwards it is moved or gone, whatever happens. With `wait` the document is
-        ready, or the reason is raised and nothing of it is left. Without, it is importing or ready; a
-        failure is kept in its row. The same bytes again are the same document; where another collection
-        has them, nothing is read or embedded again. The password is kept nowhere: an import that is
-        interrupted before its pages are read ends without it. `errors.NameTaken` when other bytes have the name.
+        Takes the file over: afterwards it is moved or gone, whatever happens. With `wait` the document is ready, or
+        the reason is raised and nothing of it is left. Without, it is importing or ready; a failure is kept in its row.
+        The same bytes again are the same document; where another collection has them, nothing is read or embedded
+        again. The password is kept nowhere: an import that is interrupted before its pages are read ends without it.
+        `errors.NameTaken` when other bytes have the name.
 
         With `replace` a ready document of that name keeps its id and is found as it was until the new content takes
         the place of the old one; without waiting it is returned as it is. The last one that was asked for counts.
@@ -97,9 +93,9 @@ class Importer:
         """
         async with self._beginning:  # a deletion comes before all of this, or after
             embedder = self._index.embedder_of(collection).model
-            wanted = (file, name, collection, sha256, size_bytes, embedder, kind)
+            files = self._store, self.files
             begin = partial(
-                bring, self._store, self.files, *wanted, replace=replace, file_id=file_id
+                bring, *files, received, collection, embedder, replace=replace, file_id=file_id
             )
             await run_sync(self._store.collection_cards.touch, [collection.id])
             document, is_new, _, given_up = await run_sync(begin)

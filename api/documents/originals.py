@@ -7,6 +7,7 @@ from pathlib import Path
 
 from api import faults
 from api.documents.files import Files, Label
+from api.documents.receiving import Received
 from api.errors import OutOfSpace
 from api.store import Store
 from api.store.collections import Collection
@@ -18,36 +19,34 @@ log = logging.getLogger(__name__)
 def bring(
     store: Store,
     files: Files,
-    file: Path,
-    name: str,
+    received: Received,
     collection: Collection,
-    sha256: str,
-    size_bytes: int,
     embedder: str,
-    kind: str,
     *,
     replace: bool,
     file_id: str,
 ) -> Added:
-    """Give a received file a row and its place; afterwards `file` is moved or gone, whatever happens."""
+    """Give a received file a row and its place; afterwards it is moved or gone, whatever happens."""
     try:
         with files.guarded.adding():
             added = store.documents.add(
-                name,
+                received.name,
                 collection,
-                sha256,
-                size_bytes,
+                received.sha256,
+                received.size_bytes,
                 embedder,
-                kind,
+                received.kind,
                 replace=replace,
                 file_id=file_id,
             )
             faults.point("import_row_added")
             if added.is_new:
-                _keep(store, files, file if added.has_new_content else None, added.document)
+                _keep(
+                    store, files, received.path if added.has_new_content else None, added.document
+                )
         return added
     finally:
-        file.unlink(missing_ok=True)
+        received.path.unlink(missing_ok=True)
 
 
 def _keep(store: Store, files: Files, file: Path | None, document: Document) -> None:

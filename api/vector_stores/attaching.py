@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -177,15 +178,9 @@ class Attaching:
             async with self.changing:
                 if not await run_sync(store.collection_files.is_waiting, collection.id, file_id):
                     return ""
+                name = await run_sync(store.documents.free_name, collection.id, received.name)
                 outcome = await self._importer.import_document(
-                    received.path,
-                    await run_sync(store.documents.free_name, collection.id, received.name),
-                    collection,
-                    received.sha256,
-                    received.size_bytes,
-                    kind=received.kind,
-                    wait=False,
-                    file_id=file_id,
+                    replace(received, name=name), collection, wait=False, file_id=file_id
                 )
                 return outcome.document.id
         finally:

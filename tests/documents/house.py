@@ -105,14 +105,17 @@ class House:
         self.store.close()
 
     async def bring(
-        self, content: bytes, name: str = "a.pdf", model: str = "demo", **options: Any
+        self,
+        content: bytes,
+        name: str = "a.pdf",
+        model: str = "demo",
+        kind: str = "pdf",
+        **options: Any,
     ) -> tuple[Document, bool]:
         """Import bytes."""
-        upload = received(self.folder / "uploads", content)
+        upload = received(self.folder / "uploads", content, name, kind)
         collection = self.store.collections.of_model(model)
-        document, is_new, _ = await self.importer.import_document(
-            name=name, collection=collection, **upload, **options
-        )
+        document, is_new, _ = await self.importer.import_document(upload, collection, **options)
         return document, is_new
 
     def documents_of(self, model: str) -> list[Document]:

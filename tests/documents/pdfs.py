@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pypdf
 from fpdf import FPDF
 from PIL import Image
+
+from api.documents.receiving import Received
 
 
 def pdf(*pages: str, title: str = "") -> bytes:
@@ -89,10 +90,10 @@ def picture() -> bytes:
     return bytes(document.output())
 
 
-def received(folder: Path, content: bytes) -> dict[str, Any]:
-    """A file as an upload leaves it, as keyword arguments of `import_document`."""
+def received(folder: Path, content: bytes, name: str, kind: str) -> Received:
+    """A file as an upload leaves it."""
     folder.mkdir(parents=True, exist_ok=True)
     digest = sha256(content).hexdigest()
     file = folder / f"upload-{len(list(folder.iterdir()))}-{digest[:8]}"
     file.write_bytes(content)
-    return {"file": file, "sha256": digest, "size_bytes": len(content)}
+    return Received(file, name, digest, len(content), kind)
