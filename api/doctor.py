@@ -9,13 +9,14 @@ import anyio.to_thread
 
 from api.data_folder import DataFolder
 from api.data_folder.contents import WEIGHTS
+from api.data_folder.findings import Examined, Finding
 from api.data_folder.guarded import Guarded
 from api.data_folder.leftovers import leftovers
 from api.data_folder.lost import Lost
 from api.documents.adopting import adopt as adopt_documents
 from api.documents.doctor import examine as examine_documents
 from api.documents.embedders import examine as examine_embedders
-from api.errors import ApiError, Examined, Finding
+from api.errors import ApiError
 from api.jobs.adopting import adopt as adopt_jobs
 from api.jobs.doctor import examine as examine_jobs
 from api.models.adopting import adopt as adopt_models

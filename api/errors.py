@@ -8,7 +8,6 @@
     |- Conflict 409            NameTaken, WrongState, ModelInUse, EmbeddingMismatch
     |- TooLarge 413
     |- UnsupportedMediaType 415
-    |- RangeUnsatisfiable 416
     |- TooManyRequests 429
     |- ClientGone 499          for the log alone: nobody reads the answer
     |- Unusable 422            InvalidName, AmbiguousName, InvalidOption, PromptTooLong, DocumentUnusable,
@@ -18,11 +17,14 @@
     |- NotOpened 503           without `Retry-After`: somebody has to put it right first
     `- OutOfSpace 507
 
-Domain code raises these (of keys: `auth/refusals.py`), adapters translate others into them, `problems.py` writes them.
+Domain code raises these (of keys: `auth/refusals.py`; of parts of a file: `http/files.py`), adapters translate others
+into them, `problems.py` writes them.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+import contextlib
+import errno
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 MAX_DETAIL_CHARACTERS = 1000
 
@@ -176,13 +178,6 @@ class UnsupportedMediaType(ApiError):
     title = "Unsupported type"
 
 
-class RangeUnsatisfiable(ApiError):
-    """The part that is asked for lies beyond the file."""
-
-    status = 416
-    title = "No such part"
-
-
 class TooManyRequests(ApiError):
     """More than is allowed at once, or in a while; `Retry-After` says when to try again."""
 
@@ -325,25 +320,27 @@ class NotOpened(ApiError):
 
 
 class OutOfSpace(ApiError):
-    """The disk is full."""
+    """The disk is full, or what we may take of it."""
 
     status = 507
     title = "No space left"
 
+    @staticmethod
+    def is_behind(error: Exception) -> bool:
+        """Whether that is why the system has refused."""
+        return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+    @classmethod
+    @contextlib.contextmanager
+    def with_detail(cls, detail: str) -> Iterator[None]:
+        """What is written in here and finds the disk full fails with this."""
+        try:
+            yield
+        except OSError as error:
+            if cls.is_behind(error):
+                raise cls(detail) from error
+            raise
+
 
 class CannotStart(Exception):
     """The service refuses to start; the message is the one line that says what is wrong and what to do."""
-
-
-class Finding(NamedTuple):
-    """What `doctor` or a start found off, and whether it was put right."""
-
-    text: str
-    repaired: bool
-
-
-class Examined(NamedTuple):
-    """What `doctor` found off, and what it says of the rest."""
-
-    findings: list[Finding]
-    notes: list[str]

@@ -5,7 +5,6 @@ place that tells of it, nothing can disagree: a copy of the folder is a copy of 
 """
 
 import contextlib
-import errno
 import json
 import logging
 import re
@@ -99,14 +98,10 @@ class Shelf:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Something is written here: a full disk is `errors.OutOfSpace`."""
-        try:
+        with OutOfSpace.with_detail(
+            f"The disk is full: no {self._what} was made. Free some space."
+        ):
             yield
-        except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                raise
-            raise OutOfSpace(
-                f"The disk is full: no {self._what} was made. Free some space."
-            ) from error
 
     def place(self, folder: Path, id: str, card: Mapping[str, Any]) -> Path:
         """Write its card, last of all, and give it its name."""

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from anyio.to_thread import run_sync
 
+from api.data_folder.findings import Finding
 from api.documents.files import Files, Label
 from api.documents.importing import Importer
 from api.documents.receiving import receive
-from api.errors import ApiError, Finding, NameTaken, UnsupportedMediaType, Unusable
+from api.errors import ApiError, NameTaken, UnsupportedMediaType, Unusable
 from api.models.bundled import BundledModels
 from api.names import FOR_ALL
 from api.settings import Settings

@@ -2,8 +2,8 @@
 
 from anyio.to_thread import run_sync
 
+from api.data_folder.findings import Finding
 from api.documents.files import Files
-from api.errors import Finding
 from api.index import Index
 from api.store import Store
 

@@ -4,7 +4,7 @@ from collections.abc import Container
 
 from anyio.to_thread import run_sync
 
-from api.errors import Examined, Finding
+from api.data_folder.findings import Examined, Finding
 from api.index import Index
 from api.index.embeddings import parts_of
 from api.names import model_key

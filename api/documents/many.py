@@ -1,6 +1,5 @@
 """Many documents by one request: each comes to its own end, and what became of it is told in the order they came in."""
 
-import errno
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from anyio.to_thread import run_sync
 
 from api.documents.archives import Archive, is_archive
 from api.documents.collections import CollectionCatalog, Imported, Owner
+from api.documents.receiving import NOT_STORED
 from api.errors import ApiError, Conflict, OutOfSpace, Unusable
 from api.names import document_key
 
@@ -121,7 +121,7 @@ def _inside(file: BinaryIO, name: str, most: int, most_bytes: int, stack: ExitSt
 def _told(error: Exception, name: str) -> ApiError:
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return OutOfSpace("The disk is full: the document was not stored.")
+    if OutOfSpace.is_behind(error):
+        return OutOfSpace(NOT_STORED)
     log.error("Importing %r failed", name, exc_info=error)
     return ApiError("The import failed inside the service; its log says more.")

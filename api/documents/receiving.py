@@ -1,6 +1,5 @@
 """An uploaded file becomes a file of ours: copied in pieces, hashed, and of a kind that is read."""
 
-import errno
 import os
 import secrets
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from api.data_folder.leftovers import INCOMING
 from api.documents.recognising import kind_of
 from api.errors import OutOfSpace
 from api.names import valid_document_name
+
+NOT_STORED = "The disk is full: the document was not stored."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,11 @@ def _copy(source: BinaryIO, name: str, folder: Path) -> Received:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{INCOMING}{secrets.token_hex(8)}"
     try:
-        with path.open("xb") as target:
+        with OutOfSpace.with_detail(NOT_STORED), path.open("xb") as target:
             sha256, size_bytes = write_hashed(pieces_of(source), target)
             target.flush()
             os.fsync(target.fileno())
-    except BaseException as error:
+    except BaseException:
         path.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise OutOfSpace("The disk is full: the document was not stored.") from error
         raise
     return Received(path, name, sha256, size_bytes, kind)

@@ -5,10 +5,17 @@ import re
 from fastapi import Request
 from fastapi.responses import FileResponse, Response
 
-from api.errors import RangeUnsatisfiable
+from api.errors import ApiError
 from api.http.problems import Respond, problem_response
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
+
+
+class RangeUnsatisfiable(ApiError):
+    """The part that is asked for lies beyond the file."""
+
+    status = 416
+    title = "No such part"
 
 
 def file_response(

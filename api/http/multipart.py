@@ -2,7 +2,6 @@
 
 import email.errors
 import email.header
-import errno
 import re
 from collections.abc import AsyncGenerator
 from urllib.parse import unquote_to_bytes
@@ -41,16 +40,13 @@ async def read_multipart(
         max_part_size=max_text_bytes,
     )
     try:
-        form = await parser.parse()
+        with OutOfSpace.with_detail("The disk is full: the upload was not stored."):
+            form = await parser.parse()
         if not parser.is_whole:
             await form.close()
             raise BadRequest("The multipart body ends before its last boundary.")
     except MultiPartException as error:
         raise BadRequest(f"The multipart body cannot be read: {error.message}") from error
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise OutOfSpace("The disk is full: the upload was not stored.") from error
     return form.multi_items()
 
 

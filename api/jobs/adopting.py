@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from api.data_folder.findings import Finding
 from api.data_folder.guarded import Guarded
-from api.errors import Finding
 from api.jobs.owner import owner_of
 from api.store import Store
 from api.store.jobs import Job, JobStatus

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from api.data_folder.findings import Finding
 from api.data_folder.guarded import Guarded
-from api.errors import Finding
 from api.jobs.deleting import DELETED
 from api.jobs.submit import GROWING
 from api.jobs.supervise import FOLDER_MISSING

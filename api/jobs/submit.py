@@ -6,11 +6,10 @@ leaves a directory that nobody knows, which the next start puts aside: a job exi
 
 import asyncio
 import contextlib
-import errno
 import io
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -203,7 +202,7 @@ class Submitter:
     async def _growing(self, job_id: str) -> AsyncIterator[Path]:
         folder = self._jobs_dir / f"{GROWING}{job_id}"
         try:
-            with _disk_full_is_an_answer():
+            with OutOfSpace.with_detail("The disk is full: no job was made. Free some space."):
                 yield folder
         finally:
             with anyio.CancelScope(shield=True):
@@ -298,13 +297,3 @@ def _require_programs() -> None:
         programs.require_for_importance()
     except StageFailed as error:
         raise InvalidOption(error.detail, where="importance_matrix") from error
-
-
-@contextlib.contextmanager
-def _disk_full_is_an_answer() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise OutOfSpace("The disk is full: no job was made. Free some space.") from error

@@ -8,8 +8,9 @@ from typing import Any
 from anyio.to_thread import run_sync
 
 from api.data_folder.contents import MANIFEST, files_made
+from api.data_folder.findings import Finding
 from api.data_folder.guarded import Guarded
-from api.errors import ApiError, Finding
+from api.errors import ApiError
 from api.models.lineage import told_lineage
 from api.names import CHECKING, model_key, runtime_name
 from api.runtime import ModelRuntime

@@ -42,11 +42,11 @@ def is_misplaced(
         cell for cell in row if cell.label and cell not in own and not _is_given(cell, said, stated)
     ]
     return bool(own) and all(
-        any(_is_meant(other.label, cell.label, said) for other in others) for cell in own
+        any(_is_behind(other.label, cell.label, said) for other in others) for cell in own
     )
 
 
-def _is_meant(label: frozenset[str], own: frozenset[str], said: frozenset[str]) -> bool:
+def _is_behind(label: frozenset[str], own: frozenset[str], said: frozenset[str]) -> bool:
     """Whether the words that tell two labels apart are those of the first."""
     apart = label - own
     return bool(own) and bool(apart) and apart <= said and not (own - label) & said

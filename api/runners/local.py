@@ -5,7 +5,6 @@ process id that is kept beside the job. One that somebody started by hand is fol
 """
 
 import contextlib
-import errno
 import os
 import signal
 import subprocess
@@ -132,7 +131,7 @@ def _terminate(job: JobDirectory) -> bool:
 
 
 def _translated(error: OSError) -> OutOfSpace | BackEndFailed:
-    if error.errno == errno.ENOSPC:
+    if OutOfSpace.is_behind(error):
         return OutOfSpace(
             "The disk is full: the job could not start. Free some space and resume it."
         )

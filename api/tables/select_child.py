@@ -7,7 +7,6 @@ of the clock ends it in time: SQLite works in this process, and PostgreSQL ends 
 """
 
 import contextlib
-import errno
 import json
 import signal
 import sqlite3
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from api.errors import ApiError
+from api.errors import ApiError, OutOfSpace
 from api.tables.refusals import (
     UNREAD,
     DatabaseAway,
@@ -62,8 +61,6 @@ TYPES: Sequence[tuple[type, str]] = (
     *((str, "VARCHAR"), (bytes, "BLOB"), (datetime, "TIMESTAMP"), (date, "DATE")),
 )
 """What a value of a database is called; the first that fits."""
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""Why a copy cannot be written that is no fault of ours."""
 Clock = Callable[[float], Any]
 """Ends this process in so many seconds; in 0: not."""
 
@@ -123,7 +120,7 @@ def answered(request: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
     except UNREAD as error:
         return _refused(unreadable(request["name"], error))
     except OSError as error:
-        if error.errno not in FULL:
+        if not OutOfSpace.is_behind(error):
             raise
         return {"errno": error.errno}
     except ApiError as error:

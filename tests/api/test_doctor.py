@@ -7,8 +7,8 @@ import pytest
 
 from api.__main__ import main
 from api.data_folder import DataFolder
+from api.data_folder.findings import Finding
 from api.doctor import examine, lost_things, purge
-from api.errors import Finding
 from api.settings import Settings
 from tests.databases import open_migrated
 

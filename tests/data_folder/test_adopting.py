@@ -5,10 +5,11 @@ import json
 import pytest
 
 from api.data_folder import CARD
+from api.data_folder.findings import Finding
 from api.data_folder.lost import Lost
 from api.documents.adopting import adopt as adopt_documents
 from api.documents.files import Label
-from api.errors import Finding, Unavailable
+from api.errors import Unavailable
 from api.jobs.adopting import adopt as adopt_jobs
 from api.jobs.adopting import job_of
 from api.models.adopting import adopt as adopt_models

@@ -2,9 +2,9 @@
 
 import pytest
 
+from api.data_folder.findings import Finding
 from api.documents.doctor import examine
 from api.documents.embedders import examine as examine_embedders
-from api.errors import Finding
 from tests.documents.house import House
 from tests.documents.pdfs import pdf
 from tests.index.test_index import replaced_weights

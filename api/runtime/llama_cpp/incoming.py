@@ -63,7 +63,7 @@ def storage_errors() -> Iterator[None]:
 
 
 def _as_ours(error: OSError) -> ApiError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if OutOfSpace.is_behind(error) or error.errno == errno.EFBIG:
         return OutOfSpace(
             "The disk of the model registry is full. Free some space, then try again."
         )
