@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from api import child_process
 from api.errors import BackEndFailed
 from api.tables.reading import LIMITS, require_installed
 from api.tables.shelf import Column, Contents
-from finetune.job.child_process import start
+from finetune.job.child_process import BrokeOff, lines
 
 Cells = Mapping[str, str | None]
 """The cells of a row by column, each as a text."""
@@ -62,19 +61,11 @@ async def export_rows(path: Path, names: Sequence[tuple[str, str]], target: Path
 def _answers(request: Mapping[str, Any]) -> Iterator[Any]:
     """What the child says, line by line; it ends when nobody listens any more."""
     require_installed()
-    child = start(_command(request), env={}, limits=LIMITS, stdout=subprocess.PIPE)
-    said = child.stdout
     try:
-        for line in said or ():
-            yield json.loads(line)
-        if child.wait() != 0:
-            raise _broken_off()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        child.wait()
-        if said:
-            said.close()
+        with contextlib.closing(lines(_command(request), env={}, limits=LIMITS)) as said:
+            yield from map(json.loads, said)
+    except BrokeOff as error:
+        raise _broken_off() from error
 
 
 def _command(request: Mapping[str, Any]) -> list[str]:

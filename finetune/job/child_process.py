@@ -3,11 +3,12 @@
 Standard library only; the api starts its children this way too.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,10 @@ class Limits:
         ]
 
 
+class BrokeOff(Exception):
+    """A child ended before it had said all."""
+
+
 def environment(*prefixes: str) -> dict[str, str]:
     """What a child that computes may know of our environment: no key of ours or of anybody else; and what its library
     is configured by, under these prefixes.
@@ -130,6 +135,23 @@ def start(
     """Start a child that gets SIGTERM when we end, unless it `outlives_us`. `streams` are those of `Popen`."""
     started = command if outlives_us else bound(command, signal.SIGTERM, limits)
     return subprocess.Popen(started, env=env, stdin=subprocess.DEVNULL, **streams)  # noqa: S603  the commands are ours
+
+
+def lines(
+    command: Sequence[str], *, env: Mapping[str, str], limits: Limits | None = None
+) -> Generator[bytes, None, None]:
+    """What a child writes, line by line; it ends when nobody listens any more. Raises `BrokeOff`."""
+    child = start(command, env=env, limits=limits, stdout=subprocess.PIPE)
+    try:
+        yield from child.stdout or ()
+        if child.wait() != 0:
+            raise BrokeOff
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        child.wait()
+        if child.stdout:
+            child.stdout.close()
 
 
 def run(
