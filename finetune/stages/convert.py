@@ -62,6 +62,10 @@ def _told(model: Path, folder: Path) -> Iterator[None]:
         yield
 
 
+BREAKS_BY = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What the converter ends by in the middle of a model that it does not know."""
+
+
 def to_gguf(
     model: Path,
     out: Path,
@@ -91,26 +95,19 @@ def to_gguf(
         temporary.replace(out)
         sync_folder(out.parent)
     except SystemExit as error:
-        raise StageFailed(
-            "Conversion failed",
-            f"llama.cpp's converter does not take this model: {errors[-1] if errors else error.code}.",
-        ) from error
-    except (
-        AssertionError,
-        AttributeError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise StageFailed(
-            "Conversion failed",
-            f"llama.cpp's converter does not take this model: {type(error).__name__}: {error}",
-        ) from error
+        raise _refused(f"{errors[-1] if errors else error.code}.") from error
+    except BREAKS_BY as error:
+        raise _refused(f"{type(error).__name__}: {error}") from error
     finally:
         sys.argv = before
         shutil.rmtree(place, ignore_errors=True)
         temporary.unlink(missing_ok=True)
+
+
+def _refused(why: str) -> StageFailed:
+    return StageFailed(
+        "Conversion failed", f"llama.cpp's converter does not take this model: {why}"
+    )
 
 
 @contextlib.contextmanager
