@@ -94,7 +94,7 @@ class JobQueue:
 
     def _state(self, job: Job) -> JobState:
         place = self._store.jobs.queue_position(job) if job.status == "queued" else None
-        directory = self._supervisor.directory(job.id)
+        directory = self.directory(job.id)
         progress = directory.progress()
         return JobState(
             job,
@@ -110,25 +110,23 @@ class JobQueue:
 
     async def events(self, job_id: str, before: int | None, limit: int) -> tuple[list[Event], bool]:
         """At most `limit` events before number `before` (None: all), newest first; and whether there are more."""
-        directory = self.directory((await self._row(job_id)).id)
-        return await anyio.to_thread.run_sync(newest_events, directory, before, limit)
+        return await anyio.to_thread.run_sync(
+            newest_events, await self._directory(job_id), before, limit
+        )
 
     async def kept(self, job_id: str) -> list[Kept]:
         """The checkpoints that the job has kept, newest first."""
-        directory = self.directory((await self._row(job_id)).id)
-        return await anyio.to_thread.run_sync(kept_checkpoints, directory)
+        return await anyio.to_thread.run_sync(kept_checkpoints, await self._directory(job_id))
 
     async def follow(self, job_id: str, after: int) -> AsyncIterator[Event | StatusIs]:
         """The job's events from number `after` + 1 on, and its status at each change."""
         job = await self._row(job_id)
-        return follow(self._store, self._supervisor.directory(job.id), job, after)
+        return follow(self._store, self.directory(job.id), job, after)
 
     async def log_tail(self, job_id: str, characters: int) -> str:
         """The end of what its stages printed."""
-        job = await self._row(job_id)
-        return await anyio.to_thread.run_sync(
-            self._supervisor.directory(job.id).log_tail, characters
-        )
+        directory = await self._directory(job_id)
+        return await anyio.to_thread.run_sync(directory.log_tail, characters)
 
     async def cancel(self, job_id: str, detail: str = "It was cancelled.") -> Job:
         """End a queued job, or ask a running one to stop; `detail` is what its events say of that."""
@@ -163,7 +161,7 @@ class JobQueue:
             if job.status == "trained":
 
                 def choose_one() -> None:
-                    directory = self._supervisor.directory(job.id)
+                    directory = self.directory(job.id)
                     spec = choose(directory, checkpoint, name)
                     wish_force(directory, force=force)
                     self._store.jobs.set_spec(job.id, spec)
@@ -171,7 +169,7 @@ class JobQueue:
                 await anyio.to_thread.run_sync(choose_one)
         if job.status == "trained":
             return await self.resume(job_id)
-        source = self._supervisor.directory(job.id)
+        source = self.directory(job.id)
         exporting = await self._submitter.export(source, checkpoint, name, force=force)
         self._supervisor.wake()
         return exporting
@@ -204,6 +202,9 @@ class JobQueue:
             await anyio.to_thread.run_sync(
                 lambda: directory.append_event("job", type, detail=detail)
             )
+
+    async def _directory(self, job_id: str) -> JobDirectory:
+        return self.directory((await self._row(job_id)).id)
 
     async def _row(self, job_id: str) -> Job:
         return await anyio.to_thread.run_sync(self._store.jobs.get, job_id)

@@ -97,8 +97,8 @@ class Submitter:
         default_base: str,
         max_rows: int,
         max_file_bytes: int,
-        trains_here: bool = False,
-        bounds: Bounds | None = None,
+        trains_here: bool,
+        bounds: Bounds | None,
     ) -> None:
         """`default_base` is trained where a submission names no base. `trains_here`: this installation runs the jobs,
         so it must have what trains. `bounds` are what the files of a job must keep to.
