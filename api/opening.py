@@ -332,7 +332,7 @@ async def prepare(services: Services) -> None:
     with contextlib.suppress(ApiError, OSError):
         await services.bundled.prepare("demo")
     with _noted("Taking in base models"):
-        await services.models.take_in_all()
+        await services.models.waiting.take_in_all()
     services.back_ends.start()
     services.evaluations.start(lambda workspace: services.of(workspace).evaluations)
     services.expiry.start()

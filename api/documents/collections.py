@@ -286,7 +286,7 @@ class CollectionCatalog:
         return next((one for one in own if model_key(one.name) == key), None)
 
     async def _embedding_model(self, name: str) -> str:
-        await self._models.take_in(name)
+        await self._models.waiting.take_in(name)
         infos = await self._embedding_models()
         if model_key(name) not in infos:
             await self._bundled.bring(name)

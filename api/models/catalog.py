@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -11,8 +10,6 @@ from typing import Literal
 import anyio.to_thread
 
 from api.errors import (
-    ApiError,
-    BackEndFailed,
     InvalidOption,
     ModelDamaged,
     ModelInUse,
@@ -20,18 +17,17 @@ from api.errors import (
     NameTaken,
     NotFound,
 )
-from api.models.bases import BaseModels, WaitingBase
+from api.models.bases import BaseModels
 from api.models.bundled import BundledModels
 from api.models.lineage import Lineage, learned_from, recorded
 from api.models.naming import require_free, require_unpromised, takes_its_name
 from api.models.sharing import bind, bound_collections, share_model
+from api.models.waiting import WaitingBases
 from api.names import CHECKING, model_key, valid_model_name
-from api.runtime import ExistingModel, GGUFFile, ModelInfo, ModelRuntime, Persona
+from api.runtime import ExistingModel, ModelInfo, ModelRuntime, Persona
 from api.store import Store
 from api.store.jobs import Job, JobStatus
 from api.store.models import ModelKind, ModelRecord
-
-LOGGER = logging.getLogger("api.models.catalog")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,7 @@ class ModelCatalog:
         first: "ModelCatalog | None" = None,
     ) -> None:
         """`default_base` is what is built on where a creation names no base. `first` is the catalog of the first
-        workspace, in any other one: base models are taken in there.
+        workspace, in any other one: base models wait there.
         """
         self._runtime = runtime
         self._store = store
@@ -75,13 +71,13 @@ class ModelCatalog:
         self._default_base = default_base
         self._first = first
         self._creating = asyncio.Lock()  # a loser's record must not take the winner's with it
-        self._taking_in = asyncio.Lock()
+        self.waiting = first.waiting if first else WaitingBases(runtime, store.models, base_models)
         self._bound = bound_collections(store)
 
     async def all(self, *, embedders: bool = False) -> list[Model]:
         """Every model that can chat, by name, and with `embedders` every one that embeds too."""
         abilities = {"chat", "embed"} if embedders else {"chat"}
-        infos = [info for info in await self._runtime.models() if _is_listed(info, abilities)]
+        infos = await self._listed(abilities)
         records = await anyio.to_thread.run_sync(self._store.models.seen)
         bases = await anyio.to_thread.run_sync(self._base_models.names)
         trainable = {model_key(name) for name in bases}
@@ -104,7 +100,7 @@ class ModelCatalog:
 
     async def names(self, ability: str = "chat") -> list[str]:
         """Names of the models that can do something."""
-        return [info.name for info in await self._runtime.models() if _is_listed(info, {ability})]
+        return [info.name for info in await self._listed({ability})]
 
     async def show(self, name: str, *, embedders: bool = False) -> Model:
         """One model; `errors.ModelNotFound` names the others."""
@@ -149,48 +145,9 @@ class ModelCatalog:
         """As `bound_collection`."""
         return await self._bound.of(name)
 
-    async def take_in_all(self) -> None:
-        """Bring the base models that wait as GGUF files into the runtime; one that fails goes on waiting."""
-        for base in await anyio.to_thread.run_sync(self._base_models.waiting):
-            try:
-                await self.take_in(base.name)
-            except ApiError as error:
-                LOGGER.warning("base model %s was not taken in: %s", base.name, error.detail)
-
-    async def take_in(self, name: str) -> bool:
-        """Bring the base model of that name into the runtime, over an earlier one; whether its file waited."""
-        if self._first is not None:
-            return await self._first.take_in(name)
-        if not await self._waiting(name):
-            return False
-        async with self._taking_in:
-            for base in await self._waiting(name):  # again: another call may have brought it
-                await self._place(base)
-        return True
-
-    async def _waiting(self, name: str) -> list[WaitingBase]:
-        waiting = await anyio.to_thread.run_sync(self._base_models.waiting)
-        return [base for base in waiting if model_key(base.name) == model_key(name)]
-
-    async def _place(self, base: WaitingBase) -> None:
-        if await anyio.to_thread.run_sync(self._store.models.get, base.name):
-            raise NameTaken(
-                f"{base.file.name} waits among the base models, and {base.name!r} is a persona or a "
-                "fine-tune. Delete that, or load the base under another --name."
-            )
-        LOGGER.info("taking the base model %s in", base.name)
-        source = GGUFFile(base.file, projector=base.projector)
-        await self._runtime.create_model(base.name, source, Persona(), replace=True)
-        try:
-            await anyio.to_thread.run_sync(self._base_models.taken_in, base)
-        except OSError as error:
-            raise BackEndFailed(
-                f"{base.file.name} was taken in and cannot be removed ({error.strerror}). Remove it."
-            ) from error
-
     async def _base(self, name: str) -> Model:
         """The model to build on; `errors.NotFound` says what a folder lacks that can only be trained."""
-        await self.take_in(name)
+        await self.waiting.take_in(name)
         try:
             return await self.show(name)
         except ModelNotFound as error:
@@ -272,6 +229,14 @@ class ModelCatalog:
             )
         return info
 
+    async def _listed(self, abilities: set[str]) -> list[ModelInfo]:
+        infos = await self._runtime.models()
+        return [
+            info
+            for info in infos
+            if abilities & info.capabilities and not info.name.endswith(CHECKING)
+        ]
+
     async def _found(self, name: str, ability: str = "chat") -> ModelInfo:
         self._bundled.require(name)
         try:
@@ -286,7 +251,7 @@ class ModelCatalog:
         try:
             return await self._runtime.show(name)
         except ModelNotFound:
-            if not await self.take_in(name):
+            if not await self.waiting.take_in(name):
                 raise
             return await self._runtime.show(name)
 
@@ -295,8 +260,7 @@ class ModelCatalog:
 
     async def _require_free(self, name: str, replace: bool) -> None:
         key = model_key(name)
-        infos = [info for info in await self._runtime.models() if _is_listed(info, {"chat"})]
-        names = [info.name for info in infos if takes_its_name(info)]
+        names = [info.name for info in await self._listed({"chat"}) if takes_its_name(info)]
         listed = next((one for one in names if model_key(one) == key), None)
         record = await anyio.to_thread.run_sync(self._store.models.get, name)
         if listed and record is None:
@@ -323,10 +287,6 @@ class ModelCatalog:
         except ModelNotFound:
             return await anyio.to_thread.run_sync(self._store.models.get, name) is not None
         return False
-
-
-def _is_listed(info: ModelInfo, abilities: set[str]) -> bool:
-    return bool(abilities & info.capabilities) and not info.name.endswith(CHECKING)
 
 
 def _model(info: ModelInfo, record: ModelRecord | None, trainable: set[str]) -> Model:

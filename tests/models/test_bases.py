@@ -93,7 +93,7 @@ def test_all_waiting_files_are_taken_in_at_start_and_a_broken_one_waits_on(
     broken = put_gguf(service, "broken", b"no model")
     put_gguf(service, "tiny")
     (broken.parent / ".half.loading").mkdir()
-    call(service, catalog(service).take_in_all)
+    call(service, catalog(service).waiting.take_in_all)
     assert listed(client) == ["demo", "tiny"]
     assert broken.exists()
     answer = client.post("/createModel/ada", json={"baseModel": "broken"})
@@ -113,7 +113,7 @@ def test_a_base_that_is_loaded_again_takes_the_place_of_the_earlier_one(
 def test_a_file_never_replaces_a_persona(service: Service, client: TestClient) -> None:
     client.post("/createModel/ada", json={"system": "You are Ada."})
     put_gguf(service, "ada")
-    call(service, catalog(service).take_in_all)
+    call(service, catalog(service).waiting.take_in_all)
     assert client.get("/show_model/ada").json()["system"] == "You are Ada."
     answer = client.post("/createModel/eva", json={"baseModel": "ada"})
     assert answer.status_code == 409
@@ -194,7 +194,7 @@ def test_the_service_takes_the_longest_name_that_the_loader_takes(
     source = tmp_path / f"{'a' * 70}.gguf"
     source.write_bytes(b"GGUF and so on")
     load(Wanted(service.house.folder, gguf=source), lambda _: None)
-    call(service, catalog(service).take_in_all)
+    call(service, catalog(service).waiting.take_in_all)
     assert source.stem in listed(service.client)
 
 
@@ -238,7 +238,7 @@ async def test_other_models_do_not_wait_for_a_file_and_its_own_does(tmp_path: Pa
     (settings.base_models_dir / "big.gguf").write_bytes(b"GGUF")
     store, runtime = open_migrated(settings.database_path), Slow()
     models = catalog_over(settings, runtime, store)
-    taking_in = asyncio.create_task(models.take_in_all())
+    taking_in = asyncio.create_task(models.waiting.take_in_all())
     await runtime.has_begun.wait()
     async with asyncio.timeout(60):
         await models.create("ada", "demo", Persona(), replace=False)
@@ -258,7 +258,7 @@ def test_a_base_is_taken_in_with_its_projector_and_both_files_go(
     file = put_gguf(service, "eye")
     projector = file.with_suffix(".mmproj")
     projector.write_bytes(b"GGUF sees")
-    call(service, catalog(service).take_in_all)
+    call(service, catalog(service).waiting.take_in_all)
     assert "images" in client.get("/show_model/eye").json()["capabilities"]
     assert not file.exists()
     assert not projector.exists()
@@ -283,7 +283,7 @@ async def test_a_waiting_file_answers_in_llama_cpp_and_is_gone(
     assert models_folder
     runtime = open_llama_cpp(settings, models_folder)
     models = catalog_over(settings, runtime, store)
-    await models.take_in_all()
+    await models.waiting.take_in_all()
     assert [model.info.name for model in await models.all()] == ["tiny"]
     assert not waiting.exists()
     assert demo_gguf.exists()
@@ -306,7 +306,7 @@ async def test_an_embedding_model_is_loaded_taken_in_and_used_as_its_family(
     assert models_folder
     runtime = open_llama_cpp(settings, models_folder)
     models = catalog_over(settings, runtime, store)
-    assert await models.take_in("multilingual-e5-small")
+    assert await models.waiting.take_in("multilingual-e5-small")
     (info,) = await runtime.models()
     assert info.capabilities == {"embed"}
     assert await models.all() == []
