@@ -23,6 +23,7 @@ from api.http.multipart import MAX_FILES
 from api.http.observe import seen
 from api.http.request_body import Body, invalid, query_pairs, read_body
 from api.http.request_fields import RequestFields
+from api.runtime import ModelInfo
 from api.services import Services
 from api.settings import Settings
 
@@ -97,6 +98,13 @@ def default_for(caller: Caller, services: Services) -> str:
     name = default_of(services.settings, "modelName")
     require_models(caller, name)
     return name
+
+
+async def asked_model(services: Services, name: str, *, over_documents: bool = False) -> ModelInfo:
+    """The model that a request is put to, found once; the log tells it whatever comes of the request."""
+    model = await services.answers.model(name, over_documents=over_documents)
+    seen().model = model.name
+    return model
 
 
 def get_auth(request: Request) -> Auth:

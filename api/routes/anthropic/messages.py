@@ -12,7 +12,7 @@ from api.errors import ApiError
 from api.http.anthropic_errors import MESSAGES, REQUEST_ID, anthropic_body
 from api.http.observe import seen
 from api.http.problems import stamped
-from api.http.request import ServicesDep
+from api.http.request import ServicesDep, asked_model
 from api.http.sse import ServerEvent, begun, while_connected
 from api.names import MAX_NAME_CHARACTERS
 from api.rag import Question
@@ -151,8 +151,7 @@ async def count_tokens(
     services: ServicesDep,
 ) -> JSONResponse:
     """What the conversation comes to for the model, tools included."""
-    model = await services.answers.model(request.model, over_documents=False)
-    seen().model = model.name
+    model = await asked_model(services, request.model)
     messages = conversation(request.system, request.messages, sees="images" in model.capabilities)
     options, _ = offered(request.options(), request.tool_choice, model)
     question = Question(model, messages, options=options, variables=request.variables)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from api.documents.collections import Owner
 from api.errors import InvalidOption
 from api.http.observe import seen
-from api.http.request import get_caller, get_callers_services, require_models
+from api.http.request import asked_model, get_caller, get_callers_services, require_models
 from api.http.sse import while_connected
 from api.http.wording import in_our_words
 from api.models.aliases import plain_name
@@ -205,9 +205,7 @@ async def _ask(services: Services, asked: Ask) -> Told:
 
 
 async def _model(services: Services, name: str) -> ModelInfo:
-    model = await services.answers.model(name or _default(services), over_documents=True)
-    seen().model = model.name
-    return model
+    return await asked_model(services, name or _default(services), over_documents=True)
 
 
 def _default(services: Services) -> str:

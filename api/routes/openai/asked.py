@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from api.http.observe import seen
+from api.http.request import asked_model
 from api.routes.openai.body import refuse
 from api.runtime import Message, ModelInfo
 from api.services import Services
@@ -32,9 +32,7 @@ async def model_and_collection(
     if not is_named and last_role == "user":
         collection = await services.models.collection_of(request.model)
     over_documents = bool(request.documents or collection)
-    model = await services.answers.model(request.model, over_documents=over_documents)
-    seen().model = model.name
-    return model, collection
+    return await asked_model(services, request.model, over_documents=over_documents), collection
 
 
 def require_question(messages: Sequence[Message]) -> None:

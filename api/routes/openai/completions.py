@@ -8,9 +8,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
-from api.http.observe import seen
 from api.http.openai_errors import PREFIX
-from api.http.request import ServicesDep
+from api.http.request import ServicesDep, asked_model
 from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
 from api.routes.openai.body import Unsupported, json_body, refuse
@@ -68,8 +67,7 @@ async def create(
 ) -> Response:
     """`n` texts a prompt, those of the first prompt first."""
     prompts = request.prompts()
-    model = await services.answers.model(request.model, over_documents=False)
-    seen().model = model.name
+    model = await asked_model(services, request.model)
     options = request.options(None if model.persona.parameters.max_tokens else USUAL_TOKENS)
     asked = [
         (prompt, replace(options, seed=request.seed_of(number)))

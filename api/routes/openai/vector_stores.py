@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
-from api.http.observe import seen
 from api.http.openai_errors import PREFIX
-from api.http.request import CallerDep, ServicesDep, require_models
+from api.http.request import CallerDep, ServicesDep, asked_model, require_models
 from api.http.sse import while_connected
 from api.names import MAX_NAME_CHARACTERS
 from api.routes.openai.body import Page, json_body, query
@@ -204,6 +203,4 @@ async def _rewriting_model(
         return None
     name = request.model or services.settings.default_base_model
     require_models(caller, name)
-    model = await services.answers.model(name, over_documents=False)
-    seen().model = model.name
-    return model
+    return await asked_model(services, name)

@@ -6,15 +6,13 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic import AliasChoices, BaseModel, Field
 
-from api.http.observe import seen
 from api.http.openapi import documented
 from api.http.options import GenerationOptions
 from api.http.problems import problems
-from api.http.request import ServicesDep, request_model
+from api.http.request import ServicesDep, asked_model, request_model
 from api.http.sse import while_connected
 from api.routes.original.answers import UsageResponse, answer_stream, usage_of
-from api.routes.original.fields import Name
-from api.routes.original.generate import Text
+from api.routes.original.fields import Name, Text
 from api.runtime import FinishReason
 
 router = APIRouter(tags=["generate"])
@@ -70,8 +68,7 @@ async def complete(
 
     The parameters may come as a form or as JSON too: `{"model": "demo", "prompt": "Once upon a time"}`.
     """
-    model = await services.answers.model(request.model_name, over_documents=False)
-    seen().model = model.name
+    model = await asked_model(services, request.model_name)
     asked = (model, request.prompt, request.options())
     if request.stream:
         return await answer_stream(http, services.answers.completed(*asked))

@@ -17,8 +17,7 @@ from api.http.sse import while_connected
 from api.models.embedding import Embedded
 from api.models.embedding import embed as embedded
 from api.routes.original.complete import MODEL
-from api.routes.original.fields import Name
-from api.routes.original.generate import Text
+from api.routes.original.fields import Name, Text
 
 router = APIRouter(tags=["generate"])
 

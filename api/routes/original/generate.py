@@ -1,27 +1,22 @@
-"""generate and search: answers from a model, over documents or without, and retrieval alone."""
+"""generate: answers from a model, over documents or without."""
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
 )
-from pydantic_core import PydanticCustomError
 
-from api.http.observe import seen
 from api.http.openapi import documented
 from api.http.options import GenerationOptions
 from api.http.problems import problems
-from api.http.request import CallerDep, ServicesDep, default_for, request_model
+from api.http.request import ServicesDep, asked_model, request_model
 from api.http.request_body import invalid
 from api.http.sse import while_connected
 from api.rag import Question
-from api.rag.fuse import Found
 from api.rag.images import ROOM_BYTES, require_seen
 from api.routes.original.answers import (
     GenerateResponse,
@@ -29,7 +24,7 @@ from api.routes.original.answers import (
     answers_by_name,
     whole_answer,
 )
-from api.routes.original.fields import MODEL_NAME, Name
+from api.routes.original.fields import MAX_TEXT_CHARACTERS, MODEL_NAME, Name, Text
 from api.routes.original.images import IMAGES, Images, images_of
 from api.routes.original.values import (
     CallsResponse,
@@ -38,28 +33,11 @@ from api.routes.original.values import (
     require_values_sense,
     structured_answer,
 )
-from api.runtime import Message, ModelInfo
-from api.services import Services
+from api.runtime import Message
 
 router = APIRouter(tags=["generate"])
 
-MAX_TEXT_CHARACTERS = 500_000
-"""Some 100,000 tokens; what is longer would only be counted in order to be refused."""
-
 MAX_TURNS = 1000
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise PydanticCustomError("blank", "Nothing but white space.")
-    return text
-
-
-Text = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS),
-    AfterValidator(_not_blank),
-]
 
 
 class Turn(BaseModel):
@@ -141,49 +119,6 @@ class GenerateRequest(GenerationOptions, ValueFields, AskRequest):
     """What to ask which model, over which documents, and how to answer."""
 
 
-class SearchRequest(BaseModel):
-    """What to look for in which documents."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    query: Text = Field(description="What to look for.", examples=["warranty period"])
-    model_name: Name = Field(
-        "",
-        validation_alias=MODEL_NAME,
-        description="The model whose documents are searched; that of the settings where neither it nor `collection` is "
-        "given.",
-        examples=["demo"],
-    )
-    collection: Name = Field(
-        "", description="Where to look instead of among the model's documents, by name or id."
-    )
-    documents: tuple[Name, ...] = Field(
-        (), max_length=1000, description="Only these, by name or id; all when left out."
-    )
-    limit: int = Field(10, ge=1, le=100, description="Most passages to return.")
-    expand: bool = Field(False, description="Search with the model's rephrasings too.")
-
-
-class FoundPassage(BaseModel):
-    """A passage, how well it fits (0..1), and which query found it by meaning or by words."""
-
-    document: str
-    document_id: str
-    page: int
-    label: str = Field(
-        description="What the page is called where that is no number: a sheet, a slide's title, a section."
-    )
-    score: float
-    text: str
-    found_by: list[Found]
-
-
-class SearchResponse(BaseModel):
-    """Passages, best first."""
-
-    hits: list[FoundPassage]
-
-
 @router.post(
     "/generate",
     operation_id="generate",
@@ -215,7 +150,7 @@ async def generate(
     The parameters may come as a form or as JSON too: `{"modelName": "demo", "user_prompt": "Hello"}`.
     """
     _require_sense(request)
-    model = await _model(services, request.model_name, over_documents=request.over_documents)
+    model = await asked_model(services, request.model_name, over_documents=request.over_documents)
     messages = _messages(request)
     require_seen(model, messages, "images")
     question = Question(
@@ -235,59 +170,6 @@ async def generate(
     if request.stream:
         return await answer_stream(http, services.answers.stream(question))
     return whole_answer(await while_connected(http, services.answers.whole(question)))
-
-
-@router.post(
-    "/search",
-    operation_id="search",
-    summary="Search a model's documents",
-    responses=problems(404, 409, 422, 502),
-    openapi_extra=documented(SearchRequest),
-)
-async def search(
-    http: Request,
-    request: Annotated[SearchRequest, Depends(request_model(SearchRequest))],
-    services: ServicesDep,
-    caller: CallerDep,
-) -> SearchResponse:
-    """The passages that `generate` would choose from, without an answer.
-
-    The parameters may come as a form or as JSON too: `{"modelName": "demo", "query": "warranty"}`.
-    """
-    model = None
-    if request.model_name or request.expand or not request.collection:
-        name = request.model_name or default_for(caller, services)
-        model = await _model(services, name, over_documents=True)
-    searched = services.answers.search(
-        model,
-        request.query,
-        request.documents,
-        request.limit,
-        rephrase=request.expand,
-        collection=request.collection,
-    )
-    hits = await while_connected(http, searched)
-    return SearchResponse(
-        hits=[
-            FoundPassage(
-                document=hit.document,
-                document_id=hit.document_id,
-                page=hit.page,
-                label=hit.label,
-                score=hit.score,
-                text=hit.text,
-                found_by=list(hit.found_by),
-            )
-            for hit in hits
-        ]
-    )
-
-
-async def _model(services: Services, name: str, *, over_documents: bool) -> ModelInfo:
-    """The model that is asked, found once; the log tells it whatever comes of the request."""
-    model = await services.answers.model(name, over_documents=over_documents)
-    seen().model = model.name
-    return model
 
 
 def _messages(request: GenerateRequest) -> list[Message]:

@@ -9,11 +9,10 @@ from api.http.observe import seen
 from api.http.openapi import documented
 from api.http.options import GenerationOptions
 from api.http.problems import problems
-from api.http.request import ServicesDep, request_model
+from api.http.request import ServicesDep, asked_model, request_model
 from api.http.sse import while_connected
 from api.rag import Question
-from api.routes.original.fields import MODEL_NAME, Name
-from api.routes.original.generate import Text
+from api.routes.original.fields import MODEL_NAME, Name, Text
 from api.runtime import Message
 from api.structured.implementing import implemented, wanted
 
@@ -72,8 +71,7 @@ async def implement(
 
     The parameters may come as a form or as JSON too.
     """
-    model = await services.answers.model(request.model_name, over_documents=False)
-    seen().model = model.name
+    model = await asked_model(services, request.model_name)
     order = await wanted(
         request.function, request.response_schema, request.parameters, execute=request.execute
     )

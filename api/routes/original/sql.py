@@ -11,12 +11,11 @@ from api.http.observe import seen
 from api.http.openapi import documented
 from api.http.options import GenerationOptions
 from api.http.problems import problems
-from api.http.request import CallerDep, ServicesDep, request_model
+from api.http.request import CallerDep, ServicesDep, asked_model, request_model
 from api.http.request_body import invalid
 from api.http.sse import while_connected
 from api.rag import Question
-from api.routes.original.fields import MODEL_NAME, Name
-from api.routes.original.generate import Text
+from api.routes.original.fields import MODEL_NAME, Name, Text
 from api.routes.original.predict import PromptsResponse
 from api.runtime import Message
 from api.tables.analyse import analysed, answered, prompts
@@ -185,8 +184,7 @@ async def analyze(
     The parameters may come as a form or as JSON too.
     """
     scope, limit = request.scope, request.limit
-    model = await services.answers.model(request.model_name, over_documents=False)
-    seen().model = model.name
+    model = await asked_model(services, request.model_name)
     if request.dry_run:
         shown = prompts(services.queries, request.question, scope, limit, request.sql)
         return JSONResponse({"prompts": await while_connected(http, shown)})

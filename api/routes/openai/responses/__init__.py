@@ -10,9 +10,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from api.errors import BadRequest, NotFound
-from api.http.observe import seen
 from api.http.openai_errors import PREFIX
-from api.http.request import ServicesDep
+from api.http.request import ServicesDep, asked_model
 from api.http.sse import ServerEvent, begun, while_connected
 from api.rag import Question
 from api.rag.images import ROOM_BYTES
@@ -164,8 +163,7 @@ async def _question(
     event loop, for that may be thousands of items.
     """
     stores = await stores_of(plan, request.model, services)
-    model = await services.answers.model(request.model, over_documents=bool(stores))
-    seen().model = model.name
+    model = await asked_model(services, request.model, over_documents=bool(stores))
     options, notice = offered(request.options(plan), request.tool_choice, model)
     previous = request.previous_response_id
     kept_items = await services.responses.before(previous) if previous else []
