@@ -54,9 +54,8 @@ def choose(job: JobDirectory, checkpoint: Checkpoint | None, name: str | None) -
     again = stages[stages.index("train") + (not is_chosen) :] if "train" in stages else stages[1:]
     for stage in reversed(again):
         (job.path / stage / "done.json").unlink(missing_ok=True)
-    write_atomically(
-        job.spec_path, spec.model_dump_json(indent=1)
-    )  # last: it never tells of files that are others'
+    # last: it never tells of files that are others'
+    write_atomically(job.spec_path, spec.model_dump_json(indent=1))
     content: dict[str, Any] = json.loads(spec.model_dump_json())
     return content
 

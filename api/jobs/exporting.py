@@ -54,10 +54,8 @@ def _bring(
     for path in source.inputs.iterdir():
         link_or_copy(path, target.inputs / path.name)
     dataset = target.stage("dataset").path
-    for path in (
-        source.path / "dataset"
-    ).iterdir():  # a stage writes into its files: no second name
-        shutil.copy2(path, dataset / path.name)
+    for path in (source.path / "dataset").iterdir():
+        shutil.copy2(path, dataset / path.name)  # no second name: a stage writes into its files
     train = target.stage("train").path
     Kept(train).add(point.step, point.eval_loss, weights)
     write_atomically(train / LEARNED, json.dumps(_learned(source, spec)))

@@ -175,7 +175,7 @@ class Database:
             return self._away(error)
         if writes and word_of(error.orig) in SLOW:
             return busy(self.name)
-        return refused_by(self.name, self.statement_seconds, error.orig)
+        return refused_by(self.name, self.statement_seconds, error.orig or error)
 
 
 class Databases:

@@ -67,7 +67,7 @@ def word_of(error: BaseException | None) -> str | None:
     return getattr(error, "sqlstate", None)
 
 
-def refused_by(database: str, seconds: float, error: BaseException | None) -> ApiError:
+def refused_by(database: str, seconds: float, error: BaseException) -> ApiError:
     """Why a statement does not run that may take `seconds`, in the words of the database, which know nothing of its
     address. What kind of error it is, its words do not say: they repeat names of the query.
     """

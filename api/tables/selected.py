@@ -58,9 +58,10 @@ async def copy_select(database: Database, sql: str, target: Path, most_rows: int
     require_installed()
     source = target.with_name("source")
     names = await write_selected(database, sql, source, most_rows)
-    asked = {"types": {}, "sheet": None, "most_rows": most_rows}
     try:
-        return await read_file_for(source, target, columns=names, **asked)
+        return await read_file_for(
+            source, target, types={}, sheet=None, columns=names, most_rows=most_rows
+        )
     except TableUnusable as error:
         raise TableUnusable(error.detail, **{**error.extra, "where": "select"}) from None
 

@@ -98,11 +98,17 @@ def test_a_time_that_python_has_no_value_for_is_told_as_it_is_written(
     postgres: str, tmp_path: Path
 ) -> None:
     shop = Shop(new_database(postgres))
-    times = ("date 'infinity'", "timestamp '-infinity'", "timestamptz 'infinity'")
-    times += ("date '0044-03-15 BC'", "timestamp '20000-01-01'", "time '24:00'", "timetz '24:00+2'")
-    times += ("ARRAY[date 'infinity', '2026-05-31']", "date '2026-05-31'")
-    written = ["infinity", "-infinity", "infinity", "0044-03-15 BC", "20000-01-01 00:00:00"]
-    written += ["24:00:00", "24:00:00+02", ["infinity", "2026-05-31"], "2026-05-31"]  # type: ignore[list-item]
+    times = ["date 'infinity'", "timestamp '-infinity'", "timestamptz 'infinity'"]
+    times += ["date '0044-03-15 BC'", "timestamp '20000-01-01'", "time '24:00'", "timetz '24:00+2'"]
+    times += ["ARRAY[date 'infinity', '2026-05-31']", "date '2026-05-31'"]
+    written: list[Any] = [
+        "infinity",
+        "-infinity",
+        "infinity",
+        "0044-03-15 BC",
+        "20000-01-01 00:00:00",
+    ]
+    written += ["24:00:00", "24:00:00+02", ["infinity", "2026-05-31"], "2026-05-31"]
     sql = f"SELECT {', '.join(f'{one} AS c{place}' for place, one in enumerate(times))}"
     assert selected(shop.opened(), sql)["rows"] == [written]
     asyncio.run(write_selected(shop.opened(), sql, tmp_path / "rows", 10))
