@@ -71,7 +71,9 @@ class ModelCatalog:
         self._default_base = default_base
         self._first = first
         self._creating = asyncio.Lock()  # a loser's record must not take the winner's with it
-        self.waiting = first.waiting if first else WaitingBases(runtime, store.models, base_models)
+        self.waiting: WaitingBases = (
+            first.waiting if first else WaitingBases(runtime, store.models, base_models)
+        )
         self._bound = bound_collections(store)
 
     async def all(self, *, embedders: bool = False) -> list[Model]:
