@@ -28,6 +28,7 @@ from finetune.data.reading import REPORTED_ROWS, bad_rows
 from finetune.data.sniff import sniff
 
 ZIP = b"PK\x03\x04"
+KNOWN = "CSV, JSON Lines, JSON, Parquet or XLSX"
 _LONGEST_LINE = 2**28
 """More than the readers let through."""
 
@@ -75,7 +76,7 @@ def _read(database: duckdb.DuckDBPyConnection, request: Mapping[str, Any]) -> di
     if head == ZIP:
         table, are_cells = open_sheet(str(source), request["sheet"]), False
     else:
-        sniffed = sniff(source)
+        sniffed = sniff(source, KNOWN)
         are_cells = sniffed.format == "csv"
         if are_cells:
             table = open_csv(source, sniffed.encoding, lambda _: False)

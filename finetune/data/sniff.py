@@ -48,8 +48,10 @@ class Sniffed:
     encoding: str
 
 
-def sniff(path: Path) -> Sniffed:
-    """Format and encoding: by byte order mark, else UTF-8. Raises `DatasetError` for what is no table."""
+def sniff(path: Path, known: str = KNOWN) -> Sniffed:
+    """Format and encoding: by byte order mark, else UTF-8. Raises `DatasetError` for what is no table, which names what
+    is `known`.
+    """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if head.startswith(b"PAR1"):
@@ -63,7 +65,7 @@ def sniff(path: Path) -> Sniffed:
         return Sniffed(_format_of(text), "utf-16")
     what = other_format(head)
     if what:
-        raise DatasetError("no_dataset", f"The file is {what}. Send {KNOWN}.")
+        raise DatasetError("no_dataset", f"The file is {what}. Send {known}.")
     if b"\0" in head:
         raise DatasetError(
             "encoding", "The file is UTF-16 without a byte order mark. Save it as UTF-8."

@@ -173,19 +173,29 @@ async def test_a_schema_shapes_the_answer(open_embedded: Opener) -> None:
     [
         Options(json_schema={"type": "no such type"}),
         Options(json_schema={"description": "x" * 40_000}),
+        Options(json_schema={"type": "string", "minLength": 100_000}),
         Options(seed=2**32),
         Options(top_p=2),
         Options(stop=("",)),
         Options(stop=("x",) * 17),
     ],
-    ids=["schema_odd", "schema_long", "seed", "top_p", "stop_empty", "stops"],
+    ids=[
+        "schema_odd",
+        "schema_long",
+        "schema_counting_far",
+        "seed",
+        "top_p",
+        "stop_empty",
+        "stops",
+    ],
 )
 async def test_options_that_llama_cpp_cannot_take_are_refused(
     open_embedded: Opener, options: Options
 ) -> None:
     embedded = open_embedded()
-    with pytest.raises(InvalidOption):
+    with pytest.raises(InvalidOption) as refused:
         await embedded.ask(options=options)
+    assert refused.value.extra["where"]
 
 
 async def test_half_a_surrogate_pair_is_refused(open_embedded: Opener) -> None:

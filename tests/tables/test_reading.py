@@ -111,7 +111,7 @@ BAD: tuple[tuple[bytes, dict[str, str], str, list[tuple[int, str]]], ...] = (
     (b"id,x\n1,a\n", {"y": "text"}, "no column 'y'. Columns: 'id', 'x'", []),
     (b"id,x\n1,a\n", {"x": "money"}, "no type. Types: text, integer", []),
     (b"\n", {}, "The file is empty", []),
-    (b"%PDF-1.7", {}, "The file is a PDF", []),
+    (b"%PDF-1.7", {}, "The file is a PDF. Send CSV, JSON Lines, JSON, Parquet or XLSX", []),
     (b"PAR1 and nothing", {}, "cannot be read", []),
     (b"PK\3\4 and nothing", {}, "The workbook cannot be read: ", []),
 )

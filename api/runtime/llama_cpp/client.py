@@ -124,6 +124,11 @@ def _refusal(status: int, content: bytes) -> ApiError:
     if fault := _SCHEMA_FAULT.search(message):
         why = f"json_schema: llama.cpp cannot follow it: {fault[1][:500]}"
         return InvalidOption(why, where="response_format")
+    if "failed to parse grammar" in message:
+        return InvalidOption(
+            "json_schema: it is too much for llama.cpp, which counts to 2,000 in lengths, items and repetitions.",
+            where="response_format",
+        )
     if "Failed to load image" in message:
         return InvalidOption(
             "images: an image is damaged, or of a kind that llama.cpp does not read: WebP is one. Send a PNG or JPEG.",
