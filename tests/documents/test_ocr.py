@@ -71,7 +71,7 @@ async def test_what_keeps_pictures_from_becoming_text_is_said(
         assert refusal.value.reason == "no_text"
         said[name] = refusal.value.detail
     assert "where Tesseract is installed" in said["none"]
-    assert "no text in them" in said["tried"]
+    assert "no text on the pages" in said["tried"]
     assert "LLM_FASTAPI_OCR_SECONDS" in said["late"]
     assert "LLM_FASTAPI_OCR_LANGUAGES" in said["unknown"]
 
