@@ -399,7 +399,7 @@ def test_a_defect_has_the_form_too(service: Service, sdk: anthropic.Anthropic) -
 @pytest.mark.parametrize(
     ("method", "path", "status", "said"),
     [
-        ("GET", "/v1/messages", 405, "other methods"),
+        ("GET", "/v1/messages", 405, "takes POST"),
         ("POST", "/v1/messages/batches", 404, "/v1/messages/batches"),
         ("POST", "/v1/v1/messages", 404, "leave it out of its base URL"),
     ],
