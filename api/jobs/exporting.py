@@ -77,16 +77,10 @@ def _learned(source: JobDirectory, spec: FineTuneSpec) -> dict[str, Any]:
 
 def _tell_again(source: JobDirectory, target: JobDirectory, point: Point) -> None:
     events, _ = source.events()
-    lines = [_line(one) for one in events if _is_told_again(one)]
-    (target.path / "events.jsonl").write_text("".join(lines), "utf-8")
+    target.begin_events(filter(_is_told_again, events))
     detail = f"The checkpoint of step {point.step} of job {source.id} becomes a model."
     target.append_event("job", "begun", detail=detail)
 
 
 def _is_told_again(event: Event) -> bool:
     return event.stage in ("dataset", "train") and event.type in TOLD_AGAIN
-
-
-def _line(event: Event) -> str:
-    told = {"at": event.at, "stage": event.stage, "type": event.type, **event.fields}
-    return json.dumps(told) + "\n"

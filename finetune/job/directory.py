@@ -22,7 +22,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -247,6 +247,10 @@ class JobDirectory:
         """Add one event; the first of a block also has those before it folded."""
         if self._log.append(stage, type, fields):
             self._fold()
+
+    def begin_events(self, events: Iterable[Event]) -> None:
+        """Begin with events of another job, each at its own time."""
+        self._log.begin(events)
 
     def events(self, place: Place = START) -> tuple[list[Event], Place]:
         """All events from a place on, and the place to go on from; a line that is not whole yet waits."""

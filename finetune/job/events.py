@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,13 +43,7 @@ class EventLog:
 
     def append(self, stage: str, type: str, fields: Mapping[str, Any]) -> bool:
         """Add one event in a single write, so lines of several processes do not mix; whether it began a block."""
-        event = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "stage": stage,
-            "type": type,
-            **{name: _finite(value) for name, value in fields.items()},
-        }
-        line = (json.dumps(event, allow_nan=False, default=str) + "\n").encode()
+        line = _line(datetime.now(UTC).isoformat(timespec="milliseconds"), stage, type, fields)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         descriptor = os.open(self.path, flags, 0o644)
         try:
@@ -58,6 +52,11 @@ class EventLog:
         finally:
             os.close(descriptor)
         return size // BLOCK_BYTES != (size - len(line)) // BLOCK_BYTES
+
+    def begin(self, events: Iterable[Event]) -> None:
+        """Start the file with events of another one, each at its own time."""
+        lines = (_line(one.at, one.stage, one.type, one.fields) for one in events)
+        self.path.write_bytes(b"".join(lines))
 
     def size(self) -> int:
         """Bytes there are."""
@@ -92,6 +91,12 @@ def _event(number: int, line: bytes) -> Event | None:
         return Event(number, fields.pop("at"), fields.pop("stage"), fields.pop("type"), fields)
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
+
+
+def _line(at: str, stage: str, type: str, fields: Mapping[str, Any]) -> bytes:
+    told = {name: _finite(value) for name, value in fields.items()}
+    event = {"at": at, "stage": stage, "type": type, **told}
+    return (json.dumps(event, allow_nan=False, default=str) + "\n").encode()
 
 
 def _finite(value: object) -> object:
